@@ -1,0 +1,71 @@
+# Everything a developer types; CI runs `make test`. `make` lists the targets.
+
+PYTHON ?= python3# the interpreter the virtual environments are made with, 3.10 or newer
+HOST ?= sandbox# what the integration tests run against: sandbox, memgraph, uri
+ARGS ?=# more for pytest: ARGS='-k recovery --memgraph-bin=/usr/lib/memgraph/memgraph'
+
+VENV := .venv
+DEMO_VENV := .cache/demo-venv
+INSTALLED := $(VENV)/.installed
+DEMO_INSTALLED := $(DEMO_VENV)/.installed
+PYTEST := $(VENV)/bin/python -m pytest --host=$(HOST)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  variables:   PYTHON=$(PYTHON)  HOST=$(HOST)  ARGS=$(ARGS)"
+
+.PHONY: install
+install: $(INSTALLED) ## the virtual environment for developing, in .venv
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet -e '.[test,lint]'
+	@touch $@
+
+$(DEMO_INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_VENV)/bin/python -m pip install --quiet -e '.[sandbox]'
+	@touch $@
+
+.PHONY: demo
+demo: $(DEMO_INSTALLED) ## the specification's example, then a bigger load: needs Python only
+	@$(DEMO_VENV)/bin/python -m sandbox.demo
+
+.PHONY: format
+format: $(INSTALLED) ## put the code into its form, and repair what ruff can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+.PHONY: lint
+lint: $(INSTALLED) ## ruff, rules and form
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+.PHONY: types
+types: $(INSTALLED) ## mypy, strict
+	$(VENV)/bin/mypy
+
+.PHONY: kafka
+kafka: $(INSTALLED) ## the jars of the Apache Kafka that the tests start, by Maven: needs Java and Maven
+	@$(VENV)/bin/python -m tests.kafka
+
+.PHONY: unit
+unit: $(INSTALLED) ## the tests that need neither broker nor host
+	$(PYTEST) tests/unit $(ARGS)
+
+.PHONY: integration
+integration: kafka ## the tests with a real Apache Kafka and HOST
+	$(PYTEST) tests/integration $(ARGS)
+
+.PHONY: test
+test: kafka lint types ## everything: lint, types and all tests
+	$(PYTEST) $(ARGS)
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .cache build dist test-logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,294 @@
+"""
+PackStream: Bolt's values, to bytes and back.
+
+`pack` is strict: what the protocol has no form for is a `LocalProtocolError` that names the value's path, never a
+guess. `unpack` checks every read against what is left, and how deep it goes.
+
+Source: Bolt documentation, "PackStream".
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from sluice.bolt.values import (
+    BYTES,
+    FALSE,
+    FLOAT,
+    INTEGERS,
+    LIST,
+    MAP,
+    MAX_DEPTH,
+    NULL,
+    STRING,
+    STRUCTURE,
+    TRUE,
+    Structure,
+    Value,
+)
+from sluice.errors import LocalProtocolError, RemoteProtocolError
+
+__all__ = ["MAX_DEPTH", "Structure", "Value", "pack", "pack_into", "unpack"]
+
+_I8, _I16, _I32, _I64 = (struct.Struct(form) for form in (">Bb", ">Bh", ">Bi", ">Bq"))
+_F64 = struct.Struct(">Bd")
+
+
+class _Unpackable(Exception):
+    """`pack` met a value it cannot write; becomes `LocalProtocolError` once its path is known."""
+
+
+_REFUSALS = (_Unpackable, UnicodeEncodeError, struct.error)
+"What packing raises; `struct.error` comes of a size beyond 32 bit."
+
+
+def pack(value: Value) -> bytes:
+    """
+    The bytes of one value.
+
+    Raises:
+        LocalProtocolError: Bolt has no form for it. The text begins with the value's path: `rows[3].x: ...`.
+    """
+    buffer = bytearray()
+    pack_into(buffer, value)
+    return bytes(buffer)
+
+
+def pack_into(buffer: bytearray, value: Value) -> None:
+    """Append the bytes of one value; on `LocalProtocolError` (see `pack`) the buffer is as it was before."""
+    start = len(buffer)
+    try:
+        _pack(buffer, value, MAX_DEPTH)
+    except _REFUSALS as error:
+        del buffer[start:]
+        path, reason = _fault(value, error)
+        raise LocalProtocolError(f"{path}: {reason}") from None
+
+
+def _pack(buffer: bytearray, value: Value, depth: int) -> None:
+    # The commonest types first, in line: this is the loopback's hot loop, and a call costs more than a comparison.
+    kind = type(value)
+    if kind is str:
+        text = value.encode()
+        size = len(text)
+        if size < 0x10:
+            buffer.append(0x80 | size)
+        else:
+            buffer += STRING.header(size)
+        buffer += text
+    elif kind is int:
+        if -0x10 <= value < 0x80:
+            buffer.append(value & 0xFF)
+        else:
+            buffer += _integer(value)
+    elif kind is dict:
+        _pack_map(buffer, value, depth)
+    elif kind is list:
+        _pack_list(buffer, value, depth)
+    elif value is None:
+        buffer.append(NULL)
+    elif kind is bool:
+        buffer.append(TRUE if value else FALSE)
+    elif kind is float:
+        buffer += _F64.pack(FLOAT, value)
+    else:
+        _pack_other(buffer, value, depth)
+
+
+def _pack_map(buffer: bytearray, value: dict[str, Value], depth: int) -> None:
+    if not depth:
+        raise _Unpackable(f"nested deeper than {MAX_DEPTH}")
+    depth -= 1
+    size = len(value)
+    if size < 0x10:
+        buffer.append(0xA0 | size)
+    else:
+        buffer += MAP.header(size)
+    for key, item in value.items():
+        if type(key) is not str and not isinstance(key, str):
+            raise _Unpackable(f"a key is of type {type(key).__name__}, not str")
+        text = key.encode()
+        length = len(text)
+        if length < 0x10:
+            buffer.append(0x80 | length)
+        else:
+            buffer += STRING.header(length)
+        buffer += text
+        _pack(buffer, item, depth)
+
+
+def _pack_list(buffer: bytearray, value: list[Value], depth: int) -> None:
+    if not depth:
+        raise _Unpackable(f"nested deeper than {MAX_DEPTH}")
+    depth -= 1
+    size = len(value)
+    if size < 0x10:
+        buffer.append(0x90 | size)
+    else:
+        buffer += LIST.header(size)
+    for item in value:
+        _pack(buffer, item, depth)
+
+
+def _pack_other(buffer: bytearray, value: Value, depth: int) -> None:
+    """What is rare: bytes, structures, subclasses of the types that Bolt has (enums, ordered dicts, numpy's float)."""
+    if isinstance(value, bytes):
+        buffer += BYTES.header(len(value))
+        buffer += value
+    elif isinstance(value, Structure):
+        if not depth:
+            raise _Unpackable(f"nested deeper than {MAX_DEPTH}")
+        if len(value.fields) >= 0x10 or not 0 <= value.tag < 0x80:
+            raise _Unpackable(f"no structure has tag {value.tag} and {len(value.fields)} fields")
+        buffer += bytes((STRUCTURE | len(value.fields), value.tag))
+        for field in value.fields:
+            _pack(buffer, field, depth - 1)
+    elif isinstance(value, str):
+        _pack(buffer, str.__str__(value), depth)
+    elif isinstance(value, int):
+        _pack(buffer, int.__index__(value), depth)
+    elif isinstance(value, float):
+        buffer += _F64.pack(FLOAT, value)
+    elif isinstance(value, dict):
+        _pack_map(buffer, value, depth)
+    elif isinstance(value, list):
+        _pack_list(buffer, value, depth)
+    else:
+        raise _Unpackable(f"Bolt has no form for a value of type {type(value).__name__}")
+
+
+def _integer(value: int) -> bytes:
+    """An integer that does not fit the marker byte itself, in the shortest form."""
+    if -0x80 <= value < 0x80:
+        return _I8.pack(0xC8, value)
+    if -0x8000 <= value < 0x8000:
+        return _I16.pack(0xC9, value)
+    if -0x80000000 <= value < 0x80000000:
+        return _I32.pack(0xCA, value)
+    if -0x8000000000000000 <= value < 0x8000000000000000:
+        return _I64.pack(0xCB, value)
+    # Python refuses to print integers of more than 4300 digits.
+    shown = str(value) if value.bit_length() <= 128 else f"of {value.bit_length()} bits"
+    raise _Unpackable(f"integer {shown} is outside 64 bit")
+
+
+def _fault(value: Value, error: Exception) -> tuple[str, str]:
+    """
+    The path of the innermost value that cannot be packed, and why.
+
+    Found by packing again, from the outside in: knowing the path all along would cost every value that is all right.
+    """
+    path = ""
+    for _ in range(MAX_DEPTH):
+        for step, child in _children(value):
+            try:
+                _pack(bytearray(), child, MAX_DEPTH)
+            except _REFUSALS as inner:
+                value, error = child, inner
+                path += step
+                break
+        else:
+            break
+    reason = str(error)
+    if isinstance(error, UnicodeEncodeError):
+        reason = f"text holds the lone surrogate U+{ord(error.object[error.start]):04X}"
+    return path.removeprefix(".")[:200] or "value", reason
+
+
+def _children(value: Value) -> Iterator[tuple[str, Value]]:
+    if isinstance(value, dict):
+        yield from ((f".{key:.40}", item) for key, item in value.items() if isinstance(key, str))
+    elif isinstance(value, (list, Structure)):
+        items = value.fields if isinstance(value, Structure) else value
+        yield from ((f"[{index}]", item) for index, item in enumerate(items))
+
+
+def unpack(data: bytes) -> Value:
+    """
+    The one value that `data` holds.
+
+    Raises:
+        RemoteProtocolError: the bytes end inside a value or go on after it, are nested too deep, or are no PackStream.
+    """
+    reader = _Reader(data)
+    value = reader.value(MAX_DEPTH)
+    if reader.position != len(data):
+        raise RemoteProtocolError(f"message goes on for {len(data) - reader.position} bytes after its end")
+    return value
+
+
+class _Reader:
+    """Reads values from `data`, from `position` on."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.position = 0
+
+    def value(self, depth: int) -> Value:
+        marker = self.take(1, "a value")[0]
+        if marker in _CONSTANTS:
+            return _CONSTANTS[marker]
+        if marker == FLOAT:
+            return struct.unpack(">d", self.take(8, "a float"))[0]
+        if marker in INTEGERS:
+            return int.from_bytes(self.take(INTEGERS[marker], "an integer"), "big", signed=True)
+        if marker < 0xC0:
+            kind, size = marker & 0xF0, marker & 0x0F
+        elif marker in _LONG:
+            kind, width = _LONG[marker]
+            size = int.from_bytes(self.take(width, "a size"), "big")
+        else:
+            raise RemoteProtocolError(f"no value begins with the byte {marker:02X}")
+        return self.sized(kind, size, depth)
+
+    def sized(self, kind: int, size: int, depth: int) -> Value:
+        if kind == STRING.tiny:
+            return self.text(size)
+        if kind == BYTES.u8:
+            return self.take(size, "bytes")
+        if not depth:
+            raise RemoteProtocolError(f"message is nested deeper than {MAX_DEPTH}")
+        if kind == MAP.tiny:
+            return self.map(size, depth - 1)
+        tag = self.take(1, "a structure")[0] if kind == STRUCTURE else None
+        items = [self.value(depth - 1) for _ in range(size)]
+        return items if tag is None else Structure(tag, items)
+
+    def text(self, size: int) -> str:
+        try:
+            return self.take(size, "a string").decode()
+        except UnicodeDecodeError as error:
+            raise RemoteProtocolError(f"text is not UTF-8: {error.reason}") from error
+
+    def map(self, size: int, depth: int) -> dict[str, Value]:
+        items: dict[str, Value] = {}
+        for _ in range(size):
+            key = self.value(depth)
+            if not isinstance(key, str):
+                raise RemoteProtocolError(f"a map's key is of type {type(key).__name__}, not a string")
+            items[key] = self.value(depth)
+        return items
+
+    def take(self, size: int, what: str) -> bytes:
+        start = self.position
+        self.position = end = start + size
+        if end > len(self.data):
+            raise RemoteProtocolError(f"message ends inside {what}")
+        return self.data[start:end]
+
+
+_CONSTANTS: dict[int, Value] = {
+    NULL: None,
+    FALSE: False,
+    TRUE: True,
+    **{value & 0xFF: value for value in range(-0x10, 0x80)},
+}
+"Marker -> the value that it is all of."
+
+_LONG = {
+    marker: (sized.u8 if sized.tiny is None else sized.tiny, width)
+    for sized in (STRING, LIST, MAP, BYTES)
+    for marker, width in ((sized.u8, 1), (sized.u16, 2), (sized.u32, 4))
+}
+"Marker -> what stands for its kind in `_Reader.value`, and the width of its size in bytes."

@@ -1,0 +1,111 @@
+"""
+What a server answers to a request, and which of our errors a refusal is. No I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Union
+
+from sluice.bolt.messages import Tag, parse
+from sluice.bolt.values import Value
+from sluice.errors import QueryRefused, RemoteProtocolError, TransientFailure
+
+
+class Success:
+    """The request was done. Taken apart only when looked into: of a thousand answers in a batch, hardly one is."""
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+
+    @cached_property
+    def metadata(self) -> dict[str, Value]:
+        """What the server says beside it: `fields` after RUN, `has_more`, `stats` and timings after PULL."""
+        return _metadata(self._message)
+
+    def __repr__(self) -> str:
+        return f"Success({self.metadata!r})"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The request was refused; all that follows is ignored until RESET."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """An earlier request was refused, so this one was not looked at."""
+
+
+# A union of names that `isinstance` takes on Python 3.10 as well.
+Reply = Union[Success, Failure, Ignored]  # noqa: UP007
+
+
+@dataclass
+class Records:
+    """Collects the RECORDs of an exchange, not taken apart until asked."""
+
+    messages: list[bytes] = field(default_factory=list, repr=False)
+
+    def rows(self) -> list[list[Value]]:
+        """The values of each record, in the order of the result's fields."""
+        rows = []
+        for message in self.messages:
+            fields = parse(message).fields
+            if len(fields) != 1 or not isinstance(fields[0], list):
+                raise RemoteProtocolError("a RECORD does not hold one list")
+            rows.append(fields[0])
+        return rows
+
+
+def is_record(message: bytes) -> bool:
+    """Whether `message` is a row, not an answer."""
+    return message[1:2] == b"\x71"
+
+
+def reply_of(message: bytes) -> Reply:
+    """
+    The answer that `message` is.
+
+    Raises:
+        RemoteProtocolError: it is something that a server does not say.
+    """
+    tag = message[1] if len(message) > 1 else -1
+    if tag == Tag.SUCCESS:
+        return Success(message)
+    if tag == Tag.IGNORED:
+        return Ignored()
+    if tag == Tag.FAILURE:
+        metadata = _metadata(message)
+        return Failure(str(metadata.get("code", "")), str(metadata.get("message", "")))
+    raise RemoteProtocolError(f"the server sent a message with tag {tag:02X} where an answer is due")
+
+
+def error_of(failure: Failure, index: int | None = None) -> QueryRefused:
+    """
+    The error to raise for a refusal.
+
+    Args:
+        index: which request of the exchange was refused, counted from 0.
+    """
+    kind = TransientFailure if ".TransientError." in failure.code else QueryRefused
+    return kind(failure.message, code=failure.code, index=index)
+
+
+def first_error(replies: list[Reply]) -> QueryRefused | None:
+    """The error of the first refusal among `replies`, its index with it; None: everything was done."""
+    for index, reply in enumerate(replies):
+        if isinstance(reply, Failure):
+            return error_of(reply, index)
+    return None
+
+
+def _metadata(message: bytes) -> dict[str, Value]:
+    fields = parse(message).fields
+    if len(fields) != 1 or not isinstance(fields[0], dict):
+        raise RemoteProtocolError("an answer does not hold one map")
+    return fields[0]

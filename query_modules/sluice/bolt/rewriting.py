@@ -1,0 +1,179 @@
+"""
+What the shim says differently: a RUN that holds a clause of ours, and the FAILURE of such a clause. No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from sluice.bolt import messages
+from sluice.bolt.messages import Message, Tag
+from sluice.bolt.values import Value
+from sluice.errors import ClauseError, ProtocolError
+
+MAX_CLAUSE = 0x10000
+"Most bytes in the text of a clause; the names, URIs and counts of one fit in a small part of that."
+
+STAND_IN = "SLUICE COULD NOT READ THIS STREAM CLAUSE"
+"""
+What the server is given instead of a clause that cannot be read: no Cypher in any version, so it is refused in the very
+place, with the server's own code, and the session and its transaction go where they go after a syntax error. The
+clause itself will not do: to a server with streams of its own it may be something to carry out.
+"""
+
+TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
+
+_MAY_BE_CLAUSE = re.compile(rb"\s*(?:[CDSTcdst/\x80-\xff]|$)")
+"""
+A text that begins with the letter of one of our keywords, with a comment or with a blank that is not ASCII; or that has
+not begun. Only such a text is held until it is whole and shown to the translator.
+"""
+
+_LAST_LINE = re.compile(r"(?P<kind>[\w.]+Error|sluice\.errors\.\w+)(?:: (?P<text>.*))?")
+"The end of a traceback."
+
+_CONFLICTS = frozenset(("sluice.errors.ConflictError", "mgp.SerializationError", "_mgp.SerializationError"))
+"What a procedure raises that is worth another try of the whole transaction."
+
+
+class Translated(Protocol):
+    """What a clause becomes."""
+
+    @property
+    def query(self) -> str: ...
+
+    @property
+    def parameters(self) -> Mapping[str, Value]:
+        """The client's and ours."""
+
+
+class Translate(Protocol):
+    """Makes a query out of a clause; `sluice.clauses.translate`."""
+
+    def __call__(self, text: str, parameters: Mapping[str, Value] | None = None, /) -> Translated | None:
+        """
+        The query for a clause of ours; None: the text is none.
+
+        Raises:
+            ClauseError: it begins like a clause and cannot be read.
+        """
+
+
+class Rewritten(NamedTuple):
+    """A RUN as it goes to the server."""
+
+    message: bytes
+    "Not framed."
+    complaint: str | None
+    "What to tell the client when the server refuses it; None: what the server says."
+
+
+def begins_like_clause(payload: bytearray, translate: Translate) -> bool | None:
+    """Whether the RUN that begins with `payload` holds a clause of ours; None: too little has arrived to tell."""
+    header = _text_header(payload)
+    if header is None:
+        return None
+    start, size = header
+    text = payload[start : start + size]
+    if size > MAX_CLAUSE or not _MAY_BE_CLAUSE.match(text):
+        return False
+    if len(text) < size:
+        return None
+    try:
+        return translate(text.decode()) is not None
+    except UnicodeDecodeError:
+        return False
+    except ClauseError:
+        return True
+
+
+def rewrite(payload: bytes, translate: Translate) -> Rewritten | None:
+    """The RUN to send instead; None: not what it seemed to be, and to be sent as it is."""
+    try:
+        message = messages.parse(payload)
+    except ProtocolError:
+        return None
+    # Bolt 1 has no third field, with the transaction's settings.
+    match message.fields:
+        case [str(text), dict(parameters), *rest]:
+            pass
+        case _:
+            return None
+    complaint = None
+    try:
+        translated = translate(text, parameters)
+    except ClauseError as error:
+        fields, complaint = [STAND_IN, {}, *rest], str(error)
+    else:
+        if translated is None:
+            return None
+        fields = [translated.query, dict(translated.parameters), *rest]
+    try:
+        return Rewritten(messages.pack_message(Message(Tag.RUN, fields)), complaint)
+    except ProtocolError:
+        return None  # the client sent a value that is against the rules; the server shall judge it
+
+
+def mend(payload: bytes, complaint: str | None) -> bytes | None:
+    """The FAILURE to send to the client of a clause that the server refused; None: the server's."""
+    try:
+        match messages.parse(payload).fields:
+            case [dict(metadata)]:
+                mended = _mended(metadata, complaint)
+                return messages.pack_message(Message(Tag.FAILURE, [mended])) if mended else None
+    except ProtocolError:
+        pass  # the client shall judge it
+    return None
+
+
+def _mended(metadata: dict[str, Value], complaint: str | None) -> dict[str, Value] | None:
+    """
+    What a FAILURE is to say; None: what it says already.
+
+    An exception of ours arrives as a traceback, whose last line is the class and the text.
+    """
+    if complaint is not None:
+        return {**metadata, "message": complaint}
+    lines = str(metadata.get("message", "")).strip().splitlines()
+    found = _LAST_LINE.fullmatch(lines[-1].strip()) if lines else None
+    if found is None:
+        return None
+    mended = {**metadata}
+    if found["kind"] in _CONFLICTS:
+        mended["code"] = TRANSIENT
+    elif not found["kind"].startswith("sluice.errors."):
+        return None
+    mended["message"] = found["text"] or found["kind"]
+    return mended
+
+
+def qid_of(payload: bytes) -> int | None:
+    """The `qid` that a PULL or DISCARD names, or a SUCCESS tells; None: none."""
+    try:
+        match messages.parse(payload).fields:
+            case [{"qid": int(qid)}]:
+                return qid
+    except ProtocolError:
+        pass  # the other side will have its say on it
+    return None
+
+
+def _text_header(payload: bytearray) -> tuple[int, int] | None:
+    """
+    Where the text of a RUN begins, and its bytes; None: too little has arrived.
+
+    A size beyond every clause stands for a field that is no text.
+    """
+    if len(payload) < 3:
+        return None
+    marker = payload[2]
+    if 0x80 <= marker < 0x90:
+        return 3, marker & 0x0F
+    width = {0xD0: 1, 0xD1: 2, 0xD2: 4}.get(marker)
+    if width is None:
+        return 3, MAX_CLAUSE + 1
+    if len(payload) < 3 + width:
+        return None
+    return 3 + width, int.from_bytes(payload[3 : 3 + width], "big")

@@ -1,0 +1,169 @@
+"""
+One connection through the shim, without the connection: bytes of either side in, bytes for the other side out.
+
+Everything passes as it is but for two kinds of message: a RUN that holds a clause of ours, and the server's refusal of
+such a RUN or of pulling its result. To find them it follows the handshake, the message boundaries and the count of
+requests and answers; it looks into no other message. What does not begin like Bolt (TLS, a WebSocket, anything) passes
+untouched for good.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sluice.bolt.framing import frame
+from sluice.bolt.ledger import LATEST, Clause, Ledger
+from sluice.bolt.messages import Tag
+from sluice.bolt.opening import Kind, Opening
+from sluice.bolt.rewriting import Translate, begins_like_clause, mend, qid_of, rewrite
+from sluice.bolt.sieve import Sieve, Verdict
+
+MAX_HELD = 4 * 1024 * 1024
+"Most bytes of a RUN with a clause, parameters included, or of an answer to one. What is longer passes as it is."
+
+_RECORD = 0x71
+
+log = logging.getLogger("sluice.shim")
+
+
+class Session:
+    """
+    What passes between one client and the server.
+
+    Neither feeding nor ending raises. `name` stands for the connection in the log.
+    """
+
+    def __init__(self, name: str, translate: Translate) -> None:
+        self.opening = Opening()
+        self.ledger = Ledger()
+        self._requests = Sieve(_Requests(name, self.ledger, translate), MAX_HELD)
+        self._answers = Sieve(_Answers(name, self.ledger), MAX_HELD)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known what the two sides speak."""
+        return self.opening.kind is not Kind.UNDECIDED
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way: all that was asked is answered, and neither side is inside a message."""
+        return self.ledger.idle and self._requests.between and self._answers.between
+
+    def from_client(self, data: bytes) -> bytes:
+        """What goes on to the server when the client sends `data`."""
+        if self.opening.kind is Kind.BOLT:
+            return self._requests.feed(data)
+        passing, following = self.opening.from_client(data)
+        if self.opening.kind is Kind.RAW:
+            return passing + self._requests.end() + following
+        return passing + self._requests.feed(following) if following else passing
+
+    def from_server(self, data: bytes) -> bytes:
+        """What goes on to the client when the server sends `data`."""
+        if self.opening.kind is Kind.BOLT:
+            return self._answers.feed(data)
+        passing, following = self.opening.from_server(data)
+        if self.opening.kind is Kind.RAW:
+            return passing + following
+        return passing + self._answers.feed(following) if following else passing
+
+    def client_ended(self) -> bytes:
+        """What goes on to the server when the client sends no more."""
+        return self.opening.client_ended() + self._requests.end()
+
+    def server_ended(self) -> bytes:
+        """What goes on to the client when the server sends no more."""
+        return self.opening.server_ended() + self._answers.end()
+
+
+class _Requests:
+    """Reads the client's messages: counts all, replaces a RUN with a clause."""
+
+    def __init__(self, name: str, ledger: Ledger, translate: Translate) -> None:
+        self._name = name
+        self._ledger = ledger
+        self._translate = translate
+
+    def skim(self, data: bytes, position: int) -> int:
+        return position
+
+    def judge(self, payload: bytearray, whole: bool) -> Verdict:
+        if len(payload) < 2:
+            return Verdict.MORE
+        tag = payload[1]
+        if tag == Tag.RUN:
+            ours = begins_like_clause(payload, self._translate)
+            return Verdict.MORE if ours is None else Verdict.HOLD if ours else Verdict.PASS
+        if tag in (Tag.PULL, Tag.DISCARD) and self._ledger.pulls_matter:
+            return Verdict.HOLD
+        return Verdict.PASS
+
+    def passed(self, tag: int) -> None:
+        self._ledger.ask(tag)
+
+    def replace(self, raw: bytes, payload: bytes) -> bytes:
+        if payload[1] != Tag.RUN:
+            qid = qid_of(payload)
+            self._ledger.ask_for_records(LATEST if qid is None else qid)
+            return raw
+        rewritten = rewrite(payload, self._translate)
+        if rewritten is None:
+            self._ledger.ask(Tag.RUN)
+            return raw
+        self._ledger.ask_clause(Clause(rewritten.complaint))
+        # The text is never logged: it may hold credentials in a URI.
+        log.debug("[#%s]  C: RUN, %s", self._name, "a clause" if rewritten.complaint is None else "no clause, refused")
+        return frame(rewritten.message)
+
+
+class _Answers:
+    """Reads the server's messages: counts answers, puts the refusal of a clause right."""
+
+    def __init__(self, name: str, ledger: Ledger) -> None:
+        self._name = name
+        self._ledger = ledger
+
+    def skim(self, data: bytes, position: int) -> int:
+        # The shim's hot loop: a big result is a million records, and each comes by here.
+        end = len(data)
+        answered, limit = self._ledger.answered, self._ledger.next_watched
+        while position + 6 <= end:
+            after = position + 4 + (data[position] << 8 | data[position + 1])
+            # In several chunks, not whole, or too short to have a tag: not for here.
+            if after > end or data[after - 1] or data[after - 2] or after < position + 6:
+                break
+            if data[position + 3] != _RECORD:
+                if answered == limit:
+                    break
+                answered += 1
+            position = after
+        self._ledger.answered = min(answered, self._ledger.asked)
+        return position
+
+    def judge(self, payload: bytearray, whole: bool) -> Verdict:
+        if self._ledger.next_watched is None:
+            return Verdict.PASS
+        if len(payload) < 2:
+            return Verdict.MORE
+        due = payload[1] != _RECORD and self._ledger.next_watched == self._ledger.answered
+        return Verdict.HOLD if due else Verdict.PASS
+
+    def passed(self, tag: int) -> None:
+        if tag != _RECORD:
+            self._ledger.answer()
+
+    def replace(self, raw: bytes, payload: bytes) -> bytes:
+        watched = self._ledger.answer()
+        if watched is None or watched.clause is None:
+            return raw
+        if payload[1] == Tag.SUCCESS and watched.is_run:
+            qid = qid_of(payload)
+            if qid is not None:
+                self._ledger.open_result(watched, qid)
+        if payload[1] != Tag.FAILURE:
+            return raw
+        mended = mend(payload, watched.clause.complaint)
+        if mended is None:
+            return raw
+        log.debug("[#%s]  S: FAILURE of a clause, its text put right", self._name)
+        return frame(mended)

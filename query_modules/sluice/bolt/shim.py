@@ -1,0 +1,97 @@
+"""
+The shim as a process: `serve` runs it until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import resource
+import signal
+from collections.abc import Callable
+
+from sluice.bolt.proxy import Proxy
+from sluice.bolt.rewriting import Translate
+from sluice.bolt.session import Session
+from sluice.bolt.shim_settings import ShimSettings
+from sluice.errors import SettingError
+
+try:
+    import uvloop
+except ImportError:  # the extra `shim` has it; without it the shim does the same, slower
+    uvloop = None
+
+log = logging.getLogger("sluice.shim")
+
+_DESCRIPTORS = 64
+"Files that are open beside the two sockets of every connection."
+
+
+def serve(settings: ShimSettings, translate: Translate, ready: Callable[[int], None] | None = None) -> None:
+    """
+    Run the shim until SIGTERM or SIGINT; then stop as `Proxy.stop` does, or at once at the second signal.
+
+    Args:
+        translate: `sluice.clauses.translate`.
+        ready: called with the port once clients are accepted.
+
+    Raises:
+        SettingError: the address cannot be listened on, or the system allows too few open files.
+
+    Threads: the main thread only, for the signals.
+    """
+    _allow_files(2 * settings.max_connections + _DESCRIPTORS)
+    loop = asyncio.new_event_loop() if uvloop is None else uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(_serve(settings, translate, ready))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def _serve(settings: ShimSettings, translate: Translate, ready: Callable[[int], None] | None) -> None:
+    proxy = Proxy(settings, lambda name: Session(name, translate))
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    at_once = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: (at_once if told.is_set() else told).set())
+    try:
+        port = await proxy.start()
+    except OSError as error:
+        raise SettingError(f"cannot listen on {settings.listen}: {error.strerror or error}") from error
+    # What is there by now stays: the collector need not walk it while queries wait.
+    gc.collect()
+    gc.freeze()
+    log.info("%s", describe(settings, port))
+    if ready is not None:
+        ready(port)
+    await told.wait()
+    log.info("shim: stopping, %d connections", proxy.connections)
+    stopping = asyncio.ensure_future(proxy.stop())
+    hurry = asyncio.ensure_future(at_once.wait())
+    await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
+    for task in (stopping, hurry):
+        task.cancel()
+    log.info("shim: stopped")
+
+
+def describe(settings: ShimSettings, port: int) -> str:
+    """What the shim does, in a line."""
+    listen = settings.listen._replace(port=port)
+    towards_clients = "with TLS" if settings.listen_tls else "plain"
+    towards_server = "with TLS" if settings.upstream_tls else "plain"
+    return (
+        f"shim: listening on {listen} ({towards_clients}), passing everything to {settings.upstream} ({towards_server}) "
+        f"as it is, but for stream clauses, which become CALL streams.*; at most {settings.max_connections} "
+        f"connections; {'asyncio' if uvloop is None else 'uvloop'}"
+    )
+
+
+def _allow_files(needed: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise SettingError(f"{needed} open files are needed for that many connections, the system allows {hard}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,0 +1,224 @@
+"""
+A byte stream to a server that is written and read at the same time.
+
+Runs inside a database server's process, hence: never a blocking call but `poll`, which lets the GIL go; never a signal
+for a closed peer (`MSG_NOSIGNAL`), which would end the database; TLS over memory, because `SSLSocket` takes no flags.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import ssl
+import threading
+import time
+
+from sluice.errors import ConnectionLost
+
+_READ_SIZE = 0x40000
+_SEALED_SIZE = 0x10000
+"Bytes given to TLS at once: what it makes of them has to be kept until the socket takes it."
+
+
+class Transport:
+    """
+    A connected socket, plain or with TLS.
+
+    Threads: one thread at a time transfers and closes; any thread may call abort.
+    """
+
+    def __init__(self, connected: socket.socket, name: str) -> None:
+        connected.setblocking(False)
+        self.name = name
+        "`host:port`, for messages."
+        self.sent = 0
+        "Bytes that the kernel, or TLS, has taken since the beginning: what the server may have got."
+        self._socket = connected
+        self._poll = select.poll()
+        self._poll.register(connected, select.POLLIN)
+        self._tls: _Tls | None = None
+        self._unsent = b""
+        "Encrypted, but not taken by the socket yet."
+        self._deaf: OSError | None = None
+        "Why the peer takes nothing any more. Its last words may still be there to be read, so this is no end yet."
+        self._lock = threading.Lock()  # guards the descriptor: a shutdown after close could hit a stranger's socket
+        self._aborted = False
+        self._closed = False
+
+    @classmethod
+    def open(cls, host: str, port: int, tls: ssl.SSLContext | None, timeout: float) -> Transport:
+        """
+        Connect, and negotiate TLS if there is a context.
+
+        Raises:
+            ConnectionLost: with the reason, in one line.
+        """
+        name = f"{host}:{port}"
+        deadline = time.monotonic() + timeout
+        try:
+            connected = socket.create_connection((host, port), timeout)
+        except OSError as error:
+            raise ConnectionLost(f"{name}: {reason_of(error)}") from error
+        try:
+            tune(connected)
+            transport = cls(connected, name)
+            if tls is not None:
+                transport._tls = _Tls(tls, host)
+                transport._negotiate(deadline)
+        except BaseException:
+            connected.close()
+            raise
+        return transport
+
+    def transfer(self, outgoing: memoryview, deadline: float | None) -> tuple[int, bytes]:
+        """
+        One step: wait until the server sends something or takes some of `outgoing`, then do what can be done of both.
+
+        Args:
+            deadline: of `time.monotonic()`; None: wait until `abort`.
+
+        Returns:
+            How many bytes of `outgoing` were taken, and what was received; (0, b"") happens.
+
+        Raises:
+            ConnectionLost: closed by either side, aborted, or past the deadline.
+        """
+        if deadline is not None and time.monotonic() > deadline:
+            raise ConnectionLost(f"{self.name}: no answer in time")
+        taken = self._take(outgoing)
+        # What was taken may have made room for more, so only glance at what has arrived.
+        readable = self._wait(len(outgoing) > taken, time.monotonic() if taken else deadline)
+        if not readable and not taken and deadline is not None and time.monotonic() > deadline:
+            raise ConnectionLost(f"{self.name}: no answer in time")
+        return taken, self._receive() if readable else b""
+
+    def abort(self) -> None:
+        """Make whoever is in `transfer`, or comes next, raise ConnectionLost at once."""
+        with self._lock:
+            self._aborted = True
+            if not self._closed:
+                try:
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    return  # not connected any more, which is what was wanted
+
+    def close(self) -> None:
+        """Close the socket; never raises, may be called again."""
+        with self._lock:
+            self._closed = True
+            self._socket.close()
+
+    def _take(self, outgoing: memoryview) -> int:
+        """Hand over what can be handed over of `outgoing`, by way of TLS if there is one."""
+        if self._tls is None:
+            taken = self._send(outgoing) if outgoing else 0
+            self.sent += taken
+            return taken
+        taken = 0
+        if outgoing and not self._unsent:
+            try:
+                taken = self._tls.seal(outgoing[:_SEALED_SIZE])
+            except OSError as error:
+                raise ConnectionLost(f"{self.name}: {reason_of(error)}") from error
+            self.sent += taken
+        self._unsent += self._tls.sealed()
+        if self._unsent:
+            self._unsent = self._unsent[self._send(memoryview(self._unsent)) :]
+        return taken
+
+    def _send(self, data: memoryview) -> int:
+        if self._closed:
+            raise ConnectionLost(f"{self.name}: the connection is closed")
+        if self._deaf is not None:
+            return 0
+        try:
+            return self._socket.send(data, socket.MSG_NOSIGNAL)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            self._deaf = error
+            return 0
+
+    def _wait(self, writing: bool, deadline: float | None) -> bool:
+        """Wait until the socket can be read or takes more, or the time is over; whether it can be read."""
+        if self._closed:
+            raise ConnectionLost(f"{self.name}: the connection is closed")
+        takes_more = (writing or self._unsent) and self._deaf is None
+        self._poll.modify(self._socket, select.POLLIN | (select.POLLOUT if takes_more else 0))
+        timeout = None if deadline is None else max(0, math.ceil((deadline - time.monotonic()) * 1000))
+        return any(events & ~select.POLLOUT for _, events in self._poll.poll(timeout))
+
+    def _receive(self) -> bytes:
+        try:
+            data = self._socket.recv(_READ_SIZE)
+            if data and self._tls is not None:
+                return self._tls.opened(data)
+        except (BlockingIOError, InterruptedError):
+            return b""
+        except OSError as error:
+            raise ConnectionLost(f"{self.name}: {'aborted' if self._aborted else reason_of(error)}") from error
+        if not data:
+            reason = "aborted" if self._aborted else "closed by the server"
+            raise ConnectionLost(f"{self.name}: {reason}") from self._deaf
+        return data
+
+    def _negotiate(self, deadline: float) -> None:
+        """The TLS handshake."""
+        try:
+            while self._tls is not None and not self._tls.agreed():
+                self.transfer(memoryview(b""), deadline)
+        except OSError as error:
+            raise ConnectionLost(f"{self.name}: {reason_of(error)}") from error
+
+
+class _Tls:
+    """One side of TLS, between plain bytes and sealed ones. Does no I/O."""
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._arrived, self._leaving, server_hostname=host)
+
+    def agreed(self) -> bool:
+        """Whether the handshake is over; goes on with it."""
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def seal(self, data: memoryview) -> int:
+        """Encrypt `data`, to be had from `sealed`."""
+        return self._tls.write(data)
+
+    def sealed(self) -> bytes:
+        """What is to be sent."""
+        return self._leaving.read()
+
+    def opened(self, data: bytes) -> bytes:
+        """Decrypt what arrived; b"" if it was TLS talking to itself, or no whole record."""
+        if data:
+            self._arrived.write(data)
+        plain = bytearray()
+        try:
+            while piece := self._tls.read(_READ_SIZE):
+                plain += piece
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            pass  # no whole record left, or the peer said that it will close; the end itself comes from the socket
+        return bytes(plain)
+
+
+def reason_of(error: OSError) -> str:
+    """A system error in a few words."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return error.strerror or str(error) or type(error).__name__
+
+
+def tune(connected: socket.socket) -> None:
+    """Send at once; notice within a minute that the peer's machine has gone."""
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,167 @@
+"""
+The metadata nodes as a procedure sees them: in the caller's transaction, uncommitted changes of its own included.
+
+Catalog nodes are found at remembered ids, streams over their relationships: O(streams). Only where no remembered id
+is right, before the supervisor has looked or after somebody deleted the node, is the whole graph walked, since `mgp`
+has no other way to find a vertex.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from sluice import nodes
+from sluice.errors import StreamExists, StreamNotFound
+from sluice.exchange import Exchange
+from sluice.model import (
+    Checkpoint,
+    Status,
+    StreamSpec,
+    VertexId,
+    effective_status,
+)
+
+Graph = Any
+"`mgp.Graph`: outside a server there is no `mgp` to take the type from."
+
+Vertex = Any
+
+
+class StreamNode:
+    """A stream's metadata node, for as long as the procedure call lasts."""
+
+    def __init__(self, catalog: Vertex, vertex: Vertex) -> None:
+        self._catalog = catalog
+        self._vertex = vertex
+
+    @property
+    def id(self) -> VertexId:
+        """The vertex's id."""
+        return VertexId(self._vertex.id)
+
+    def get(self, name: str) -> Any:
+        """A property, or None."""
+        return self._vertex.properties.get(name)
+
+    @property
+    def name(self) -> str:
+        """The stream's name."""
+        return str(self.get("name"))
+
+    @property
+    def status(self) -> Status:
+        """What SHOW says."""
+        return effective_status(
+            running=bool(self.get("running")), generation=self.get("generation") or 0, checkpoint=self.checkpoint()
+        )
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What CREATE asked for. Raises SettingError if the node was edited into something impossible."""
+        return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES})
+
+    def checkpoint(self) -> Checkpoint:
+        """How far the stream got; nowhere if its checkpoint node was deleted."""
+        for edge in self._vertex.out_edges:
+            if edge.type.name == nodes.HAS_CHECKPOINT:
+                return nodes.checkpoint_of({item.name: item.value for item in edge.to_vertex.properties.items()})
+        return nodes.checkpoint_of({})
+
+    def set(self, **properties: Any) -> None:
+        """Writes properties; None removes one."""
+        for name, value in properties.items():
+            self._vertex.properties.set(name, value)
+
+
+class Catalog:
+    """All streams, in one transaction."""
+
+    def __init__(self, graph: Graph, exchange: Exchange) -> None:
+        self._graph = graph
+        self._exchange = exchange
+        self._vertices = list(self._remembered()) or list(self._walked())
+
+    def streams(self) -> list[StreamNode]:
+        """All streams, ordered by name."""
+        found = [
+            StreamNode(catalog, edge.to_vertex)
+            for catalog in self._vertices
+            for edge in catalog.out_edges
+            if edge.type.name == nodes.HAS_STREAM
+        ]
+        return sorted(found, key=lambda stream: stream.name)
+
+    def find(self, name: str) -> StreamNode:
+        """
+        The stream of that name.
+
+        Raises:
+            StreamNotFound: there is none.
+        """
+        for stream in self.streams():
+            if stream.name == name:
+                return stream
+        raise StreamNotFound(f"Kafka stream {name}, stream not found")
+
+    def check_free(self, name: str) -> None:
+        """Raises StreamExists if there is a stream of that name."""
+        if any(stream.name == name for stream in self.streams()):
+            raise StreamExists(f"Kafka stream {name}, a stream of that name exists already")
+
+    def add(self, spec: StreamSpec) -> None:
+        """Writes the nodes of a new, stopped stream."""
+        catalog = self._vertices[0] if self._vertices else self._made()
+        stream = self._new_vertex(nodes.STREAM, {**nodes.spec_properties(spec), "running": False, "generation": 0})
+        checkpoint = self._new_vertex(nodes.CHECKPOINT, nodes.checkpoint_properties(Checkpoint(positions={})))
+        self._connect(stream, checkpoint, nodes.HAS_CHECKPOINT)
+        self._connect(catalog, stream, nodes.HAS_STREAM)
+
+    def remove(self, stream: StreamNode) -> None:
+        """
+        Takes a stream out of the catalog.
+
+        Its nodes stay, marked as dropped, until its worker is gone: deleting the checkpoint here would conflict with
+        the batch in flight.
+        """
+        for edge in stream._vertex.in_edges:
+            if edge.type.name == nodes.HAS_STREAM:
+                self._graph.delete_edge(edge)
+        stream.set(dropped=True, running=False)
+        self._exchange.announce_dropped(stream.id)
+
+    def _remembered(self) -> Iterator[Vertex]:
+        for catalog in self._exchange.catalogs():
+            try:
+                vertex = self._graph.get_vertex_by_id(catalog)
+            except IndexError:
+                continue  # deleted, or made by a transaction that is not ours and not committed
+            if _has_label(vertex, nodes.CATALOG):
+                yield vertex
+
+    def _walked(self) -> Iterator[Vertex]:
+        for vertex in self._graph.vertices:
+            if _has_label(vertex, nodes.CATALOG):
+                self._exchange.announce_catalog(VertexId(vertex.id))
+                yield vertex
+
+    def _made(self) -> Vertex:
+        vertex = self._new_vertex(nodes.CATALOG, {"schema_version": nodes.SCHEMA_VERSION})
+        self._vertices.append(vertex)
+        self._exchange.announce_catalog(VertexId(vertex.id))
+        return vertex
+
+    def _new_vertex(self, label: str, properties: dict[str, Any]) -> Vertex:
+        vertex = self._graph.create_vertex()
+        vertex.add_label(label)
+        for name, value in properties.items():
+            vertex.properties.set(name, value)
+        return vertex
+
+    def _connect(self, start: Vertex, end: Vertex, kind: str) -> None:
+        self._graph.create_edge(start, end, sys.modules["mgp"].EdgeType(kind))
+
+
+def _has_label(vertex: Vertex, label: str) -> bool:
+    return any(candidate.name == label for candidate in vertex.labels)

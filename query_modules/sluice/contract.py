@@ -1,0 +1,91 @@
+"""
+The contract of a transform: `stream(batch)` takes a list of bytes and returns a list of (query, parameters).
+
+    stream : [bytes] -> [(str, {str : type})]
+    type   : none | bool | int | float | str | list | dict
+
+Runs in the transform's own process. Whatever breaks the contract is an error that names the item.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sluice.bolt.packstream import Value, pack
+from sluice.clauses.lexer import Kind, tokens
+from sluice.errors import ClauseError, LocalProtocolError, TransformError, one_line
+
+Query = tuple[str, dict[str, Value]]
+"A query's text and its parameters."
+
+Stream = Callable[[list[Any]], Any]
+
+TRANSACTION_CONTROL = frozenset({"BEGIN", "COMMIT", "ROLLBACK"})
+"Queries that would end the batch's transaction in its middle: Memgraph takes them as text, too."
+
+QUOTED_IN_ERRORS = 120
+"Characters of a wrong item that an error repeats."
+
+
+def queries_of(stream: Stream, batch: list[bytes | None]) -> Iterator[Query]:
+    """
+    What `stream` makes of `batch`, checked but for the values of the parameters (`check_values`).
+
+    Raises:
+        TransformError: the result is not what the contract says. What `stream` itself raises passes through.
+    """
+    result = stream(batch)
+    if not isinstance(result, list):
+        raise TransformError(f"stream(batch) must return a list of (query, parameters), got {_shown(result)}")
+    for index, item in enumerate(result):
+        if not isinstance(item, (tuple, list)) or len(item) != 2:
+            raise TransformError(
+                f"item {index} of what stream(batch) returned must be (query, parameters), got {_shown(item)}"
+            )
+        query, parameters = item
+        if not isinstance(query, str):
+            raise TransformError(f"the query of item {index} must be a str, got {_shown(query)}")
+        if not isinstance(parameters, dict):
+            raise TransformError(f"the parameters of item {index} must be a dict, got {_shown(parameters)}")
+        refusal = _refusal(query)
+        if refusal:
+            raise TransformError(f"the query of item {index} {refusal}")
+        yield query, parameters
+
+
+def check_values(index: int, parameters: dict[str, Value]) -> None:
+    """Raises TransformError, naming the place, if a value of item `index` is of no type that a query can take."""
+    try:
+        pack(parameters)
+    except LocalProtocolError as error:
+        raise value_error(index, error) from error
+
+
+def value_error(index: int, error: LocalProtocolError) -> TransformError:
+    """The error of item `index` whose parameters could not be packed."""
+    return TransformError(f"the parameters of item {index} hold what a query cannot take: {error}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _refusal(query: str) -> str:
+    """What is wrong with a query's text whatever the server is; empty if nothing."""
+    try:
+        first = next(token for token in tokens(query) if token.text != ";")
+    except ClauseError:
+        return ""  # not even a token: the server says what is wrong
+    if first.kind is Kind.END:
+        return "is empty"
+    word = first.text.upper()
+    if word in TRANSACTION_CONTROL:
+        return f"is {word}: a batch is one transaction, which only the stream itself begins and ends"
+    return ""
+
+
+def _shown(value: object) -> str:
+    try:
+        text = one_line(repr(value), QUOTED_IN_ERRORS)
+    except Exception:  # a value's own __repr__ is the user's code
+        text = "a value that cannot be shown"
+    return f"{type(value).__name__} {text}"

@@ -1,0 +1,164 @@
+"""
+Everything this package raises on purpose.
+
+SluiceError
+  UserError                    the request is wrong; the text says what and where
+    ClauseError                ... the clause cannot be parsed (has `line`, `column`, `found`, `expected`)
+    SettingError               ... a setting or an argument has a value that it cannot have
+    StreamNotFound             ... there is no stream of that name
+    StreamExists               ... the name is taken
+    StreamRunning              ... the stream has to be stopped first
+    TopicNotFound              ... the broker has no such topic
+    NothingToRead              ... the topic holds no message that a test could show
+  ScriptError                  the transform script cannot be fetched or loaded
+  TransformError               the transform raised, broke its contract or did not end (a data error)
+  BrokerError                  Kafka said no, or nothing                                      retryable where marked
+  GraphError                   the database side
+    QueryRefused               FAILURE from the server; nothing of the batch took effect (has `code`)
+      TransientFailure         ... and it may work if tried again                             retryable
+    ConnectionLost             the connection went, or could not be made, outside COMMIT      retryable
+    CommitUnknown              it went while COMMIT was unanswered: the batch may or may not be in
+    FenceLost                  the checkpoint is no longer where this worker left it
+    ConflictError              another transaction changes the same streams                   retryable
+  ProtocolError                a rule of Bolt was broken
+    LocalProtocolError         ... by us: a bug, or a value that Bolt cannot carry
+    RemoteProtocolError        ... by the peer
+
+Inside Memgraph an exception reaches the client as a traceback whose last line is the class's full name and the text, so
+every text is one line (`one_line`).
+"""
+
+from __future__ import annotations
+
+
+def one_line(text: object, limit: int = 500) -> str:
+    """`text` as one line of at most `limit` characters: line breaks and runs of blanks become one blank."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+class SluiceError(Exception):
+    """Base of all errors of this package. Its text is one line."""
+
+    retryable = False
+    "Whether doing the same thing again, unchanged, may work."
+
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(message))
+
+
+class UserError(SluiceError):
+    """The request is wrong; nothing was changed."""
+
+
+class ClauseError(UserError):
+    """A text starts like one of our clauses and goes on like none of them."""
+
+    def __init__(self, message: str, *, line: int, column: int, found: str, expected: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+        self.found = found
+        self.expected = expected
+
+
+class SettingError(UserError):
+    """A setting or an argument has a value that it cannot have."""
+
+
+class StreamNotFound(UserError):
+    """There is no stream of that name."""
+
+
+class StreamExists(UserError):
+    """The name is taken by another stream."""
+
+
+class StreamRunning(UserError):
+    """The stream is running and has to be stopped first."""
+
+
+class TopicNotFound(UserError):
+    """The broker answers, and has no such topic."""
+
+
+class NothingToRead(UserError):
+    """The topic holds no message behind the stream's position."""
+
+
+class ScriptError(SluiceError):
+    """The transform script cannot be fetched, does not compile, or defines no callable `stream`."""
+
+
+class TransformError(SluiceError):
+    """
+    `stream(batch)` raised, gave back something else than a list of queries, or did not end in time.
+
+    A data error: the same batch would fail again.
+    """
+
+
+class BrokerError(SluiceError):
+    """Kafka refused or did not answer."""
+
+    def __init__(self, message: object, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class GraphError(SluiceError):
+    """The database side of a stream."""
+
+
+class QueryRefused(GraphError):
+    """The server answered FAILURE; nothing of the transaction took effect."""
+
+    def __init__(self, message: object, *, code: str, index: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        "Neo4j status code, as the server sent it."
+        self.index = index
+        "Which request of the exchange was refused, counted from 0; None where that is unknown."
+
+
+class TransientFailure(QueryRefused):
+    """Refused for now: a conflict with another transaction, above all."""
+
+    retryable = True
+
+
+class ConnectionLost(GraphError):
+    """The connection went, or could not be made. Nothing that was not committed took effect."""
+
+    retryable = True
+
+
+class CommitUnknown(GraphError):
+    """
+    The connection was lost while the answer to COMMIT was awaited.
+
+    The batch may or may not be in, and its checkpoint with it. Reading the checkpoint tells which; nothing is written
+    twice.
+    """
+
+
+class FenceLost(GraphError):
+    """The checkpoint is not where this worker left it: somebody else has written, or it was deleted."""
+
+
+class ConflictError(GraphError):
+    """Another transaction changes the same streams; the whole transaction is to be tried again."""
+
+    retryable = True
+
+
+class ProtocolError(SluiceError):
+    """A rule of Bolt was broken."""
+
+
+class LocalProtocolError(ProtocolError):
+    """... by us: a bug, or a value that Bolt cannot carry."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """... by the peer."""

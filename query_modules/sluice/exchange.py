@@ -1,0 +1,74 @@
+"""
+What procedures and the supervisor tell each other: the only state that they share besides the graph.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from sluice.model import VertexId
+
+
+class Exchange:
+    """
+    Vertex ids that help to find nodes, and a bell.
+
+    Everything here is a hint: a procedure checks an id in its own transaction, the supervisor in what is committed,
+    so a transaction that is rolled back leaves nothing wrong behind.
+
+    Threads: any.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards all sets and dicts below
+        self._catalogs: dict[VertexId, float] = {}
+        self._dropped: set[VertexId] = set()
+        self._bell = threading.Event()
+
+    def catalogs(self) -> list[VertexId]:
+        """Where catalog nodes were seen or made, oldest first."""
+        with self._lock:
+            return list(self._catalogs)
+
+    def announce_catalog(self, catalog: VertexId) -> None:
+        """A catalog node was seen or made, here, perhaps in a transaction that is still open."""
+        with self._lock:
+            self._catalogs.setdefault(catalog, time.monotonic())
+
+    def catalog_announced_since(self, seconds: float) -> bool:
+        """Whether a catalog was announced in the last so many seconds."""
+        with self._lock:
+            return any(time.monotonic() - at < seconds for at in self._catalogs.values())
+
+    def announce_dropped(self, stream: VertexId) -> None:
+        """A stream was dropped, perhaps in a transaction that is still open."""
+        with self._lock:
+            self._dropped.add(stream)
+
+    def dropped(self) -> set[VertexId]:
+        """The streams that were announced as dropped and not forgotten."""
+        with self._lock:
+            return set(self._dropped)
+
+    def forget_dropped(self, stream: VertexId) -> None:
+        """The stream's nodes are gone."""
+        with self._lock:
+            self._dropped.discard(stream)
+
+    def ring(self) -> None:
+        """Something was written that the supervisor should see soon."""
+        self._bell.set()
+
+    def await_bell(self, timeout: float) -> bool:
+        """Waits until somebody rings, at most `timeout` seconds; whether somebody did."""
+        rung = self._bell.wait(timeout)
+        self._bell.clear()
+        return rung
+
+    def adopt(self, other: Exchange) -> None:
+        """Takes over what a predecessor knows."""
+        for catalog in other.catalogs():
+            self.announce_catalog(catalog)
+        for stream in other.dropped():
+            self.announce_dropped(stream)

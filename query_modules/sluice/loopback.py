@@ -1,0 +1,202 @@
+"""
+The server's view from inside: one Bolt connection back to it, and every statement the machinery runs over it but a
+batch (`sink`).
+
+Vertices are reached by their ids and from there over relationships, which costs the same in an empty graph and beside
+millions of other vertices. So no index and no constraint is made: making one needs the storage for itself alone on
+Memgraph 2.x, and waits for the transactions of clients, whom a server with one Bolt worker could then not serve any
+more.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from sluice import nodes
+from sluice.bolt.client import Connection
+from sluice.errors import FenceLost, QueryRefused
+from sluice.model import Checkpoint, Desired, Status, VertexId
+from sluice.settings import Settings
+
+USER_AGENT = "sluice-loopback/1"
+
+CONNECT_TIMEOUT = 5.0
+
+FIND_CATALOGS = f"MATCH (c:{nodes.CATALOG}) RETURN id(c) AS id"
+
+MAKE_CATALOG = f"CREATE (c:{nodes.CATALOG} {{schema_version: {nodes.SCHEMA_VERSION}}}) RETURN id(c) AS id"
+
+FIND_DROPPED = f"MATCH (s:{nodes.STREAM}) WHERE s.dropped RETURN id(s) AS id"
+
+# A row without a stream for a catalog that has none; no row at all where there is no such catalog.
+LIST_STREAMS = f"""
+MATCH (c:{nodes.CATALOG}) WHERE id(c) = $catalog
+OPTIONAL MATCH (c)-[:{nodes.HAS_STREAM}]->(s:{nodes.STREAM})-[:{nodes.HAS_CHECKPOINT}]->(k:{nodes.CHECKPOINT})
+RETURN id(s) AS stream_id, id(k) AS checkpoint_id, s.running AS running, s.generation AS generation,
+       s.limit_batches AS limit_batches, k.ended_generation AS ended_generation,
+       s.uid AS uid, s.name AS name, s.uri AS uri, s.topic AS topic, s.transform AS transform,
+       s.transform_sha256 AS transform_sha256, s.batch_interval AS batch_interval, s.batch_size AS batch_size
+"""
+
+READ_SOURCE = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.transform_source AS source"
+
+READ_CHECKPOINT = f"MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id RETURN properties(k) AS properties"
+
+# A run that was superseded has nothing to say any more: the condition keeps a late writer from ending its successor's
+# run.
+END_RUN = f"""
+MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id AND coalesce(k.ended_generation, 0) < $generation
+SET k += $ended
+"""
+
+SWEEP = f"""
+MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.dropped
+OPTIONAL MATCH (s)-[:{nodes.HAS_CHECKPOINT}]->(k:{nodes.CHECKPOINT})
+DETACH DELETE s, k
+"""
+
+SHOW_ROLE = "SHOW REPLICATION ROLE"
+
+
+RUN_COLUMNS = ("generation", "limit_batches", *(name for name in nodes.SPEC_PROPERTIES if name != "transform_source"))
+"What makes a run what it is; the script is in it by its SHA-256."
+
+
+class StreamRow(NamedTuple):
+    """A stream as the supervisor sees it: the node's properties but the script's source."""
+
+    stream_id: VertexId
+    checkpoint_id: VertexId
+    should_run: bool
+    properties: Mapping[str, Any]
+
+    @property
+    def uid(self) -> str:
+        """Tells it from another of the same name."""
+        return str(self.properties["uid"])
+
+    @property
+    def run(self) -> tuple[Any, ...]:
+        """Equal for rows whose runs are the same: same START, same settings."""
+        return tuple(self.properties[column] for column in RUN_COLUMNS)
+
+
+class Loopback:
+    """
+    A connection to the server from inside it.
+
+    Threads: for the thread that opened it, but for `abort`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """
+        Raises:
+            ConnectionLost: nobody answers, or the handshake fails.
+            QueryRefused: the server does not let us in.
+        """
+        self.connection = Connection.open(
+            settings.loopback_host,
+            settings.loopback_port,
+            username=settings.loopback_user,
+            password=settings.loopback_password,
+            tls=_tls() if settings.loopback_tls else None,
+            timeout=CONNECT_TIMEOUT,
+            user_agent=USER_AGENT,
+        )
+        self._timeout = settings.loopback_timeout
+
+    def __enter__(self) -> Loopback:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.connection.close()
+
+    def abort(self) -> None:
+        """Makes whatever waits for an answer raise ConnectionLost. Threads: any."""
+        self.connection.abort()
+
+    def is_main(self) -> bool:
+        """Whether this instance may write: it is no replica. True where we may not ask."""
+        try:
+            rows = self._fetch(SHOW_ROLE)
+        except QueryRefused:
+            return True
+        return not any("replica" in str(value).lower() for row in rows for value in row.values())
+
+    def find_catalogs(self) -> set[VertexId]:
+        """The catalog nodes there are. Walks the whole graph."""
+        return {row["id"] for row in self._fetch(FIND_CATALOGS)}
+
+    def find_dropped(self) -> set[VertexId]:
+        """The nodes of streams that were dropped and not yet swept. Walks the whole graph."""
+        return {row["id"] for row in self._fetch(FIND_DROPPED)}
+
+    def make_catalog(self) -> VertexId:
+        """A new catalog node."""
+        (row,) = self._fetch(MAKE_CATALOG)
+        return VertexId(row["id"])
+
+    def list_streams(self, catalog: VertexId) -> list[StreamRow] | None:
+        """The streams below a catalog, as committed; None if there is no such catalog."""
+        rows = self._fetch(LIST_STREAMS, {"catalog": catalog})
+        if not rows:
+            return None
+        return [
+            StreamRow(
+                row["stream_id"],
+                row["checkpoint_id"],
+                bool(row["running"]) and row["ended_generation"] != row["generation"],
+                row,
+            )
+            for row in rows
+            if row["checkpoint_id"] is not None
+        ]
+
+    def desired(self, row: StreamRow) -> Desired:
+        """
+        What `row` asks for, script included.
+
+        Raises:
+            SettingError: the node was edited into something that cannot run.
+        """
+        sources = self._fetch(READ_SOURCE, {"id": row.stream_id})
+        source = sources[0]["source"] if sources else ""
+        return nodes.desired_of({**row.properties, "transform_source": source}, row.stream_id, row.checkpoint_id)
+
+    def read_checkpoint(self, checkpoint_id: VertexId) -> Checkpoint:
+        """
+        The checkpoint as committed.
+
+        Raises:
+            FenceLost: the node is gone.
+        """
+        rows = self._fetch(READ_CHECKPOINT, {"id": checkpoint_id})
+        if not rows:
+            raise FenceLost("the stream's checkpoint node was deleted")
+        return nodes.checkpoint_of(rows[0]["properties"])
+
+    def end_run(self, checkpoint_id: VertexId, generation: int, status: Status, error: str | None) -> None:
+        """Writes how the run `generation` ended."""
+        ended = nodes.ended_properties(generation, status, error)
+        self._fetch(END_RUN, {"id": checkpoint_id, "generation": generation, "ended": ended})
+
+    def sweep(self, stream_id: VertexId) -> None:
+        """Deletes a stream node that is, committed, marked as dropped, and its checkpoint; does nothing otherwise."""
+        self._fetch(SWEEP, {"id": stream_id})
+
+    def _fetch(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        return self.connection.fetch(query, parameters, timeout=self._timeout)
+
+
+def _tls() -> ssl.SSLContext:
+    # The peer is this very process, on the loopback address: nobody stands in between, and the certificate is made
+    # out to the name that clients use.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

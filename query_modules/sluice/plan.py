@@ -1,0 +1,49 @@
+"""
+What to do so that what runs is what is wanted. Pure: all policy of the supervisor is here, where it is a table test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Ask the worker of this stream to end."""
+
+    uid: str
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start a worker for this stream."""
+
+    uid: str
+
+
+Action = Stop | Start
+
+
+class Running(NamedTuple):
+    """A worker that has not ended."""
+
+    run: Hashable
+    "The run it was started for."
+    stopping: bool
+    "It was asked to end."
+
+
+def plan(desired: Mapping[str, Hashable], running: Mapping[str, Running]) -> list[Action]:
+    """
+    The actions, stops first. A changed stream is stopped, and started once its worker is gone: never two workers for
+    one stream.
+
+    Args:
+        desired: the runs that there should be, by the streams' uids.
+        running: the workers that there are, by the same.
+    """
+    stops = [Stop(uid) for uid, worker in running.items() if not worker.stopping and desired.get(uid) != worker.run]
+    starts = [Start(uid) for uid in desired if uid not in running]
+    return [*stops, *starts]

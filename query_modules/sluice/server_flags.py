@@ -1,0 +1,67 @@
+"""
+The flags of the server that this code runs in, so that the loopback finds its own server without being told.
+
+Memgraph reads them from `/etc/memgraph/memgraph.conf`, then `~/.memgraph/config`, then the file that MEMGRAPH_CONFIG
+names, and the command line, each over the one before (`LoadConfig` in `src/helpers.hpp` at v2.14.1).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+CONFIGURATION_FILE = Path("/etc/memgraph/memgraph.conf")
+COMMAND_LINE = Path("/proc/self/cmdline")
+
+
+def server_flags() -> dict[str, str]:
+    """
+    The flags of this process, name (with dashes inside, none before) -> value; a flag without a value has an empty
+    one.
+    """
+    files = [CONFIGURATION_FILE, Path("~/.memgraph/config").expanduser()]
+    if "MEMGRAPH_CONFIG" in os.environ:
+        files.append(Path(os.environ["MEMGRAPH_CONFIG"]))
+    flags: dict[str, str] = {}
+    for file in files:
+        flags |= parse_flags(_lines(file))
+    command_line = parse_flags(_command_line())
+    if "flag-file" in command_line or "flagfile" in command_line:
+        flags |= parse_flags(_lines(Path(command_line.get("flag-file") or command_line.get("flagfile", ""))))
+    return flags | command_line
+
+
+def parse_flags(words: Iterable[str]) -> dict[str, str]:
+    """
+    Flags from a command line's words or a file's lines: `--name=value`, `--name value`, one dash or two, `_` for `-`.
+
+    A word that is no flag is the value of the flag before it, if that had none yet.
+    """
+    flags: dict[str, str] = {}
+    waiting = None
+    for word in words:
+        if word.startswith("-") and len(word) > 1:
+            name, equals, value = word.lstrip("-").partition("=")
+            name = name.replace("_", "-")
+            flags[name] = value
+            waiting = None if equals else name
+        elif waiting is not None:
+            flags[waiting] = word
+            waiting = None
+    return flags
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line.strip() for line in lines if line.strip().startswith("-")]
+
+
+def _command_line() -> list[str]:
+    try:
+        return [word.decode(errors="replace") for word in COMMAND_LINE.read_bytes().split(b"\0")]
+    except OSError:
+        return []

@@ -1,0 +1,179 @@
+"""
+Makes what runs equal to what the committed metadata nodes say: starts and stops workers, and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable
+
+from sluice.errors import GraphError, ProtocolError, SettingError
+from sluice.exchange import Exchange
+from sluice.loopback import Loopback, StreamRow
+from sluice.model import Status
+from sluice.plan import Running, Start, plan
+from sluice.reporter import Progress, Reporter
+from sluice.settings import Settings
+from sluice.worker import Worker, pause
+
+log = logging.getLogger("sluice.supervisor")
+
+PATIENCE = ((1.0, 0.02), (10.0, 0.1))
+"""
+(for so many seconds after the bell, seconds between two looks). A procedure rings before its transaction is
+committed, so one look is not enough; whoever leaves a transaction open for longer waits for `poll_interval`.
+"""
+
+CATALOG_GRACE = 5.0
+"Seconds that a catalog made by a procedure has to be committed before the supervisor makes another."
+
+SEARCH_SHARE = 20
+"A search of the whole graph is not repeated before so many times its own duration has passed."
+
+REPORT_INTERVAL = 2.0
+"Seconds between two reports of positions to Kafka's groups: lag monitors look no closer."
+
+STOP_PATIENCE = 10.0
+"Seconds that a worker has to finish its batch when all are to end."
+
+
+class Supervisor:
+    """
+    One thread that owns all workers.
+
+    Threads: `run` is the body of its thread; `stop` may be called from any.
+    """
+
+    def __init__(self, settings: Settings, exchange: Exchange, new_worker: Callable[..., Worker] = Worker) -> None:
+        self._settings = settings
+        self._exchange = exchange
+        self._new_worker = new_worker
+        self._workers: dict[str, tuple[Hashable, Worker]] = {}
+        self._stop = threading.Event()
+        self._hurry = threading.Event()
+        self._rung_at = time.monotonic()
+        self._next_search = 0.0
+        self._reporter = Reporter()
+        self._last_words: list[Progress] = []
+        self._next_report = 0.0
+
+    def stop(self, *, hurry: bool = False) -> None:
+        """Asks for the end: workers finish their batch, or give it up if there is a hurry."""
+        if hurry:
+            self._hurry.set()
+        self._stop.set()
+        self._exchange.ring()
+
+    def run(self) -> None:
+        """Until stopped: keep a connection to the server, and look, plan and act over it."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                with Loopback(self._settings) as loopback:
+                    if failures:
+                        log.info("connected to the server")
+                    failures = 0
+                    for stream in loopback.find_dropped():
+                        self._exchange.announce_dropped(stream)
+                    while not self._stop.is_set():
+                        self._reconcile(loopback)
+                        self._report()
+                        self._wait()
+            except (GraphError, ProtocolError) as error:
+                failures += 1
+                # While the server starts its Bolt port is closed: that is no news.
+                level = logging.WARNING if failures in (10, 100) else logging.DEBUG
+                log.log(level, "no connection to the server at port %s: %s", self._settings.loopback_port, error)
+                self._stop.wait(pause(failures) / 2)
+            except Exception:
+                failures += 1
+                log.exception("the supervisor met an error of its own; it goes on")
+                self._stop.wait(pause(failures))
+        self._end_all()
+
+    def _reconcile(self, loopback: Loopback) -> None:
+        """Looks at the graph once and acts on what it says."""
+        self._reap()
+        if not loopback.is_main():
+            rows = []
+        else:
+            rows = self._look(loopback)
+            self._sweep(loopback, rows)
+        wanted = {row.uid: row for row in rows if row.should_run}
+        running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
+        for action in plan({uid: row.run for uid, row in wanted.items()}, running):
+            if isinstance(action, Start):
+                self._start(loopback, wanted[action.uid])
+            else:
+                self._workers[action.uid][1].stop()
+
+    def _look(self, loopback: Loopback) -> list[StreamRow]:
+        """
+        All streams there are. Makes a catalog where there is none, so that procedures always find one at a known
+        id.
+        """
+        found = [rows for catalog in self._exchange.catalogs() if (rows := loopback.list_streams(catalog)) is not None]
+        if found:
+            return [row for rows in found for row in rows]
+        began = time.monotonic()
+        if began >= self._next_search and not self._exchange.catalog_announced_since(CATALOG_GRACE):
+            for catalog in loopback.find_catalogs() or {loopback.make_catalog()}:
+                self._exchange.announce_catalog(catalog)
+            self._next_search = time.monotonic() + SEARCH_SHARE * (time.monotonic() - began)
+            self._exchange.ring()
+        return []
+
+    def _start(self, loopback: Loopback, row: StreamRow) -> None:
+        try:
+            desired = loopback.desired(row)
+        except SettingError as error:
+            # Only an edit of the node by hand can cause this; the stream's status says so, like any other end by error.
+            log.error("stream %s: its metadata node cannot be run: %s", row.properties["name"], error)  # noqa: TRY400
+            loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
+            return
+        worker = self._new_worker(desired, self._settings)
+        self._workers[row.uid] = (row.run, worker)
+        worker.start()
+
+    def _reap(self) -> None:
+        ended = [uid for uid, (_, worker) in self._workers.items() if not worker.alive]
+        for uid in ended:
+            _, worker = self._workers.pop(uid)
+            self._last_words.append(worker.progress)
+
+    def _sweep(self, loopback: Loopback, rows: list[StreamRow]) -> None:
+        """Deletes the nodes of dropped streams whose worker is gone."""
+        listed = {row.stream_id for row in rows}
+        busy = {worker.desired.stream_id for _, worker in self._workers.values()}
+        for stream in self._exchange.dropped() - busy:
+            # A stream that is still listed was dropped in a transaction that is open, or was rolled back.
+            if stream not in listed:
+                loopback.sweep(stream)
+                self._exchange.forget_dropped(stream)
+
+    def _report(self) -> None:
+        if time.monotonic() >= self._next_report:
+            self._next_report = time.monotonic() + REPORT_INTERVAL
+            self._reporter.report([*self._last_words, *(worker.progress for _, worker in self._workers.values())])
+            self._last_words.clear()
+
+    def _wait(self) -> None:
+        """Until it is time to look again."""
+        since_bell = time.monotonic() - self._rung_at
+        interval = next((interval for limit, interval in PATIENCE if since_bell < limit), self._settings.poll_interval)
+        if self._exchange.await_bell(interval):
+            self._rung_at = time.monotonic()
+
+    def _end_all(self) -> None:
+        workers = [worker for _, worker in self._workers.values()]
+        for worker in workers:
+            worker.stop()
+        deadline = time.monotonic() + STOP_PATIENCE
+        while any(worker.alive for worker in workers):
+            if self._hurry.is_set() or time.monotonic() > deadline:
+                for worker in workers:
+                    worker.abort()
+            for worker in workers:
+                worker.join(0.05)

@@ -1,0 +1,131 @@
+"""The fixtures for hosts. Which host, the options say (`options.py`)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import neo4j
+import pytest
+
+from tests.hosts.host import QUERY_MODULES, Host, HostOptions, ServerHost
+from tests.hosts.memgraph import MemgraphHost
+from tests.hosts.sandbox import SandboxHost
+from tests.hosts.script_server import ScriptServer
+from tests.hosts.uri import UriHost
+from tests.logs import LogKeeper
+
+
+def _new_host(config: pytest.Config, folder: Path, options: HostOptions) -> ServerHost:
+    if config.getoption("--host") == "memgraph":
+        binary: Path = config.getoption("--memgraph-bin")
+        return MemgraphHost(folder, binary.resolve(), config.getoption("--memgraph-pythonpath"), options)
+    return SandboxHost(folder, options)
+
+
+@pytest.fixture(scope="session")
+def host(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper
+) -> Iterator[Host]:
+    """The host that all tests share, and none kills. It must stop cleanly when the last test is over."""
+    if pytestconfig.getoption("--host") == "uri":
+        words = [pytestconfig.getoption(f"--memgraph-{word}") for word in ("uri", "user", "password")]
+        given = UriHost(*words)
+        given.start()
+        yield given
+        given.close()
+        return
+    server = _new_host(pytestconfig, tmp_path_factory.mktemp("host"), HostOptions())
+    with log_keeper.watching("host", server):
+        server.start()
+        yield server
+        try:
+            server.stop()
+        finally:
+            server.close()
+
+
+@pytest.fixture
+def own_host(pytestconfig: pytest.Config, tmp_path: Path, log_keeper: LogKeeper) -> Iterator[Callable[..., ServerHost]]:
+    """
+    Makes hosts for this test alone, which may kill and restart them.
+
+    `own_host(env=None, arguments=(), query_modules=None, start=True)`: see `HostOptions` for the first three.
+    """
+    if pytestconfig.getoption("--host") == "uri":
+        pytest.skip("needs a host of its own, which --host=uri does not give")
+    with ExitStack() as cleaning:
+        count = 0
+
+        def make(
+            env: Mapping[str, str] | None = None,
+            arguments: Sequence[str] = (),
+            query_modules: Path | None = None,
+            start: bool = True,
+        ) -> ServerHost:
+            nonlocal count
+            count += 1
+            folder = tmp_path / f"host-{count}"
+            options = HostOptions(env or {}, arguments, query_modules or QUERY_MODULES)
+            server = _new_host(pytestconfig, folder, options)
+            cleaning.enter_context(log_keeper.watching(folder.name, server))
+            cleaning.callback(server.close)
+            if start:
+                server.start()
+            return server
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def driver(host: Host) -> neo4j.Driver:
+    """The neo4j driver on the shared host."""
+    return host.driver()
+
+
+@pytest.fixture
+def run(host: Host) -> Callable[..., list[dict[str, Any]]]:
+    """`run(query, **parameters)`: one query on the shared host in a transaction of its own, as dictionaries."""
+    return host.run
+
+
+@pytest.fixture
+def script_server() -> Iterator[ScriptServer]:
+    """A web server for transform scripts, on."""
+    server = ScriptServer()
+    server.turn_on()
+    yield server
+    server.turn_off()
+
+
+@pytest.fixture
+def new_stream_name(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Gives stream names that nobody has; the shared host loses the streams of these names after the test."""
+    names: list[str] = []
+
+    def new() -> str:
+        names.append(f"stream_{uuid.uuid4().hex[:12]}")
+        return names[-1]
+
+    # The host must outlive this fixture, if the test has it at all.
+    shared: Host | None = request.getfixturevalue("host") if "host" in request.fixturenames else None
+    yield new
+    if names and shared is not None:
+        left = {row["name"] for row in shared.run("CALL streams.show() YIELD name RETURN name")}
+        for name in left.intersection(names):
+            shared.run("CALL streams.drop($name)", name=name)
+
+
+@pytest.fixture
+def stream_name(new_stream_name: Callable[[], str]) -> str:
+    """One of `new_stream_name`."""
+    return new_stream_name()
+
+
+@pytest.fixture
+def label() -> str:
+    """A vertex label that no other test uses."""
+    return f"L{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,125 @@
+"""A real Apache Kafka for the tests: one process that is broker and controller, on the loopback."""
+
+from __future__ import annotations
+
+import base64
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient
+
+from tests.kafka.jars import HERE, jars, java
+from tests.kafka.topics import Topics, log
+from tests.ports import free_ports
+from tests.server import Server
+
+# A heap that is enough for tests, and the quick compiler only: the broker lives for minutes, on few cores.
+JAVA_OPTIONS = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+
+SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    # On purpose: a product that asks for a topic that is not there must not make it, and here it would.
+    "auto.create.topics.enable": "true",
+    "num.partitions": "1",
+    "default.replication.factor": "1",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    # A broker that comes back after SIGKILL is let in again once its old session is over.
+    "broker.heartbeat.interval.ms": "200",
+    "broker.session.timeout.ms": "2000",
+    "log.cleaner.dedupe.buffer.size": "2097152",
+    "num.network.threads": "2",
+    "num.io.threads": "2",
+}
+
+
+class KafkaBroker(Server):
+    """
+    Apache Kafka in KRaft mode, one node.
+
+    The port and what the topics hold stay the same over stop, kill and start.
+    """
+
+    name = "Apache Kafka"
+    start_timeout = 90.0
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        """
+        Args:
+            folder: where its data, its settings and its log go; made if it is not there.
+            settings: broker settings on top of SETTINGS, or instead of those of the same name.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder / "kafka.log")
+        self._folder = folder
+        self._settings = {**SETTINGS, **(settings or {})}
+        self.port, self._controller_port = free_ports(2)
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.topics = Topics(self.bootstrap)
+
+    def start(self) -> None:
+        """
+        Start and wait until clients are told of the broker.
+
+        Raises:
+            KafkaUnavailable: java, mvn or the jars are missing.
+            ServerFailed: it ended, or did not answer in time.
+        """
+        self._format()
+        super().start()
+
+    def command(self) -> Sequence[str | Path]:
+        """The broker's main class on the jars that Maven resolved."""
+        logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
+        settings = self._folder / "server.properties"
+        return [java(), *JAVA_OPTIONS, logging, "-cp", self._class_path, "kafka.Kafka", settings]
+
+    def answers(self) -> bool:
+        """Whether the metadata names the broker, which it does from when the controller has let it in."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "logger": log, "reconnect.backoff.max.ms": 100})
+        return bool(admin.list_topics(timeout=5).brokers)
+
+    @cached_property
+    def _class_path(self) -> str:
+        return os.pathsep.join(map(str, jars()))
+
+    def _format(self) -> None:
+        """
+        Write the settings, and what `kafka-storage.sh format` writes into an empty data folder, without a JVM for it.
+
+        Source: Kafka, `MetaProperties`: version 1 is what KRaft uses. Features come from the defaults of the release.
+        """
+        data = self._folder / "data"
+        voter = f"1@127.0.0.1:{self._controller_port}"
+        listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}"
+        own = {"log.dirs": str(data), "listeners": listeners, "controller.quorum.voters": voter}
+        _write_properties(self._folder / "server.properties", {**own, **self._settings})
+        if not data.exists():
+            data.mkdir()
+            ids = {"cluster.id": _kafka_uuid(), "directory.id": _kafka_uuid()}
+            _write_properties(data / "meta.properties", {"version": "1", "node.id": self._settings["node.id"], **ids})
+
+
+def _write_properties(path: Path, properties: Mapping[str, str]) -> None:
+    path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()), encoding="utf-8")
+
+
+def _kafka_uuid() -> str:
+    """A random id in Kafka's spelling, which is never one that begins with a dash."""
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text

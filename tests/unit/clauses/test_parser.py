@@ -1,0 +1,355 @@
+"""Which texts are stream clauses, what they say, and what is wrong with those that are not quite."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sluice import clauses
+from sluice.clauses import CreateStream, DropStream, Parameter, ShowStreams, StartStream, StopStream, parse
+from sluice.errors import ClauseError
+
+CREATE = "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f'"
+
+
+def created(**options: object) -> CreateStream:
+    return CreateStream("s", "u", "t", "f", **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "statement"),
+    [
+        pytest.param(CREATE, created(), id="CREATE STREAM without options"),
+        pytest.param(f"{CREATE} BATCH_INTERVAL 5", created(batch_interval_ms=5), id="BATCH_INTERVAL"),
+        pytest.param(f"{CREATE} BATCH_SIZE 7", created(batch_size=7), id="BATCH_SIZE"),
+        pytest.param(
+            f"{CREATE} BATCH_INTERVAL 5 BATCH_SIZE 7", created(batch_interval_ms=5, batch_size=7), id="both options"
+        ),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE 7 BATCH_INTERVAL 5",
+            created(batch_interval_ms=5, batch_size=7),
+            id="options the other way round",
+        ),
+        pytest.param(
+            f"{CREATE} BATCH INTERVAL 5 BATCH SIZE 7",
+            created(batch_interval_ms=5, batch_size=7),
+            id="options in two words, as the old parser had them",
+        ),
+        pytest.param(
+            f"{CREATE} BATCH SIZE 7 BATCH_INTERVAL 5",
+            created(batch_interval_ms=5, batch_size=7),
+            id="one option in two words, one in one",
+        ),
+        pytest.param(
+            f"{CREATE} BATCH/**/SIZE 7 BATCH\nINTERVAL 5;",
+            created(batch_interval_ms=5, batch_size=7),
+            id="anything blank parts the two words",
+        ),
+        pytest.param(f"{CREATE} BATCH_SIZE 0x10", created(batch_size=16), id="a hexadecimal size"),
+        pytest.param(f"{CREATE} BATCH_SIZE 010", created(batch_size=8), id="an octal size"),
+        pytest.param(
+            "CREATE STREAM $n AS LOAD DATA KAFKA $u WITH TOPIC $`t t` WITH TRANSFORM $0"
+            " BATCH_INTERVAL $i BATCH_SIZE $s",
+            CreateStream(*(Parameter(name) for name in ("n", "u", "t t", "0", "i", "s"))),
+            id="parameters wherever a value may stand",
+        ),
+        pytest.param(
+            "CREATE STREAM s AS LOAD DATA KAFKA'u'WITH TOPIC\"t\"WITH TRANSFORM'f'BATCH_SIZE 7",
+            created(batch_size=7),
+            id="no blanks where none are needed",
+        ),
+        pytest.param(
+            "create stream as as load data kafka 'it\\'s' with topic '' with transform \"a\\tb\"",
+            CreateStream("as", "it's", "", "a\tb"),
+            id="small letters, a keyword as a name, escapes, an empty string",
+        ),
+        pytest.param("DROP STREAM s", DropStream("s"), id="DROP STREAM"),
+        pytest.param("SHOW STREAMS", ShowStreams(), id="SHOW STREAMS"),
+        pytest.param("START STREAM s", StartStream("s"), id="START STREAM"),
+        pytest.param("START STREAM s LIMIT 3 BATCHES", StartStream("s", 3), id="START STREAM with a limit"),
+        pytest.param("START STREAM s LIMIT $n BATCHES", StartStream("s", Parameter("n")), id="the limit a parameter"),
+        pytest.param("STOP STREAM s", StopStream("s"), id="STOP STREAM"),
+        pytest.param("START ALL STREAMS", clauses.StartAllStreams(), id="START ALL STREAMS"),
+        pytest.param("STOP ALL STREAMS", clauses.StopAllStreams(), id="STOP ALL STREAMS"),
+        pytest.param("TEST STREAM s", clauses.TestStream("s"), id="TEST STREAM"),
+        pytest.param("TEST STREAM s LIMIT 3 BATCHES", clauses.TestStream("s", 3), id="TEST STREAM with a limit"),
+        pytest.param("START STREAM all", StartStream("all"), id="a stream called all"),
+        pytest.param("STOP STREAM streams", StopStream("streams"), id="a stream called streams"),
+        pytest.param("DROP STREAM STREAM", DropStream("STREAM"), id="a stream called STREAM keeps its case"),
+        pytest.param("START STREAM limit LIMIT 1 BATCHES", StartStream("limit", 1), id="a stream called limit"),
+        pytest.param("START STREAM `a ``b`", StartStream("a `b"), id="a name in backticks"),
+        pytest.param("START STREAM`s`LIMIT 1 BATCHES", StartStream("s", 1), id="backticks need no blanks around"),
+        pytest.param("START STREAM ſTREAM", StartStream("ſTREAM"), id="a name of other letters"),
+        pytest.param("START STREAM a$b", StartStream("a$b"), id="a dollar inside a name"),
+        pytest.param("START STREAM s;", StartStream("s"), id="a semicolon"),
+        pytest.param("START STREAM s /* x */ ; // y", StartStream("s"), id="comments around the semicolon"),
+        pytest.param("\u3000SHOW\u2003STREAMS\xa0", ShowStreams(), id="Unicode whitespace"),
+        pytest.param("/* why */ // so\nSHOW/**/STREAMS", ShowStreams(), id="comments before and between"),
+        pytest.param("sHoW sTrEaMs", ShowStreams(), id="any case"),
+        pytest.param("SHOW STREAMS // SHOW STREAMS; SHOW STREAMS", ShowStreams(), id="a comment at the end"),
+    ],
+)
+def test_a_clause_says(text: str, statement: clauses.Statement):
+    assert parse(text) == statement
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="an empty text"),
+        pytest.param(" \n\t", id="blanks"),
+        pytest.param(";", id="a semicolon"),
+        pytest.param("// SHOW STREAMS", id="a clause in a line comment"),
+        pytest.param("/* SHOW STREAMS */", id="a clause in a block comment"),
+        pytest.param("/* SHOW STREAMS */ RETURN 1", id="a clause in a comment before a query"),
+        pytest.param("/* SHOW STREAMS", id="a clause in a comment that does not end"),
+        pytest.param("CREATE /* STREAM", id="a keyword and a comment that does not end"),
+        pytest.param("RETURN 'SHOW STREAMS'", id="a clause in a string"),
+        pytest.param("'SHOW STREAMS'", id="nothing but a string"),
+        pytest.param("`SHOW` STREAMS", id="a keyword in backticks is none"),
+        pytest.param("SHOW `STREAMS`", id="a second keyword in backticks is none"),
+        pytest.param("CREATE KAFKA STREAM s TOPICS t TRANSFORM m.f", id="CREATE KAFKA STREAM"),
+        pytest.param("CREATE PULSAR STREAM s TOPICS t TRANSFORM m.f", id="CREATE PULSAR STREAM"),
+        pytest.param("CHECK STREAM s", id="CHECK STREAM"),
+        pytest.param("EXPLAIN START STREAM s", id="EXPLAIN"),
+        pytest.param("PROFILE SHOW STREAMS", id="PROFILE"),
+        pytest.param("CREATE stream = (a)-[:R]->(b) RETURN stream", id="a path called stream"),
+        pytest.param("CREATE stream=(a)", id="a path called stream, without blanks"),
+        pytest.param(
+            "CREATE stream /* path */ = (a {x: 'unfinished", id="a path called stream, never looked at further"
+        ),
+        pytest.param("CREATE (stream:STREAM)", id="CREATE of a node"),
+        pytest.param("CREATE streams = (a)", id="a path called streams"),
+        pytest.param("CREATE INDEX ON :Stream", id="CREATE INDEX"),
+        pytest.param("CREATE TRIGGER t ON CREATE BEFORE COMMIT EXECUTE SHOW STREAMS", id="CREATE TRIGGER"),
+        pytest.param("CREATE STREAM_1 = (a)", id="a name that begins with STREAM"),
+        pytest.param("CREATESTREAM s", id="keywords run together"),
+        pytest.param("START ALLSTREAMS", id="the second and third keyword run together"),
+        pytest.param("CREATE ſTREAM s", id="a long s is no S"),
+        pytest.param("ſHOW STREAMS", id="a long s is no S, in the first word"),
+        pytest.param("SHOW STREAMſ", id="a long s is no S, at the end of a word"),
+        pytest.param("DROP INDEX ON :STREAM(all)", id="DROP INDEX"),
+        pytest.param("DROP TRIGGER stream", id="DROP TRIGGER"),
+        pytest.param("DROP ALL INDEXES", id="DROP ALL INDEXES"),
+        pytest.param("SHOW STORAGE INFO", id="SHOW STORAGE INFO"),
+        pytest.param("SHOW STREAM", id="SHOW of one stream, which nobody has"),
+        pytest.param("SHOW ALL STREAMS", id="SHOW ALL, which nobody has"),
+        pytest.param("DROP STREAMS", id="DROP of many streams, which nobody has"),
+        pytest.param("START", id="START alone"),
+        pytest.param("STOP TTL", id="STOP of something else"),
+        pytest.param("TEST ALL STREAMS", id="TEST ALL, which nobody has"),
+        pytest.param("START\x85STREAM s", id="NEL is no whitespace"),
+        pytest.param("\ufeffSHOW STREAMS", id="a byte order mark is no whitespace"),
+        pytest.param("; SHOW STREAMS", id="a semicolon in front"),
+        pytest.param("MATCH (n) RETURN n; SHOW STREAMS", id="a clause after a query"),
+        pytest.param("CALL streams.show() YIELD *", id="our own procedures"),
+    ],
+)
+def test_what_is_not_ours_is_left_alone(text: str):
+    assert parse(text) is None
+
+
+NAME = "a stream name (plain or in backticks) or a $parameter"
+STRING = "a string or a $parameter"
+INTEGER = "an integer or a $parameter"
+END = "the end of the text"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "expected", "found"),
+    [
+        pytest.param("CREATE STREAM", (1, 14), NAME, END, id="CREATE STREAM without a name"),
+        pytest.param("CREATE STREAM (n)", (1, 15), NAME, "(", id="a pattern for a name"),
+        pytest.param("CREATE STREAM 's' AS", (1, 15), NAME, "'s'", id="a name in quotes"),
+        pytest.param("CREATE STREAM `` AS", (1, 15), NAME, "``", id="an empty name"),
+        pytest.param("CREATE STREAM $`` AS", (1, 15), NAME, "$``", id="a parameter without a name"),
+        pytest.param("CREATE STREAM 1 AS", (1, 15), NAME, "1", id="a number for a name"),
+        pytest.param("CREATE STREAM a-b AS", (1, 16), "AS", "-", id="a name with a hyphen"),
+        pytest.param("CREATE STREAM s LOAD DATA", (1, 17), "AS", "LOAD", id="AS is missing"),
+        pytest.param("CREATE STREAM s AS LOAD CSV", (1, 25), "DATA", "CSV", id="another LOAD"),
+        pytest.param("CREATE STREAM s AS LOAD DATA PULSAR", (1, 30), "KAFKA", "PULSAR", id="another source"),
+        pytest.param("CREATE STREAM s AS LOAD DATA KAFKA localhost", (1, 36), STRING, "localhost", id="a URI bare"),
+        pytest.param(
+            "CREATE STREAM s AS LOAD DATA KAFKA 'u' TOPIC 't'", (1, 40), "WITH", "TOPIC", id="WITH is missing"
+        ),
+        pytest.param(
+            "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TRANSFORM 'f' WITH TOPIC 't'",
+            (1, 45),
+            "TOPIC",
+            "TRANSFORM",
+            id="TRANSFORM before TOPIC",
+        ),
+        pytest.param(
+            "CREATE STREAM s\nAS LOAD DATA KAFKA 'u'\nWITH TOPIC t",
+            (3, 12),
+            STRING,
+            "t",
+            id="an error on the third line",
+        ),
+        pytest.param(
+            "CREATE STREAM s\r\nAS LOAD\rDATA KAFKA 'u' WITH\n TOPIC ;",
+            (4, 8),
+            STRING,
+            ";",
+            id="lines that end in different ways",
+        ),
+        pytest.param("START STREAM '\n\n' x", (1, 14), NAME, r"'\n\n'", id="what was found stays on one line"),
+        pytest.param(
+            "/* é\n */ START STREAM 名前 x", (2, 21), "LIMIT or the end of the clause", "x", id="columns are characters"
+        ),
+        pytest.param(
+            f"{CREATE} BATCH",
+            (1, 79),
+            "INTERVAL or SIZE",
+            END,
+            id="half an option",
+        ),
+        pytest.param(
+            f"{CREATE} LIMIT 3 BATCHES",
+            (1, 74),
+            "BATCH_INTERVAL or BATCH_SIZE or the end of the clause",
+            "LIMIT",
+            id="an option of another clause",
+        ),
+        pytest.param(f"{CREATE} BATCH_SIZE '7'", (1, 85), INTEGER, "'7'", id="a size in quotes"),
+        pytest.param(f"{CREATE} BATCH_SIZE -7", (1, 85), INTEGER, "-", id="a negative size"),
+        pytest.param(f"{CREATE} BATCH_SIZE 1.5", (1, 85), INTEGER, "1.5", id="a size with a fraction"),
+        pytest.param(f"{CREATE} BATCH_INTERVAL 10ms", (1, 89), INTEGER, "10ms", id="an interval with a unit"),
+        pytest.param(f"{CREATE} BATCH_INTERVAL 09", (1, 89), INTEGER, "09", id="an octal nine"),
+        pytest.param(f"{CREATE} BATCH_SIZE $01", (1, 85), INTEGER, "$01", id="a parameter that is none"),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE 9223372036854775808",
+            (1, 85),
+            "an integer of at most 9223372036854775807",
+            "9223372036854775808",
+            id="a size beyond 64 bits",
+        ),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE 7 BATCH_SIZE 8",
+            (1, 87),
+            "BATCH_INTERVAL or the end of the clause",
+            "BATCH_SIZE",
+            id="an option twice",
+        ),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE 7 BATCH SIZE 8", (1, 93), "INTERVAL", "SIZE", id="an option twice, once in two words"
+        ),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE 7 BATCH_INTERVAL 8 BATCH_SIZE 9",
+            (1, 104),
+            "the end of the clause",
+            "BATCH_SIZE",
+            id="an option too many",
+        ),
+        pytest.param("DROP STREAM", (1, 12), NAME, END, id="DROP STREAM without a name"),
+        pytest.param("DROP STREAM a, b", (1, 14), "the end of the clause", ",", id="two streams at once"),
+        pytest.param("SHOW STREAMS s", (1, 14), "the end of the clause", "s", id="SHOW STREAMS of one"),
+        pytest.param("START STREAM s LIMIT BATCHES", (1, 22), INTEGER, "BATCHES", id="a limit without a number"),
+        pytest.param("START STREAM s LIMIT 3", (1, 23), "BATCHES", END, id="a limit of what"),
+        pytest.param("START STREAM s 3 BATCHES", (1, 16), "LIMIT or the end of the clause", "3", id="LIMIT is missing"),
+        pytest.param(
+            "STOP STREAM s LIMIT 3 BATCHES", (1, 15), "the end of the clause", "LIMIT", id="STOP with a limit"
+        ),
+        pytest.param("START ALL", (1, 10), "STREAMS", END, id="START ALL of nothing"),
+        pytest.param("STOP ALL STREAM", (1, 10), "STREAMS", "STREAM", id="one letter is missing"),
+        pytest.param(
+            "START ALL STREAMS LIMIT 1 BATCHES", (1, 19), "the end of the clause", "LIMIT", id="a limit for all"
+        ),
+        pytest.param("TEST STREAM s LIMIT 1 BATCH", (1, 23), "BATCHES", "BATCH", id="one batch is BATCHES too"),
+        pytest.param(
+            "SHOW STREAMS; SHOW STREAMS",
+            (1, 15),
+            "the end of the text (one clause is one query)",
+            "SHOW",
+            id="two clauses",
+        ),
+        pytest.param(
+            "SHOW STREAMS;;", (1, 14), "the end of the text (one clause is one query)", ";", id="two semicolons"
+        ),
+        pytest.param("DROP STREAM 'x", (1, 13), "' after it", "a string that does not end", id="an open string"),
+        pytest.param("DROP STREAM `x", (1, 13), "` after it", "a name that does not end", id="an open backtick"),
+        pytest.param("DROP STREAM x /*", (1, 15), "*/ after it", "a comment that does not end", id="an open comment"),
+    ],
+)
+def test_what_begins_like_a_clause_and_is_wrong_says_where(
+    text: str, place: tuple[int, int], expected: str, found: str
+):
+    with pytest.raises(ClauseError) as caught:
+        parse(text)
+    error = caught.value
+    assert ((error.line, error.column), error.expected, error.found) == (place, expected, found)
+    assert str(error) == f"Syntax error at line {place[0]}, column {place[1]}: expected {expected}, found {found}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            "START STREAM s BATCH_LIMIT 5",
+            "Syntax error at line 1, column 16: expected LIMIT or the end of the clause, found BATCH_LIMIT"
+            " (that option is for Memgraph's own streams, on Memgraph's own port)",
+            id="BATCH_LIMIT",
+        ),
+        pytest.param(
+            "START STREAM s TIMEOUT 100",
+            "Syntax error at line 1, column 16: expected LIMIT or the end of the clause, found TIMEOUT"
+            " (that option is for Memgraph's own streams, on Memgraph's own port)",
+            id="TIMEOUT",
+        ),
+    ],
+)
+def test_an_option_of_memgraphs_own_streams_says_whose_it_is(text: str, message: str):
+    with pytest.raises(ClauseError) as caught:
+        parse(text)
+    assert str(caught.value) == message
+
+
+def test_an_error_is_one_line_however_long_the_text():
+    with pytest.raises(ClauseError) as caught:
+        parse("START STREAM '" + "x\n" * 100_000 + "'")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_text_that_was_never_utf8_is_refused_by_its_place():
+    with pytest.raises(ClauseError, match=r"column 14: expected a stream name .*, found `\\ud800`$"):
+        parse("START STREAM `\ud800`")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(" " * 1_000_000 + "MATCH (n)", id="blanks, then a query"),
+        pytest.param("/* x */ " * 100_000 + "MATCH (n)", id="comments, then a query"),
+        pytest.param("/" * 1_000_000, id="slashes"),
+        pytest.param("/*" * 500_000, id="comments that do not end"),
+        pytest.param("CREATE" + " " * 1_000_000 + "(n)", id="blanks after CREATE"),
+        pytest.param("CREATE" + "/**/" * 100_000 + "(n)", id="comments after CREATE"),
+        pytest.param("CREATE stream = (a)" + "-->()" * 200_000, id="a path called stream"),
+        pytest.param("UNWIND $rows AS row " + "x" * 1_000_000, id="a huge query"),
+    ],
+)
+def test_huge_texts_that_are_not_ours_are_left_alone_at_once(text: str):
+    start = time.perf_counter()
+    assert parse(text) is None
+    assert time.perf_counter() - start < 2  # a pattern that backtracks would take hours
+
+
+@pytest.mark.parametrize(
+    ("text", "statement"),
+    [
+        pytest.param("DROP STREAM `" + "``" * 500_000 + "`", DropStream("`" * 500_000), id="a name of backticks"),
+        pytest.param("DROP STREAM " + "x" * 1_000_000, DropStream("x" * 1_000_000), id="a long name"),
+        pytest.param("DROP STREAM s " + "/**/" * 100_000, DropStream("s"), id="many comments"),
+        pytest.param(
+            "CREATE STREAM s AS LOAD DATA KAFKA '" + "\\n" * 200_000 + "' WITH TOPIC 't' WITH TRANSFORM 'f'",
+            CreateStream("s", "\n" * 200_000, "t", "f"),
+            id="a long string of escapes",
+        ),
+    ],
+)
+def test_huge_clauses_are_parsed(text: str, statement: clauses.Statement):
+    start = time.perf_counter()
+    assert parse(text) == statement
+    assert time.perf_counter() - start < 5

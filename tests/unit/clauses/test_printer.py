@@ -1,0 +1,85 @@
+"""How a statement is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice import clauses
+from sluice.clauses import CreateStream, DropStream, Parameter, StartStream, StopStream, to_text
+from sluice.errors import SettingError
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        pytest.param(
+            CreateStream("mystream", "localhost:9092", "test", "http://localhost/transform.py"),
+            "CREATE STREAM mystream AS LOAD DATA KAFKA 'localhost:9092' WITH TOPIC 'test'"
+            " WITH TRANSFORM 'http://localhost/transform.py'",
+            id="CREATE STREAM as the specification has it",
+        ),
+        pytest.param(
+            CreateStream("s", "u", "t", "f", 5, 7),
+            "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f' BATCH_INTERVAL 5 BATCH_SIZE 7",
+            id="options in the specification's order and spelling",
+        ),
+        pytest.param(
+            CreateStream("s", Parameter("u"), Parameter("t t"), Parameter("0"), None, Parameter("00")),
+            "CREATE STREAM s AS LOAD DATA KAFKA $u WITH TOPIC $`t t` WITH TRANSFORM $0 BATCH_SIZE $`00`",
+            id="parameters, quoted where they have to be",
+        ),
+        pytest.param(
+            CreateStream("s", 'it\'s "\\"', "\b\f\n\r\t", "\x00\u2028é😀"),
+            r"""CREATE STREAM s AS LOAD DATA KAFKA 'it\'s "\\"' WITH TOPIC '\b\f\n\r\t'"""
+            r""" WITH TRANSFORM '\U00000000\U00002028é😀'""",
+            id="escapes, only where something else would not be seen",
+        ),
+        pytest.param(DropStream("drop"), "DROP STREAM drop", id="DROP STREAM"),
+        pytest.param(clauses.ShowStreams(), "SHOW STREAMS", id="SHOW STREAMS"),
+        pytest.param(StartStream("a `b"), "START STREAM `a ``b`", id="a name that has to be quoted"),
+        pytest.param(StartStream("s", 3), "START STREAM s LIMIT 3 BATCHES", id="START STREAM with a limit"),
+        pytest.param(StopStream(Parameter("s")), "STOP STREAM $s", id="STOP STREAM of a parameter"),
+        pytest.param(clauses.StartAllStreams(), "START ALL STREAMS", id="START ALL STREAMS"),
+        pytest.param(clauses.StopAllStreams(), "STOP ALL STREAMS", id="STOP ALL STREAMS"),
+        pytest.param(clauses.TestStream("s"), "TEST STREAM s", id="TEST STREAM"),
+        pytest.param(clauses.TestStream("s", 0), "TEST STREAM s LIMIT 0 BATCHES", id="a limit of 0 is a limit"),
+    ],
+)
+def test_a_statement_is_written(statement: clauses.Statement, text: str):
+    assert to_text(statement) == text
+
+
+@pytest.mark.parametrize(
+    ("statement", "arguments", "message"),
+    [
+        pytest.param(DropStream, ("",), "name must not be empty", id="an empty name"),
+        pytest.param(DropStream, (None,), "name has to be a string, not NoneType", id="no name"),
+        pytest.param(Parameter, ("",), "a parameter's name must not be empty", id="a parameter without a name"),
+        pytest.param(
+            DropStream, ("\ud800",), "name has half a surrogate pair, which no query can carry", id="half a character"
+        ),
+        pytest.param(CreateStream, ("s", 1, "t", "f"), "uri has to be a string, not int", id="a URI that is none"),
+        pytest.param(
+            CreateStream,
+            ("s", "u", "t", "f", "5"),
+            "batch_interval_ms has to be an integer, not str",
+            id="an interval in quotes",
+        ),
+        pytest.param(
+            StartStream, ("s", True), "limit_batches has to be an integer, not bool", id="a truth for a count"
+        ),
+        pytest.param(
+            StartStream, ("s", -1), "limit_batches has to be from 0 to 9223372036854775807, not -1", id="less than none"
+        ),
+        pytest.param(
+            StartStream,
+            ("s", 10**9999),
+            "limit_batches has to be from 0 to 9223372036854775807, not that",
+            id="more digits than Python would write",
+        ),
+    ],
+)
+def test_a_statement_that_could_not_be_written_cannot_be_made(statement: type, arguments: tuple, message: str):
+    with pytest.raises(SettingError) as caught:
+        statement(*arguments)
+    assert str(caught.value) == message

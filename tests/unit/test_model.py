@@ -1,0 +1,109 @@
+"""Specs are checked when they are made; positions survive the way through a node; status follows from both nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice import nodes
+from sluice.errors import SettingError
+from sluice.model import (
+    Checkpoint,
+    Status,
+    StreamSpec,
+    Transform,
+    VertexId,
+    decode_positions,
+    effective_status,
+    encode_positions,
+)
+
+SPEC = StreamSpec("u1", "people", "localhost:9092", "test", Transform("/t.py", "def stream(b): ...", "ab12"))
+
+
+def test_the_defaults_are_those_of_the_specification():
+    assert (SPEC.batch_interval_ms, SPEC.batch_interval, SPEC.batch_size) == (100, 0.1, 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            {"name": ""}, "the name of a Kafka stream must be printable text and not empty, got ''", id="no name"
+        ),
+        pytest.param({"name": "a\nb"}, "the name of a Kafka stream must be printable", id="a name of two lines"),
+        pytest.param({"uri": " "}, "Kafka stream people, the Kafka URI must be printable", id="no uri"),
+        pytest.param({"topic": ""}, "Kafka stream people, the topic must be printable", id="no topic"),
+        pytest.param({"batch_size": 0}, "BATCH_SIZE must be an integer from 1 to 2147483647, got 0", id="batch size 0"),
+        pytest.param({"batch_size": True}, "BATCH_SIZE must be an integer", id="batch size true"),
+        pytest.param({"batch_interval_ms": -5}, "BATCH_INTERVAL must be an integer", id="negative interval"),
+        pytest.param({"batch_interval_ms": 2**31}, "BATCH_INTERVAL must be an integer", id="interval beyond 31 bits"),
+    ],
+)
+def test_a_spec_that_cannot_run_cannot_be_made(change, message):
+    with pytest.raises(SettingError) as caught:
+        dataclasses.replace(SPEC, **change)
+    assert message in str(caught.value)
+
+
+def test_the_script_is_not_in_the_repr():
+    assert "def stream" not in repr(SPEC)
+
+
+@given(st.dictionaries(st.integers(0, 100_000), st.integers(0, 2**63 - 1)))
+def test_positions_survive_the_node(positions):
+    assert decode_positions(encode_positions(positions)) == positions
+
+
+@given(st.dictionaries(st.integers(0, 50), st.integers(0, 10**6)).map(lambda d: list(d.items())), st.randoms())
+def test_equal_positions_are_equal_texts(items, random):
+    shuffled = list(items)
+    random.shuffle(shuffled)
+    assert encode_positions(dict(items)) == encode_positions(dict(shuffled))
+
+
+@pytest.mark.parametrize("text", ["[]", "7", '{"a":1}', '{"0":-1}', '{"0":"1"}', "{", '{"0":1.5}', "null"])
+def test_positions_that_make_no_sense_are_refused_by_name(text):
+    with pytest.raises(SettingError, match="positions of a checkpoint must be like"):
+        decode_positions(text)
+
+
+def test_a_spec_survives_its_node():
+    assert nodes.spec_of(nodes.spec_properties(SPEC)) == SPEC
+
+
+def test_a_desired_run_is_read_from_its_node():
+    properties = {**nodes.spec_properties(SPEC), "generation": 3, "limit_batches": 7}
+    desired = nodes.desired_of(properties, VertexId(1), VertexId(2))
+    assert (desired.spec, desired.generation, desired.limit_batches) == (SPEC, 3, 7)
+
+
+def test_a_checkpoint_survives_its_node():
+    checkpoint = Checkpoint({0: 12, 3: 9}, batches=4, messages=21, generation=2, generation_batches=1)
+    ended = nodes.ended_properties(2, Status.ERROR, "refused")
+    read = nodes.checkpoint_of({**nodes.checkpoint_properties(checkpoint), **ended})
+    assert read == dataclasses.replace(checkpoint, ended_generation=2, ended_status=Status.ERROR, error="refused")
+
+
+@pytest.mark.parametrize(
+    ("running", "generation", "ended", "expected"),
+    [
+        pytest.param(False, 0, (0, Status.STOPPED), Status.STOPPED, id="a new stream is stopped"),
+        pytest.param(True, 1, (0, Status.STOPPED), Status.RUNNING, id="a started stream runs"),
+        pytest.param(True, 1, (1, Status.STOPPED), Status.STOPPED, id="a stream that reached its limit is stopped"),
+        pytest.param(True, 1, (1, Status.ERROR), Status.ERROR, id="a stream that failed is in error"),
+        pytest.param(True, 2, (1, Status.ERROR), Status.RUNNING, id="a stream that was started again runs"),
+        pytest.param(False, 2, (1, Status.ERROR), Status.STOPPED, id="a stream that was stopped is stopped"),
+    ],
+)
+def test_status_follows_from_what_is_wanted_and_how_the_run_ended(running, generation, ended, expected):
+    checkpoint = Checkpoint({}, ended_generation=ended[0], ended_status=ended[1])
+    assert effective_status(running=running, generation=generation, checkpoint=checkpoint) is expected
+
+
+def test_batches_are_counted_per_run():
+    checkpoint = Checkpoint({}, generation=2, generation_batches=5)
+    assert (checkpoint.batches_in(2), checkpoint.batches_in(3)) == (5, 0)

@@ -1,0 +1,93 @@
+"""Settings come from the environment, else from the server's flags; a wrong one is named, its value is not."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from sluice.errors import SettingError
+from sluice.server_flags import parse_flags
+from sluice.settings import Settings, load
+
+
+def test_without_any_variable_everything_is_a_default():
+    assert load({}, {}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        pytest.param({"bolt-port": "7777"}, ("127.0.0.1", 7777, False), id="the server's port"),
+        pytest.param({"bolt-address": "0.0.0.0"}, ("127.0.0.1", 7687, False), id="every IPv4 address"),
+        pytest.param({"bolt-address": "::"}, ("::1", 7687, False), id="every IPv6 address"),
+        pytest.param({"bolt-address": "10.1.2.3"}, ("10.1.2.3", 7687, False), id="one address"),
+        pytest.param({"bolt-cert-file": "/c.pem"}, ("127.0.0.1", 7687, True), id="TLS"),
+        pytest.param({"bolt-cert-file": ""}, ("127.0.0.1", 7687, False), id="an empty certificate is none"),
+    ],
+)
+def test_the_loopback_is_found_from_the_servers_flags(flags, expected):
+    settings = load({}, flags)
+    assert (settings.loopback_host, settings.loopback_port, settings.loopback_tls) == expected
+
+
+def test_a_variable_wins_over_a_flag():
+    assert load({"SLUICE_LOOPBACK_PORT": "7001"}, {"bolt-port": "7002"}).loopback_port == 7001
+
+
+def test_the_password_may_come_from_a_file(tmp_path: Path):
+    file = tmp_path / "password"
+    file.write_text("s3cret\n")
+    settings = load({"SLUICE_LOOPBACK_PASSWORD_FILE": str(file)}, {})
+    assert settings.loopback_password == "s3cret"
+    assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("SLUICE_LOOPBACK_PORT", "http", "expected a port"),
+        ("SLUICE_LOOPBACK_PORT", "70000", "expected a port"),
+        ("SLUICE_LOOPBACK_TLS", "perhaps", "expected true or false"),
+        ("SLUICE_BROKER_TIMEOUT", "-1", "expected seconds"),
+        ("SLUICE_BROKER_TIMEOUT", "nan", "expected seconds"),
+        ("SLUICE_SCRIPT_MAX_BYTES", "0", "expected an integer, 1 or more"),
+        ("SLUICE_TRANSFORM_MEMORY_MB", "1.5", "expected an integer, 0 or more"),
+        ("SLUICE_LOOPBACK_PASSWORD_FILE", "/nowhere/secret", "No such file"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_variables_name_and_not_repeated(variable, value, reason):
+    with pytest.raises(SettingError, match=reason) as caught:
+        load({variable: value}, {})
+    assert variable in str(caught.value)
+    assert value not in str(caught.value)
+
+
+def test_an_unknown_variable_is_refused():
+    with pytest.raises(SettingError, match="unknown setting SLUICE_BATCH"):
+        load({"SLUICE_BATCH": "1"}, {})
+
+
+def test_every_field_names_its_variable():
+    source = Path(load.__code__.co_filename).read_text(encoding="utf-8")
+    for field in dataclasses.fields(Settings):
+        assert f"SLUICE_{field.name.upper()}" in source, field.name
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        pytest.param(["memgraph", "--bolt-port=1"], {"bolt-port": "1"}, id="with an equals sign"),
+        pytest.param(["--bolt-port", "1"], {"bolt-port": "1"}, id="with a space"),
+        pytest.param(["-bolt_port=1"], {"bolt-port": "1"}, id="one dash, underscores"),
+        pytest.param(
+            ["--also-log-to-stderr", "--bolt-port=1"], {"also-log-to-stderr": "", "bolt-port": "1"}, id="a bare flag"
+        ),
+        pytest.param(["--a=1", "--a=2"], {"a": "2"}, id="the last one wins"),
+        pytest.param(["--a=1", "word"], {"a": "1"}, id="a word behind a value is nothing"),
+        pytest.param([], {}, id="nothing"),
+    ],
+)
+def test_flags_are_read_as_the_server_reads_them(words, expected):
+    assert parse_flags(words) == expected
