@@ -1,6 +1,8 @@
 """
-The sandbox speaks Bolt with the codec of `sluice`, which is also what the modules that it loads import. Each side has its own copy,
-so that a reload takes nothing from under the sandbox, and a module folder with another version of the package gets that version.
+The sandbox speaks Bolt with the codec of `sluice`, which is also what the modules that it loads import.
+
+Each side has its own copy, so that a reload takes nothing from under the sandbox, and a module folder with another
+version of the package gets that version.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """
 The graph: ArcadeDB, embedded in a process of its own, with Bolt at a port of the loopback that it chooses.
 
-Runs as `python -m sandbox.database REPORT_FD`. Reads one line of JSON from standard input, `{"folder", "password"}`, writes
-one line of JSON to the descriptor when it is up, `{"port"}`, and ends when its standard input ends. It dies with the process that
-started it, however that dies, and holds a lock on the folder, so that who comes next waits until it is gone.
+Runs as `python -m sandbox.database REPORT_FD`. Reads one line of JSON from standard input, `{"folder", "password"}`,
+writes one line of JSON to the descriptor when it is up, `{"port"}`, and ends when its standard input ends. It dies with
+the process that started it, however that dies, and holds a lock on the folder, so that who comes next waits until it is
+gone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import jpype
-from arcadedb_embedded import create_server
+from arcadedb_embedded import ArcadeDBServer
 
 from sandbox.engine import DATABASE, USER
 
@@ -37,7 +38,7 @@ SETTINGS = {
     "bolt.maxMessageSize": 256 * 1024 * 1024,
     "server.saltIterations": 1,  # the password is random, lives as long as the process and never leaves the machine
     "serverMetrics": "false",
-    "queryMaxConcurrent": 0,  # no queue: a session that waits for another one's slot is a lock that Memgraph does not have
+    "queryMaxConcurrent": 0,  # no queue: waiting for another session's slot is a lock that Memgraph does not have
     # As in Memgraph, two transactions that add edges to one vertex conflict: no clever merging of edge lists.
     "graph.edgeAppendMerge": "false",
     "graph.supernodeThreshold": 0,
@@ -74,8 +75,10 @@ def _die_with_parent() -> None:
 
 def _start(folder: Path, password: str) -> Any:
     """An `ArcadeDBServer` that runs, and has the database."""
-    shutil.rmtree(folder / "config", ignore_errors=True)  # users of an earlier run, whose password nobody knows any more
-    server = create_server(
+    shutil.rmtree(
+        folder / "config", ignore_errors=True
+    )  # users of an earlier run, whose password nobody knows any more
+    server = ArcadeDBServer(
         str(folder),
         password,
         config={
@@ -91,8 +94,8 @@ def _start(folder: Path, password: str) -> Any:
         },
     )
     server.start()
-    # A transaction sees what was there when it first looked, and who writes what another has written meanwhile is refused:
-    # the nearest that ArcadeDB has to Memgraph's snapshot isolation. Its Bolt has no word for it.
+    # A transaction sees what was there when it first looked, and who writes what another has written meanwhile is
+    # refused: the nearest that ArcadeDB has to Memgraph's snapshot isolation. Its Bolt has no word for it.
     levels = jpype.JClass("com.arcadedb.database.Database$TRANSACTION_ISOLATION_LEVEL")
     server._java_server.getDatabase(DATABASE).setTransactionIsolationLevel(levels.REPEATABLE_READ)
     return server

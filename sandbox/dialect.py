@@ -1,5 +1,6 @@
 """
-Which statements the sandbox takes for itself, and what becomes of those that ArcadeDB has other words for. Text in, text out.
+Which statements the sandbox takes for itself, and what becomes of those that ArcadeDB has other words for. Text in,
+text out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ASSERTION_MARK = "sandbox assertion: "
 _GAP = r"(?:\s|//[^\n]*\n|/\*.*?\*/)"
 
 _FIRST_LOOK = re.compile(rf"{_GAP}*(?:CALL|SHOW|CREATE{_GAP}+(?:INDEX|CONSTRAINT)|DROP{_GAP}+INDEX)\b", re.I | re.S)
-"Most statements are data, and there are many of them: what neither begins like this nor says `assert` is not looked into."
+"Most statements are data, and many: what neither begins like this nor says `assert` is not looked into."
 
 _ASSERT = re.compile(r"\bassert\b", re.I)
 
@@ -95,8 +96,8 @@ def _without_assertions(text: str, tokens: list[Token]) -> str:
     """
     `text` with each `assert(condition, message)` as an expression that fails where the condition is not true.
 
-    ArcadeDB has a function that does it (`util.validate`), but loses the message in queries that write. What it keeps is the
-    text that could not be read as a date.
+    ArcadeDB has a function that does it (`util.validate`), but loses the message in queries that write. What it keeps
+    is the text that could not be read as a date.
     """
     for index, token in enumerate(tokens[:-1]):
         closing = closing_of(tokens, index + 1) if tokens[index + 1].text == "(" else None
@@ -131,7 +132,11 @@ def columns_of(text: str) -> list[str]:
     if begin is None:
         return []
     end = next(
-        (index for index, token in outside if index > begin and (token.is_word("ORDER", "SKIP", "LIMIT") or token.text == ";")),
+        (
+            index
+            for index, token in outside
+            if index > begin and (token.is_word("ORDER", "SKIP", "LIMIT") or token.text == ";")
+        ),
         len(tokens),
     )
     begin += 2 if begin + 1 < end and tokens[begin + 1].is_word("DISTINCT") else 1

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import IO
 
-
 DATABASE = "memgraph"
 "The only one; clients of Memgraph that name a database name this."
 

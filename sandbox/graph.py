@@ -1,8 +1,8 @@
 """
 The graph as a procedure sees it: each operation is a query in the caller's transaction.
 
-A vertex that a procedure makes is written only when something asks for more than its labels and properties, at the latest at the
-end of the call: ArcadeDB moves a vertex, and so gives it another id, when it gets another label.
+A vertex that a procedure makes is written only when something asks for more than its labels and properties, at the
+latest at the end of the call: ArcadeDB moves a vertex, and so gives it another id, when it gets another label.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sluice.bolt.values import Value
-
 from sandbox import native
 from sandbox.upstream import Refused, Result
+from sluice.bolt.values import Value
 
 Ask = Callable[[str, Mapping[str, Value]], Result]
 "Runs a query in the caller's transaction; raises Refused."
@@ -79,8 +78,7 @@ class GraphView:
         pattern = "(n)-[r]->(m)" if outgoing else "(n)<-[r]-(m)"
         # With the vertices at the other ends, which is what edges are followed for.
         query = (
-            f"MATCH {pattern} WHERE id(n) = $id "
-            "RETURN id(r), type(r), properties(r), id(m), labels(m), properties(m)"
+            f"MATCH {pattern} WHERE id(n) = $id RETURN id(r), type(r), properties(r), id(m), labels(m), properties(m)"
         )
         edges = []
         for edge_id, kind, properties, other_id, labels, other_properties in self._ask(query, id=vertex_id):

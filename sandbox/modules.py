@@ -1,7 +1,8 @@
 """
 Query modules: loading, calling, reloading.
 
-Source: `src/query/procedure/module.cpp` in Memgraph, `PythonModule::Close` above all, whose way of purging is copied with its faults.
+Source: `src/query/procedure/module.cpp` in Memgraph, `PythonModule::Close` above all, whose way of purging is copied
+with its faults.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Registry:
                 self._quiet.notify_all()
 
     def load_all(self) -> None:
-        """Load every module of the folders, anew where it is loaded. What cannot be loaded is logged, as in Memgraph."""
+        """Load all modules, anew where they are loaded. What cannot be loaded is logged, as in Memgraph."""
         with self._nothing_in_progress():
             self.close_all()
             for folder in self._folders:
@@ -125,8 +126,8 @@ def purged_by(file: Path, loaded: Iterable[str]) -> list[str]:
     """
     Which of the loaded Python modules closing a query module deletes from `sys.modules`.
 
-    Every one whose name *begins* with the name of a module that is imported by the file, or by any `*.py` below a folder beside it
-    whose name *contains* the module's name.
+    Every one whose name *begins* with the name of a module that is imported by the file, or by any `*.py` below a
+    folder beside it whose name *contains* the query module's name.
     """
     files = [file]
     for folder in file.parent.rglob("*"):

@@ -141,7 +141,7 @@ class _Handle:
         self._state = state
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.get_id() == other.get_id()  # type: ignore[attr-defined]
+        return type(other) is type(self) and self.get_id() == other.get_id()
 
     def __hash__(self) -> int:
         return hash(self.get_id())

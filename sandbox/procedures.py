@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -76,6 +76,12 @@ class Procedure:
             return list(self._rows(returned))
         except Exception as error:
             raise ProcedureError(self._told(error, None)) from error
+
+    def check_yields(self, fields: Iterable[str]) -> None:
+        """Raises ProcedureError if the procedure has no such result."""
+        for name in fields:
+            if name not in self.results:
+                raise ProcedureError(f"'{self.name}' does not yield a field named '{name}'.")
 
     def _checked(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
         least, most = len(self.required), len(self.required) + len(self.optional)

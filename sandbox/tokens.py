@@ -52,7 +52,7 @@ def tokens_of(text: str) -> list[Token]:
 
 
 def top_level(tokens: Sequence[Token]) -> Iterator[tuple[int, Token]]:
-    """The tokens outside of all brackets that are opened within `tokens`, with their index; brackets themselves are left out."""
+    """The tokens outside of all brackets that are opened within `tokens`, with their index; without the brackets."""
     depth = 0
     for index, token in enumerate(tokens):
         if token.kind == "sign" and token.text in _OPENING:

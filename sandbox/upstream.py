@@ -8,12 +8,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from sandbox.engine import USER
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import Proposal, Tag, Version
 from sluice.bolt.values import Value
-
-from sandbox.engine import USER
 
 MAX_MESSAGE = 256 * 1024 * 1024
 READ_SIZE = 0x40000

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from sandbox import native
 from sluice.bolt.messages import Version
 from sluice.bolt.values import Structure, Value
-
-from sandbox import native
 
 _NODE, _RELATIONSHIP = 0x4E, 0x52
 _DATE, _TIME, _DATE_TIME, _DURATION = 0x44, 0x74, 0x64, 0x45
@@ -115,8 +114,8 @@ _TEMPORAL: tuple[tuple[type, Callable[[Any], Structure]], ...] = (
 _READERS: dict[int, Callable[..., Any]] = {
     _DATE: lambda days: datetime.date.fromordinal(_EPOCH.toordinal() + days),
     _TIME: lambda nanoseconds: (_EPOCH + datetime.timedelta(microseconds=nanoseconds // 1000)).time(),
-    _DATE_TIME: lambda seconds, nanoseconds: _EPOCH + datetime.timedelta(
-        seconds=seconds, microseconds=nanoseconds // 1000
+    _DATE_TIME: lambda seconds, nanoseconds: (
+        _EPOCH + datetime.timedelta(seconds=seconds, microseconds=nanoseconds // 1000)
     ),
     _DURATION: lambda months, days, seconds, nanoseconds: datetime.timedelta(
         days=30 * months + days, seconds=seconds, microseconds=nanoseconds // 1000

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -25,19 +25,40 @@ log = logging.getLogger("sluice.consumer")
 SLICE = 0.2
 "Seconds between two looks at whether the owner wants to stop."
 
+PATIENCE = 1.5
+"Seconds of the wait for a broker's answer after which a known trouble, such as a refused connection, ends it."
+
 HOPELESS = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE})
 "What ends the wait for a broker's answer before its time."
 
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
 
 
-class Batch(NamedTuple):
-    """Messages in the order they came, which is Kafka's order within each partition."""
+class Batch:
+    """
+    Messages in the order they came, which is Kafka's order within each partition. Never empty.
+    """
 
-    payloads: list[bytes | None]
-    "The messages' values; None for a tombstone."
-    end: dict[int, int]
-    "partition -> offset behind the batch's last message of it; only partitions that have messages in the batch."
+    def __init__(self, messages: list[confluent_kafka.Message]) -> None:
+        self.messages = messages
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    @property
+    def payloads(self) -> list[bytes | None]:
+        """The messages' values; None for a tombstone."""
+        return [message.value() for message in self.messages]
+
+    @property
+    def end(self) -> dict[int, int]:
+        """partition -> offset behind the batch's last message of it; only partitions with messages in the batch."""
+        return {message.partition(): message.offset() + 1 for message in self.messages}
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """The batch in two; it has at least two messages."""
+        middle = len(self.messages) // 2
+        return Batch(self.messages[:middle]), Batch(self.messages[middle:])
 
 
 class Consumer:
@@ -106,15 +127,16 @@ class Consumer:
             TopicNotFound: the broker answers and has no such topic.
             BrokerError: no answer within the settings' `broker_timeout`, or a refusal.
         """
-        deadline = time.monotonic() + self._timeout
+        began = time.monotonic()
         while True:
             try:
                 metadata = self._consumer.list_topics(self._topic, timeout=min(0.5, self._timeout))
                 break
             except KafkaException as error:
                 self._consumer.poll(0)  # serves the error callback, which knows more
-                hopeless = self._trouble is not None and self._trouble.code() in HOPELESS
-                if hopeless or time.monotonic() >= deadline:
+                waited = time.monotonic() - began
+                hopeless = self._trouble is not None and (self._trouble.code() in HOPELESS or waited >= PATIENCE)
+                if hopeless or waited >= self._timeout:
                     raise BrokerError(self._unreachable(self._trouble or error.args[0])) from error
         topic = metadata.topics[self._topic]
         if topic.error is not None and topic.error.code() not in NO_SUCH_TOPIC:
@@ -139,39 +161,54 @@ class Consumer:
         """Whether every partition was read up to its end; for consumers made with `to_the_end`."""
         return bool(self._partitions) and self._ended >= self._partitions
 
-    def poll_batch(self, size: int, interval: float, wants_stop: Callable[[], bool]) -> Batch | None:
+    def poll_batch(
+        self, size: int, interval: float, wants_stop: Callable[[], bool], *, patience: float | None = None
+    ) -> Batch | None:
         """
         Waits for a message, then gathers until there are `size` of them or `interval` seconds have passed since the
         first.
 
-        Returns None when `wants_stop` answers True first, or when the topic's end is reached with nothing gathered
-        (`at_end`).
+        Args:
+            patience: seconds to wait for the first message; None: until there is one.
+
+        Returns:
+            None when no message came in time, when `wants_stop` answered True, or when the topic's end is reached with
+            nothing gathered (`at_end`).
 
         Raises:
             BrokerError: the broker refuses to go on; what was gathered will be read again.
         """
-        payloads: list[bytes | None] = []
-        end: dict[int, int] = {}
-        deadline = None
-        while len(payloads) < size:
-            if wants_stop():
-                return None
-            # The first message is awaited alone, so that the interval counts from its arrival.
-            wanted, wait = (1, SLICE) if deadline is None else (size - len(payloads), deadline - time.monotonic())
+        messages = self._consume(size, 0) or self._await_first(patience, wants_stop)
+        complete_by = time.monotonic() + interval
+        while messages and len(messages) < size and not self.at_end:
+            wait = min(complete_by - time.monotonic(), SLICE)
             if wait <= 0:
                 break
-            for message in self._consumer.consume(wanted, min(wait, SLICE)):
-                if message.error() is not None:
-                    self._judge(message)
-                    continue
-                self._trouble = None
-                payloads.append(message.value())
-                end[message.partition()] = message.offset() + 1
-            if payloads and deadline is None:
-                deadline = time.monotonic() + interval
-            if self.at_end:
+            if wants_stop():
+                return None
+            messages += self._consume(size - len(messages), wait)
+        return Batch(messages) if messages else None
+
+    def _await_first(self, patience: float | None, wants_stop: Callable[[], bool]) -> list[confluent_kafka.Message]:
+        """The next message, alone, so that the interval counts from its arrival; nothing if it does not come."""
+        give_up = None if patience is None else time.monotonic() + patience
+        while not wants_stop() and not self.at_end:
+            wait = SLICE if give_up is None else min(give_up - time.monotonic(), SLICE)
+            if wait <= 0:
                 break
-        return Batch(payloads, end) if payloads else None
+            if found := self._consume(1, wait):
+                return found
+        return []
+
+    def _consume(self, most: int, wait: float) -> list[confluent_kafka.Message]:
+        """At most `most` messages, events sorted out; waits `wait` seconds if there are fewer."""
+        arrived = self._consumer.consume(most, wait)
+        events = [message for message in arrived if message.error() is not None]
+        for event in events:
+            self._judge(event)
+        if len(events) < len(arrived):
+            self._trouble = None
+        return [message for message in arrived if message.error() is None] if events else arrived
 
     def _judge(self, message: confluent_kafka.Message) -> None:
         """Raises what a message that is an error means, unless it means nothing."""

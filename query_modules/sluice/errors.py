@@ -12,6 +12,7 @@ SluiceError
     NothingToRead              ... the topic holds no message that a test could show
   ScriptError                  the transform script cannot be fetched or loaded
   TransformError               the transform raised, broke its contract or did not end (a data error)
+  MessageRefused               a single message that cannot be applied: what its stream stopped for
   BrokerError                  Kafka said no, or nothing                                      retryable where marked
   GraphError                   the database side
     QueryRefused               FAILURE from the server; nothing of the batch took effect (has `code`)
@@ -96,6 +97,10 @@ class TransformError(SluiceError):
 
     A data error: the same batch would fail again.
     """
+
+
+class MessageRefused(SluiceError):
+    """One message cannot be applied, and the stream's policy is to stop at it."""
 
 
 class BrokerError(SluiceError):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from sluice import nodes
 from sluice.bolt.client import Connection
-from sluice.errors import FenceLost, QueryRefused
+from sluice.errors import ConnectionLost, FenceLost, QueryRefused
 from sluice.model import Checkpoint, Desired, Status, VertexId
 from sluice.settings import Settings
 
@@ -94,18 +94,20 @@ class Loopback:
     def __init__(self, settings: Settings) -> None:
         """
         Raises:
-            ConnectionLost: nobody answers, or the handshake fails.
-            QueryRefused: the server does not let us in.
+            ConnectionLost: nobody answers, the handshake fails, or the server does not let us in.
         """
-        self.connection = Connection.open(
-            settings.loopback_host,
-            settings.loopback_port,
-            username=settings.loopback_user,
-            password=settings.loopback_password,
-            tls=_tls() if settings.loopback_tls else None,
-            timeout=CONNECT_TIMEOUT,
-            user_agent=USER_AGENT,
-        )
+        try:
+            self.connection = Connection.open(
+                settings.loopback_host,
+                settings.loopback_port,
+                username=settings.loopback_user,
+                password=settings.loopback_password,
+                tls=_tls() if settings.loopback_tls else None,
+                timeout=CONNECT_TIMEOUT,
+                user_agent=USER_AGENT,
+            )
+        except QueryRefused as error:
+            raise ConnectionLost(f"the server refuses the loopback's sign-in (SLUICE_LOOPBACK_USER): {error}") from error
         self._timeout = settings.loopback_timeout
 
     def __enter__(self) -> Loopback:

@@ -1,25 +1,21 @@
 """
-Runs one stream: Kafka, batch, transform, one transaction.
+Keeps one stream going: a session after the other, each from the checkpoint, until it is to end or nothing can help.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import random
 import threading
 from collections.abc import Mapping
-from typing import Any
 
-from sluice import nodes
-from sluice.consumer import Batch, Consumer
-from sluice.errors import CommitUnknown, FenceLost, SluiceError
-from sluice.jail import Jail, Stopped
+from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError, TransformError
+from sluice.jail import Stopped
 from sluice.loopback import Loopback
-from sluice.model import Checkpoint, Desired, Status
+from sluice.model import Desired, Status
 from sluice.reporter import Progress
+from sluice.session import Session
 from sluice.settings import Settings
-from sluice.sink import Sink
 
 log = logging.getLogger("sluice.worker")
 
@@ -32,11 +28,11 @@ class Worker:
     """
     Runs one stream: one thread, one consumer, one transform process, one connection to the database.
 
-    Threads: the worker's thread alone touches those. Any thread may call start, stop, join and alive.
+    Threads: the worker's thread alone touches those. Any thread may call the rest.
 
-    A worker is used once. It ends when it is told to, when its limit of batches is reached, or by an error that
-    trying again would not cure; the last two it writes into the checkpoint. Everything else (broker away, server
-    restarting, conflicts) it tries again, for ever.
+    A worker is used once. It ends when it is told to, when its limit of batches is reached, or by an error that trying
+    again would not cure; the last two it writes into the checkpoint. Everything else (broker away, server restarting,
+    conflicts) it tries again, for ever.
     """
 
     def __init__(self, desired: Desired, settings: Settings) -> None:
@@ -44,7 +40,7 @@ class Worker:
         self._settings = settings
         self._failures = 0  # in a row; the worker's thread alone
         self._stop = threading.Event()
-        self._progress: Mapping[int, int] = {}  # replaced, never changed: any thread may read it
+        self._positions: Mapping[int, int] = {}  # replaced, never changed: any thread may read it
         self._lock = threading.Lock()  # guards _loopback
         self._loopback: Loopback | None = None
         self._thread = threading.Thread(target=self._run, name=f"Cons#{desired.spec.name}"[:15], daemon=True)
@@ -54,7 +50,7 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Asks the worker to end after the batch in flight. Returns at once."""
+        """Asks the worker to end once what is in flight is settled. Returns at once."""
         self._stop.set()
 
     def abort(self) -> None:
@@ -82,105 +78,71 @@ class Worker:
 
     @property
     def progress(self) -> Progress:
-        """How far the stream is in the graph, as far as this worker has brought it. Threads: any."""
+        """How far the stream is in the graph, as far as this worker has brought it."""
         spec = self.desired.spec
-        return Progress(spec.name, spec.uri, spec.topic, self._progress)
+        return Progress(spec.name, spec.uri, spec.topic, self._positions)
 
     def _run(self) -> None:
         name = self.desired.spec.name
+        carefully = False
         while not self._stop.is_set():
             try:
-                self._session()
+                self._session(carefully=carefully)
+                break
             except Stopped:
                 break
+            except (TransformError, QueryRefused) as error:
+                carefully = carefully or not error.retryable
+                how = "looking for the message that caused it" if carefully else "trying again"
+                log.warning("stream %s: %s; %s", name, error, how)
             except (CommitUnknown, FenceLost) as error:
                 # Whatever happened to the batch, the checkpoint tells, and a new session begins by reading it.
                 log.warning("stream %s: %s; going on from the checkpoint", name, error)
             except SluiceError as error:
                 if not error.retryable:
-                    self._end(Status.ERROR, str(error))
+                    self._end(str(error))
                     break
                 log.warning("stream %s: %s; trying again", name, error)
             except Exception as error:
                 log.exception("stream %s: stopped by an error of its own", name)
-                self._end(Status.ERROR, f"{type(error).__name__}: {error}")
-                break
-            else:
+                self._end(f"{type(error).__name__}: {error}")
                 break
             self._failures += 1
             self._stop.wait(pause(self._failures))
         log.info("stream %s: ended", name)
 
-    def _session(self) -> None:
-        """Runs until told to stop, until the limit, or until something goes wrong."""
-        spec = self.desired.spec
+    def _session(self, *, carefully: bool) -> None:
         with (
-            self._open_loopback() as loopback,
-            Consumer(spec.name, spec.uri, spec.topic, self._settings) as consumer,
-            Jail(spec.transform, self._settings, self._stop.is_set) as jail,
+            self._connected() as loopback,
+            Session(self.desired, self._settings, loopback, self._stop.is_set, self._note_progress) as session,
         ):
-            sink = Sink(loopback.connection, self.desired.checkpoint_id)
-            held = loopback.read_checkpoint(self.desired.checkpoint_id)
-            if held.ended_generation == self.desired.generation:
-                return
-            consumer.assign(consumer.partitions(), held.positions)
-            log.info(
-                "stream %s: running, topic %s from %s", spec.name, spec.topic, dict(held.positions) or "its beginning"
-            )
-            while not self._limit_reached(held):
-                batch = consumer.poll_batch(spec.batch_size, spec.batch_interval, self._stop.is_set)
-                if batch is None:
-                    return
-                queries = jail.pack(batch.payloads)
-                reached = self._after(held, batch)
-                sink.write(queries, held, self._properties(reached))
-                held = reached
-                self._failures = 0
-                self._progress = held.positions
+            session.run(carefully=carefully)
 
-    def _open_loopback(self) -> Loopback:
+    def _connected(self) -> Loopback:
         loopback = Loopback(self._settings)
         with self._lock:
             self._loopback = loopback
         return loopback
 
-    def _after(self, held: Checkpoint, batch: Batch) -> Checkpoint:
-        """The checkpoint behind `batch`."""
-        return dataclasses.replace(
-            held,
-            positions={**held.positions, **batch.end},
-            batches=held.batches + 1,
-            messages=held.messages + len(batch.payloads),
-            generation=self.desired.generation,
-            generation_batches=held.batches_in(self.desired.generation) + 1,
-        )
+    def _note_progress(self, positions: Mapping[int, int]) -> None:
+        self._positions = positions
+        self._failures = 0
 
-    def _properties(self, reached: Checkpoint) -> dict[str, Any]:
-        """What the checkpoint node is to hold; with the last batch of a limit, also that the run has ended."""
-        properties = nodes.checkpoint_properties(reached)
-        if self._limit_reached(reached):
-            properties |= nodes.ended_properties(self.desired.generation, Status.STOPPED, None)
-        return properties
-
-    def _limit_reached(self, checkpoint: Checkpoint) -> bool:
-        limit = self.desired.limit_batches
-        return limit is not None and checkpoint.batches_in(self.desired.generation) >= limit
-
-    def _end(self, status: Status, error: str) -> None:
-        """Writes how the run ended, however long the server takes to be there for it."""
+    def _end(self, reason: str) -> None:
+        """Writes down that the run ended by an error, however long the server takes to be there for it."""
         name = self.desired.spec.name
-        log.error("stream %s: stopped: %s", name, error)
+        log.error("stream %s: stopped: %s", name, reason)
         failures = 0
         while not self._stop.is_set():
             try:
-                with self._open_loopback() as loopback:
-                    loopback.end_run(self.desired.checkpoint_id, self.desired.generation, status, error)
-            except SluiceError as refusal:
+                with self._connected() as loopback:
+                    loopback.end_run(self.desired.checkpoint_id, self.desired.generation, Status.ERROR, reason)
+            except SluiceError as error:
                 failures += 1
-                log.warning("stream %s: cannot write down why it stopped: %s; trying again", name, refusal)
+                log.warning("stream %s: cannot write down why it stopped: %s; trying again", name, error)
                 self._stop.wait(pause(failures))
             else:
-                return
+                break
 
 
 def pause(failures: int) -> float:

@@ -117,7 +117,7 @@ class Ledger:
 
     def open_result(self, watched: Watched, qid: int) -> None:
         """The server told the `qid` of a clause's result."""
-        if watched.clause is not None and watched.scope == self._scope:
+        if watched.clause is not None:
             self._results[watched.scope, qid] = watched.clause
 
     def _run(self, clause: Clause | None) -> None:

@@ -186,7 +186,7 @@ class Link:
                 lambda: self.server, host, port, ssl=settings.upstream_tls, server_hostname=name
             )
             await asyncio.wait_for(connecting, settings.connect_timeout)
-        except (OSError, asyncio.TimeoutError) as error:
+        except (OSError, asyncio.TimeoutError) as error:  # two classes until Python 3.11
             self._proxy.upstream_is(reason_of(error) if isinstance(error, OSError) else "no answer in time")
             self.refuse()
         else:

@@ -53,10 +53,13 @@ def serve(settings: ShimSettings, translate: Translate, ready: Callable[[int], N
 async def _serve(settings: ShimSettings, translate: Translate, ready: Callable[[int], None] | None) -> None:
     proxy = Proxy(settings, lambda name: Session(name, translate))
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    at_once = asyncio.Event()
+    told, at_once = asyncio.Event(), asyncio.Event()
+
+    def tell() -> None:
+        (at_once if told.is_set() else told).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: (at_once if told.is_set() else told).set())
+        loop.add_signal_handler(number, tell)
     try:
         port = await proxy.start()
     except OSError as error:
@@ -83,9 +86,9 @@ def describe(settings: ShimSettings, port: int) -> str:
     towards_clients = "with TLS" if settings.listen_tls else "plain"
     towards_server = "with TLS" if settings.upstream_tls else "plain"
     return (
-        f"shim: listening on {listen} ({towards_clients}), passing everything to {settings.upstream} ({towards_server}) "
-        f"as it is, but for stream clauses, which become CALL streams.*; at most {settings.max_connections} "
-        f"connections; {'asyncio' if uvloop is None else 'uvloop'}"
+        f"shim: listening on {listen} ({towards_clients}), passing everything to {settings.upstream} "
+        f"({towards_server}) as it is, but for stream clauses, which become CALL streams.*; "
+        f"at most {settings.max_connections} connections; {'asyncio' if uvloop is None else 'uvloop'}"
     )
 
 

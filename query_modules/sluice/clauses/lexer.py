@@ -238,7 +238,7 @@ def _part_end(text: str, at: int) -> int:
 
 
 def _starts_name(character: str) -> bool:
-    """ID_Start or connector punctuation (`_`, `‿`). Python's XID_Start alone lacks Thai and Lao letters, among others."""
+    """ID_Start or connector punctuation (`_`, `‿`). Python's XID_Start lacks some Thai and Lao letters."""
     return character.isidentifier() or unicodedata.category(character) in _NAME_STARTS
 
 

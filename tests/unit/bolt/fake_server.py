@@ -107,6 +107,10 @@ class FakeServer:
         except BaseException as error:
             self._errors.append(error)
 
+    def join(self) -> None:
+        """Wait until the scripts have been played."""
+        self._thread.join(10)
+
     def __enter__(self) -> FakeServer:
         self._thread.start()
         return self

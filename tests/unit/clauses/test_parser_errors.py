@@ -1,0 +1,175 @@
+"""What is said about a text that begins like a stream clause and goes on like none."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.clauses import parse
+from sluice.errors import ClauseError
+
+CREATE = "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f'"
+NAME = "a stream name (plain or in backticks) or a $parameter"
+STRING = "a string or a $parameter"
+INTEGER = "an integer or a $parameter"
+END = "the end of the text"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "expected", "found"),
+    [
+        pytest.param("CREATE STREAM", (1, 14), NAME, END, id="CREATE STREAM without a name"),
+        pytest.param("CREATE STREAM (n)", (1, 15), NAME, "(", id="a pattern for a name"),
+        pytest.param("CREATE STREAM 's' AS", (1, 15), NAME, "'s'", id="a name in quotes"),
+        pytest.param("CREATE STREAM `` AS", (1, 15), NAME, "``", id="an empty name"),
+        pytest.param("CREATE STREAM $`` AS", (1, 15), NAME, "$``", id="a parameter without a name"),
+        pytest.param("CREATE STREAM 1 AS", (1, 15), NAME, "1", id="a number for a name"),
+        pytest.param("CREATE STREAM a-b AS", (1, 16), "AS", "-", id="a name with a hyphen"),
+        pytest.param("CREATE STREAM s LOAD DATA", (1, 17), "AS", "LOAD", id="AS is missing"),
+        pytest.param("CREATE STREAM s AS LOAD CSV", (1, 25), "DATA", "CSV", id="another LOAD"),
+        pytest.param("CREATE STREAM s AS LOAD DATA PULSAR", (1, 30), "KAFKA", "PULSAR", id="another source"),
+        pytest.param("CREATE STREAM s AS LOAD DATA KAFKA localhost", (1, 36), STRING, "localhost", id="a URI bare"),
+        pytest.param(
+            "CREATE STREAM s AS LOAD DATA KAFKA 'u' TOPIC 't'", (1, 40), "WITH", "TOPIC", id="WITH is missing"
+        ),
+        pytest.param(
+            "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TRANSFORM 'f' WITH TOPIC 't'",
+            (1, 45),
+            "TOPIC",
+            "TRANSFORM",
+            id="TRANSFORM before TOPIC",
+        ),
+        pytest.param(
+            "CREATE STREAM s\nAS LOAD DATA KAFKA 'u'\nWITH TOPIC t",
+            (3, 12),
+            STRING,
+            "t",
+            id="an error on the third line",
+        ),
+        pytest.param(
+            "CREATE STREAM s\r\nAS LOAD\rDATA KAFKA 'u' WITH\n TOPIC ;",
+            (4, 8),
+            STRING,
+            ";",
+            id="lines that end in different ways",
+        ),
+        pytest.param("START STREAM '\n\n' x", (1, 14), NAME, r"'\n\n'", id="what was found stays on one line"),
+        pytest.param(
+            "/* é\n */ START STREAM 名前 x", (2, 21), "LIMIT or the end of the clause", "x", id="columns are characters"
+        ),
+        pytest.param(
+            f"{CREATE} BATCH",
+            (1, 79),
+            "INTERVAL or SIZE",
+            END,
+            id="half an option",
+        ),
+        pytest.param(
+            f"{CREATE} LIMIT 3 BATCHES",
+            (1, 74),
+            "BATCH_INTERVAL or BATCH_SIZE or the end of the clause",
+            "LIMIT",
+            id="an option of another clause",
+        ),
+        pytest.param(f"{CREATE} BATCH_SIZE '7'", (1, 85), INTEGER, "'7'", id="a size in quotes"),
+        pytest.param(f"{CREATE} BATCH_SIZE -7", (1, 85), INTEGER, "-", id="a negative size"),
+        pytest.param(f"{CREATE} BATCH_SIZE 1.5", (1, 85), INTEGER, "1.5", id="a size with a fraction"),
+        pytest.param(f"{CREATE} BATCH_INTERVAL 10ms", (1, 89), INTEGER, "10ms", id="an interval with a unit"),
+        pytest.param(f"{CREATE} BATCH_INTERVAL 09", (1, 89), INTEGER, "09", id="an octal nine"),
+        pytest.param(f"{CREATE} BATCH_SIZE $01", (1, 85), INTEGER, "$01", id="a parameter that is none"),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE 9223372036854775808",
+            (1, 85),
+            "an integer of at most 9223372036854775807",
+            "9223372036854775808",
+            id="a size beyond 64 bits",
+        ),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE 7 BATCH_SIZE 8",
+            (1, 87),
+            "BATCH_INTERVAL or the end of the clause",
+            "BATCH_SIZE",
+            id="an option twice",
+        ),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE 7 BATCH SIZE 8", (1, 93), "INTERVAL", "SIZE", id="an option twice, once in two words"
+        ),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE 7 BATCH_INTERVAL 8 BATCH_SIZE 9",
+            (1, 104),
+            "the end of the clause",
+            "BATCH_SIZE",
+            id="an option too many",
+        ),
+        pytest.param("DROP STREAM", (1, 12), NAME, END, id="DROP STREAM without a name"),
+        pytest.param("DROP STREAM a, b", (1, 14), "the end of the clause", ",", id="two streams at once"),
+        pytest.param("SHOW STREAMS s", (1, 14), "the end of the clause", "s", id="SHOW STREAMS of one"),
+        pytest.param("START STREAM s LIMIT BATCHES", (1, 22), INTEGER, "BATCHES", id="a limit without a number"),
+        pytest.param("START STREAM s LIMIT 3", (1, 23), "BATCHES", END, id="a limit of what"),
+        pytest.param("START STREAM s 3 BATCHES", (1, 16), "LIMIT or the end of the clause", "3", id="LIMIT is missing"),
+        pytest.param(
+            "STOP STREAM s LIMIT 3 BATCHES", (1, 15), "the end of the clause", "LIMIT", id="STOP with a limit"
+        ),
+        pytest.param("START ALL", (1, 10), "STREAMS", END, id="START ALL of nothing"),
+        pytest.param("STOP ALL STREAM", (1, 10), "STREAMS", "STREAM", id="one letter is missing"),
+        pytest.param(
+            "START ALL STREAMS LIMIT 1 BATCHES", (1, 19), "the end of the clause", "LIMIT", id="a limit for all"
+        ),
+        pytest.param("TEST STREAM s LIMIT 1 BATCH", (1, 23), "BATCHES", "BATCH", id="one batch is BATCHES too"),
+        pytest.param(
+            "SHOW STREAMS; SHOW STREAMS",
+            (1, 15),
+            "the end of the text (one clause is one query)",
+            "SHOW",
+            id="two clauses",
+        ),
+        pytest.param(
+            "SHOW STREAMS;;", (1, 14), "the end of the text (one clause is one query)", ";", id="two semicolons"
+        ),
+        pytest.param("DROP STREAM 'x", (1, 13), "' after it", "a string that does not end", id="an open string"),
+        pytest.param("DROP STREAM `x", (1, 13), "` after it", "a name that does not end", id="an open backtick"),
+        pytest.param("DROP STREAM x /*", (1, 15), "*/ after it", "a comment that does not end", id="an open comment"),
+    ],
+)
+def test_what_begins_like_a_clause_and_is_wrong_says_where(
+    text: str, place: tuple[int, int], expected: str, found: str
+):
+    with pytest.raises(ClauseError) as caught:
+        parse(text)
+    error = caught.value
+    assert ((error.line, error.column), error.expected, error.found) == (place, expected, found)
+    assert str(error) == f"Syntax error at line {place[0]}, column {place[1]}: expected {expected}, found {found}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            "START STREAM s BATCH_LIMIT 5",
+            "Syntax error at line 1, column 16: expected LIMIT or the end of the clause, found BATCH_LIMIT"
+            " (that option is for Memgraph's own streams, on Memgraph's own port)",
+            id="BATCH_LIMIT",
+        ),
+        pytest.param(
+            "START STREAM s TIMEOUT 100",
+            "Syntax error at line 1, column 16: expected LIMIT or the end of the clause, found TIMEOUT"
+            " (that option is for Memgraph's own streams, on Memgraph's own port)",
+            id="TIMEOUT",
+        ),
+    ],
+)
+def test_an_option_of_memgraphs_own_streams_says_whose_it_is(text: str, message: str):
+    with pytest.raises(ClauseError) as caught:
+        parse(text)
+    assert str(caught.value) == message
+
+
+def test_an_error_is_one_line_however_long_the_text():
+    with pytest.raises(ClauseError) as caught:
+        parse("START STREAM '" + "x\n" * 100_000 + "'")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_text_that_was_never_utf8_is_refused_by_its_place():
+    with pytest.raises(ClauseError, match=r"column 14: expected a stream name .*, found `\\ud800`$"):
+        parse("START STREAM `\ud800`")
