@@ -48,29 +48,32 @@ class Client:
 
     def run(self, statement: str, **parameters: Any) -> list[dict[str, Any]]:
         """Runs a clause or any Cypher without printing anything."""
-        translation = translate(statement, parameters)
-        query, parameters = (
-            (statement, parameters) if translation is None else (translation.query, translation.parameters)
-        )
-        with self._driver.session() as session:
-            return [record.data() for record in session.run(neo4j.Query(query), parameters)]  # type: ignore[arg-type]
+        return self._result(statement, parameters)[1]
 
     def say(self, statement: str) -> None:
         """Runs a statement and prints it with its result, if it has one."""
         self._console.print(Text(f"\n{statement};", style="bold cyan"))
-        rows = self.run(statement)
-        if rows:
-            self._console.print(table_of(rows))
+        columns, rows = self._result(statement, {})
+        if columns:
+            self._console.print(table_of(columns, rows))
+
+    def _result(self, statement: str, parameters: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
+        translation = translate(statement, parameters)
+        if translation is not None:
+            statement, parameters = translation.query, translation.parameters
+        with self._driver.session() as session:
+            result = session.run(neo4j.Query(statement), parameters)  # type: ignore[arg-type]
+            return list(result.keys()), [record.data() for record in result]
 
     def count(self, pattern: str) -> int:
         """How often a pattern is in the graph."""
         return int(self.run(f"MATCH {pattern} RETURN count(*) AS n")[0]["n"])
 
 
-def table_of(rows: list[dict[str, Any]]) -> Table:
+def table_of(columns: list[str], rows: list[dict[str, Any]]) -> Table:
     """Records as a table; maps in Cypher's notation."""
     table = Table(box=box.ASCII2, header_style="bold")
-    for column in rows[0]:
+    for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cypher_text(value)) for value in row.values()))
@@ -121,10 +124,11 @@ def example(client: Client, broker: MockBroker, scripts: str, console: Console) 
     console.rule("The specification's example")
     broker.create_topic("test", 1)
     producer = Producer({"bootstrap.servers": broker.bootstrap})
-    for message in ("1", "2", "1 2"):
+    for message in ("1", "1 2"):
         producer.produce("test", message.encode())
     producer.flush()
-    console.print('The topic "test" holds three messages: "1", "2" and "1 2".')
+    client.run('CREATE (:Node {id: "2"})')
+    console.print('The topic "test" holds two messages, "1" and "1 2"; the graph holds one vertex, "2".')
     client.say(
         f"CREATE STREAM mystream AS LOAD DATA KAFKA '{broker.bootstrap}' WITH TOPIC 'test' "
         f"WITH TRANSFORM '{scripts}/edges.py'"

@@ -17,6 +17,9 @@ from sluice.bolt.values import Value
 Ask = Callable[[str, Mapping[str, Value]], Result]
 "Runs a query in the caller's transaction; raises Refused."
 
+Claim = Callable[[int], None]
+"Takes the id of a vertex that is to be changed; raises SerializationError."
+
 
 @dataclass(eq=False)
 class VertexState:
@@ -49,11 +52,12 @@ class GraphView:
     Threads: for the thread that calls the procedure.
     """
 
-    def __init__(self, ask: Ask, *, mutable: bool) -> None:
+    def __init__(self, ask: Ask, claim: Claim, *, mutable: bool) -> None:
         self.mutable = mutable
         self.valid = True
         "Until the call returns."
         self._ask_graph = ask
+        self._claim = claim
         self._known: dict[int, VertexState] = {}
         self._unwritten: list[VertexState] = []
 
@@ -116,7 +120,8 @@ class GraphView:
             query = "MATCH (n)-[r]->() WHERE id(n) = $start AND id(r) = $id SET r += $change"
             self._ask(query, start=self.id_of(thing.start), id=thing.id, change={name: value})
         elif thing.id is not None:
-            self._ask("MATCH (n) WHERE id(n) = $id SET n += $change", id=thing.id, change={name: value})
+            query = "MATCH (n) WHERE id(n) = $id SET n += $change"
+            self._ask(query, id=self._claimed(thing), change={name: value})
         properties = thing.properties if isinstance(thing, EdgeState) else self.properties(thing)
         assert properties is not None
         properties.pop(name, None)
@@ -130,7 +135,7 @@ class GraphView:
         if vertex.id is not None:
             verb = "SET" if present else "REMOVE"
             query = f"MATCH (n) WHERE id(n) = $id {verb} n:{_quoted(label)} RETURN id(n)"
-            ((new_id,),) = self._ask(query, id=vertex.id)
+            ((new_id,),) = self._ask(query, id=self._claimed(vertex))
             del self._known[vertex.id]
             vertex.id = new_id
             self._known[new_id] = vertex
@@ -142,14 +147,14 @@ class GraphView:
             "MATCH (a) WHERE id(a) = $start MATCH (b) WHERE id(b) = $end "
             f"CREATE (a)-[r:{_quoted(kind)}]->(b) RETURN id(r)"
         )
-        ((edge_id,),) = self._ask(query, start=self.id_of(start), end=self.id_of(end))
+        ((edge_id,),) = self._ask(query, start=self._claimed(start), end=self._claimed(end))
         return EdgeState(edge_id, kind, start, end, {})
 
     def delete_edge(self, edge: EdgeState) -> None:
         """Take an edge out of the graph."""
         # By way of its vertex: ArcadeDB finds edges by their ids only by looking at all of them.
-        query = "MATCH (n)-[r]->() WHERE id(n) = $start AND id(r) = $id DELETE r"
-        self._ask(query, start=self.id_of(edge.start), id=edge.id)
+        query = "MATCH (a)-[r]->(b) WHERE id(a) = $start AND id(b) = $end AND id(r) = $id DELETE r"
+        self._ask(query, start=self._claimed(edge.start), end=self._claimed(edge.end), id=edge.id)
         edge.deleted = True
 
     def delete_vertex(self, vertex: VertexState, *, detach: bool) -> None:
@@ -159,7 +164,7 @@ class GraphView:
         Raises:
             LogicErrorError: it has edges, and was not to be detached.
         """
-        vertex_id = self.id_of(vertex)
+        vertex_id = self._claimed(vertex)
         if not detach and self._ask("MATCH (n)--() WHERE id(n) = $id RETURN true LIMIT 1", id=vertex_id):
             raise native.LogicErrorError("Vertex has edges, detach it to delete it.")
         self._ask("MATCH (n) WHERE id(n) = $id DETACH DELETE n", id=vertex_id)
@@ -172,12 +177,18 @@ class GraphView:
             if not vertex.deleted:
                 self.id_of(vertex)
 
+    def _claimed(self, vertex: VertexState) -> int:
+        """The id of a vertex that is to be changed. Raises SerializationError if somebody else changes it."""
+        vertex_id = self.id_of(vertex)
+        self._claim(vertex_id)
+        return vertex_id
+
     def _ask(self, query: str, **parameters: Value) -> list[list[Value]]:
         try:
             return self._ask_graph(query, parameters).rows
         except Refused as error:
             if "TransientError" in error.code:
-                raise native.SerializationError("Cannot serialize the transaction.") from error
+                raise native.SerializationError("Operation cannot be serialized.") from error
             raise native.UnknownError(str(error)) from error
 
 

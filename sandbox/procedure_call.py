@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from sandbox.calls import Call, Yield
+from sandbox.claims import Transaction
 from sandbox.dialect import columns_of
-from sandbox.failures import CLIENT_ERROR, translated
+from sandbox.failures import CLIENT_ERROR, CONFLICT, TRANSIENT_ERROR, translated
 from sandbox.graph import GraphView
-from sandbox.modules import Registry
 from sandbox.native import Graph, SerializationError, UnknownError
 from sandbox.procedures import Procedure, ProcedureError
+from sandbox.state import ServerState
 from sandbox.upstream import Refused, Upstream
 from sandbox.values import from_bolt, to_bolt
 from sluice.bolt import messages
@@ -39,14 +40,13 @@ class ProcedureCall:
     Threads: for the session's thread.
     """
 
-    def __init__(self, statement: Call, upstream: Upstream, registry: Registry, aborting: Callable[[], bool]) -> None:
+    def __init__(self, statement: Call, upstream: Upstream, state: ServerState) -> None:
         self.columns: list[str] = []
         self.rows: list[list[Value]] = []
         "What was not taken yet."
         self._statement = statement
         self._upstream = upstream
-        self._registry = registry
-        self._aborting = aborting
+        self._state = state
         self._arguments: list[Any] = []
         self._yields: list[Yield] = []
         self._parameters: dict[str, Value] = {}
@@ -60,7 +60,7 @@ class ProcedureCall:
 
     def prepare(self, parameters: dict[str, Value]) -> None:
         """What Memgraph does at RUN: find the procedure, and the columns."""
-        procedure = self._registry.find(self._statement.procedure)
+        procedure = self._state.registry.find(self._statement.procedure)
         if procedure is None:
             raise CallFailed(CLIENT_ERROR, f"There is no procedure named '{self._statement.procedure}'.")
         self._procedure: Procedure = procedure
@@ -76,8 +76,14 @@ class ProcedureCall:
         self._parameters = parameters
         self._arguments = self._evaluated(self._statement.arguments)
 
-    def run(self, *, own_transaction: bool, version: Version) -> None:
-        """Call the procedure, if that has not happened yet."""
+    def run(self, transaction: Transaction, version: Version, *, own_transaction: bool) -> None:
+        """
+        Call the procedure, if that has not happened yet.
+
+        Args:
+            transaction: that it runs in.
+            own_transaction: whether that has to be begun, and at the end committed, on the graph's side.
+        """
         if self._ran:
             return
         self._ran = True
@@ -86,8 +92,8 @@ class ProcedureCall:
             if own_transaction:
                 self._upstream.request(messages.begin())
             # The server's own procedures may be the ones that reload the others.
-            with nullcontext() if self._procedure.is_builtin else self._registry.call_in_progress():
-                rows = self._called(version)
+            with nullcontext() if self._procedure.is_builtin else self._state.registry.call_in_progress():
+                rows = self._called(transaction, version)
             if self._statement.tail:
                 rows = self._continued(rows)
         except Refused as error:
@@ -119,10 +125,11 @@ class ProcedureCall:
             raise CallFailed(*translated(error.code, str(error))) from error
         return [from_bolt(value) for value in values]
 
-    def _called(self, version: Version) -> list[list[Value]]:
-        view = GraphView(self._upstream.ask, mutable=self._procedure.is_write)
+    def _called(self, transaction: Transaction, version: Version) -> list[list[Value]]:
+        claim = partial(self._state.claims.claim, transaction)
+        view = GraphView(self._upstream.ask, claim, mutable=self._procedure.is_write)
         try:
-            rows = self._procedure.call(Graph(view, self._aborting), self._arguments)
+            rows = self._procedure.call(Graph(view, self._state.aborting), self._arguments)
             view.flush()
             self._procedure.check_yields(item.field for item in self._yields)
             # What has no columns has no rows either.
@@ -130,7 +137,7 @@ class ProcedureCall:
         except (ProcedureError, UnknownError) as error:
             raise CallFailed(CLIENT_ERROR, str(error)) from error
         except SerializationError as error:
-            raise CallFailed(CLIENT_ERROR, f"{self._procedure.name}: {error}") from error
+            raise CallFailed(TRANSIENT_ERROR, CONFLICT) from error
         finally:
             view.valid = False
 

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from sandbox.builtin import make_builtin
+from sandbox.claims import Claims
 from sandbox.engine import Engine, EngineFailed
 from sandbox.flags import Flags, parse_flags
 from sandbox.modules import Registry
-from sandbox.session import Graph, Session
+from sandbox.session import Session
+from sandbox.state import ServerState
 
 log = logging.getLogger("sandbox")
 
@@ -107,7 +109,13 @@ class Server:
         self._engine.stop(GRACE)
 
     def _accept(self, listener: socket.socket) -> None:
-        graph = Graph(self._engine.port, self._engine.password)
+        state = ServerState(
+            graph_port=self._engine.port,
+            graph_password=self._engine.password,
+            registry=self._registry,
+            claims=Claims(),
+            aborting=self._stop.is_set,
+        )
         while True:
             try:
                 client, _ = listener.accept()
@@ -116,7 +124,7 @@ class Server:
                     return
                 raise
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            session = Session(client, graph, self._registry, self._stop.is_set)
+            session = Session(client, state)
             thread = threading.Thread(target=self._serve, args=[session], name="bolt-session", daemon=True)
             with self._lock:
                 self._sessions[session] = thread

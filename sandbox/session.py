@@ -10,13 +10,13 @@ import select
 import socket
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
 
 from sandbox import dialect
 from sandbox.calls import Call
+from sandbox.claims import Transaction
 from sandbox.failures import CLIENT_ERROR, translated
-from sandbox.modules import Registry
 from sandbox.procedure_call import CallFailed, ProcedureCall
+from sandbox.state import ServerState
 from sandbox.upstream import MAX_MESSAGE, READ_SIZE, Upstream, UpstreamLost
 from sandbox.wire import chosen_version, names_no_fields, query_of
 from sluice.bolt import messages
@@ -37,13 +37,6 @@ FLUSH_SIZE = 0x40000
 "Bytes for the client that are gathered at most."
 
 
-class Graph(NamedTuple):
-    """Where a session finds the graph."""
-
-    port: int
-    password: str
-
-
 class Session:
     """
     A client's connection and the one to the graph that belongs to it.
@@ -51,19 +44,16 @@ class Session:
     Threads: one thread runs it; any thread may call abort.
     """
 
-    def __init__(self, client: socket.socket, graph: Graph, registry: Registry, aborting: Callable[[], bool]) -> None:
-        """
-        Args:
-            aborting: whether procedures should end early.
-        """
+    def __init__(self, client: socket.socket, state: ServerState) -> None:
         self._client = client
-        self._graph = graph
-        self._registry = registry
-        self._aborting = aborting
+        self._state = state
         self._outgoing = bytearray()
         self._version = Version(0, 0)
         self._upstream: Upstream
-        self._in_transaction = False
+        self._transaction: Transaction | None = None
+        "The client's, or the one of a call that has no other."
+        self._explicit = False
+        "Whether it is the client's."
         self._failed = False
         "A request was refused: the rest is ignored until RESET."
         self._failed_here = False
@@ -78,11 +68,12 @@ class Session:
         """Serve the client until it goes. Does not raise."""
         try:
             if self._shake_hands():
-                self._upstream = Upstream(self._graph.port, self._graph.password, self._version)
+                self._upstream = Upstream(self._state.graph_port, self._state.graph_password, self._version)
                 try:
                     self._serve()
                 finally:
                     self._upstream.close()
+                    self._forget_transaction(committed=False)
         except (OSError, UpstreamLost, ProtocolError) as error:
             log.info("connection closed: %s", error)
         except Exception:
@@ -167,7 +158,7 @@ class Session:
             raise ProtocolError(f"the client sent a message with the tag {tag:02X}")
 
     def _take_run(self, message: bytes) -> None:
-        if self._calls and not self._in_transaction:
+        if self._calls and not self._explicit:
             self._upstream.drain()
             self._fail(CLIENT_ERROR, "The result of the query before is still open.")
             return
@@ -204,7 +195,7 @@ class Session:
 
     def _prepare(self, statement: Call, parameters: dict[str, Value]) -> None:
         """Answer the RUN of a call. Like Memgraph, call the procedure only when the result is asked for."""
-        call = ProcedureCall(statement, self._upstream, self._registry, self._aborting)
+        call = ProcedureCall(statement, self._upstream, self._state)
         try:
             call.prepare(parameters)
         except CallFailed as error:
@@ -214,18 +205,22 @@ class Session:
         self._next_qid += 1
         self._calls[qid] = call
         metadata: dict[str, Value] = {"fields": call.columns}
-        self._reply(messages.success(metadata | {"qid": qid} if self._in_transaction else metadata))
+        self._reply(messages.success(metadata | {"qid": qid} if self._explicit else metadata))
 
     def _pull(self, qid: int, count: int, wanted: bool) -> None:
         call = self._calls[qid]
         self._send()  # the client should not have to wait for a procedure to hear what was before
+        if self._transaction is None:
+            self._transaction = self._state.claims.begin()
         try:
-            call.run(own_transaction=not self._in_transaction, version=self._version)
+            call.run(self._transaction, self._version, own_transaction=not self._explicit)
             rows = call.take(count)
             for row in rows if wanted else ():
                 self._reply(messages.record(row))
             if not call.rows:
                 call.finish()
+                if not self._explicit:
+                    self._forget_transaction(committed=True)
         except CallFailed as error:
             self._fail(error.code, str(error))
             return
@@ -260,24 +255,38 @@ class Session:
         self._reply(reply)
 
     def _on_begin(self, reply: bytes, tag: int) -> None:
-        self._in_transaction = self._in_transaction or tag == Tag.SUCCESS
+        if tag == Tag.SUCCESS:
+            self._transaction = self._state.claims.begin()
+            self._explicit = True
         self._pass_on(reply, tag)
 
-    def _on_end(self, reply: bytes, tag: int) -> None:
-        """COMMIT or ROLLBACK."""
+    def _on_commit(self, reply: bytes, tag: int) -> None:
+        self._on_end(reply, tag, committed=True)
+
+    def _on_rollback(self, reply: bytes, tag: int) -> None:
+        self._on_end(reply, tag, committed=False)
+
+    def _on_end(self, reply: bytes, tag: int, *, committed: bool) -> None:
         if tag == Tag.SUCCESS:
-            self._in_transaction = False
+            self._forget_transaction(committed=committed)
             reply = messages.success()  # no bookmark: Memgraph has none
         self._pass_on(reply, tag)
 
     def _on_reset(self, reply: bytes, tag: int) -> None:
-        self._in_transaction = self._failed = False
+        self._failed = False
+        self._forget_transaction(committed=False)
         self._pass_on(reply, tag)
+
+    def _forget_transaction(self, *, committed: bool) -> None:
+        if self._transaction is not None:
+            self._state.claims.end(self._transaction, committed=committed)
+        self._transaction = None
+        self._explicit = False
 
 
 _STATE_CHANGES: Mapping[int, Callable[[Session, bytes, int], None]] = {
     Tag.BEGIN: Session._on_begin,
-    Tag.COMMIT: Session._on_end,
-    Tag.ROLLBACK: Session._on_end,
+    Tag.COMMIT: Session._on_commit,
+    Tag.ROLLBACK: Session._on_rollback,
     Tag.RESET: Session._on_reset,
 }

@@ -107,7 +107,9 @@ class Loopback:
                 user_agent=USER_AGENT,
             )
         except QueryRefused as error:
-            raise ConnectionLost(f"the server refuses the loopback's sign-in (SLUICE_LOOPBACK_USER): {error}") from error
+            raise ConnectionLost(
+                f"the server refuses the loopback's sign-in (SLUICE_LOOPBACK_USER): {error}"
+            ) from error
         self._timeout = settings.loopback_timeout
 
     def __enter__(self) -> Loopback:

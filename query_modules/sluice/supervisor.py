@@ -29,6 +29,12 @@ committed, so one look is not enough; whoever leaves a transaction open for long
 CATALOG_GRACE = 5.0
 "Seconds that a catalog made by a procedure has to be committed before the supervisor makes another."
 
+SECOND_LOOKS = (1.0, 5.0, 30.0)
+"""
+Seconds after the supervisor made a catalog at which it looks for others: a client's transaction that began before may
+have made one as well. Both are used from then on.
+"""
+
 SEARCH_SHARE = 20
 "A search of the whole graph is not repeated before so many times its own duration has passed."
 
@@ -55,6 +61,7 @@ class Supervisor:
         self._hurry = threading.Event()
         self._rung_at = time.monotonic()
         self._next_search = 0.0
+        self._second_looks: list[float] = []
         self._reporter = Reporter()
         self._last_words: list[Progress] = []
         self._next_report = 0.0
@@ -114,16 +121,27 @@ class Supervisor:
         All streams there are. Makes a catalog where there is none, so that procedures always find one at a known
         id.
         """
+        if self._second_looks and time.monotonic() >= self._second_looks[0]:
+            self._second_looks.pop(0)
+            self._search(loopback)
         found = [rows for catalog in self._exchange.catalogs() if (rows := loopback.list_streams(catalog)) is not None]
         if found:
             return [row for rows in found for row in rows]
         began = time.monotonic()
         if began >= self._next_search and not self._exchange.catalog_announced_since(CATALOG_GRACE):
-            for catalog in loopback.find_catalogs() or {loopback.make_catalog()}:
-                self._exchange.announce_catalog(catalog)
+            if not self._search(loopback):
+                self._exchange.announce_catalog(loopback.make_catalog())
+                self._second_looks = [time.monotonic() + seconds for seconds in SECOND_LOOKS]
             self._next_search = time.monotonic() + SEARCH_SHARE * (time.monotonic() - began)
             self._exchange.ring()
         return []
+
+    def _search(self, loopback: Loopback) -> bool:
+        """Looks for catalogs in the whole graph; whether there are any."""
+        found = loopback.find_catalogs()
+        for catalog in found:
+            self._exchange.announce_catalog(catalog)
+        return bool(found)
 
     def _start(self, loopback: Loopback, row: StreamRow) -> None:
         try:

@@ -30,9 +30,7 @@ def stream(new_stream: NewStream) -> Stream:
     return new_stream()
 
 
-def test_the_example_runs_as_it_is_written(
-    own_host: OwnHost, kafka: KafkaBroker, script_server: ScriptServer
-) -> None:
+def test_the_example_runs_as_it_is_written(own_host: OwnHost, kafka: KafkaBroker, script_server: ScriptServer) -> None:
     run, uri, topic = own_host().run, kafka.bootstrap, kafka.topics.create()
     transform = script_server.serve("/transform.py", EXAMPLE)
     mystream = {"name": "mystream", "uri": uri, "topic": topic, "transform": transform}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -163,3 +166,17 @@ def test_without_its_extra_the_command_says_so_in_one_line(missing: str):
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith(f"sluice: {missing}")
     assert result.stderr.endswith("is missing; pip install 'memgraph-sluice[shim]' brings it\n")
+
+
+def documented_runs() -> list[tuple[str, str]]:
+    """The commands that docs/clauses.md shows, and what it says they print."""
+    text = (Path(__file__).parents[2] / "docs" / "clauses.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    runs = [run.split("\n", 1) for block in blocks for run in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    return [(command, output) for command, output in runs if command.startswith("sluice translate")]
+
+
+@pytest.mark.parametrize(("command", "output"), documented_runs())
+def test_the_documentation_shows_real_runs(command: str, output: str):
+    result = run(*shlex.split(command)[1:])
+    assert result.output == output

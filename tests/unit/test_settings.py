@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ def test_a_wrong_value_is_refused_by_the_variables_name_and_not_repeated(variabl
 def test_an_unknown_variable_is_refused():
     with pytest.raises(SettingError, match="unknown setting SLUICE_BATCH"):
         load({"SLUICE_BATCH": "1"}, {})
+
+
+def test_every_setting_is_in_the_readme():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    variables = {f"SLUICE_{field.name.upper()}" for field in dataclasses.fields(Settings)}
+    listed = set(re.findall(r"^\| `(SLUICE_[A-Z_]+)`", readme, re.MULTILINE))
+    assert listed == variables | {"SLUICE_LOOPBACK_PASSWORD_FILE"}
 
 
 def test_every_field_names_its_variable():

@@ -16,6 +16,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from typing import cast
 
 from sluice.bolt.session import Session
 from sluice.bolt.shim_settings import ShimSettings
@@ -48,10 +49,9 @@ class End(asyncio.Protocol):
         self._link = link
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(HIGH_WATER)
-        _tune(transport)
+        self.transport = cast(asyncio.Transport, transport)  # which uvloop's are not, by their class
+        self.transport.set_write_buffer_limits(HIGH_WATER)
+        _tune(self.transport)
         self._link.made(self)
 
     def data_received(self, data: bytes) -> None:

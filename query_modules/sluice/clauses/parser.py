@@ -78,6 +78,8 @@ class _Source:
         self._text = text
         self._rest = tokens(text, at)
         self.token = next(self._rest)
+        self._name_end = -1
+        "Where the stream's name ended: what follows without a blank was meant to be part of it."
 
     def take(self) -> Token:
         """The token at hand, which then is the next one."""
@@ -89,6 +91,8 @@ class _Source:
         hint = ""
         if any(self.token.is_keyword(word) for word in _NATIVE_OPTIONS):
             hint = "that option is for Memgraph's own streams, on Memgraph's own port"
+        elif self.token.start == self._name_end and self.token.kind is not Kind.END:
+            hint = "a name with more than letters, digits and _ stands in backticks"
         return syntax_error(self._text, self.token.start, found=str(self.token), expected=expected, hint=hint)
 
     def keywords(self, *words: str) -> None:
@@ -100,7 +104,10 @@ class _Source:
     def name(self) -> Text:
         """A stream's name. Every keyword may be one, since a name never is optional."""
         expected = "a stream name (plain or in backticks) or a $parameter"
-        return self._text_value(expected, Kind.NAME, Kind.QUOTED_NAME)
+        end = self.token.start + len(self.token.text)
+        name = self._text_value(expected, Kind.NAME, Kind.QUOTED_NAME)
+        self._name_end = end
+        return name
 
     def string(self) -> Text:
         return self._text_value("a string or a $parameter", Kind.STRING)

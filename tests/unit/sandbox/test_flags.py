@@ -10,21 +10,17 @@ from sandbox.flags import parse_flags
 
 
 @pytest.mark.parametrize(
-    "words",
+    "line",
     [
+        pytest.param("--bolt-port 7 --data-directory /d --query-modules-directory /m,/n --log-file /l", id="two words"),
+        pytest.param("--bolt-port=7 --data-directory=/d --query-modules-directory=/m,/n --log-file=/l", id="one word"),
         pytest.param(
-            "--bolt-port 7 --data-directory /d --query-modules-directory /m,/n --log-file /l".split(), id="two words"
-        ),
-        pytest.param(
-            "--bolt-port=7 --data-directory=/d --query-modules-directory=/m,/n --log-file=/l".split(), id="one word"
-        ),
-        pytest.param(
-            "--bolt_port=7 --data_directory=/d --query_modules_directory=/m,/n --log_file=/l".split(), id="underscores"
+            "--bolt_port=7 --data_directory=/d --query_modules_directory /m,/n --log_file=/l", id="underscores"
         ),
     ],
 )
-def test_flags_come_in_several_forms(words: list[str]) -> None:
-    flags = parse_flags(words)
+def test_flags_come_in_several_forms(line: str) -> None:
+    flags = parse_flags(line.split())
 
     assert flags.bolt_port == 7
     assert flags.data_directory == Path("/d")
@@ -34,7 +30,9 @@ def test_flags_come_in_several_forms(words: list[str]) -> None:
 
 
 def test_flags_of_memgraph_that_mean_nothing_here_are_named() -> None:
-    flags = parse_flags(["--data-directory=/d", "--telemetry-enabled=false", "--storage-wal-enabled=true", "--also-log-to-stderr"])
+    flags = parse_flags(
+        ["--data-directory=/d", "--telemetry-enabled=false", "--storage-wal-enabled=true", "--also-log-to-stderr"]
+    )
 
     assert flags.unknown == ("--storage-wal-enabled=true", "--also-log-to-stderr")
 

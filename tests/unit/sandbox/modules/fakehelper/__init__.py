@@ -6,4 +6,4 @@ JSON = id(json)
 
 
 class HelperError(Exception):
-    pass
+    """What procedures of the test module raise."""

@@ -1,0 +1,87 @@
+"""Reloading query modules while streams run: nothing lost, nothing twice, never two workers."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sluice.sink import FENCE_TEXT
+from tests.eventually import eventually
+from tests.hosts.host import QUERY_MODULES
+from tests.integration.test_kit import OwnHost, Stream, numbers, transforms_running
+from tests.kafka import KafkaBroker
+
+OTHER = """
+import json
+import re
+import threading
+
+import mgp
+
+
+@mgp.read_proc
+def answer(ctx: mgp.ProcCtx) -> mgp.Record(number=int):
+    return mgp.Record(number=42)
+"""
+
+MESSAGES = numbers(0, 3000)
+
+
+@pytest.mark.parametrize("statement", ["CALL mg.load_all()", "CALL mg.load('streams')"])
+def test_a_reload_during_ingestion_loses_nothing_and_repeats_nothing(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, statement: str
+) -> None:
+    host = own_host()
+    stream, stopped = (Stream(host.run, kafka, tmp_path, name) for name in ("reloaded", "stopped"))
+    stopped.create()
+    stream.send(MESSAGES)
+    stream.create(size=5)
+    stream.start()
+    most = 0
+    for _ in range(3):
+        before = stream.count
+        eventually(lambda before=before: stream.count > before, interval=0.01)
+        host.run(statement)
+        assert (stream.status, stopped.status) == ("running", "stopped")
+        most = max(most, transforms_running(host))
+    while stream.count < len(MESSAGES):
+        most = max(most, transforms_running(host))
+    assert stream.values == MESSAGES
+    assert most == 1
+    assert FENCE_TEXT not in host.log_text()
+    _all_procedures_work(Stream(host.run, kafka, tmp_path, "after", topic=stopped.topic))
+    stream.stop()
+    eventually(lambda: transforms_running(host), equals=0)
+
+
+def test_reloading_another_module_leaves_the_procedures_working(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    modules = tmp_path / "modules"
+    shutil.copytree(QUERY_MODULES, modules, ignore=shutil.ignore_patterns("__pycache__"))
+    (modules / "other.py").write_text(OTHER, encoding="utf-8")
+    host = own_host(query_modules=modules)
+    stream = Stream(host.run, kafka, tmp_path, "steady")
+    stream.create()
+    stream.start()
+    stream.send(numbers(0, 5))
+    stream.await_values(numbers(0, 5))
+    host.run("CALL mg.load('other')")
+    assert host.run("CALL other.answer() YIELD number") == [{"number": 42}]
+    stream.send(numbers(5, 10))
+    stream.await_values(numbers(0, 10))
+    _all_procedures_work(Stream(host.run, kafka, tmp_path, "after"))
+
+
+def _all_procedures_work(stream: Stream) -> None:
+    stream.create()
+    stream.send(numbers(0, 3))
+    assert [row["params"]["value"] for row in stream.test()] == numbers(0, 3)
+    stream.start()
+    stream.await_values(numbers(0, 3))
+    stream.stop()
+    assert stream.status == "stopped"
+    stream.drop()
+    assert stream.status is None

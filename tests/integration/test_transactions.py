@@ -1,0 +1,239 @@
+"""CREATE, START, STOP and DROP take part in the caller's transaction, in the graph and in what runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import neo4j
+import pytest
+
+from tests.eventually import eventually
+from tests.hosts import Host
+from tests.integration.test_kit import NewStream, Run, Stream, metadata, numbers, refusal
+from tests.kafka import KafkaBroker
+
+Canary = Callable[[], None]
+
+
+@pytest.fixture
+def new_stream(run: Run, kafka: KafkaBroker, tmp_path: Path, new_stream_name: Callable[[], str]) -> NewStream:
+    return lambda **where: Stream(run, kafka, tmp_path, new_stream_name(), **where)
+
+
+@pytest.fixture
+def stream(new_stream: NewStream) -> Stream:
+    return new_stream()
+
+
+@pytest.fixture
+def canary(new_stream: NewStream, stream: Stream) -> Canary:
+    """
+    Starts another stream on the topic of `stream` and returns when it has imported everything: so the supervisor has
+    looked, and a stream that had been started before would have imported something as well.
+    """
+    other = new_stream(topic=stream.topic)
+    other.create()
+
+    def sing() -> None:
+        other.start()
+        other.await_count(stream.kafka.topics.watermarks(stream.topic)[1])
+        other.stop()
+
+    return sing
+
+
+@pytest.fixture
+def transaction(host: Host) -> Iterator[neo4j.Transaction]:
+    """An explicit transaction, rolled back unless it is committed."""
+    with host.driver().session() as session, session.begin_transaction() as transaction:
+        yield transaction
+
+
+def test_a_create_that_is_rolled_back_made_nothing(stream: Stream, transaction: neo4j.Transaction) -> None:
+    before = metadata(stream.run)
+    stream.within(transaction).create()
+    assert stream.status is None
+    transaction.rollback()
+    assert stream.status is None
+    assert metadata(stream.run) == before
+    stream.create()
+    assert stream.status == "stopped"
+
+
+def test_a_start_that_is_rolled_back_started_nothing(
+    stream: Stream, canary: Canary, transaction: neo4j.Transaction
+) -> None:
+    stream.send(numbers(0, 5))
+    stream.create()
+    stream.within(transaction).start()
+    transaction.rollback()
+    canary()
+    assert (stream.status, stream.count) == ("stopped", 0)
+    stream.start()
+    stream.await_values(numbers(0, 5))
+
+
+def test_a_stop_that_is_rolled_back_stopped_nothing(stream: Stream, transaction: neo4j.Transaction) -> None:
+    stream.create()
+    stream.start()
+    stream.send(numbers(0, 5))
+    stream.await_values(numbers(0, 5))
+    stream.within(transaction).stop()
+    stream.send(numbers(5, 10))
+    stream.await_values(numbers(0, 10))
+    transaction.rollback()
+    assert stream.status == "running"
+    stream.send(numbers(10, 15))
+    stream.await_values(numbers(0, 15))
+
+
+def test_a_drop_that_is_rolled_back_dropped_nothing(stream: Stream, transaction: neo4j.Transaction) -> None:
+    stream.create()
+    stream.start()
+    stream.send(numbers(0, 5))
+    stream.await_values(numbers(0, 5))
+    stream.within(transaction).drop()
+    stream.send(numbers(5, 10))
+    stream.await_values(numbers(0, 10))
+    transaction.rollback()
+    assert stream.status == "running"
+    stream.send(numbers(10, 15))
+    stream.await_values(numbers(0, 15))
+    stream.stop()
+    assert stream.status == "stopped"
+
+
+def test_a_start_in_a_transaction_begins_to_consume_only_when_it_is_committed(
+    stream: Stream, canary: Canary, transaction: neo4j.Transaction
+) -> None:
+    stream.send(numbers(0, 5))
+    stream.create()
+    inside = stream.within(transaction)
+    inside.start()
+    assert (inside.status, stream.status) == ("running", "stopped")
+    canary()
+    assert stream.count == 0
+    transaction.commit()
+    assert stream.status == "running"
+    stream.await_values(numbers(0, 5))
+
+
+def test_a_transaction_sees_what_it_has_itself_written(stream: Stream, transaction: neo4j.Transaction) -> None:
+    before = metadata(stream.run)
+    stream.send(["1"])
+    inside = stream.within(transaction)
+    inside.create()
+    assert inside.status == "stopped"
+    assert [row["params"] for row in inside.test()] == [{"value": "1"}]
+    inside.start()
+    assert inside.status == "running"
+    inside.stop()
+    assert inside.status == "stopped"
+    inside.drop()
+    assert inside.status is None
+    transaction.commit()
+    assert metadata(stream.run) == before
+    assert stream.count == 0
+
+
+def test_create_and_start_may_be_one_transaction(stream: Stream, transaction: neo4j.Transaction) -> None:
+    stream.send(numbers(0, 5))
+    stream.within(transaction).create()
+    stream.within(transaction).start()
+    transaction.commit()
+    stream.await_values(numbers(0, 5))
+
+
+def test_an_error_in_a_transaction_takes_back_what_it_did_before(
+    stream: Stream, transaction: neo4j.Transaction
+) -> None:
+    before = metadata(stream.run)
+    inside = stream.within(transaction)
+    inside.create()
+    expected = f"sluice.errors.StreamExists: Kafka stream {stream.name}, a stream of that name exists already"
+    assert refusal(inside.create) == expected
+    transaction.rollback()
+    assert stream.status is None
+    assert metadata(stream.run) == before
+
+
+def test_a_running_stream_can_be_replaced_in_one_transaction(stream: Stream, transaction: neo4j.Transaction) -> None:
+    stream.create()
+    stream.start()
+    stream.send(numbers(0, 10))
+    stream.await_values(numbers(0, 10))
+    replacement = stream.within(transaction)
+    replacement.label = f"{stream.label}_again"
+    replacement.drop()
+    replacement.create()
+    replacement.start()
+    transaction.commit()
+    replacement.run = stream.run
+    replacement.await_values(numbers(0, 10))
+    replacement.send(numbers(10, 15))
+    replacement.await_values(numbers(0, 15))
+    assert stream.values == numbers(0, 10)
+    assert stream.status == "running"
+
+
+def test_of_two_creates_of_one_name_at_once_at_most_one_wins(host: Host, new_stream: NewStream) -> None:
+    topic = new_stream().topic
+    for _ in range(5):
+        stream = new_stream(topic=topic)
+        together = threading.Barrier(2)
+
+        def create(stream: Stream = stream, together: threading.Barrier = together) -> bool:
+            together.wait(10)
+            try:
+                stream.create()
+            except neo4j.exceptions.Neo4jError as error:
+                assert str(error.message).rstrip().rpartition("\n")[2]
+                return False
+            return True
+
+        with ThreadPoolExecutor(2) as pool:
+            won = sum(pool.map(lambda _, create=create: create(), range(2)))
+        listed = [row for row in host.run("CALL streams.show() YIELD name") if row["name"] == stream.name]
+        assert won <= 1
+        assert len(listed) == won
+
+
+def test_two_open_transactions_that_create_one_name_cannot_both_commit(host: Host, stream: Stream) -> None:
+    committed = 0
+    with _transaction(host) as first, _transaction(host) as second:
+        stream.within(first).create()
+        for transaction in (second, first):
+            try:
+                if transaction is second:
+                    stream.within(second).create()
+                transaction.commit()
+                committed += 1
+            except neo4j.exceptions.Neo4jError:
+                continue
+    assert committed <= 1
+    assert [row["name"] for row in host.run("CALL streams.show() YIELD name")].count(stream.name) == committed
+
+
+def test_stop_and_start_during_ingestion_never_conflict_and_nothing_is_lost_or_twice(stream: Stream) -> None:
+    messages = numbers(0, 4000)
+    stream.send(messages)
+    stream.create(size=5)
+    for _ in range(20):
+        before = stream.count
+        stream.start()
+        eventually(lambda before=before: stream.count > before, interval=0.01)
+        stream.stop()
+        assert stream.status == "stopped"
+    assert stream.count < len(messages)
+    stream.drop()
+    assert stream.values == messages[: stream.count]
+
+
+@contextmanager
+def _transaction(host: Host) -> Iterator[neo4j.Transaction]:
+    with host.driver().session() as session, session.begin_transaction() as transaction:
+        yield transaction
