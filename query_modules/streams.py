@@ -24,6 +24,7 @@ def create(
     transform: str,
     batch_interval: int = 100,
     batch_size: int = 10,
+    config: mgp.Nullable[mgp.Map] = None,
 ) -> mgp.Record():
     """
     Creates a stream, stopped. What CREATE STREAM does.
@@ -32,10 +33,30 @@ def create(
     and loaded; the script is kept with the stream. `batch_interval` is in milliseconds, `batch_size` in messages;
     whichever is reached first ends a batch.
 
+    `config` says what happens to a message that cannot be applied, and holds settings of librdkafka:
+
+    - on_error: 'stop' (default), 'skip' or 'dead_letter'; dead_letter_topic: where to
+    - isolate: 'bisect' (default), or 'never' if the transform depends on the batch as a whole
+    - on_gap: 'stop' (default) or 'skip' when Kafka no longer has the messages at the stream's position
+    - fold: whether equal queries may be sent as one, true by default
+    - any other key is librdkafka's; secrets are given as 'env:NAME' or 'file:PATH'
+
     Example:
-        CALL streams.create('mystream', 'localhost:9092', 'test', 'http://localhost/transform.py');
+        CALL streams.create('mystream', 'localhost:9092', 'test', 'http://localhost/transform.py', 100, 10,
+                            {on_error: 'skip'});
     """
-    return _answer(sluice.service.create, ctx.graph, name, uri, topic, transform, batch_interval, batch_size)
+    return _answer(sluice.service.create, ctx.graph, name, uri, topic, transform, batch_interval, batch_size, config)
+
+
+@mgp.write_proc
+def configure(ctx: mgp.ProcCtx, name: str, config: mgp.Map) -> mgp.Record():
+    """
+    Changes the `config` of a stopped stream: the keys that are given; null puts one back to its default.
+
+    Example:
+        CALL streams.configure('mystream', {on_error: 'dead_letter', dead_letter_topic: 'test.errors'});
+    """
+    return _answer(sluice.service.configure, ctx.graph, name, config)
 
 
 @mgp.write_proc
@@ -60,6 +81,60 @@ def show(ctx: mgp.ProcCtx) -> mgp.Record(name=str, uri=str, topic=str, transform
         CALL streams.show() YIELD name, uri, topic, transform, status;
     """
     return _answer(sluice.service.show, ctx.graph)
+
+
+@mgp.read_proc
+def info(ctx: mgp.ProcCtx, name: str) -> mgp.Record(
+    name=str,
+    status=str,
+    reason=mgp.Nullable[str],
+    generation=int,
+    positions=mgp.Map,
+    batches=int,
+    messages=int,
+    set_aside=int,
+    transform_sha256=str,
+    config=mgp.Map,
+):
+    """
+    What is known of one stream.
+
+    `reason` says why it is in error, or what it is trying to get over and since when; null if all is well.
+    `positions` holds the offset of the next message by partition. `messages` took effect, `set_aside` did not.
+
+    Example:
+        CALL streams.info('mystream') YIELD status, reason, positions;
+    """
+    return _answer(sluice.service.info, ctx.graph, name)
+
+
+@mgp.read_proc
+def errors(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
+    time=str,
+    action=str,
+    topic=str,
+    partition=int,
+    offset=int,
+    count=int,
+    key=mgp.Nullable[str],
+    payload=mgp.Nullable[str],
+    payload_bytes=int,
+    headers=mgp.List[mgp.List[mgp.Nullable[str]]],
+    query=mgp.Nullable[str],
+    params=mgp.Nullable[str],
+    error=str,
+    transform_sha256=str,
+):
+    """
+    The latest messages that could not be applied, the newest first.
+
+    `action` is what the stream did: stop, skip, dead_letter; or gap, where `count` offsets from `offset` on were no
+    longer in Kafka. Payloads and other texts are cut where they are long; what is no UTF-8 begins with `base64:`.
+
+    Example:
+        CALL streams.errors('mystream', 1) YIELD partition, offset, payload, query, error;
+    """
+    return _answer(sluice.service.errors, ctx.graph, name, limit)
 
 
 @mgp.write_proc

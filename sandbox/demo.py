@@ -62,7 +62,7 @@ class Client:
         if translation is not None:
             statement, parameters = translation.query, translation.parameters
         with self._driver.session() as session:
-            result = session.run(neo4j.Query(statement), parameters)  # type: ignore[arg-type]
+            result = session.run(neo4j.Query(statement), parameters)
             return list(result.keys()), [record.data() for record in result]
 
     def count(self, pattern: str) -> int:

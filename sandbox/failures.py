@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from sandbox.dialect import assertion_in
+
+log = logging.getLogger("sandbox.failures")
 
 CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
 TRANSIENT_ERROR = "Memgraph.TransientError.MemgraphError.MemgraphError"
@@ -16,6 +20,7 @@ CONFLICT = (
 def translated(code: str, message: str) -> tuple[str, str]:
     """The code and the text that Memgraph would have."""
     if ".TransientError." in code:
+        log.info("conflict: %s", message)
         return TRANSIENT_ERROR, CONFLICT
     if code.endswith(".ConstraintValidationFailed"):
         return CLIENT_ERROR, f"Unable to commit due to unique constraint violation. {message}"

@@ -54,6 +54,8 @@ class Session:
         "The client's, or the one of a call that has no other."
         self._explicit = False
         "Whether it is the client's."
+        self._inside = False
+        "Whether what the client says next is inside of its transaction, unless what it said before is refused."
         self._failed = False
         "A request was refused: the rest is ignored until RESET."
         self._failed_here = False
@@ -145,6 +147,7 @@ class Session:
         elif tag in _STATE_CHANGES:
             if tag == Tag.RESET:
                 self._failed_here = False
+            self._inside = tag == Tag.BEGIN
             self._calls.clear()
             self._upstream.send(message, partial(_STATE_CHANGES[tag], self))
         elif tag in {Tag.HELLO, Tag.LOGON, Tag.LOGOFF}:
@@ -172,6 +175,8 @@ class Session:
                 self._prepare(statement, messages.parse(message).fields[1])
             return
         self._latest = None
+        if not self._inside:
+            self._upstream.look_anew()
         if statement.rewritten is not None:
             message = message[:2] + pack(statement.rewritten) + message[end:]
         rewritten = statement.rewritten is not None

@@ -78,6 +78,16 @@ class Upstream:
         self._outgoing += frame(message)
         self._expected.append(on_reply)
 
+    def look_anew(self) -> None:
+        """
+        Have the next query, which is in no transaction, see what has been committed until now.
+
+        Once a connection has written something, ArcadeDB goes on to show it the state of that moment: repeatable reads
+        do not end with the transaction, but only with the next one.
+        """
+        self.send(messages.begin(), _ignore)
+        self.send(messages.rollback(), _ignore)
+
     def flush(self) -> None:
         """
         Send what is queued.
@@ -164,6 +174,10 @@ class Upstream:
     def _wait(self, events: int) -> None:
         self._poll.register(self._socket, events)
         self._poll.poll()
+
+
+def _ignore(message: bytes, tag: int) -> None:
+    """Takes an answer that nobody waits for."""
 
 
 class _Answer:

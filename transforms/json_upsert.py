@@ -1,10 +1,10 @@
 """
-Upserts from JSON objects: each message sets the properties of the vertex that its `id` names, which is created if need be.
+Upserts from JSON objects: each message sets the properties of the vertex that its `id` names, made if there is none.
 
     {"id": 7, "name": "Ada", "age": 36}     MERGE (:Entity {id: 7}), then set its name and age
     null, or a tombstone                    nothing
 
-MERGE makes the transform repeatable: the same message again changes nothing. Create the index that MERGE looks up, once:
+MERGE makes the transform repeatable: the same message again changes nothing. Create, once, the index that it looks up:
 
     CREATE INDEX ON :Entity(id);
 """

@@ -1,5 +1,5 @@
 """
-The `sluice` command: shows what a clause becomes, and runs the shim.
+The `sluice` command: installs the modules, looks whether all is well, shows what a clause becomes, runs the shim.
 
 Needs typer and rich, which the extra `shim` brings; what runs inside the database needs neither.
 """
@@ -25,6 +25,12 @@ try:
     from rich.console import Console
 except ModuleNotFoundError as error:
     raise SystemExit(f"sluice: {error.name} is missing; pip install 'memgraph-sluice[shim]' brings it") from error
+
+from sluice.doctor.command import doctor
+from sluice.install.command import install, uninstall
+from sluice.terminal import show as _show
+from sluice.terminal import show_json as _show_json
+from sluice.terminal import visible as _visible
 
 app = typer.Typer(
     help="Kafka streams as Cypher clauses, in Memgraph.",
@@ -210,18 +216,8 @@ def excerpt(text: str, line: int, column: int) -> tuple[str, str]:
     return before + shown + after, " " * caret_at + "^"
 
 
-def _visible(text: str) -> str:
-    """`text` with every character escaped that a terminal would obey instead of showing it."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def _show(console: Console, text: str, style: str = "") -> None:
-    # No markup: `[red]` in a query is a list. No wrapping: what is shown is there to be copied.
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True, emoji=False)
-
-
-def _show_json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, indent=2))
+for command in (install, uninstall, doctor):
+    app.command()(command)
 
 
 if __name__ == "__main__":

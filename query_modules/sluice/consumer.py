@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from sluice.errors import BrokerError, TopicNotFound
+from sluice import clients
+from sluice.batch import Batch, fitting
+from sluice.errors import BrokerError, OffsetGone, TopicNotFound
+from sluice.model import StreamSpec
 from sluice.settings import Settings
 
 log = logging.getLogger("sluice.consumer")
@@ -31,34 +34,10 @@ PATIENCE = 1.5
 HOPELESS = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE})
 "What ends the wait for a broker's answer before its time."
 
+TOPIC_PATIENCE = 1.0
+"Seconds for which a broker that has just started, or has just made the topic, may say that there is none."
+
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
-
-
-class Batch:
-    """
-    Messages in the order they came, which is Kafka's order within each partition. Never empty.
-    """
-
-    def __init__(self, messages: list[confluent_kafka.Message]) -> None:
-        self.messages = messages
-
-    def __len__(self) -> int:
-        return len(self.messages)
-
-    @property
-    def payloads(self) -> list[bytes | None]:
-        """The messages' values; None for a tombstone."""
-        return [message.value() for message in self.messages]
-
-    @property
-    def end(self) -> dict[int, int]:
-        """partition -> offset behind the batch's last message of it; only partitions with messages in the batch."""
-        return {message.partition(): message.offset() + 1 for message in self.messages}
-
-    def halves(self) -> tuple[Batch, Batch]:
-        """The batch in two; it has at least two messages."""
-        middle = len(self.messages) // 2
-        return Batch(self.messages[:middle]), Batch(self.messages[middle:])
 
 
 class Consumer:
@@ -69,43 +48,46 @@ class Consumer:
         lock.
     """
 
-    def __init__(self, name: str, uri: str, topic: str, settings: Settings, *, to_the_end: bool = False) -> None:
+    def __init__(self, spec: StreamSpec, settings: Settings, *, to_the_end: bool = False) -> None:
         """
         Args:
-            name: the stream, for the group and for errors.
             to_the_end: make `poll_batch` notice where the partitions end (`at_end`).
 
         Raises:
-            BrokerError: librdkafka cannot work with `uri`.
+            SettingError: a secret of the stream's configuration cannot be resolved.
+            BrokerError: librdkafka cannot work with the URI or the configuration.
         """
-        self._name = name
-        self._uri = uri
-        self._topic = topic
+        self._name = spec.name
+        self._uri = spec.uri
+        self._topic = spec.topic
         self._timeout = settings.broker_timeout
+        self._max_bytes = settings.batch_max_bytes
         self._trouble: KafkaError | None = None
         self._partitions: frozenset[int] = frozenset()
         self._ended: set[int] = set()
-        configuration: dict[str, Any] = {
-            "bootstrap.servers": uri,
-            "group.id": group_of(name),
-            "client.id": group_of(name),
+        self._ready: deque[confluent_kafka.Message] = deque()
+        "Messages that came and did not fit into the batch before."
+        self._deferred: BrokerError | None = None
+        "What is to be raised once the messages that came before it are given out."
+        defaults = {
+            "client.id": group_of(spec.name),
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": settings.fetch_buffer_kb,
+            "reconnect.backoff.max.ms": 2000,
+        }
+        own = {
+            "group.id": group_of(spec.name),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
             "allow.auto.create.topics": False,
             "enable.partition.eof": to_the_end,
-            "isolation.level": "read_committed",
-            "queued.max.messages.kbytes": settings.fetch_buffer_kb,
-            "reconnect.backoff.max.ms": 2000,
             "error_cb": self._note,
             "logger": log,
             "log_level": 2,  # only what is critical: errors come to `error_cb`
         }
-        try:
-            self._consumer = confluent_kafka.Consumer(configuration)
-        except KafkaException as error:
-            text = f"Kafka stream {name}, cannot use the URI {uri}: {error.args[0].str()}"
-            raise BrokerError(text, retryable=False) from error
+        make = confluent_kafka.Consumer
+        self._consumer = clients.make(make, spec.name, spec.uri, spec.config, defaults=defaults, own=own)
 
     def __enter__(self) -> Consumer:
         return self
@@ -119,9 +101,9 @@ class Consumer:
         """Leaves the brokers. Whatever was not committed to the graph will be read again."""
         self._consumer.close()
 
-    def partitions(self) -> frozenset[int]:
+    def partitions(self, topic: str | None = None) -> frozenset[int]:
         """
-        The partitions that the topic has.
+        The partitions that the stream's topic, or another one, has.
 
         Raises:
             TopicNotFound: the broker answers and has no such topic.
@@ -130,25 +112,56 @@ class Consumer:
         began = time.monotonic()
         while True:
             try:
-                metadata = self._consumer.list_topics(self._topic, timeout=min(0.5, self._timeout))
-                break
+                return self._ask(topic or self._topic, min(0.5, self._timeout))
+            except TopicNotFound:
+                if time.monotonic() - began >= min(TOPIC_PATIENCE, self._timeout):
+                    raise
+                time.sleep(0.1)
             except KafkaException as error:
                 self._consumer.poll(0)  # serves the error callback, which knows more
                 waited = time.monotonic() - began
                 hopeless = self._trouble is not None and (self._trouble.code() in HOPELESS or waited >= PATIENCE)
                 if hopeless or waited >= self._timeout:
-                    raise BrokerError(self._unreachable(self._trouble or error.args[0])) from error
-        topic = metadata.topics[self._topic]
-        if topic.error is not None and topic.error.code() not in NO_SUCH_TOPIC:
-            raise BrokerError(f"Kafka stream {self._name}, topic {self._topic} at {self._uri}: {topic.error.str()}")
-        if topic.error is not None or not topic.partitions:
+                    raise BrokerError(self.trouble or self._unreachable(error.args[0])) from error
+
+    def partitions_now(self, timeout: float) -> frozenset[int]:
+        """As `partitions`, by a single question; whoever asks waits for `timeout` seconds at the most."""
+        try:
+            return self._ask(self._topic, timeout)
+        except KafkaException as error:
+            raise BrokerError(self._unreachable(error.args[0])) from error
+
+    def _ask(self, topic: str, timeout: float) -> frozenset[int]:
+        found = self._consumer.list_topics(topic, timeout=timeout).topics[topic]
+        if found.error is not None and found.error.code() not in NO_SUCH_TOPIC:
+            raise BrokerError(f"Kafka stream {self._name}, topic {topic} at {self._uri}: {found.error.str()}")
+        self._trouble = None
+        if found.error is not None or not found.partitions:
             raise TopicNotFound(f"Kafka stream {self._name}, topic not found")
-        return frozenset(topic.partitions)
+        return frozenset(found.partitions)
+
+    def watermarks(self, partition: int) -> tuple[int, int]:
+        """
+        A partition's first offset, and the one that its next message gets.
+
+        Raises:
+            BrokerError: no answer, or a refusal.
+        """
+        try:
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(self._topic, partition), timeout=self._timeout
+            )
+        except KafkaException as error:
+            place = f"topic {self._topic}, partition {partition}"
+            raise BrokerError(f"Kafka stream {self._name}, {place}: {error.args[0].str()}") from error
+        return low, high
 
     def assign(self, partitions: Iterable[int], positions: Mapping[int, int]) -> None:
         """Begins to read: each partition from its position, or from the earliest message where it has none."""
         self._partitions = frozenset(partitions)
         self._ended.clear()
+        self._ready.clear()
+        self._deferred = None
         self._consumer.assign(
             [
                 TopicPartition(self._topic, partition, positions.get(partition, confluent_kafka.OFFSET_BEGINNING))
@@ -156,17 +169,32 @@ class Consumer:
             ]
         )
 
+    def extend(self, partitions: Iterable[int]) -> None:
+        """Reads these partitions as well, from their beginning, if it does not yet; all others go on."""
+        new = frozenset(partitions) - self._partitions
+        if new:
+            log.info("stream %s: topic %s has new partitions: %s", self._name, self._topic, sorted(new))
+            self._partitions |= new
+            self._consumer.incremental_assign(
+                [TopicPartition(self._topic, partition, confluent_kafka.OFFSET_BEGINNING) for partition in sorted(new)]
+            )
+
+    @property
+    def trouble(self) -> str | None:
+        """What librdkafka is trying to get over by itself; None if nothing."""
+        return None if self._trouble is None else self._unreachable(self._trouble)
+
     @property
     def at_end(self) -> bool:
         """Whether every partition was read up to its end; for consumers made with `to_the_end`."""
-        return bool(self._partitions) and self._ended >= self._partitions
+        return bool(self._partitions) and self._ended >= self._partitions and not self._ready
 
     def poll_batch(
         self, size: int, interval: float, wants_stop: Callable[[], bool], *, patience: float | None = None
     ) -> Batch | None:
         """
-        Waits for a message, then gathers until there are `size` of them or `interval` seconds have passed since the
-        first.
+        Waits for a message, then gathers until there are `size` of them, `interval` seconds have passed since the
+        first, or the payloads are as many bytes as the settings allow.
 
         Args:
             patience: seconds to wait for the first message; None: until there is one.
@@ -176,18 +204,27 @@ class Consumer:
             nothing gathered (`at_end`).
 
         Raises:
-            BrokerError: the broker refuses to go on; what was gathered will be read again.
+            OffsetGone: a partition has nothing at the position any more.
+            BrokerError: the broker refuses to go on. All messages that came before were given out.
         """
         messages = self._consume(size, 0) or self._await_first(patience, wants_stop)
         complete_by = time.monotonic() + interval
-        while messages and len(messages) < size and not self.at_end:
+        while messages and len(messages) < size and not self._complete(messages):
             wait = min(complete_by - time.monotonic(), SLICE)
             if wait <= 0:
                 break
             if wants_stop():
                 return None
             messages += self._consume(size - len(messages), wait)
-        return Batch(messages) if messages else None
+        if not messages:
+            return None
+        batch, rest = fitting(messages, self._max_bytes)
+        self._ready.extendleft(reversed(rest))
+        return Batch(batch)
+
+    def _complete(self, messages: list[confluent_kafka.Message]) -> bool:
+        """Whether no more messages should be waited for, however few there are."""
+        return self.at_end or self._deferred is not None or sum(map(len, messages)) >= self._max_bytes
 
     def _await_first(self, patience: float | None, wants_stop: Callable[[], bool]) -> list[confluent_kafka.Message]:
         """The next message, alone, so that the interval counts from its arrival; nothing if it does not come."""
@@ -201,27 +238,37 @@ class Consumer:
         return []
 
     def _consume(self, most: int, wait: float) -> list[confluent_kafka.Message]:
-        """At most `most` messages, events sorted out; waits `wait` seconds if there are fewer."""
+        """
+        At most `most` messages, events sorted out; waits `wait` seconds if there are fewer. An event that is an error
+        is raised once there are no messages before it.
+        """
+        if self._ready:
+            return [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
+        if self._deferred is not None:
+            error, self._deferred = self._deferred, None
+            raise error
         arrived = self._consumer.consume(most, wait)
-        events = [message for message in arrived if message.error() is not None]
-        for event in events:
-            self._judge(event)
-        if len(events) < len(arrived):
+        good = [message for message in arrived if message.error() is None]
+        if good:
             self._trouble = None
-        return [message for message in arrived if message.error() is None] if events else arrived
+        if len(good) < len(arrived):
+            errors = [self._meaning(event) for event in arrived if event.error() is not None]
+            self._deferred = next((error for error in errors if error is not None), None)
+            if self._deferred is not None and not good:
+                return self._consume(most, 0)
+        return good
 
-    def _judge(self, message: confluent_kafka.Message) -> None:
-        """Raises what a message that is an error means, unless it means nothing."""
+    def _meaning(self, message: confluent_kafka.Message) -> BrokerError | None:
+        """What a message that is an error means; None if it is no error."""
         error = message.error()
         code = error.code()
-        place = f"topic {self._topic}, partition {message.partition()}"
+        place = f"Kafka stream {self._name}, topic {self._topic}, partition {message.partition()}"
         if code == KafkaError._PARTITION_EOF:
             self._ended.add(message.partition())
-        elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            text = f"{place}: the messages at offset {message.offset()} are no longer there: {error.str()}"
-            raise BrokerError(f"Kafka stream {self._name}, {text}", retryable=False)
-        else:
-            raise BrokerError(f"Kafka stream {self._name}, {place}: {error.str()}")
+            return None
+        if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            return OffsetGone(f"{place}: {error.str()}", partition=message.partition())
+        return BrokerError(f"{place}: {error.str()}")
 
     def _note(self, error: KafkaError) -> None:
         # Called by librdkafka from within poll and consume, over and over while it goes on trying by itself: only the
@@ -241,7 +288,17 @@ def group_of(name: str) -> str:
     return f"sluice.{name}"
 
 
-def check_topic(name: str, uri: str, topic: str, settings: Settings) -> None:
-    """Raises TopicNotFound or BrokerError unless the topic can be read about; leaves nothing behind."""
-    with Consumer(name, uri, topic, settings) as consumer:
+def check_topics(spec: StreamSpec, settings: Settings) -> None:
+    """
+    Raises TopicNotFound or BrokerError unless the stream's topics, that of its dead letters included, can be read
+    about; leaves nothing behind.
+    """
+    with Consumer(spec, settings) as consumer:
         consumer.partitions()
+        letters = spec.config.dead_letter_topic
+        if letters is None:
+            return
+        try:
+            consumer.partitions(letters)
+        except TopicNotFound:
+            raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None

@@ -14,6 +14,8 @@ SluiceError
   TransformError               the transform raised, broke its contract or did not end (a data error)
   MessageRefused               a single message that cannot be applied: what its stream stopped for
   BrokerError                  Kafka said no, or nothing                                      retryable where marked
+    OffsetGone                 ... it has nothing at a stream's position any more             retryable
+    GapFound                   ... and the stream's policy is to stop at that
   GraphError                   the database side
     QueryRefused               FAILURE from the server; nothing of the batch took effect (has `code`)
       TransientFailure         ... and it may work if tried again                             retryable
@@ -30,6 +32,14 @@ every text is one line (`one_line`).
 """
 
 from __future__ import annotations
+
+import re
+
+INFRASTRUCTURE = re.compile("forbidden on the (replica|main)|SYNC replica", re.IGNORECASE)
+"""
+In refusals that carry a client error's code, and say nothing against the query. The last is of a COMMIT that took
+effect here and was not confirmed elsewhere.
+"""
 
 
 def one_line(text: object, limit: int = 500) -> str:
@@ -111,6 +121,21 @@ class BrokerError(SluiceError):
         self.retryable = retryable
 
 
+class OffsetGone(BrokerError):
+    """A partition has nothing at the stream's position: it was trimmed, or made anew. Where it begins now tells."""
+
+    def __init__(self, message: object, *, partition: int) -> None:
+        super().__init__(message)
+        self.partition = partition
+
+
+class GapFound(BrokerError):
+    """Kafka no longer has messages that the stream has not read, and the stream's policy is to stop there."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__(message, retryable=False)
+
+
 class GraphError(SluiceError):
     """The database side of a stream."""
 
@@ -124,6 +149,11 @@ class QueryRefused(GraphError):
         "Neo4j status code, as the server sent it."
         self.index = index
         "Which request of the exchange was refused, counted from 0; None where that is unknown."
+
+    @property
+    def of_data(self) -> bool:
+        """Whether the query is to blame, so that the same message would be refused again."""
+        return not self.retryable and INFRASTRUCTURE.search(str(self)) is None
 
 
 class TransientFailure(QueryRefused):

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
-from sluice.model import VertexId
+from sluice.model import VertexId, WorkerStatus
 
 
 class Exchange:
     """
-    Vertex ids that help to find nodes, and a bell.
+    Vertex ids that help to find nodes, what the workers are doing, and a bell.
 
     Everything here is a hint: a procedure checks an id in its own transaction, the supervisor in what is committed,
     so a transaction that is rolled back leaves nothing wrong behind.
@@ -24,7 +25,10 @@ class Exchange:
         self._lock = threading.Lock()  # guards all sets and dicts below
         self._catalogs: dict[VertexId, float] = {}
         self._dropped: set[VertexId] = set()
+        self._statuses: dict[str, Callable[[], WorkerStatus]] = {}
         self._bell = threading.Event()
+        self.trouble: str | None = None
+        "Why the supervisor cannot reach the server, in one line; None: it can. Written by the supervisor."
 
     def catalogs(self) -> list[VertexId]:
         """Where catalog nodes were seen or made, oldest first."""
@@ -55,6 +59,22 @@ class Exchange:
         """The stream's nodes are gone."""
         with self._lock:
             self._dropped.discard(stream)
+
+    def announce_worker(self, uid: str, status: Callable[[], WorkerStatus]) -> None:
+        """The stream `uid` has a worker; `status` tells at any time, at once, what it is doing."""
+        with self._lock:
+            self._statuses[uid] = status
+
+    def forget_worker(self, uid: str) -> None:
+        """The worker is gone."""
+        with self._lock:
+            self._statuses.pop(uid, None)
+
+    def worker_status(self, uid: str) -> WorkerStatus | None:
+        """What the worker of a stream is doing; None if it has none."""
+        with self._lock:
+            status = self._statuses.get(uid)
+        return None if status is None else status()
 
     def ring(self) -> None:
         """Something was written that the supervisor should see soon."""

@@ -38,7 +38,8 @@ OPTIONAL MATCH (c)-[:{nodes.HAS_STREAM}]->(s:{nodes.STREAM})-[:{nodes.HAS_CHECKP
 RETURN id(s) AS stream_id, id(k) AS checkpoint_id, s.running AS running, s.generation AS generation,
        s.limit_batches AS limit_batches, k.ended_generation AS ended_generation,
        s.uid AS uid, s.name AS name, s.uri AS uri, s.topic AS topic, s.transform AS transform,
-       s.transform_sha256 AS transform_sha256, s.batch_interval AS batch_interval, s.batch_size AS batch_size
+       s.transform_sha256 AS transform_sha256, s.batch_interval AS batch_interval, s.batch_size AS batch_size,
+       s.config AS config
 """
 
 READ_SOURCE = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.transform_source AS source"

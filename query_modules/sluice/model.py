@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NewType
 
+from sluice.configuration import Configuration
 from sluice.errors import SettingError
+from sluice.set_aside import SetAside
 
 VertexId = NewType("VertexId", int)
 "The host's id of a vertex: opaque, and the same after a restart."
@@ -63,6 +65,7 @@ class StreamSpec:
     "Longest time between a batch's first message and its import."
     batch_size: int = DEFAULT_BATCH_SIZE
     "Most messages in a batch."
+    config: Configuration = Configuration()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -71,6 +74,8 @@ class StreamSpec:
         check_text(self.name, "the transform URI", self.transform.uri)
         check_count(self.name, "BATCH_INTERVAL", self.batch_interval_ms)
         check_count(self.name, "BATCH_SIZE", self.batch_size)
+        if self.config.dead_letter_topic == self.topic:
+            raise SettingError(f"Kafka stream {self.name}, config: dead_letter_topic cannot be the stream's own topic")
 
     @property
     def batch_interval(self) -> float:
@@ -99,6 +104,13 @@ class Checkpoint:
     "partition -> offset of the next message to read; absent when nothing of it was read."
     batches: int = 0
     messages: int = 0
+    "Those that took effect."
+    set_aside: int = 0
+    "Messages that the stream went on behind without applying them."
+    history: tuple[SetAside, ...] = ()
+    "The latest of those, and of what the stream stopped at or Kafka no longer had; the newest last."
+    topic_id: str = ""
+    "Kafka's id of the topic that the positions are of; empty where the broker gives none."
     generation: int = 0
     "The run that wrote last."
     generation_batches: int = 0
@@ -112,6 +124,18 @@ class Checkpoint:
     def batches_in(self, generation: int) -> int:
         """How many batches the run `generation` has written."""
         return self.generation_batches if self.generation == generation else 0
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """What a stream's worker is doing now, beyond what its checkpoint says. Never changes; a new one replaces it."""
+
+    positions: Mapping[int, int] = field(default_factory=dict)
+    "partition -> offset of the next message to read, as far as this worker has brought it."
+    trouble: str | None = None
+    "What it is trying to get over, in one line; None: nothing."
+    since: str | None = None
+    "When that began, in UTC, ISO 8601."
 
 
 def encode_positions(positions: Mapping[int, int]) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sluice import configuration, set_aside
 from sluice.model import (
     Checkpoint,
     Desired,
@@ -47,6 +48,7 @@ SPEC_PROPERTIES = (
     "transform_sha256",
     "batch_interval",
     "batch_size",
+    "config",
 )
 
 
@@ -62,6 +64,7 @@ def spec_properties(spec: StreamSpec) -> dict[str, Any]:
         "transform_sha256": spec.transform.sha256,
         "batch_interval": spec.batch_interval_ms,
         "batch_size": spec.batch_size,
+        "config": spec.config.encode(),
     }
 
 
@@ -85,6 +88,7 @@ def spec_of(properties: Properties) -> StreamSpec:
         transform=transform,
         batch_interval_ms=properties.get("batch_interval") or 0,
         batch_size=properties.get("batch_size") or 0,
+        config=configuration.decode(properties.get("name") or "", properties.get("config") or ""),
     )
 
 
@@ -100,14 +104,21 @@ def desired_of(properties: Properties, stream_id: VertexId, checkpoint_id: Verte
 
 
 def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
-    """All properties of a checkpoint node but those that say how a run ended."""
+    """All properties of a checkpoint node but its history and those that say how a run ended."""
     return {
         "positions": encode_positions(checkpoint.positions),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
+        "set_aside": checkpoint.set_aside,
+        "topic_id": checkpoint.topic_id,
         "generation": checkpoint.generation,
         "generation_batches": checkpoint.generation_batches,
     }
+
+
+def history_properties(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The property with the latest messages that were set aside; written only when there is something new."""
+    return {"history": set_aside.encode(checkpoint.history)}
 
 
 def ended_properties(generation: int, status: Status, error: str | None) -> dict[str, Any]:
@@ -121,6 +132,9 @@ def checkpoint_of(properties: Properties) -> Checkpoint:
         positions=decode_positions(properties.get("positions") or "{}"),
         batches=properties.get("batches") or 0,
         messages=properties.get("messages") or 0,
+        set_aside=properties.get("set_aside") or 0,
+        history=set_aside.decode(properties.get("history") or "[]"),
+        topic_id=properties.get("topic_id") or "",
         generation=properties.get("generation") or 0,
         generation_batches=properties.get("generation_batches") or 0,
         ended_generation=properties.get("ended_generation") or 0,

@@ -14,7 +14,10 @@ from typing import NamedTuple
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from sluice import clients
+from sluice.configuration import Configuration
 from sluice.consumer import group_of
+from sluice.errors import SluiceError
 
 log = logging.getLogger("sluice.reporter")
 
@@ -29,17 +32,19 @@ class Progress(NamedTuple):
     topic: str
     positions: Mapping[int, int]
     "partition -> offset of the next message to read."
+    config: Configuration = Configuration()
 
 
 class Reporter:
     """
-    Reports progress to the groups `sluice.<stream>`; one client per Kafka URI, made when it is first needed.
+    Reports progress to the groups `sluice.<stream>`; one client per Kafka URI and configuration, made when it is first
+    needed.
 
     Threads: for one thread, the supervisor's. Nothing here waits for a broker.
     """
 
     def __init__(self) -> None:
-        self._clients: dict[str, AdminClient] = {}
+        self._clients: dict[tuple[str, Configuration], AdminClient] = {}
         self._told: dict[str, Progress] = {}
 
     def report(self, progress: list[Progress]) -> None:
@@ -49,7 +54,7 @@ class Reporter:
         Args:
             progress: of every stream that runs now.
         """
-        for gone in self._clients.keys() - {item.uri for item in progress}:
+        for gone in self._clients.keys() - {(item.uri, item.config) for item in progress}:
             del self._clients[gone]
         self._told = {name: told for name, told in self._told.items() if any(item.name == name for item in progress)}
         for item in progress:
@@ -60,13 +65,14 @@ class Reporter:
     def _tell(self, item: Progress) -> None:
         offsets = [TopicPartition(item.topic, partition, offset) for partition, offset in item.positions.items()]
         try:
-            client = self._clients.get(item.uri) or self._connected(item.uri)
+            client = self._clients.get((item.uri, item.config)) or self._connected(item)
             client.alter_consumer_group_offsets(
                 [ConsumerGroupTopicPartitions(group_of(item.name), offsets)], request_timeout=REQUEST_TIMEOUT
             )
-        except KafkaException as error:
+        except (KafkaException, SluiceError) as error:
             log.debug("stream %s: progress not reported: %s", item.name, error)
 
-    def _connected(self, uri: str) -> AdminClient:
-        self._clients[uri] = AdminClient({"bootstrap.servers": uri, "client.id": "sluice", "log_level": 0})
-        return self._clients[uri]
+    def _connected(self, item: Progress) -> AdminClient:
+        client = clients.admin(item.name, item.uri, item.config)
+        self._clients[item.uri, item.config] = client
+        return client

@@ -7,16 +7,19 @@ waits for the loopback: with one Bolt worker thread that would be a deadlock.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sluice import process, script
 from sluice.catalog import Catalog, Graph, StreamNode
-from sluice.consumer import Consumer, check_topic
+from sluice.configuration import configuration_of
+from sluice.consumer import Consumer, check_topics
 from sluice.errors import BrokerError, NothingToRead, ScriptError, StreamRunning
+from sluice.exchange import Exchange
 from sluice.jail import Jail
 from sluice.model import Status, StreamSpec, Transform, check_count
 from sluice.settings import Settings
@@ -31,24 +34,34 @@ NOTHING: list[Row] = [{}]
 
 
 def create(
-    graph: Graph, name: str, uri: str, topic: str, transform: str, batch_interval_ms: int, batch_size: int
+    graph: Graph,
+    name: str,
+    uri: str,
+    topic: str,
+    transform: str,
+    batch_interval_ms: int,
+    batch_size: int,
+    config: Mapping[str, Any] | None = None,
 ) -> list[Row]:
     """
-    Writes a new, stopped stream, having checked that it could run: settings, name, script, broker, topic.
+    Writes a new, stopped stream, having checked that it could run: settings, name, script, broker, topics.
+
+    Args:
+        config: as `configuration` says.
 
     Raises:
         SettingError, StreamExists, ScriptError, BrokerError, TopicNotFound: nothing was written.
     """
     here = process.current()
     # Checked before anything is fetched, so that a typing error costs no waiting.
-    unpinned = StreamSpec(
-        uuid.uuid4().hex, name, uri, topic, Transform(transform, "", ""), batch_interval_ms, batch_size
-    )
+    script_uri = Transform(transform, "", "")
+    configuration = configuration_of(name, config)
+    unpinned = StreamSpec(uuid.uuid4().hex, name, uri, topic, script_uri, batch_interval_ms, batch_size, configuration)
     catalog = Catalog(graph, here.exchange)
     catalog.check_free(name)
     pinned = _pin(unpinned.transform.uri, here.settings)
-    check_topic(name, uri, topic, here.settings)
-    catalog.add(StreamSpec(unpinned.uid, name, uri, topic, pinned, batch_interval_ms, batch_size))
+    check_topics(unpinned, here.settings)
+    catalog.add(dataclasses.replace(unpinned, transform=pinned))
     here.exchange.ring()
     return NOTHING
 
@@ -118,6 +131,62 @@ def stop_all(graph: Graph) -> list[Row]:
     return NOTHING
 
 
+def configure(graph: Graph, name: str, config: Mapping[str, Any]) -> list[Row]:
+    """
+    Changes a stopped stream's configuration: the keys that `config` has; a null goes back to the default.
+
+    Raises:
+        StreamNotFound, SettingError; StreamRunning; BrokerError or TopicNotFound if Kafka does not take it.
+    """
+    here = process.current()
+    stream = Catalog(graph, here.exchange).find(name)
+    _check_stopped(stream, "configured")
+    spec = stream.spec
+    changed = dataclasses.replace(spec, config=spec.config.changed(name, config))
+    check_topics(changed, here.settings)
+    stream.set(config=changed.config.encode())
+    here.exchange.ring()
+    return NOTHING
+
+
+def info(graph: Graph, name: str) -> list[Row]:
+    """
+    All that is known of a stream: what was asked for, how far it is, what it is doing now.
+
+    Raises:
+        StreamNotFound, SettingError.
+    """
+    here = process.current()
+    stream = Catalog(graph, here.exchange).find(name)
+    checkpoint = stream.checkpoint()
+    return [
+        {
+            "name": stream.name,
+            "status": stream.status.value,
+            "reason": _reason(stream, here.exchange),
+            "generation": stream.get("generation") or 0,
+            "positions": {str(partition): offset for partition, offset in sorted(checkpoint.positions.items())},
+            "batches": checkpoint.batches,
+            "messages": checkpoint.messages,
+            "set_aside": checkpoint.set_aside,
+            "transform_sha256": stream.get("transform_sha256") or "",
+            "config": stream.spec.config.as_map(),
+        }
+    ]
+
+
+def errors(graph: Graph, name: str, limit: int) -> list[Row]:
+    """
+    The latest messages that a stream stopped at or set aside, and gaps that it met, the newest first.
+
+    Raises:
+        StreamNotFound; SettingError if the limit is not a positive number.
+    """
+    check_count(name, "limit", limit)
+    history = Catalog(graph, process.current().exchange).find(name).checkpoint().history
+    return [entry.as_row() for entry in reversed(history[-limit:])]
+
+
 def test(graph: Graph, name: str, limit_batches: int, check_abort: Callable[[], None]) -> list[Row]:
     """
     What the stream's transform makes of the next messages, at most `limit_batches` batches of them: `query, params`.
@@ -134,10 +203,7 @@ def test(graph: Graph, name: str, limit_batches: int, check_abort: Callable[[], 
     check_count(name, "LIMIT", limit_batches)
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
-    if stream.status is Status.RUNNING:
-        raise StreamRunning(
-            f"Kafka stream {name} is running, and has to be stopped before it can be tested: STOP STREAM {name}"
-        )
+    _check_stopped(stream, "tested")
     spec = stream.spec
     batches = _read(spec, stream, limit_batches, here.settings, check_abort)
     rows = []
@@ -146,6 +212,28 @@ def test(graph: Graph, name: str, limit_batches: int, check_abort: Callable[[], 
             check_abort()
             rows += [{"query": query, "params": parameters} for query, parameters in jail.rows(batch)]
     return rows
+
+
+def _check_stopped(stream: StreamNode, what: str) -> None:
+    if stream.status is Status.RUNNING:
+        name = stream.name
+        raise StreamRunning(
+            f"Kafka stream {name} is running, and has to be stopped before it can be {what}: STOP STREAM {name}"
+        )
+
+
+def _reason(stream: StreamNode, exchange: Exchange) -> str | None:
+    """Why a stream is in error, or what it is trying to get over, and since when; None if all is well."""
+    if stream.status is Status.ERROR:
+        return stream.checkpoint().error
+    if stream.status is Status.STOPPED:
+        return None
+    if exchange.trouble is not None:
+        return f"retrying: {exchange.trouble}"
+    worker = exchange.worker_status(str(stream.get("uid")))
+    if worker is None or worker.trouble is None:
+        return None
+    return f"retrying since {worker.since}: {worker.trouble}"
 
 
 def _start(stream: StreamNode, limit_batches: int | None) -> None:
@@ -181,7 +269,7 @@ def _read(
         return time.monotonic() >= deadline
 
     batches: list[list[bytes | None]] = []
-    with Consumer(spec.name, spec.uri, spec.topic, settings, to_the_end=True) as consumer:
+    with Consumer(spec, settings, to_the_end=True) as consumer:
         consumer.assign(consumer.partitions(), stream.checkpoint().positions)
         while len(batches) < limit_batches and not consumer.at_end:
             batch = consumer.poll_batch(spec.batch_size, settings.test_timeout, out_of_time)

@@ -4,30 +4,34 @@ One stream's loop: Kafka, batch, transform, one transaction, from one reading of
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
 
-from sluice import nodes
-from sluice.consumer import Batch, Consumer
-from sluice.errors import MessageRefused, QueryRefused, TransformError
-from sluice.jail import Jail
+from sluice.applier import Applier, Listener
+from sluice.batch import Batch
+from sluice.consumer import Consumer
+from sluice.dead_letter import DeadLetters
+from sluice.errors import OffsetGone
+from sluice.jail import Jail, PackedQueries
 from sluice.loopback import Loopback
-from sluice.model import Checkpoint, Desired, Status
+from sluice.model import Desired
 from sluice.settings import Settings
 from sluice.sink import Sink
+from sluice.topic_guard import TopicGuard, TopicIdentity
 
 log = logging.getLogger("sluice.session")
+
+IDLE = 1.0
+"Seconds between two looks at the topic while no message comes."
 
 
 class Session:
     """
     Reads the checkpoint, and goes on from there.
 
-    Threads: for the thread that made it. `publish` is called in it with what became known as committed.
+    Threads: for the thread that made it. The listener is called in it.
     """
 
     def __init__(
@@ -36,24 +40,29 @@ class Session:
         settings: Settings,
         loopback: Loopback,
         wants_stop: Callable[[], bool],
-        publish: Callable[[Mapping[int, int]], None],
+        listener: Listener,
     ) -> None:
         self._desired = desired
         self._spec = desired.spec
         self._settings = settings
         self._loopback = loopback
         self._wants_stop = wants_stop
-        self._publish = publish
+        self._listener = listener
         self._resources = ExitStack()
         self._jail: Jail | None = None
 
     def __enter__(self) -> Session:
-        spec = self._spec
+        spec, settings, wants_stop = self._spec, self._settings, self._wants_stop
         with ExitStack() as resources:
-            self._consumer = resources.enter_context(Consumer(spec.name, spec.uri, spec.topic, self._settings))
+            self._consumer = resources.enter_context(Consumer(spec, settings))
             resources.callback(self._close_jail)
+            letters = DeadLetters(spec, wants_stop)
+            resources.callback(letters.close)
             held = self._loopback.read_checkpoint(self._desired.checkpoint_id)
-            self._sink = Sink(self._loopback.connection, self._desired.checkpoint_id, held)
+            sink = Sink(self._loopback.connection, self._desired.checkpoint_id, held)
+            self._applier = Applier(self._desired, settings, sink, self._pack, letters, wants_stop, self._listener)
+            identity = TopicIdentity(spec, settings.broker_timeout)
+            self._guard = TopicGuard(spec, settings, self._consumer, self._applier, identity, wants_stop)
             self._resources = resources.pop_all()
         return self
 
@@ -62,107 +71,51 @@ class Session:
     ) -> None:
         self._resources.close()
 
-    def run(self, *, carefully: bool) -> None:
+    def run(self) -> None:
         """
         Until told to stop or the limit is reached.
 
-        Args:
-            carefully: apply the first batch so that a message that cannot be applied is found, and everything before
-                it is; for the session after one that ended by an error of data.
-
         Raises:
-            TransformError, QueryRefused: a batch cannot be applied, and none that came after it was.
-            MessageRefused: when careful; a message cannot be applied, and everything before it was.
-            BrokerError, GraphError: the checkpoint tells how far it came.
-            Stopped: while the transform was running.
+            MessageRefused, GapFound: the stream's policy is to stop at what came.
+            QueryRefused, BrokerError, GraphError: the checkpoint tells how far it came.
+            Stopped: while something took its time.
         """
-        sink, spec = self._sink, self._spec
-        if sink.held.ended_generation == self._desired.generation:
+        applier, spec = self._applier, self._spec
+        if applier.held.ended_generation == self._desired.generation:
             return
-        self._consumer.assign(self._consumer.partitions(), sink.held.positions)
-        start = dict(sink.held.positions) or "its beginning"
+        self._guard.begin()
+        start = dict(applier.held.positions) or "its beginning"
         log.info("stream %s: running, topic %s from %s", spec.name, spec.topic, start)
-        while not self._limit_reached(sink.reached):
-            if sink.full:
-                self._settle()
-            # What is in flight is heard of as soon as there is nothing else to do.
-            patience = 0.0 if sink.in_flight else None
-            batch = self._consumer.poll_batch(spec.batch_size, spec.batch_interval, self._wants_stop, patience=patience)
-            if batch is not None and carefully:
-                self._isolate(batch)
-                carefully = False
-            elif batch is not None:
-                self._send(batch)
-            elif sink.in_flight:
-                self._settle()
-            else:
-                break
-        while sink.in_flight:
-            self._settle()
-
-    def _send(self, batch: Batch, *, counts: bool = True) -> None:
-        """Transforms a batch and sends it; `counts` is False for a part of a batch."""
-        queries = self._transform().pack(batch.payloads)
-        reached = self._after(batch, counts=counts)
-        self._sink.send(queries, reached, self._properties(reached))
-
-    def _settle(self) -> None:
-        self._sink.settle()
-        self._publish(self._sink.held.positions)
-
-    def _isolate(self, batch: Batch) -> None:
-        """
-        Applies a batch in ever smaller parts where it cannot be applied whole, each in a transaction of its own.
-
-        For k messages that cannot be applied, of n, these are at most 2 k log2(n) + 1 transactions.
-        """
-        parts = [batch]
-        while parts:
-            part = parts.pop()
+        while not applier.finished and not self._wants_stop():
+            if applier.full:
+                applier.settle()
             try:
-                self._send(part, counts=not parts)
-                self._settle()
-            except (TransformError, QueryRefused) as error:
-                if error.retryable:
-                    raise
-                if len(part) == 1:
-                    raise self._refusal(part, error) from error
-                parts += reversed(part.halves())
+                batch = self._next_batch()
+            except OffsetGone as gone:
+                self._guard.pass_gap(gone)
+                continue
+            if batch is not None:
+                applier.apply(batch)
+            elif applier.in_flight:
+                applier.settle()
+            else:
+                # Nothing left to do: what went wrong before is over, but for what librdkafka says now.
+                self._listener.trouble(self._consumer.trouble)
+            self._guard.look()
+        applier.drain()
 
-    def _refusal(self, part: Batch, error: Exception) -> MessageRefused:
-        (message,) = part.messages
-        place = f"topic {self._spec.topic}, partition {message.partition()}, offset {message.offset()}"
-        return MessageRefused(f"Kafka stream {self._spec.name}, {place}: {error}")
+    def _next_batch(self) -> Batch | None:
+        spec = self._spec
+        # What is in flight is heard of as soon as there is nothing else to do.
+        patience = 0.0 if self._applier.in_flight else IDLE
+        return self._consumer.poll_batch(spec.batch_size, spec.batch_interval, self._wants_stop, patience=patience)
 
-    def _transform(self) -> Jail:
-        """The jail; a new one if a transform brought the last one down."""
+    def _pack(self, payloads: Sequence[bytes | None]) -> PackedQueries:
+        """Runs the transform; in a new process if it has brought the last one down."""
         if self._jail is None or self._jail.closed:
             self._jail = Jail(self._spec.transform, self._settings, self._wants_stop)
-        return self._jail
+        return self._jail.pack(payloads)
 
     def _close_jail(self) -> None:
         if self._jail is not None:
             self._jail.close()
-
-    def _after(self, batch: Batch, *, counts: bool) -> Checkpoint:
-        """The checkpoint behind `batch` and all that was sent before it."""
-        before, generation = self._sink.reached, self._desired.generation
-        return dataclasses.replace(
-            before,
-            positions={**before.positions, **batch.end},
-            batches=before.batches + counts,
-            messages=before.messages + len(batch),
-            generation=generation,
-            generation_batches=before.batches_in(generation) + counts,
-        )
-
-    def _properties(self, reached: Checkpoint) -> dict[str, Any]:
-        """What the checkpoint node is to hold; with the last batch of a limit, also that the run has ended."""
-        properties = nodes.checkpoint_properties(reached)
-        if self._limit_reached(reached):
-            properties |= nodes.ended_properties(self._desired.generation, Status.STOPPED, None)
-        return properties
-
-    def _limit_reached(self, checkpoint: Checkpoint) -> bool:
-        limit = self._desired.limit_batches
-        return limit is not None and checkpoint.batches_in(self._desired.generation) >= limit

@@ -62,6 +62,16 @@ class Settings:
     """
     fetch_buffer_kb: int = 16384
     "SLUICE_FETCH_BUFFER_KB: messages that each stream's consumer may hold in memory, in KiB."
+    batch_max_bytes: int = 16 << 20
+    """
+    SLUICE_BATCH_MAX_BYTES: a batch ends before its messages' payloads exceed this; a single message may be larger.
+    """
+    topic_interval: float = 5.0
+    "SLUICE_TOPIC_INTERVAL: seconds between two looks at whether a topic is still there, and has new partitions."
+    error_history: int = 25
+    "SLUICE_ERROR_HISTORY: messages set aside that are kept in each stream's checkpoint, the latest."
+    error_payload_bytes: int = 1024
+    "SLUICE_ERROR_PAYLOAD_BYTES: what is kept there of each one's payload."
     poll_interval: float = 1.0
     "SLUICE_POLL_INTERVAL: seconds between two looks at the metadata nodes while nothing was called."
 
@@ -96,6 +106,10 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
         transform_memory_mb=read("TRANSFORM_MEMORY_MB", _natural, default.transform_memory_mb),
         python=read("PYTHON", str, default.python),
         fetch_buffer_kb=read("FETCH_BUFFER_KB", _positive, default.fetch_buffer_kb),
+        batch_max_bytes=read("BATCH_MAX_BYTES", _positive, default.batch_max_bytes),
+        topic_interval=read("TOPIC_INTERVAL", _seconds, default.topic_interval),
+        error_history=read("ERROR_HISTORY", _positive, default.error_history),
+        error_payload_bytes=read("ERROR_PAYLOAD_BYTES", _natural, default.error_payload_bytes),
         poll_interval=read("POLL_INTERVAL", _seconds, default.poll_interval),
     )
     read.refuse_unknown()

@@ -82,6 +82,7 @@ class Supervisor:
                     if failures:
                         log.info("connected to the server")
                     failures = 0
+                    self._exchange.trouble = None
                     for stream in loopback.find_dropped():
                         self._exchange.announce_dropped(stream)
                     while not self._stop.is_set():
@@ -90,6 +91,7 @@ class Supervisor:
                         self._wait()
             except (GraphError, ProtocolError) as error:
                 failures += 1
+                self._exchange.trouble = f"no connection to the server at port {self._settings.loopback_port}: {error}"
                 # While the server starts its Bolt port is closed: that is no news.
                 level = logging.WARNING if failures in (10, 100) else logging.DEBUG
                 log.log(level, "no connection to the server at port %s: %s", self._settings.loopback_port, error)
@@ -153,12 +155,14 @@ class Supervisor:
             return
         worker = self._new_worker(desired, self._settings)
         self._workers[row.uid] = (row.run, worker)
+        self._exchange.announce_worker(row.uid, lambda: worker.status)
         worker.start()
 
     def _reap(self) -> None:
         ended = [uid for uid, (_, worker) in self._workers.items() if not worker.alive]
         for uid in ended:
             _, worker = self._workers.pop(uid)
+            self._exchange.forget_worker(uid)
             self._last_words.append(worker.progress)
 
     def _sweep(self, loopback: Loopback, rows: list[StreamRow]) -> None:

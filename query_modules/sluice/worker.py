@@ -4,17 +4,19 @@ Keeps one stream going: a session after the other, each from the checkpoint, unt
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 import threading
 from collections.abc import Mapping
 
-from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError, TransformError
+from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError
 from sluice.jail import Stopped
 from sluice.loopback import Loopback
-from sluice.model import Desired, Status
+from sluice.model import Desired, Status, WorkerStatus
 from sluice.reporter import Progress
 from sluice.session import Session
+from sluice.set_aside import now
 from sluice.settings import Settings
 
 log = logging.getLogger("sluice.worker")
@@ -40,7 +42,7 @@ class Worker:
         self._settings = settings
         self._failures = 0  # in a row; the worker's thread alone
         self._stop = threading.Event()
-        self._positions: Mapping[int, int] = {}  # replaced, never changed: any thread may read it
+        self._status = WorkerStatus()  # replaced by the worker's thread, never changed: any thread may read it
         self._lock = threading.Lock()  # guards _loopback
         self._loopback: Loopback | None = None
         self._thread = threading.Thread(target=self._run, name=f"Cons#{desired.spec.name}"[:15], daemon=True)
@@ -80,53 +82,66 @@ class Worker:
     def progress(self) -> Progress:
         """How far the stream is in the graph, as far as this worker has brought it."""
         spec = self.desired.spec
-        return Progress(spec.name, spec.uri, spec.topic, self._positions)
+        return Progress(spec.name, spec.uri, spec.topic, self._status.positions, spec.config)
+
+    @property
+    def status(self) -> WorkerStatus:
+        """What it is doing now."""
+        return self._status
+
+    def committed(self, positions: Mapping[int, int]) -> None:
+        """The session's word that these positions are in the graph. Threads: the worker's."""
+        self._failures = 0
+        self._status = WorkerStatus(positions)
+
+    def trouble(self, text: str | None) -> None:
+        """The session's word about what it is trying to get over. Threads: the worker's."""
+        since = None if text is None else self._status.since or now()
+        self._status = dataclasses.replace(self._status, trouble=text, since=since)
 
     def _run(self) -> None:
         name = self.desired.spec.name
-        carefully = False
         while not self._stop.is_set():
             try:
-                self._session(carefully=carefully)
+                self._session()
                 break
             except Stopped:
                 break
-            except (TransformError, QueryRefused) as error:
-                carefully = carefully or not error.retryable
-                how = "looking for the message that caused it" if carefully else "trying again"
-                log.warning("stream %s: %s; %s", name, error, how)
             except (CommitUnknown, FenceLost) as error:
                 # Whatever happened to the batch, the checkpoint tells, and a new session begins by reading it.
-                log.warning("stream %s: %s; going on from the checkpoint", name, error)
+                self._retry(error, "going on from the checkpoint")
+            except QueryRefused as error:
+                self._retry(error, "trying again")
             except SluiceError as error:
                 if not error.retryable:
                     self._end(str(error))
                     break
-                log.warning("stream %s: %s; trying again", name, error)
+                self._retry(error, "trying again")
             except Exception as error:
                 log.exception("stream %s: stopped by an error of its own", name)
                 self._end(f"{type(error).__name__}: {error}")
                 break
-            self._failures += 1
-            self._stop.wait(pause(self._failures))
         log.info("stream %s: ended", name)
 
-    def _session(self, *, carefully: bool) -> None:
+    def _retry(self, error: SluiceError, how: str) -> None:
+        """Makes an error that may pass visible, and waits for a while."""
+        log.warning("stream %s: %s; %s", self.desired.spec.name, error, how)
+        self.trouble(str(error))
+        self._failures += 1
+        self._stop.wait(pause(self._failures))
+
+    def _session(self) -> None:
         with (
             self._connected() as loopback,
-            Session(self.desired, self._settings, loopback, self._stop.is_set, self._note_progress) as session,
+            Session(self.desired, self._settings, loopback, self._stop.is_set, self) as session,
         ):
-            session.run(carefully=carefully)
+            session.run()
 
     def _connected(self) -> Loopback:
         loopback = Loopback(self._settings)
         with self._lock:
             self._loopback = loopback
         return loopback
-
-    def _note_progress(self, positions: Mapping[int, int]) -> None:
-        self._positions = positions
-        self._failures = 0
 
     def _end(self, reason: str) -> None:
         """Writes down that the run ended by an error, however long the server takes to be there for it."""
@@ -140,6 +155,7 @@ class Worker:
             except SluiceError as error:
                 failures += 1
                 log.warning("stream %s: cannot write down why it stopped: %s; trying again", name, error)
+                self.trouble(f"{reason} (not written down yet: {error})")
                 self._stop.wait(pause(failures))
             else:
                 break

@@ -26,8 +26,6 @@ def answer(ctx: mgp.ProcCtx) -> mgp.Record(number=int):
     return mgp.Record(number=42)
 """
 
-MESSAGES = numbers(0, 3000)
-
 
 @pytest.mark.parametrize("statement", ["CALL mg.load_all()", "CALL mg.load('streams')"])
 def test_a_reload_during_ingestion_loses_nothing_and_repeats_nothing(
@@ -36,19 +34,19 @@ def test_a_reload_during_ingestion_loses_nothing_and_repeats_nothing(
     host = own_host()
     stream, stopped = (Stream(host.run, kafka, tmp_path, name) for name in ("reloaded", "stopped"))
     stopped.create()
-    stream.send(MESSAGES)
     stream.create(size=5)
     stream.start()
     most = 0
-    for _ in range(3):
+    for turn in range(3):
         before = stream.count
+        stream.send(numbers(1000 * turn, 1000 * turn + 1000))
         eventually(lambda before=before: stream.count > before, interval=0.01)
         host.run(statement)
         assert (stream.status, stopped.status) == ("running", "stopped")
         most = max(most, transforms_running(host))
-    while stream.count < len(MESSAGES):
+    while stream.count < 3000:
         most = max(most, transforms_running(host))
-    assert stream.values == MESSAGES
+    assert stream.values == numbers(0, 3000)
     assert most == 1
     assert FENCE_TEXT not in host.log_text()
     _all_procedures_work(Stream(host.run, kafka, tmp_path, "after", topic=stopped.topic))

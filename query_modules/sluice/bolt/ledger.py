@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sluice.bolt.messages import Tag
 
-_UNANSWERED = Tag.GOODBYE
+_RUN, _UNANSWERED = int(Tag.RUN), int(Tag.GOODBYE)
 _BEGINS_ANEW = frozenset((Tag.BEGIN, Tag.COMMIT, Tag.ROLLBACK, Tag.RESET, Tag.HELLO, Tag.LOGON, Tag.LOGOFF))
 "After these, no result of before can be pulled."
 
@@ -80,13 +80,13 @@ class Ledger:
 
     def ask(self, tag: int) -> None:
         """A request passed that needs no watching."""
-        if tag == _UNANSWERED:
-            return
-        if tag == Tag.RUN:
+        if tag == _RUN:
             self._run(None)
         elif tag in _BEGINS_ANEW:
             self._begin_scope()
             self._in_transaction = tag == Tag.BEGIN
+        elif tag == _UNANSWERED:
+            return
         self.asked += 1
 
     def ask_clause(self, clause: Clause) -> None:
@@ -130,5 +130,7 @@ class Ledger:
         self._scope += 1
         self._latest = None
         self._clauses_in_scope = False
+        if not self._results:
+            return
         oldest = self.watched[0].scope if self.watched else self._scope
         self._results = {key: clause for key, clause in self._results.items() if key[0] >= oldest}

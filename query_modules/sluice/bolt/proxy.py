@@ -3,8 +3,6 @@ The shim's I/O: accepts clients, connects each to the server, and lets a `Sessio
 
 asyncio protocols, on uvloop where it is installed: of what Python offers, the way that adds least to a query
 (`tests/bench/relay.py` measures it). One thread; nothing here waits but the event loop.
-
-Memory per connection is bounded: whoever does not read stops the other side's being read.
 """
 
 from __future__ import annotations
@@ -12,190 +10,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
-import socket
-import struct
 from collections.abc import Callable
-from typing import cast
 
+from sluice.bolt.link import End, Link
 from sluice.bolt.session import Session
 from sluice.bolt.shim_settings import ShimSettings
-from sluice.bolt.transport import reason_of, tune
-
-HIGH_WATER = 0x40000
-"Bytes waiting for one side at which the other is not read any more. What one read brings comes on top."
-
-LINGER = 30.0
-"How long a side may take to read the last words of the other, in seconds."
 
 log = logging.getLogger("sluice.shim")
-
-
-class End(asyncio.Protocol):
-    """
-    One of the two connections of a link: what it receives goes, filtered, to the other.
-
-    Threads: the event loop's.
-    """
-
-    def __init__(self, link: Link, passes: Callable[[bytes], bytes], ended: Callable[[], bytes]) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.other: End
-        self.passes = passes
-        "What goes to the other side for what came from this one."
-        self.silent = False
-        "Whether this side has said that it sends no more."
-        self._ended = ended
-        self._link = link
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # which uvloop's are not, by their class
-        self.transport.set_write_buffer_limits(HIGH_WATER)
-        _tune(self.transport)
-        self._link.made(self)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            passing = self.passes(data)
-        except Exception:
-            # A fault of ours ends one connection, and no other.
-            log.exception("[#%s]  closed by a fault in the shim", self._link.name)
-            self._link.abort()
-            return
-        self.other.say(passing)
-
-    def say(self, data: bytes) -> None:
-        """Send `data`, if there is anybody to send it to."""
-        if data and self.transport is not None:
-            self.transport.write(data)
-
-    def eof_received(self) -> bool:
-        self.silent = True
-        other = self.other
-        other.say(self._ended())
-        if other.transport is not None and other.transport.can_write_eof() and not other.silent:
-            other.transport.write_eof()
-            # Half closed: the other side may still have something to say. With TLS there is no such state.
-            return self.transport is not None and self.transport.can_write_eof()
-        self._link.close()
-        return False
-
-    def pause_writing(self) -> None:
-        if self.other.transport is not None:
-            self.other.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self.other.transport is not None:
-            self.other.transport.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
-        self._link.lost(self, exc)
-
-
-class Link:
-    """A client, its connection to the server, and the session that says what passes between them."""
-
-    def __init__(self, proxy: Proxy, name: str, session: Session) -> None:
-        self.name = name
-        "In the log."
-        self.session = session
-        self.client = End(self, session.from_client, session.client_ended)
-        self.server = End(self, session.from_server, session.server_ended)
-        self.client.other, self.server.other = self.server, self.client
-        self._proxy = proxy
-        self._connecting: asyncio.Task[None] | None = None
-        self._timers: list[asyncio.TimerHandle] = []
-
-    def made(self, end: End) -> None:
-        """One of the two connections is there."""
-        if end is self.client:
-            self._proxy.admit(self)
-        elif self.client.transport is None:
-            self.abort()
-        else:
-            self.client.transport.resume_reading()
-
-    def connect(self, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
-        """Connect to the server; the client is read once that is done."""
-        if self.client.transport is not None:
-            self.client.transport.pause_reading()
-        self._connecting = loop.create_task(self._connect(settings, loop))
-        self._timers.append(loop.call_later(settings.handshake_timeout, self._check_handshake))
-
-    def close(self) -> None:
-        """Close both connections when what they are to be told is sent; LINGER seconds later at the latest."""
-        for end in (self.client, self.server):
-            if end.transport is not None:
-                end.transport.close()
-        if self.client.transport is not None or self.server.transport is not None:
-            self._timers.append(asyncio.get_running_loop().call_later(LINGER, self.abort))
-
-    def abort(self) -> None:
-        """Close both connections at once."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-        for end in (self.client, self.server):
-            if end.transport is not None:
-                end.transport.abort()
-
-    def refuse(self) -> None:
-        """Reset the client's connection: what it would get from a server that is not there."""
-        if self.client.transport is not None:
-            _reset(self.client.transport)
-
-    def leave(self) -> None:
-        """Close as soon as nothing is under way."""
-        if self.session.idle:
-            self.close()
-            return
-
-        def pass_and_leave(data: bytes) -> bytes:
-            passing = self.session.from_server(data)
-            if self.session.idle:
-                asyncio.get_running_loop().call_soon(self.close)
-            return passing
-
-        self.server.passes = pass_and_leave
-
-    def lost(self, end: End, error: Exception | None) -> None:
-        """One of the two connections is gone, so the other has to go."""
-        if error is not None:
-            log.debug("[#%s]  %s lost: %s", self.name, "client" if end is self.client else "server", error)
-        if end.other.transport is not None:
-            if not end.silent:
-                end.other.say(self.session.client_ended() if end is self.client else self.session.server_ended())
-            self.close()
-        elif self._connecting is not None and not self._connecting.done():
-            self._connecting.cancel()
-            self._forget()
-        else:
-            self._forget()
-
-    def _forget(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-        self._proxy.forget(self)
-
-    async def _connect(self, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
-        host, port = settings.upstream
-        name = settings.upstream_name or host if settings.upstream_tls else None
-        try:
-            connecting = loop.create_connection(
-                lambda: self.server, host, port, ssl=settings.upstream_tls, server_hostname=name
-            )
-            await asyncio.wait_for(connecting, settings.connect_timeout)
-        except (OSError, asyncio.TimeoutError) as error:  # two classes until Python 3.11
-            self._proxy.upstream_is(reason_of(error) if isinstance(error, OSError) else "no answer in time")
-            self.refuse()
-        else:
-            self._proxy.upstream_is(None)
-
-    def _check_handshake(self) -> None:
-        if not self.session.settled:
-            log.debug("[#%s]  no handshake in time", self.name)
-            self.abort()
 
 
 class Proxy:
@@ -281,19 +102,3 @@ class Proxy:
         self._empty.clear()
         if self._links:
             await self._empty.wait()
-
-
-def _socket_of(transport: asyncio.Transport) -> socket.socket:
-    # A second descriptor of the same socket: the one that uvloop gives out has no options.
-    return socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    with _socket_of(transport) as plain:
-        tune(plain)
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    with _socket_of(transport) as plain:
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

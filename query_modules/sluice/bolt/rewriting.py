@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.bolt import messages
 from sluice.bolt.messages import Message, Tag
-from sluice.bolt.values import Value
+from sluice.bolt.values import STRING, Value
 from sluice.errors import ClauseError, ProtocolError
 
 MAX_CLAUSE = 0x10000
@@ -30,6 +30,9 @@ _MAY_BE_CLAUSE = re.compile(rb"\s*(?:[CDSTcdst/\x80-\xff]|$)")
 A text that begins with the letter of one of our keywords, with a comment or with a blank that is not ASCII; or that has
 not begun. Only such a text is held until it is whole and shown to the translator.
 """
+
+_TEXT_WIDTHS = {STRING.u8: 1, STRING.u16: 2, STRING.u32: 4}
+"Marker -> how many bytes the size of the text takes."
 
 _LAST_LINE = re.compile(r"(?P<kind>[\w.]+Error|sluice\.errors\.\w+)(?:: (?P<text>.*))?")
 "The end of a traceback."
@@ -70,15 +73,23 @@ class Rewritten(NamedTuple):
     "What to tell the client when the server refuses it; None: what the server says."
 
 
-def begins_like_clause(payload: bytearray, translate: Translate) -> bool | None:
+def begins_like_clause(payload: bytes | bytearray, translate: Translate) -> bool | None:
     """Whether the RUN that begins with `payload` holds a clause of ours; None: too little has arrived to tell."""
-    header = _text_header(payload)
-    if header is None:
+    if len(payload) < 3:
         return None
-    start, size = header
-    text = payload[start : start + size]
-    if size > MAX_CLAUSE or not _MAY_BE_CLAUSE.match(text):
+    marker = payload[2]
+    if 0x80 <= marker < 0x90:
+        start, size = 3, marker & 0x0F
+    elif marker in _TEXT_WIDTHS:
+        start = 3 + _TEXT_WIDTHS[marker]
+        if len(payload) < start:
+            return None
+        size = int.from_bytes(payload[3:start], "big")
+    else:
         return False
+    if size > MAX_CLAUSE or not _MAY_BE_CLAUSE.match(payload, start):
+        return False
+    text = payload[start : start + size]
     if len(text) < size:
         return None
     try:
@@ -158,22 +169,3 @@ def qid_of(payload: bytes) -> int | None:
     except ProtocolError:
         pass  # the other side will have its say on it
     return None
-
-
-def _text_header(payload: bytearray) -> tuple[int, int] | None:
-    """
-    Where the text of a RUN begins, and its bytes; None: too little has arrived.
-
-    A size beyond every clause stands for a field that is no text.
-    """
-    if len(payload) < 3:
-        return None
-    marker = payload[2]
-    if 0x80 <= marker < 0x90:
-        return 3, marker & 0x0F
-    width = {0xD0: 1, 0xD1: 2, 0xD2: 4}.get(marker)
-    if width is None:
-        return 3, MAX_CLAUSE + 1
-    if len(payload) < 3 + width:
-        return None
-    return 3 + width, int.from_bytes(payload[3 : 3 + width], "big")

@@ -21,7 +21,8 @@ from sluice.bolt.sieve import Sieve, Verdict
 MAX_HELD = 4 * 1024 * 1024
 "Most bytes of a RUN with a clause, parameters included, or of an answer to one. What is longer passes as it is."
 
-_RECORD = 0x71
+# As plain numbers, which cost a fifth of a look into the enum.
+_RUN, _PULL, _DISCARD, _RECORD = int(Tag.RUN), int(Tag.PULL), int(Tag.DISCARD), int(Tag.RECORD)
 
 log = logging.getLogger("sluice.shim")
 
@@ -85,18 +86,31 @@ class _Requests:
         self._translate = translate
 
     def skim(self, data: bytes, position: int) -> int:
+        # Every small query comes by here.
+        end = len(data)
+        while position + 6 <= end:
+            after = position + 4 + (data[position] << 8 | data[position + 1])
+            if after > end or data[after - 1] or data[after - 2] or after < position + 6:
+                break
+            tag = data[position + 3]
+            if tag == _RUN:
+                if begins_like_clause(data[position + 2 : after - 2], self._translate) is not False:
+                    break
+            elif self._ledger.pulls_matter and tag in (_PULL, _DISCARD):
+                break
+            self._ledger.ask(tag)
+            position = after
         return position
 
     def judge(self, payload: bytearray, whole: bool) -> Verdict:
         if len(payload) < 2:
             return Verdict.MORE
         tag = payload[1]
-        if tag == Tag.RUN:
+        if tag == _RUN:
             ours = begins_like_clause(payload, self._translate)
             return Verdict.MORE if ours is None else Verdict.HOLD if ours else Verdict.PASS
-        if tag in (Tag.PULL, Tag.DISCARD) and self._ledger.pulls_matter:
-            return Verdict.HOLD
-        return Verdict.PASS
+        matters = self._ledger.pulls_matter and tag in (_PULL, _DISCARD)
+        return Verdict.HOLD if matters else Verdict.PASS
 
     def passed(self, tag: int) -> None:
         self._ledger.ask(tag)

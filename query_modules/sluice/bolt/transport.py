@@ -8,6 +8,7 @@ for a closed peer (`MSG_NOSIGNAL`), which would end the database; TLS over memor
 from __future__ import annotations
 
 import math
+import os
 import select
 import socket
 import ssl
@@ -212,6 +213,8 @@ def reason_of(error: OSError) -> str:
     """A system error in a few words."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)  # asyncio has words of its own for them
     return error.strerror or str(error) or type(error).__name__
 
 

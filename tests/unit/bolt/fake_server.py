@@ -96,30 +96,45 @@ class FakeServer:
         self.port: int = self._listener.getsockname()[1]
         self._scripts = scripts
         self._errors: list[BaseException] = []
-        self._thread = threading.Thread(target=self._play, name="fake-server")
+        self._accepting = threading.Thread(target=self._accept, name="fake-server")
+        self._playing: list[threading.Thread] = []
 
-    def _play(self) -> None:
+    def _accept(self) -> None:
         try:
             for script in self._scripts:
                 connected, _ = self._listener.accept()
-                with connected:
-                    script(Session(connected))
+                thread = threading.Thread(target=self._play, args=(script, connected), name="fake-session")
+                self._playing.append(thread)
+                thread.start()
         except BaseException as error:
             self._errors.append(error)
 
+    def _play(self, script: Script, connected: socket.socket) -> None:
+        session = Session(connected)
+        try:
+            script(session)
+        except BaseException as error:
+            self._errors.append(error)
+        finally:
+            # Not `connected`, which TLS may have taken the place of.
+            session.socket.close()
+
     def join(self) -> None:
         """Wait until the scripts have been played."""
-        self._thread.join(10)
+        self._accepting.join(10)
+        for thread in self._playing:
+            thread.join(10)
 
     def __enter__(self) -> FakeServer:
-        self._thread.start()
+        self._accepting.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._thread.join(10)
+        self.join()
         self._listener.close()
-        assert not self._thread.is_alive(), "the fake server's script did not end"
+        alive = [thread for thread in (self._accepting, *self._playing) if thread.is_alive()]
+        assert not alive, "the fake server's script did not end"
         if self._errors and error is None:
             raise self._errors[0]

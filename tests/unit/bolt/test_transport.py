@@ -37,7 +37,6 @@ def test_a_session_over_tls(certificate: Path) -> None:
         session.log_in()
         session.answer_query(["x"], [["y" * 300_000]])
         session.expect(Tag.GOODBYE)
-        session.socket.close()
 
     with (
         FakeServer(script) as server,
@@ -56,7 +55,6 @@ def test_a_big_pipeline_over_tls_does_not_lock_up(certificate: Path) -> None:
             session.expect(Tag.RUN)
             session.say(messages.success({"fields": [text]}))
         session.expect(Tag.GOODBYE)
-        session.socket.close()
 
     with (
         FakeServer(script) as server,

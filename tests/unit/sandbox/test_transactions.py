@@ -179,6 +179,35 @@ def test_a_transaction_sees_one_state_of_a_vertex(driver: neo4j.Driver, run: Run
     assert (before, after) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "CREATE (:Before)",
+        "MATCH (n:Changing) SET n.before = true",
+        "MATCH (n:Before) DETACH DELETE n",
+        "CALL fake.make('Before', {}) YIELD id",
+        "CALL fake.repeat('a') YIELD *",
+        "RETURN 1",
+    ],
+)
+@pytest.mark.parametrize("explicit", [True, False], ids=["in a transaction", "in none"])
+def test_a_connection_sees_what_others_committed_whatever_it_did_before(
+    host: SandboxHost, run: Run, before: str, explicit: bool
+) -> None:
+    query = "MATCH (n) WHERE id(n) = $id OPTIONAL MATCH (n)-[:TO]->(m) RETURN n.value AS value, count(m) AS edges"
+    with Connection.open("127.0.0.1", host.port) as connection:
+        (row,) = connection.fetch("CREATE (n:Changing {value: 0}) RETURN id(n) AS id")
+        connection.fetch(query, row)
+        connection.fetch(before)
+        for value in (1, 2):
+            run("MATCH (n) WHERE id(n) = $id SET n.value = n.value + 1 CREATE (n)-[:TO]->(:End)", **row)
+            if explicit:
+                connection.exchange(frame(messages.begin()), 1)
+            assert connection.fetch(query, row) == [{"value": value, "edges": value}]
+            if explicit:
+                connection.exchange(frame(messages.commit()), 1)
+
+
 def test_a_pipeline_that_is_bigger_than_all_buffers_gets_through(host: SandboxHost) -> None:
     count = 20_000
     requests = [messages.begin()]

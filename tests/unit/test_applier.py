@@ -1,0 +1,283 @@
+"""A batch that cannot be applied is taken apart: good messages once and in order, bad ones as the policy says."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from collections import deque
+from collections.abc import Sequence
+
+import pytest
+from confluent_kafka import Message
+
+from sluice.applier import Applier
+from sluice.batch import Batch
+from sluice.bolt import messages
+from sluice.bolt.framing import frame
+from sluice.configuration import Configuration, Isolate, OnError
+from sluice.errors import (
+    BrokerError,
+    ConnectionLost,
+    MessageRefused,
+    QueryRefused,
+    TransformError,
+    TransientFailure,
+)
+from sluice.jail import PackedQueries, Stopped
+from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
+from sluice.settings import Settings
+
+BAD = b"bad"
+RAISES = b"raises"
+REFUSED = "Invalid types: int and int for '/'."
+CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
+
+
+class FakeSink:
+    """A server in miniature: a transaction whose queries include a bad one is refused, and so is all behind it."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.held = self.reached = Checkpoint({})
+        self.applied: list[bytes] = []
+        self.transactions = 0
+        self.properties: dict = {}
+        self.error = error or QueryRefused(REFUSED, code=CLIENT_ERROR, index=0)
+        self._sent: deque[tuple[PackedQueries, Checkpoint, dict]] = deque()
+
+    @property
+    def full(self) -> bool:
+        return len(self._sent) >= 3
+
+    def send(self, queries: PackedQueries, reached: Checkpoint, properties: dict) -> None:
+        self._sent.append((queries, reached, properties))
+        self.reached = reached
+
+    def settle(self) -> None:
+        queries, reached, properties = self._sent.popleft()
+        self.transactions += 1
+        payloads = queries.frames.split(b"|") if queries.size else []
+        if BAD in payloads:
+            self._sent.clear()
+            self.reached = self.held
+            raise self.error
+        self.applied += payloads
+        self.held = reached
+        self.properties |= properties
+
+
+class Letters:
+    """Notes what it is given, and how far the graph was then."""
+
+    def __init__(self, sink: FakeSink, errors: Sequence[Exception] = ()) -> None:
+        self.delivered: list[int] = []
+        self.positions: list[dict] = []
+        self._sink = sink
+        self._errors = list(errors)
+
+    def deliver(self, letters) -> None:
+        if self._errors:
+            raise self._errors.pop()
+        self.delivered += [message.offset() for message, _ in letters]
+        self.positions.append(dict(self._sink.held.positions))
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.troubles: list[str | None] = []
+
+    def committed(self, positions) -> None:
+        self.troubles.append(None)
+
+    def trouble(self, text) -> None:
+        self.troubles.append(text)
+
+
+def pack(payloads: Sequence[bytes]) -> PackedQueries:
+    if RAISES in payloads:
+        raise TransformError("stream(batch) raised ValueError")
+    return PackedQueries(len(payloads), b"|".join(payloads))
+
+
+def batch(payloads: Sequence[bytes], start: int = 0) -> Batch:
+    return Batch([Message(topic="t", partition=0, offset=start + i, value=v) for i, v in enumerate(payloads)])
+
+
+class Run:
+    """An applier with all that it needs."""
+
+    def __init__(self, config: Configuration = Configuration(), *, error=None, letter_errors=(), limit=None) -> None:  # noqa: B008
+        spec = StreamSpec("u", "people", "localhost:9092", "t", Transform("/t.py", "", "ab12"), config=config)
+        desired = Desired(VertexId(1), VertexId(2), spec, generation=7, limit_batches=limit)
+        self.sink = FakeSink(error)
+        self.letters = Letters(self.sink, letter_errors)
+        self.listener = Listener()
+        self.stop = False
+        self.applier = Applier(
+            desired, Settings(error_history=5), self.sink, pack, self.letters, lambda: self.stop, self.listener
+        )
+
+    def feed(self, *batches: Sequence[bytes]) -> Run:
+        start = 0
+        for payloads in batches:
+            if self.applier.full:
+                self.applier.settle()
+            self.applier.apply(batch(payloads, start))
+            start += len(payloads)
+        self.applier.drain()
+        return self
+
+    @property
+    def held(self) -> Checkpoint:
+        return self.sink.held
+
+
+SKIP = Configuration(on_error=OnError.SKIP)
+
+
+def good(count: int) -> list[bytes]:
+    return [f"m{i}".encode() for i in range(count)]
+
+
+def spoilt(count: int, places: Sequence[int], how: bytes = BAD) -> list[bytes]:
+    return [how if i in places else payload for i, payload in enumerate(good(count))]
+
+
+@pytest.mark.parametrize("how", [BAD, RAISES])
+@pytest.mark.parametrize("places", [[0], [4], [9], [0, 9], [3, 4, 5], list(range(10))], ids=str)
+def test_skip_applies_every_good_message_once_and_in_order(how, places):
+    payloads = spoilt(10, places, how)
+    run = Run(SKIP).feed(payloads)
+    assert run.sink.applied == [payload for payload in payloads if payload != how]
+    assert run.held.positions == {0: 10}
+    assert (run.held.messages, run.held.set_aside, run.held.batches) == (10 - len(places), len(places), 1)
+    assert [entry.offset for entry in run.held.history] == places[-5:]
+
+
+def test_k_bad_messages_of_n_cost_at_most_2_k_log2_n_transactions_and_one():
+    source = random.Random(1)
+    for _ in range(300):
+        n = source.randint(2, 200)
+        k = source.randint(1, min(n, 12))
+        places = source.sample(range(n), k)
+        run = Run(SKIP).feed(spoilt(n, places))
+        trailing = n - 1 in places
+        assert run.sink.transactions <= 2 * k * math.ceil(math.log2(n)) + 1 + trailing
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_stop_applies_what_comes_before_and_says_where_it_stopped(place):
+    run = Run()
+    with pytest.raises(MessageRefused) as caught:
+        run.feed(good(8), spoilt(8, [place]), good(8))
+    assert str(caught.value) == (
+        f"Kafka stream people, topic t, partition 0, offset {8 + place}: {REFUSED}; START STREAM people tries it "
+        "again, on_error 'skip' or 'dead_letter' goes on behind it"
+    )
+    assert run.sink.applied == good(8) + good(8)[:place]
+    assert run.held.positions == {0: 8 + place}
+    assert (run.held.set_aside, run.held.messages) == (0, 8 + place)
+    assert [(entry.action, entry.offset) for entry in run.held.history] == [("stop", 8 + place)]
+    assert run.sink.properties["ended_generation"] == 7
+    assert run.sink.properties["ended_status"] == "error"
+    assert run.sink.properties["error"] == str(caught.value)
+
+
+def test_batches_behind_a_refused_one_are_applied_after_it():
+    run = Run(SKIP).feed(spoilt(4, [1]), good(4), spoilt(4, [0], RAISES), good(4), spoilt(4, [3]))
+    assert run.sink.applied == [p for p in spoilt(4, [1]) + good(4) + good(4)[1:] + good(4) + good(4)[:3] if p != BAD]
+    assert run.held.positions == {0: 20}
+    assert (run.held.batches, run.held.messages, run.held.set_aside) == (5, 17, 3)
+
+
+def test_a_limit_counts_a_batch_with_a_bad_message_as_one():
+    run = Run(SKIP, limit=2).feed(spoilt(4, [3]), spoilt(4, [0, 3]))
+    assert run.held.batches_in(7) == 2
+    assert run.applier.finished
+    assert run.sink.properties["ended_status"] == "stopped"
+
+
+def test_a_dead_letter_is_delivered_before_the_checkpoint_passes_it():
+    config = Configuration(on_error=OnError.DEAD_LETTER, dead_letter_topic="t.errors")
+    run = Run(config).feed(spoilt(8, [2, 7]))
+    assert run.letters.delivered == [2, 7]
+    assert run.letters.positions == [{0: 2}, {0: 7}]
+    assert run.held.positions == {0: 8}
+
+
+def test_a_letter_that_is_not_delivered_holds_the_checkpoint():
+    config = Configuration(on_error=OnError.DEAD_LETTER, dead_letter_topic="t.errors")
+    run = Run(config, letter_errors=[BrokerError("away")])
+    with pytest.raises(BrokerError):
+        run.feed(spoilt(8, [2]))
+    assert run.held.positions == {0: 2}
+    assert run.held.set_aside == 0
+
+
+def test_never_sets_aside_the_whole_batch():
+    run = Run(dataclasses.replace(SKIP, isolate=Isolate.NEVER)).feed(good(3), spoilt(3, [1]), good(3))
+    assert run.sink.applied == good(3) + good(3)
+    assert (run.held.set_aside, run.held.messages, run.held.batches) == (3, 6, 3)
+    assert [entry.offset for entry in run.held.history] == [3, 4, 5]
+
+
+def test_never_stops_at_the_whole_batch():
+    run = Run(Configuration(isolate=Isolate.NEVER))
+    with pytest.raises(MessageRefused, match="topic t, 3 messages from partition 0, offset 3: "):
+        run.feed(good(3), spoilt(3, [1]))
+    assert run.held.positions == {0: 3}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransientFailure("Cannot resolve conflicting transactions.", code="Memgraph.TransientError.X.Y", index=0),
+        TransientFailure("Memory limit exceeded!", code="Memgraph.TransientError.X.Y", index=0),
+        QueryRefused("Write query forbidden on the replica!", code=CLIENT_ERROR, index=0),
+        QueryRefused("At least one SYNC replica has not confirmed committing last transaction.", code=CLIENT_ERROR),
+        ConnectionLost("gone"),
+    ],
+    ids=str,
+)
+def test_what_is_not_the_messages_fault_never_counts_against_it(error):
+    run = Run(SKIP, error=error)
+    with pytest.raises(type(error)):
+        run.feed(spoilt(4, [1]))
+    assert run.sink.transactions == 1
+    assert run.held == Checkpoint({})
+
+
+def test_a_stop_ends_the_search():
+    run = Run(SKIP)
+    run.stop = True
+    with pytest.raises(Stopped):
+        run.feed(spoilt(4, [1]))
+    assert run.sink.transactions == 1
+
+
+@pytest.mark.parametrize(
+    ("index", "size", "expected"),
+    [
+        pytest.param(1, 2, ("B", '{"n": 1}'), id="the query that was refused"),
+        pytest.param(None, 1, ("A", '{"n": 0}'), id="refused at COMMIT, the only query"),
+        pytest.param(None, 2, (None, None), id="refused at COMMIT, which of them is not known"),
+    ],
+)
+def test_the_refused_query_is_known(index, size, expected):
+    run = Run(SKIP)
+    frames = b"".join(frame(messages.run(text, {"n": n})) + frame(messages.pull(-1)) for n, text in enumerate("AB"))
+    packed = PackedQueries(size, frames if size == 2 else frame(messages.run("A", {"n": 0})) + frame(messages.pull(-1)))
+    refusals = [QueryRefused(REFUSED, code=CLIENT_ERROR, index=index)]
+    run.applier._pack = lambda payloads: packed
+
+    def settle() -> None:
+        run.sink.held = run.sink.reached
+        if refusals:
+            raise refusals.pop()
+
+    run.sink.settle = settle
+    run.applier.apply(batch([b"x"]))
+    run.applier.drain()
+    (entry,) = run.held.history
+    assert (entry.query, entry.params) == expected
+    assert (entry.payload, entry.payload_bytes, entry.transform_sha256) == ("x", 1, "ab12")

@@ -1,0 +1,35 @@
+"""A batch knows where it ends, and how much fits into it."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import Message
+
+from sluice.batch import Batch, fitting
+
+
+def message(size: int, partition: int = 0, offset: int = 0) -> Message:
+    return Message(topic="t", partition=partition, offset=offset, value=b"x" * size)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limit", "kept"),
+    [
+        ([1, 2, 3], 6, 3),
+        ([1, 2, 3], 5, 2),
+        ([9, 1], 5, 1),
+        ([1, 9], 5, 1),
+        ([0, 0, 0], 1, 3),
+        ([9], 5, 1),
+    ],
+)
+def test_a_batch_ends_before_it_gets_too_big(sizes, limit, kept):
+    messages = [message(size) for size in sizes]
+    assert fitting(messages, limit) == (messages[:kept], messages[kept:])
+
+
+def test_the_end_is_behind_the_last_message_of_each_partition():
+    batch = Batch([message(1, 0, 4), message(1, 1, 9), message(1, 0, 5)])
+    assert batch.end == {0: 6, 1: 10}
+    assert batch.place == "3 messages from partition 0, offset 4"
+    assert [half.end for half in batch.halves()] == [{0: 5}, {1: 10, 0: 6}]
