@@ -39,9 +39,6 @@ SETTINGS = {
     "server.saltIterations": 1,  # the password is random, lives as long as the process and never leaves the machine
     "serverMetrics": "false",
     "queryMaxConcurrent": 0,  # no queue: waiting for another session's slot is a lock that Memgraph does not have
-    # As in Memgraph, two transactions that add edges to one vertex conflict: no clever merging of edge lists.
-    "graph.edgeAppendMerge": "false",
-    "graph.supernodeThreshold": 0,
 }
 "ArcadeDB's, without the prefix `arcadedb.`."
 

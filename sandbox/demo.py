@@ -1,14 +1,17 @@
 """
-The main job in one command: the specification's example, statement by statement, then a bigger load.
+The main job in one command: the specification's example, clause by clause, then a bigger load.
 
-`python -m sandbox.demo` starts the sandbox, librdkafka's own broker and a small HTTP server for the transform script,
-all on the loopback address and with nothing left behind.
+`python -m sandbox.demo` starts the sandbox, the shim before it, librdkafka's own broker and a small HTTP server for the
+transform script, all on the loopback address and with nothing left behind.
 """
 
 from __future__ import annotations
 
 import functools
 import http.server
+import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,9 +28,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.table import Table
 from rich.text import Text
 
-from sandbox.host import SandboxHost
+from sandbox.host import SandboxHost, free_port
 from sandbox.mock_broker import MockBroker
-from sluice.clauses import translate
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERY_MODULES = ROOT / "query_modules"
@@ -58,9 +60,6 @@ class Client:
             self._console.print(table_of(columns, rows))
 
     def _result(self, statement: str, parameters: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
-        translation = translate(statement, parameters)
-        if translation is not None:
-            statement, parameters = translation.query, translation.parameters
         with self._driver.session() as session:
             result = session.run(neo4j.Query(statement), parameters)
             return list(result.keys()), [record.data() for record in result]
@@ -117,6 +116,27 @@ def serve(directory: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def shim(upstream_port: int) -> Iterator[str]:
+    """The shim in front of a server, as people start it; gives its Bolt URI."""
+    port = free_port()
+    command = [sys.executable, "-m", "sluice.cli", "shim", "--listen", f"127.0.0.1:{port}"]
+    command += ["--upstream", f"127.0.0.1:{upstream_port}", "--log-level", "warning"]
+    with subprocess.Popen(command) as process:
+        try:
+            while process.poll() is None and not listening(port):
+                time.sleep(0.05)
+            yield f"bolt://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def listening(port: int) -> bool:
+    """Whether somebody accepts connections at a port of the loopback address."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def example(client: Client, broker: MockBroker, scripts: str, console: Console) -> None:
@@ -188,13 +208,14 @@ def main() -> None:
     console = Console(width=140)
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-demo-")))
-        with console.status("Starting the sandbox and a broker ..."):
+        with console.status("Starting the sandbox, the shim and a broker ..."):
             broker = stack.enter_context(MockBroker())
             scripts = stack.enter_context(serve(TRANSFORMS))
             host = SandboxHost(data, QUERY_MODULES)
             host.start()
             stack.callback(host.stop)
-        driver = stack.enter_context(neo4j.GraphDatabase.driver(host.uri, notifications_min_severity="OFF"))
+            uri = stack.enter_context(shim(host.port))
+        driver = stack.enter_context(neo4j.GraphDatabase.driver(uri, notifications_min_severity="OFF"))
         client = Client(driver, console)
         example(client, broker, scripts, console)
         load(client, broker, scripts, console)

@@ -20,7 +20,9 @@ ASSERTION_MARK = "sandbox assertion: "
 
 _GAP = r"(?:\s|//[^\n]*\n|/\*.*?\*/)"
 
-_FIRST_LOOK = re.compile(rf"{_GAP}*(?:CALL|SHOW|CREATE{_GAP}+(?:INDEX|CONSTRAINT)|DROP{_GAP}+INDEX)\b", re.I | re.S)
+_FIRST_LOOK = re.compile(
+    rf"{_GAP}*(?:CALL|SHOW|BEGIN|COMMIT|ROLLBACK|CREATE{_GAP}+(?:INDEX|CONSTRAINT)|DROP{_GAP}+INDEX)\b", re.I | re.S
+)
 "Most statements are data, and many: what neither begins like this nor says `assert` is not looked into."
 
 _ASSERT = re.compile(r"\bassert\b", re.I)
@@ -65,8 +67,19 @@ class Passed:
     "What to say instead; None: the very text."
 
 
-def read(text: str) -> Passed | Call:
-    """Whose the statement is: a call of a procedure is ours, everything else the graph's."""
+@dataclass(frozen=True)
+class Control:
+    """The beginning or the end of a transaction, as a statement."""
+
+    verb: str
+    "BEGIN, COMMIT or ROLLBACK."
+
+
+Statement = Passed | Call | Control
+
+
+def read(text: str) -> Statement:
+    """Whose the statement is: calls of procedures and transactions are ours, everything else is the graph's."""
     if not _FIRST_LOOK.match(text) and not _ASSERT.search(text):
         return _AS_IT_IS
     return _read(text)
@@ -76,10 +89,12 @@ _AS_IT_IS = Passed()
 
 
 @lru_cache(maxsize=256)
-def _read(text: str) -> Passed | Call:
+def _read(text: str) -> Statement:
     tokens = tokens_of(text)
     while tokens and tokens[-1].text == ";":
         tokens.pop()
+    if len(tokens) == 1 and tokens[0].is_word("BEGIN", "COMMIT", "ROLLBACK"):
+        return Control(tokens[0].text.upper())
     call = parse_call(text, tokens)
     if call is not None:
         return call

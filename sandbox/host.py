@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
@@ -66,6 +67,7 @@ class SandboxHost:
             SandboxFailed: it is down.
         """
         self._data_directory.mkdir(parents=True, exist_ok=True)
+        atexit.register(self.kill)  # a program that ends early takes its sandbox along
         with self.log_file.open("ab") as output:
             self._process = subprocess.Popen(
                 [
@@ -96,6 +98,7 @@ class SandboxHost:
         Raises:
             SandboxFailed: it did not end in time, and was killed.
         """
+        atexit.unregister(self.kill)
         self._signal(signal.SIGTERM)
         if self._process is not None:
             try:
@@ -106,6 +109,7 @@ class SandboxHost:
 
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would; does nothing if it is down."""
+        atexit.unregister(self.kill)
         self._signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()

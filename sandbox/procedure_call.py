@@ -31,6 +31,26 @@ class CallFailed(Exception):
         self.code = code
 
 
+class NoResult:
+    """Of a statement that is done once it was answered; takes the part of a `ProcedureCall`."""
+
+    type = "s"
+
+    def __init__(self) -> None:
+        self.columns: list[str] = []
+        self.rows: list[list[Value]] = []
+
+    def run(self, transaction: Transaction, version: Version, *, own_transaction: bool) -> None:
+        """There is nothing to do."""
+
+    def take(self, count: int) -> list[list[Value]]:
+        """No rows."""
+        return self.rows
+
+    def finish(self) -> None:
+        """There is nothing to do."""
+
+
 class ProcedureCall:
     """
     A call of a procedure.

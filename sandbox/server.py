@@ -24,8 +24,11 @@ log = logging.getLogger("sandbox")
 ADDRESS = "127.0.0.1"
 "Whoever reaches Bolt may do everything, so it is not to be reached from elsewhere."
 
-GRACE = 5.0
-"Seconds that sessions, and then the graph, may take to end."
+SESSIONS_GRACE = 5.0
+"Seconds that procedures in progress may take to notice that the server is ending."
+
+GRAPH_GRACE = 10.0
+"Seconds that the graph may take to close."
 
 
 def main(words: Sequence[str]) -> int:
@@ -102,11 +105,11 @@ class Server:
             sessions = dict(self._sessions)
         for session in sessions:
             session.abort()
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + SESSIONS_GRACE
         for thread in sessions.values():
             thread.join(max(0.0, deadline - time.monotonic()))
         self._registry.close_all()
-        self._engine.stop(GRACE)
+        self._engine.stop(GRAPH_GRACE)
 
     def _accept(self, listener: socket.socket) -> None:
         state = ServerState(

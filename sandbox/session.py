@@ -13,15 +13,17 @@ from functools import partial
 
 from sandbox import dialect
 from sandbox.calls import Call
-from sandbox.claims import Transaction
+from sandbox.dialect import Control, Passed
 from sandbox.failures import CLIENT_ERROR, translated
-from sandbox.procedure_call import CallFailed, ProcedureCall
+from sandbox.handshake import shake_hands
+from sandbox.procedure_call import CallFailed, NoResult, ProcedureCall
 from sandbox.state import ServerState
-from sandbox.upstream import MAX_MESSAGE, READ_SIZE, Upstream, UpstreamLost
-from sandbox.wire import chosen_version, names_no_fields, query_of
+from sandbox.transaction import ClientTransaction
+from sandbox.upstream import MAX_MESSAGE, READ_SIZE, Refused, Upstream, UpstreamLost
+from sandbox.wire import names_no_fields, query_of
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
-from sluice.bolt.messages import HANDSHAKE_SIZE, MAGIC, Tag, Version
+from sluice.bolt.messages import Tag, Version
 from sluice.bolt.packstream import pack
 from sluice.bolt.values import Value
 from sluice.errors import ProtocolError
@@ -50,17 +52,14 @@ class Session:
         self._outgoing = bytearray()
         self._version = Version(0, 0)
         self._upstream: Upstream
-        self._transaction: Transaction | None = None
-        "The client's, or the one of a call that has no other."
-        self._explicit = False
-        "Whether it is the client's."
+        self._transaction = ClientTransaction(state.claims)
         self._inside = False
         "Whether what the client says next is inside of its transaction, unless what it said before is refused."
         self._failed = False
         "A request was refused: the rest is ignored until RESET."
         self._failed_here = False
         "... by us, so that the graph must not see the rest."
-        self._calls: dict[int, ProcedureCall] = {}
+        self._calls: dict[int, ProcedureCall | NoResult] = {}
         "qid -> a call whose result is not fetched to its end."
         self._latest: int | None = None
         "The qid of the result that PULL means when it names none; None if it is one of the graph's."
@@ -69,13 +68,15 @@ class Session:
     def run(self) -> None:
         """Serve the client until it goes. Does not raise."""
         try:
-            if self._shake_hands():
+            version = shake_hands(self._client)
+            if version is not None:
+                self._version = version
                 self._upstream = Upstream(self._state.graph_port, self._state.graph_password, self._version)
                 try:
                     self._serve()
                 finally:
                     self._upstream.close()
-                    self._forget_transaction(committed=False)
+                    self._transaction.end(committed=False)
         except (OSError, UpstreamLost, ProtocolError) as error:
             log.info("connection closed: %s", error)
         except Exception:
@@ -89,18 +90,6 @@ class Session:
             self._client.shutdown(socket.SHUT_RDWR)
         except OSError:
             return
-
-    def _shake_hands(self) -> bool:
-        data = b""
-        while len(data) < HANDSHAKE_SIZE and MAGIC.startswith(data[:4]):
-            received = self._client.recv(HANDSHAKE_SIZE - len(data))
-            if not received:
-                return False
-            data += received
-        version = chosen_version(messages.parse_handshake(data))
-        self._client.sendall(messages.answer(version))
-        self._version = version or self._version
-        return version is not None
 
     def _serve(self) -> None:
         poll = select.poll()
@@ -161,18 +150,20 @@ class Session:
             raise ProtocolError(f"the client sent a message with the tag {tag:02X}")
 
     def _take_run(self, message: bytes) -> None:
-        if self._calls and not self._explicit:
+        if self._calls and not self._transaction.explicit:
             self._upstream.drain()
             self._fail(CLIENT_ERROR, "The result of the query before is still open.")
             return
         text, end = query_of(message)
         statement = dialect.read(text)
-        if isinstance(statement, Call):
+        if not isinstance(statement, Passed):
             self._upstream.drain()
             if self._failed:
                 self._reply(messages.ignored())
-            else:
+            elif isinstance(statement, Call):
                 self._prepare(statement, messages.parse(message).fields[1])
+            else:
+                self._control(statement)
             return
         self._latest = None
         if not self._inside:
@@ -193,7 +184,9 @@ class Session:
             self._upstream.send(message, self._pass_on)
             return
         self._upstream.drain()
-        if qid in self._calls:
+        if self._failed:
+            self._reply(messages.ignored())
+        elif qid in self._calls:
             self._pull(qid, extra.get("n", -1), wanted)
         else:
             self._fail(CLIENT_ERROR, "There is no result to fetch.")
@@ -205,27 +198,42 @@ class Session:
             call.prepare(parameters)
         except CallFailed as error:
             self._fail(error.code, str(error))
+        else:
+            self._open(call)
+
+    def _control(self, statement: Control) -> None:
+        """BEGIN, COMMIT and ROLLBACK as the text of a query do what the messages do."""
+        try:
+            self._upstream.request(_CONTROLS[statement.verb]())
+        except Refused as error:
+            self._fail(*translated(error.code, str(error)))
             return
+        self._transaction.end(committed=statement.verb == "COMMIT")
+        self._inside = statement.verb == "BEGIN"
+        if self._inside:
+            self._transaction.begin(explicit=True)
+        self._open(NoResult())
+
+    def _open(self, call: ProcedureCall | NoResult) -> None:
         qid = self._latest = self._next_qid
         self._next_qid += 1
         self._calls[qid] = call
         metadata: dict[str, Value] = {"fields": call.columns}
-        self._reply(messages.success(metadata | {"qid": qid} if self._explicit else metadata))
+        self._reply(messages.success(metadata | {"qid": qid} if self._transaction.explicit else metadata))
 
     def _pull(self, qid: int, count: int, wanted: bool) -> None:
         call = self._calls[qid]
         self._send()  # the client should not have to wait for a procedure to hear what was before
-        if self._transaction is None:
-            self._transaction = self._state.claims.begin()
+        transaction = self._transaction.begin(explicit=False)
         try:
-            call.run(self._transaction, self._version, own_transaction=not self._explicit)
+            call.run(transaction, self._version, own_transaction=not self._transaction.explicit)
             rows = call.take(count)
             for row in rows if wanted else ():
                 self._reply(messages.record(row))
             if not call.rows:
                 call.finish()
-                if not self._explicit:
-                    self._forget_transaction(committed=True)
+                if not self._transaction.explicit:
+                    self._transaction.end(committed=True)
         except CallFailed as error:
             self._fail(error.code, str(error))
             return
@@ -261,8 +269,7 @@ class Session:
 
     def _on_begin(self, reply: bytes, tag: int) -> None:
         if tag == Tag.SUCCESS:
-            self._transaction = self._state.claims.begin()
-            self._explicit = True
+            self._transaction.begin(explicit=True)
         self._pass_on(reply, tag)
 
     def _on_commit(self, reply: bytes, tag: int) -> None:
@@ -273,21 +280,17 @@ class Session:
 
     def _on_end(self, reply: bytes, tag: int, *, committed: bool) -> None:
         if tag == Tag.SUCCESS:
-            self._forget_transaction(committed=committed)
+            self._transaction.end(committed=committed)
             reply = messages.success()  # no bookmark: Memgraph has none
         self._pass_on(reply, tag)
 
     def _on_reset(self, reply: bytes, tag: int) -> None:
         self._failed = False
-        self._forget_transaction(committed=False)
+        self._transaction.end(committed=False)
         self._pass_on(reply, tag)
 
-    def _forget_transaction(self, *, committed: bool) -> None:
-        if self._transaction is not None:
-            self._state.claims.end(self._transaction, committed=committed)
-        self._transaction = None
-        self._explicit = False
 
+_CONTROLS = {"BEGIN": messages.begin, "COMMIT": messages.commit, "ROLLBACK": messages.rollback}
 
 _STATE_CHANGES: Mapping[int, Callable[[Session, bytes, int], None]] = {
     Tag.BEGIN: Session._on_begin,

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from sluice.bolt.messages import Proposal, Version
 from sluice.bolt.packstream import pack
 from sluice.bolt.values import LIST, STRING, STRUCTURE
 from sluice.errors import RemoteProtocolError
 
-VERSIONS = (Version(5, 2), Version(4, 3), Version(4, 1), Version(4, 0))
-"What Memgraph offers and ArcadeDB understands."
-
 _NO_FIELDS = pack("fields") + LIST.header(0)
-
-
-def chosen_version(proposals: Sequence[Proposal]) -> Version | None:
-    """The version to speak: the client's first choice that we know."""
-    for proposal in proposals:
-        for version in VERSIONS:
-            if proposal.includes(version):
-                return version
-    return None
 
 
 def query_of(message: bytes) -> tuple[str, int]:

@@ -24,7 +24,7 @@ class Exchange:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards all sets and dicts below
         self._catalogs: dict[VertexId, float] = {}
-        self._dropped: set[VertexId] = set()
+        self._dropped: dict[VertexId, float] = {}
         self._statuses: dict[str, Callable[[], WorkerStatus]] = {}
         self._bell = threading.Event()
         self.trouble: str | None = None
@@ -48,7 +48,7 @@ class Exchange:
     def announce_dropped(self, stream: VertexId) -> None:
         """A stream was dropped, perhaps in a transaction that is still open."""
         with self._lock:
-            self._dropped.add(stream)
+            self._dropped[stream] = time.monotonic()
 
     def dropped(self) -> set[VertexId]:
         """The streams that were announced as dropped and not forgotten."""
@@ -58,7 +58,13 @@ class Exchange:
     def forget_dropped(self, stream: VertexId) -> None:
         """The stream's nodes are gone."""
         with self._lock:
-            self._dropped.discard(stream)
+            self._dropped.pop(stream, None)
+
+    def forget_dropped_before(self, seconds: float) -> None:
+        """Forgets what was announced longer than so many seconds ago."""
+        with self._lock:
+            limit = time.monotonic() - seconds
+            self._dropped = {stream: at for stream, at in self._dropped.items() if at > limit}
 
     def announce_worker(self, uid: str, status: Callable[[], WorkerStatus]) -> None:
         """The stream `uid` has a worker; `status` tells at any time, at once, what it is doing."""

@@ -53,6 +53,8 @@ MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id AND coalesce(k.ended_generation, 
 SET k += $ended
 """
 
+IS_DROPPED = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.dropped RETURN id(s) AS id"
+
 SWEEP = f"""
 MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.dropped
 OPTIONAL MATCH (s)-[:{nodes.HAS_CHECKPOINT}]->(k:{nodes.CHECKPOINT})
@@ -190,9 +192,14 @@ class Loopback:
         ended = nodes.ended_properties(generation, status, error)
         self._fetch(END_RUN, {"id": checkpoint_id, "generation": generation, "ended": ended})
 
-    def sweep(self, stream_id: VertexId) -> None:
-        """Deletes a stream node that is, committed, marked as dropped, and its checkpoint; does nothing otherwise."""
+    def sweep(self, stream_id: VertexId) -> bool:
+        """
+        Deletes a stream node that is, committed, marked as dropped, and its checkpoint; whether there was one.
+        """
+        if not self._fetch(IS_DROPPED, {"id": stream_id}):
+            return False
         self._fetch(SWEEP, {"id": stream_id})
+        return True
 
     def _fetch(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         return self.connection.fetch(query, parameters, timeout=self._timeout)

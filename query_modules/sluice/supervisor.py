@@ -35,6 +35,12 @@ Seconds after the supervisor made a catalog at which it looks for others: a clie
 have made one as well. Both are used from then on.
 """
 
+DROP_GRACE = 3600.0
+"""
+Seconds after which a dropped stream's node that never showed up is not awaited any more: it was made and dropped in one
+transaction that was rolled back. Until then each look asks for it.
+"""
+
 SEARCH_SHARE = 20
 "A search of the whole graph is not repeated before so many times its own duration has passed."
 
@@ -167,12 +173,12 @@ class Supervisor:
 
     def _sweep(self, loopback: Loopback, rows: list[StreamRow]) -> None:
         """Deletes the nodes of dropped streams whose worker is gone."""
+        self._exchange.forget_dropped_before(DROP_GRACE)
         listed = {row.stream_id for row in rows}
         busy = {worker.desired.stream_id for _, worker in self._workers.values()}
         for stream in self._exchange.dropped() - busy:
             # A stream that is still listed was dropped in a transaction that is open, or was rolled back.
-            if stream not in listed:
-                loopback.sweep(stream)
+            if stream not in listed and loopback.sweep(stream):
                 self._exchange.forget_dropped(stream)
 
     def _report(self) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import enum
 import threading
 from collections import deque
-from collections.abc import Callable
 from types import TracebackType
 
 from sluice.bolt.framing import MessageBuffer, frame
@@ -17,6 +16,8 @@ from tests.ports import free_port
 READ_SIZE = 1 << 16
 LIMIT = 1 << 28  # bytes of a message
 PART_OF_COMMIT = 3  # of the six bytes that a framed COMMIT has
+
+Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Moment(enum.Enum):
@@ -44,18 +45,26 @@ class Trap:
         self.sprung = threading.Event()
         "The moment has come. When holding: the proxy has the whole of the transaction in its hands."
         self.answered = threading.Event()
-        "The server has answered the transaction's COMMIT, or closed the connection instead."
+        "The server has answered the transaction's COMMIT, or the connection to it has ended."
         self.answer: Tag | None = None
         "What it answered; None if nothing."
-        self.release: Callable[[], None] = self.answered.set
-        "Send on what was held, whether or not the worker is still there."
-        self.drop_worker: Callable[[], None] = self.answered.set
-        "Cut the worker's side of the connection and keep the server's."
+        self.link: _Link | None = None
+        "The connection that it holds."
+
+    def release(self) -> None:
+        """Send on what is held, whether or not the worker is still there."""
+        assert self.link is not None, "nothing is held"
+        self.link.loop.call_soon_threadsafe(self.link.release)
+
+    def drop_worker(self) -> None:
+        """Cut the worker's side of the connection, and keep the server's with what is held."""
+        assert self.link is not None, "nothing is held"
+        self.link.loop.call_soon_threadsafe(self.link.drop_worker)
 
 
 class CuttingProxy:
     """
-    Relays Bolt connections, which must not be encrypted, and counts their transactions.
+    Relays Bolt connections, which must not be encrypted.
 
     Threads: one runs an event loop; any may call any method.
     """
@@ -64,9 +73,7 @@ class CuttingProxy:
         self.port = free_port()
         self.target = 0
         "The server's port; connections made while there is no server end at once."
-        self.transactions = 0
-        "How many were begun; the event loop's thread alone writes it."
-        self._traps: deque[Trap] = deque()
+        self._traps: deque[Trap] = deque()  # the event loop's thread alone touches this and the next
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -89,42 +96,34 @@ class CuttingProxy:
 
         Args:
             countdown: 1 for the next transaction, 2 for the one after it.
-            hold: keep the rest of the transaction back instead of cutting the connection. Not after COMMIT.
+            hold: keep the rest of the transaction back instead of cutting the connection; not from COMMIT on.
         """
         trap = Trap(moment, countdown, hold)
         self._loop.call_soon_threadsafe(self._traps.append, trap)
         return trap
 
     def disarm(self) -> None:
-        """Forget the traps that no transaction has come to."""
+        """Forget the traps that no transaction has run into."""
         self._loop.call_soon_threadsafe(self._traps.clear)
 
     def cut_all(self) -> None:
         """Cut every connection, wherever it is."""
+        self._loop.call_soon_threadsafe(self._cut_all)
 
-        def cut() -> None:
-            for link in self._links:
-                link.cut()
-
-        self._loop.call_soon_threadsafe(cut)
-
-    @property
-    def links(self) -> int:
-        """How many connections there are now."""
-        return len(self._links)
-
-    def claim(self) -> Trap | None:
-        """The trap that the transaction which begins now has run into. For links."""
-        self.transactions += 1
-        if self._traps:
-            self._traps[0].countdown -= 1
-            if self._traps[0].countdown <= 0:
-                return self._traps.popleft()
-        return None
+    def begun(self) -> Trap | None:
+        """A transaction begins: the trap that it has run into. For links."""
+        if not self._traps:
+            return None
+        self._traps[0].countdown -= 1
+        return self._traps.popleft() if self._traps[0].countdown <= 0 else None
 
     def give_back(self, trap: Trap) -> None:
-        """The trap's connection has ended before its moment came; it waits for another. For links."""
+        """The trap's connection has ended before its moment came; it waits for another transaction. For links."""
         self._traps.appendleft(trap)
+
+    def _cut_all(self) -> None:
+        for link in self._links:
+            link.cut()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -136,7 +135,6 @@ class CuttingProxy:
         for task in left:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -164,21 +162,19 @@ class _Link:
     Threads: the event loop's.
     """
 
-    def __init__(
-        self,
-        proxy: CuttingProxy,
-        worker: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        server: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-    ) -> None:
+    def __init__(self, proxy: CuttingProxy, worker: Side, server: Side) -> None:
+        self.loop = asyncio.get_running_loop()
         self._proxy = proxy
         self._from_worker, self._to_worker = worker
         self._from_server, self._to_server = server
+        # `drain` is to wait until the kernel has everything.
+        self._to_server.transport.set_write_buffer_limits(high=0)
         self._requests = 0
         self._replies = 0
-        self._awaited: int | None = None  # which reply is the one to the trapped COMMIT
+        self._commit: int | None = None  # which request the trapped COMMIT is
         self._trap: Trap | None = None
         self._held: list[bytes] | None = None  # None: nothing is held
-        self._dropped = False
+        self._worker_gone = False
 
     async def run(self) -> None:
         """Until either side ends it, or a trap does."""
@@ -188,8 +184,8 @@ class _Link:
         finally:
             for task in both:
                 task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
             self.cut()
+            await asyncio.gather(*both, return_exceptions=True)
             if self._trap is not None and self._trap.sprung.is_set():
                 self._trap.answered.set()
             elif self._trap is not None:
@@ -200,68 +196,74 @@ class _Link:
         self._to_worker.transport.abort()
         self._to_server.transport.abort()
 
+    def release(self) -> None:
+        """Send on what is held."""
+        held, self._held = self._held or [], None
+        for message in held:
+            self._to_server.write(frame(message))
+
+    def drop_worker(self) -> None:
+        """End the worker's side."""
+        self._worker_gone = True
+        self._to_worker.transport.abort()
+
     async def _up(self) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, _Cut):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             self._to_server.write(await self._from_worker.readexactly(HANDSHAKE_SIZE))
             buffer = MessageBuffer(LIMIT)
-            while data := await self._from_worker.read(READ_SIZE):
-                for message in buffer.feed(data):
-                    self._request(message)
+            try:
+                while data := await self._from_worker.read(READ_SIZE):
+                    for message in buffer.feed(data):
+                        self._request(message)
+                    await self._to_server.drain()
+            except _Cut:
+                self._worker_gone = True  # no answer may reach it from here on
                 await self._to_server.drain()
-        if self._held is not None or self._awaited is not None:
-            # The worker is gone, but what it has sent is still on its way.
-            await asyncio.get_running_loop().create_future()
+                return
+        self._worker_gone = True
+        if self._trap is not None and self._trap.hold:
+            # What the worker has sent is still on its way, and will arrive.
+            await self.loop.create_future()
 
     def _request(self, message: bytes) -> None:
         self._requests += 1
         tag = message[1]
         if tag == Tag.BEGIN and self._trap is None:
-            self._trap = self._proxy.claim()
-        elif tag == Tag.BEGIN:
-            self._proxy.transactions += 1
-        trap = self._trap
-        if trap is None or trap.answered.is_set():
+            self._trap = self._proxy.begun()
+        if self._trap is None:
             self._forward(message)
-            return
-        moment = trap.moment
-        first_commit = tag == Tag.COMMIT and self._awaited is None
-        if first_commit:
-            self._awaited = self._requests
-        if (tag == Tag.BEGIN and moment is Moment.BEFORE_BEGIN) or (first_commit and moment is Moment.BEFORE_COMMIT):
-            self._spring(trap)
-        if first_commit and moment is Moment.INSIDE_COMMIT:
-            self._to_server.write(frame(message)[:PART_OF_COMMIT])
+        elif tag == Tag.BEGIN and self._commit is None:
+            self._pass(message, self._trap, Moment.BEFORE_BEGIN, Moment.AFTER_BEGIN)
+        elif tag == Tag.COMMIT and self._commit is None:
+            self._commit = self._requests
+            if self._trap.moment is Moment.INSIDE_COMMIT:
+                self._to_server.write(frame(message)[:PART_OF_COMMIT])
+                self._spring(self._trap)
+            self._pass(message, self._trap, Moment.BEFORE_COMMIT, Moment.AFTER_COMMIT)
+            if self._held is not None:
+                self._trap.sprung.set()
+        else:
+            self._forward(message)
+
+    def _pass(self, message: bytes, trap: Trap, before: Moment, after: Moment) -> None:
+        if trap.moment is before:
             self._spring(trap)
         self._forward(message)
-        if (tag == Tag.BEGIN and moment is Moment.AFTER_BEGIN) or (first_commit and moment is Moment.AFTER_COMMIT):
+        if trap.moment is after:
             self._spring(trap)
-        if first_commit and self._held is not None:
-            trap.sprung.set()
 
     def _spring(self, trap: Trap) -> None:
         if not trap.hold:
             trap.sprung.set()
             raise _Cut
-        if self._held is None:
-            self._held = []
-            loop = asyncio.get_running_loop()
-            trap.release = lambda: loop.call_soon_threadsafe(self._release) and None
-            trap.drop_worker = lambda: loop.call_soon_threadsafe(self._drop_worker) and None
+        self._held = []
+        trap.link = self
 
     def _forward(self, message: bytes) -> None:
         if self._held is None:
             self._to_server.write(frame(message))
         else:
             self._held.append(message)
-
-    def _release(self) -> None:
-        held, self._held = self._held or [], None
-        for message in held:
-            self._to_server.write(frame(message))
-
-    def _drop_worker(self) -> None:
-        self._dropped = True
-        self._to_worker.transport.abort()
 
     async def _down(self) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, _Cut):
@@ -270,25 +272,23 @@ class _Link:
             while data := await self._from_server.read(READ_SIZE):
                 for message in buffer.feed(data):
                     self._reply(message)
-                if not self._dropped:
-                    with contextlib.suppress(OSError):
-                        await self._to_worker.drain()
+                if not self._worker_gone:
+                    await self._to_worker.drain()
 
     def _reply(self, message: bytes) -> None:
         if message[1] != Tag.RECORD:
             self._replies += 1
-            if self._replies == self._awaited and self._trap is not None:
+            if self._trap is not None and self._replies == self._commit:
                 self._settle(self._trap, Tag(message[1]))
-        if not self._to_worker.transport.is_closing():
+        if not self._worker_gone:
             self._to_worker.write(frame(message))
 
     def _settle(self, trap: Trap, answer: Tag) -> None:
         """The server has answered the trapped COMMIT."""
         trap.answer = answer
-        self._awaited = None
         if trap.moment is Moment.AFTER_ANSWER:
             trap.sprung.set()
         trap.answered.set()
-        if trap.moment is Moment.AFTER_ANSWER or self._to_worker.transport.is_closing():
+        if trap.moment is Moment.AFTER_ANSWER or self._worker_gone:
             raise _Cut
-        self._trap = None
+        self._trap = self._commit = None

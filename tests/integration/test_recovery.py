@@ -128,6 +128,7 @@ def test_100_000_messages_are_100_000_vertices_in_order_though_the_host_is_resta
 ) -> None:
     host, total = own_host(), PARTITIONS * PER_PARTITION
     stream = Stream(host.run, kafka, tmp_path, "large", partitions=PARTITIONS)
+    host.run("CREATE INDEX ON :Counter")
     host.run("CREATE (:Counter {n: 0})")
     stream.create(IN_ORDER, size=1000)
     stream.start()

@@ -18,6 +18,9 @@ _RUN, _UNANSWERED = int(Tag.RUN), int(Tag.GOODBYE)
 _BEGINS_ANEW = frozenset((Tag.BEGIN, Tag.COMMIT, Tag.ROLLBACK, Tag.RESET, Tag.HELLO, Tag.LOGON, Tag.LOGOFF))
 "After these, no result of before can be pulled."
 
+NEVER = -1
+"The index of no request."
+
 LATEST = -1
 "The `qid` of the latest result, also when there is none in the message."
 
@@ -53,13 +56,18 @@ class Ledger:
     def __init__(self) -> None:
         self.asked = 0
         self.answered = 0
-        self.watched: deque[Watched] = deque()
+        self.quiet = True
+        "Whether no clause is about, so that a RUN or PULL that is none changes nothing but the count."
+        self.pulls_matter = False
+        "Whether the next PULL or DISCARD may be for a clause of ours: there was one in this scope."
+        self.next_watched = NEVER
+        "The index of the next answer that has to be looked at."
+        self._watched: deque[Watched] = deque()
         "Ordered by index."
         self._scope = 0
         self._in_transaction = False
         self._latest: Clause | None = None
         "What the latest RUN was, if the next PULL is for it."
-        self._clauses_in_scope = False
         self._results: dict[tuple[int, int], Clause] = {}
         "(scope, qid) -> the clause whose open result it is."
 
@@ -67,16 +75,6 @@ class Ledger:
     def idle(self) -> bool:
         """Whether every request has been answered."""
         return self.asked <= self.answered
-
-    @property
-    def next_watched(self) -> int | None:
-        """The index of the next answer that has to be looked at."""
-        return self.watched[0].index if self.watched else None
-
-    @property
-    def pulls_matter(self) -> bool:
-        """Whether the next PULL or DISCARD may be for a clause of ours."""
-        return self._clauses_in_scope
 
     def ask(self, tag: int) -> None:
         """A request passed that needs no watching."""
@@ -92,14 +90,14 @@ class Ledger:
     def ask_clause(self, clause: Clause) -> None:
         """A RUN passed that holds a clause of ours."""
         self._run(clause)
-        self.watched.append(Watched(self.asked, clause, self._scope, is_run=True))
+        self._watch(Watched(self.asked, clause, self._scope, is_run=True))
         self.asked += 1
 
     def ask_for_records(self, qid: int) -> None:
         """A PULL or DISCARD passed."""
         if qid != LATEST or self._latest is not None:
             clause = self._latest if qid == LATEST else None
-            self.watched.append(Watched(self.asked, clause, self._scope, qid))
+            self._watch(Watched(self.asked, clause, self._scope, qid))
         self.asked += 1
 
     def answer(self) -> Watched | None:
@@ -107,9 +105,10 @@ class Ledger:
         index = self.answered
         # A server that says more than it was asked for, in its last words, must not shift what comes behind.
         self.answered = min(index + 1, self.asked)
-        if not self.watched or self.watched[0].index != index:
+        if self.next_watched != index:
             return None
-        watched = self.watched.popleft()
+        watched = self._watched.popleft()
+        self.next_watched = self._watched[0].index if self._watched else NEVER
         if watched.clause is None:
             clause = self._results.get((watched.scope, watched.qid))
             watched = Watched(watched.index, clause, watched.scope, watched.qid)
@@ -121,16 +120,20 @@ class Ledger:
             self._results[watched.scope, qid] = watched.clause
 
     def _run(self, clause: Clause | None) -> None:
-        if not self._in_transaction:
+        if not (self._in_transaction or self.quiet):
             self._begin_scope()
         self._latest = clause
-        self._clauses_in_scope = self._clauses_in_scope or clause is not None
+        if clause is not None:
+            self.pulls_matter, self.quiet = True, False
+
+    def _watch(self, watched: Watched) -> None:
+        self._watched.append(watched)
+        self.next_watched = self._watched[0].index
 
     def _begin_scope(self) -> None:
         self._scope += 1
         self._latest = None
-        self._clauses_in_scope = False
-        if not self._results:
-            return
-        oldest = self.watched[0].scope if self.watched else self._scope
+        self.pulls_matter = False
+        oldest = self._watched[0].scope if self._watched else self._scope
         self._results = {key: clause for key, clause in self._results.items() if key[0] >= oldest}
+        self.quiet = not (self._watched or self._results)

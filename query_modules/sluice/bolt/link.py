@@ -47,20 +47,24 @@ class End(asyncio.Protocol):
     Threads: the event loop's.
     """
 
-    def __init__(self, link: Link, passes: Callable[[bytes], bytes], ended: Callable[[], bytes]) -> None:
+    def __init__(self, link: Link, ended: Callable[[], bytes]) -> None:
         self.transport: asyncio.Transport | None = None
         self.other: End
-        self.passes = passes
+        self.passes: Callable[[bytes], bytes]
         "What goes to the other side for what came from this one."
         self.silent = False
         "Whether this side has said that it sends no more."
         self._ended = ended
         self._link = link
+        self._descriptor = -1
+        "Of the socket, to write to it at once; -1 with TLS."
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # which uvloop's are not, by their class
         self.transport.set_write_buffer_limits(HIGH_WATER)
         _tune(self.transport)
+        if self.transport.get_extra_info("ssl_object") is None:
+            self._descriptor = self.transport.get_extra_info("socket").fileno()
         self._link.made(self)
 
     def data_received(self, data: bytes) -> None:
@@ -71,14 +75,28 @@ class End(asyncio.Protocol):
             log.exception("[#%s]  closed by a fault in the shim", self._link.name)
             self._link.abort()
             return
+        if not self._link.settled:
+            self._link.settle()
         self.other.say(passing)
 
     def say(self, data: bytes) -> None:
         """Send `data`, if there is anybody to send it to."""
-        if self.transport is None:
+        transport = self.transport
+        if transport is None:
             self._link.keep(data)
-        elif data:
-            self.transport.write(data)
+            return
+        if not data:
+            return
+        if self._descriptor >= 0 and not transport.get_write_buffer_size() and not transport.is_closing():
+            # uvloop would only do this at the end of its round.
+            try:
+                taken = os.write(self._descriptor, data)
+            except OSError:
+                taken = 0  # full, or broken, which the transport will find out
+            if taken == len(data):
+                return
+            data = data[taken:]
+        transport.write(data)
 
     def eof_received(self) -> bool:
         self.silent = True
@@ -116,9 +134,12 @@ class Link:
         self.name = name
         "In the log."
         self.session = session
-        self.client = End(self, session.from_client, session.client_ended)
-        self.server = End(self, session.from_server, session.server_ended)
+        self.client = End(self, session.client_ended)
+        self.server = End(self, session.server_ended)
         self.client.other, self.server.other = self.server, self.client
+        self.settled = False
+        "Whether the session has said its last word on what passes."
+        self.settle()
         self.connecting = True
         "Whether there was no connection to the server yet."
         self._early = bytearray()
@@ -126,6 +147,11 @@ class Link:
         self._owner = owner
         self._connecting: asyncio.Task[None] | None = None
         self._timers: list[asyncio.TimerHandle] = []
+
+    def settle(self) -> None:
+        """Take the session's functions as they are now."""
+        self.client.passes, self.server.passes = self.session.from_client, self.session.from_server
+        self.settled = self.session.settled
 
     def made(self, end: End) -> None:
         """One of the two connections is there."""

@@ -10,19 +10,26 @@ untouched for good.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from sluice.bolt.framing import frame
-from sluice.bolt.ledger import LATEST, Clause, Ledger
+from sluice.bolt.ledger import LATEST, NEVER, Clause, Ledger
 from sluice.bolt.messages import Tag
 from sluice.bolt.opening import Kind, Opening
 from sluice.bolt.rewriting import Translate, begins_like_clause, mend, qid_of, rewrite
 from sluice.bolt.sieve import Sieve, Verdict
+from sluice.bolt.values import STRING
 
 MAX_HELD = 4 * 1024 * 1024
 "Most bytes of a RUN with a clause, parameters included, or of an answer to one. What is longer passes as it is."
 
 # As plain numbers, which cost a fifth of a look into the enum.
-_RUN, _PULL, _DISCARD, _RECORD = int(Tag.RUN), int(Tag.PULL), int(Tag.DISCARD), int(Tag.RECORD)
+_RUN, _RECORD = int(Tag.RUN), int(Tag.RECORD)
+_PULLS = frozenset((int(Tag.PULL), int(Tag.DISCARD)))
+_SIMPLE = _PULLS | {_RUN}
+
+_HARMLESS = frozenset(b"abefghijklmnopqruvwxyzABEFGHIJKLMNOPQRUVWXYZ")
+"Letters that no keyword of ours begins with."
 
 log = logging.getLogger("sluice.shim")
 
@@ -37,6 +44,10 @@ class Session:
     def __init__(self, name: str, translate: Translate) -> None:
         self.opening = Opening()
         self.ledger = Ledger()
+        self.from_client: Callable[[bytes], bytes] = self._open_client
+        "What goes on to the server when the client sends something. Another function once `settled`."
+        self.from_server: Callable[[bytes], bytes] = self._open_server
+        "What goes on to the client when the server sends something. Another function once `settled`."
         self._requests = Sieve(_Requests(name, self.ledger, translate), MAX_HELD)
         self._answers = Sieve(_Answers(name, self.ledger), MAX_HELD)
 
@@ -50,24 +61,6 @@ class Session:
         """Whether nothing is under way: all that was asked is answered, and neither side is inside a message."""
         return self.ledger.idle and self._requests.between and self._answers.between
 
-    def from_client(self, data: bytes) -> bytes:
-        """What goes on to the server when the client sends `data`."""
-        if self.opening.kind is Kind.BOLT:
-            return self._requests.feed(data)
-        passing, following = self.opening.from_client(data)
-        if self.opening.kind is Kind.RAW:
-            return passing + self._requests.end() + following
-        return passing + self._requests.feed(following) if following else passing
-
-    def from_server(self, data: bytes) -> bytes:
-        """What goes on to the client when the server sends `data`."""
-        if self.opening.kind is Kind.BOLT:
-            return self._answers.feed(data)
-        passing, following = self.opening.from_server(data)
-        if self.opening.kind is Kind.RAW:
-            return passing + following
-        return passing + self._answers.feed(following) if following else passing
-
     def client_ended(self) -> bytes:
         """What goes on to the server when the client sends no more."""
         return self.opening.client_ended() + self._requests.end()
@@ -75,6 +68,32 @@ class Session:
     def server_ended(self) -> bytes:
         """What goes on to the client when the server sends no more."""
         return self.opening.server_ended() + self._answers.end()
+
+    def _open_client(self, data: bytes) -> bytes:
+        passing, following = self.opening.from_client(data)
+        self._settle()
+        return passing + self.from_client(following) if self.settled else passing + self._requests.feed(following)
+
+    def _open_server(self, data: bytes) -> bytes:
+        passing, following = self.opening.from_server(data)
+        self._settle()
+        return passing + self.from_server(following) if self.settled else passing + self._answers.feed(following)
+
+    def _settle(self) -> None:
+        # From here on there is nothing between the sieve and the wire: a call less is felt in every query.
+        if self.opening.kind is Kind.BOLT:
+            self.from_client, self.from_server = self._requests.feed, self._answers.feed
+        elif self.opening.kind is Kind.RAW:
+            self.from_client, self.from_server = self._pass_client, _pass
+
+    def _pass_client(self, data: bytes) -> bytes:
+        # A request may have been held when the server refused to speak Bolt.
+        self.from_client = _pass
+        return self._requests.end() + data
+
+
+def _pass(data: bytes) -> bytes:
+    return data
 
 
 class _Requests:
@@ -86,19 +105,27 @@ class _Requests:
         self._translate = translate
 
     def skim(self, data: bytes, position: int) -> int:
-        # Every small query comes by here.
+        # Every small query comes by here, in a process that has just been woken: each call saved is felt.
         end = len(data)
+        ledger = self._ledger
+        quiet = ledger.quiet
         while position + 6 <= end:
             after = position + 4 + (data[position] << 8 | data[position + 1])
             if after > end or data[after - 1] or data[after - 2] or after < position + 6:
                 break
             tag = data[position + 3]
             if tag == _RUN:
-                if begins_like_clause(data[position + 2 : after - 2], self._translate) is not False:
+                # The text's first letter, where most texts have it.
+                known = data[position + 4] == STRING.u8 and data[position + 6] in _HARMLESS
+                if not known and begins_like_clause(data[position + 2 : after - 2], self._translate) is not False:
                     break
-            elif self._ledger.pulls_matter and tag in (_PULL, _DISCARD):
+            elif ledger.pulls_matter and tag in _PULLS:
                 break
-            self._ledger.ask(tag)
+            if quiet and tag in _SIMPLE:
+                ledger.asked += 1
+            else:
+                ledger.ask(tag)
+                quiet = ledger.quiet
             position = after
         return position
 
@@ -109,7 +136,7 @@ class _Requests:
         if tag == _RUN:
             ours = begins_like_clause(payload, self._translate)
             return Verdict.MORE if ours is None else Verdict.HOLD if ours else Verdict.PASS
-        matters = self._ledger.pulls_matter and tag in (_PULL, _DISCARD)
+        matters = self._ledger.pulls_matter and tag in _PULLS
         return Verdict.HOLD if matters else Verdict.PASS
 
     def passed(self, tag: int) -> None:
@@ -155,7 +182,7 @@ class _Answers:
         return position
 
     def judge(self, payload: bytearray, whole: bool) -> Verdict:
-        if self._ledger.next_watched is None:
+        if self._ledger.next_watched == NEVER:
             return Verdict.PASS
         if len(payload) < 2:
             return Verdict.MORE

@@ -99,6 +99,7 @@ class Sieve:
 
     def __init__(self, reader: Reader, limit: int) -> None:
         self._reader = reader
+        self._skim = reader.skim
         self._limit = limit
         self._walker = Walker()
         self._verdict = Verdict.MORE
@@ -115,12 +116,15 @@ class Sieve:
 
     def feed(self, data: bytes) -> bytes:
         """What goes on when `data` arrives."""
+        position = 0 if self._walker.begun else self._skim(data, 0)
+        if position == len(data):
+            return data
         out: list[bytes] = []
         # data[:flushed] is in `out` or replaced or held, the rest of what was looked at will pass as it is.
-        flushed = position = 0
+        flushed = 0
         while position < len(data):
             if not self._walker.begun:
-                position = self._reader.skim(data, position)
+                position = self._skim(data, position)
                 if position == len(data):
                     break
                 self._verdict = Verdict.MORE

@@ -113,7 +113,7 @@ class _Effects:
     def _match(self, number: int, clause: Match) -> None:
         for pattern in clause.patterns:
             for node in pattern.nodes:
-                vertex = self.elements.get(node.variable) or self._new(node, Born.MATCHED, number)
+                vertex = self._vertex(node) or self._new(node, Born.MATCHED, number)
                 vertex.labels |= set(node.labels)
                 vertex.alone &= not pattern.edges
                 self._look_for(vertex, node.properties)
@@ -138,7 +138,7 @@ class _Effects:
 
     def _create(self, number: int, pattern: Pattern) -> None:
         for node in pattern.nodes:
-            if node.variable not in self.elements:
+            if self._vertex(node) is None:
                 self._make(self._new(node, Born.CREATED, number), node)
             elif node.labels or node.properties or node.map:
                 raise NotUnderstood(f"CREATE describes {node.variable}, which is there already")
@@ -157,7 +157,7 @@ class _Effects:
 
     def _merge(self, number: int, clause: Merge) -> None:
         for node in clause.pattern.nodes:
-            if node.variable not in self.elements:
+            if self._vertex(node) is None:
                 vertex = self._new(node, Born.MERGED, number)
                 vertex.labels |= set(node.labels)
                 vertex.alone = not clause.pattern.edges
@@ -205,8 +205,8 @@ class _Effects:
     def _assign(self, element: Element, name: str, value: Expression | None) -> None:
         if value is not None:
             self._read(value)
-            self.ambiguous |= bool(value.variables - self.items - {element.variable})
         if element.born is not Born.CREATED:
+            self.ambiguous |= value is not None and bool(value.variables - self.items - {element.variable})
             self._write(element, Action.ASSIGNED, name)
         elif name in element.required or value is None:
             element.keys.pop(name, None)
@@ -237,8 +237,11 @@ class _Effects:
             if element.map is not None:
                 raise NotUnderstood("two maps of properties are written over one another")
             element.map = key
-            if element.required:
-                element.open |= is_edge or replaces
+            if element.required and is_edge:
+                element.open = True
+                element.keys.clear()
+            elif element.required:
+                element.open |= replaces
                 self.guards.append(Guard(element.variable, key, replaces))
         elif is_edge:
             self._write(element, Action.REPLACED)
@@ -263,6 +266,13 @@ class _Effects:
         if element is None:
             raise NotUnderstood(f"{variable} is no vertex or edge of the query")
         return element
+
+    def _vertex(self, node: Node) -> Element | None:
+        """What is known of a vertex of an earlier pattern; None: it is a new variable."""
+        found = self.elements.get(node.variable)
+        if found is not None and found.ends is not None:
+            raise NotUnderstood(f"{node.variable} is an edge")
+        return found
 
     def _new(self, made: Node | Edge, born: Born, clause: int) -> Element:
         if made.variable in self.elements or made.variable in self.items:

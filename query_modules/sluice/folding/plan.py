@@ -98,9 +98,9 @@ class Merging(NamedTuple):
     "Labels and properties, where it is a single vertex and nothing else happens; such a MERGE commutes with its like."
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """All that matters about one text."""
+    """All that matters about one text. Never changes, and is equal to itself only."""
 
     template: Template
     elements: Mapping[str, Element]

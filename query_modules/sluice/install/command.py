@@ -51,7 +51,7 @@ def install(
         interpreter = find_interpreter(python, memgraph_bin, folder)
         refusal = _refusal(folder, old, interpreter)
         if refusal and not force:
-            raise copies.InstallError(f"{refusal}. (--force: never mind)")
+            raise copies.InstallError(f"{refusal}. (--force goes on all the same)")
         if old is not None and copies.is_current(folder, old):
             show(Console(), f"{folder} has sluice {__version__} already: nothing was changed")
             return
@@ -86,7 +86,10 @@ def uninstall(modules_dir: ModulesDir = None) -> None:
     for path in kept:
         show(out, f"kept, since it was added or changed: {path}")
     show(out, "Next: restart the server, which runs what it has loaded until then.")
-    show(out, f"Streams and their positions stay in the graph, for another installation. To be rid of them:\n  {METADATA}")
+    show(
+        out,
+        f"Streams and their positions stay in the graph, for another installation. To be rid of them:\n  {METADATA}",
+    )
 
 
 def _refusal(folder: Path, old: copies.Copy | None, interpreter: Interpreter | None) -> str | None:

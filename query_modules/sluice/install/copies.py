@@ -88,11 +88,10 @@ def installed(folder: Path) -> Copy | None:
 
 
 def is_current(folder: Path, copy: Copy) -> bool:
-    """Whether every file is there and as this package brings it, and nothing else that was put there."""
+    """Whether it is this version, with every file there and as this package brings it."""
     files = brought()
-    return copy.files.keys() == files.keys() and all(
-        _digest(folder / name) == copy.files[name] == _digest(path) for name, path in files.items()
-    )
+    same = copy.version == sluice.__version__ and copy.files.keys() == files.keys()
+    return same and all(_digest(folder / name) == copy.files[name] == _digest(path) for name, path in files.items())
 
 
 def put(folder: Path, old: Copy | None) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.calls import Call
-from sandbox.dialect import Passed, assertion_in, columns_of, read
+from sandbox.dialect import Control, Passed, assertion_in, columns_of, read
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,11 @@ def test_what_is_left_alone(text: str) -> None:
 
 def test_a_call_is_recognised_behind_comments_and_before_a_semicolon() -> None:
     assert read("// hello\n /* a\nb */ CALL m.p() ; ") == Call("m.p", (), None, "")
+
+
+@pytest.mark.parametrize("text", ["BEGIN", " commit ;", "/* x */ Rollback;;"])
+def test_transactions_may_be_begun_and_ended_by_statements(text: str) -> None:
+    assert read(text) == Control(text.strip(" ;").split()[-1].upper())
 
 
 @pytest.mark.parametrize(

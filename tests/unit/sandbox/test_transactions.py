@@ -179,6 +179,32 @@ def test_a_transaction_sees_one_state_of_a_vertex(driver: neo4j.Driver, run: Run
     assert (before, after) == (0, 0)
 
 
+@pytest.mark.parametrize(("end", "expected"), [("COMMIT", 2), ("ROLLBACK", 0)])
+def test_transactions_may_be_begun_and_ended_by_statements(
+    host: SandboxHost, run: Run, end: str, expected: int
+) -> None:
+    label = f"Stated{end}"
+    with Connection.open("127.0.0.1", host.port) as connection:
+        connection.fetch("BEGIN")
+        connection.fetch(f"CREATE (:{label})")
+        connection.fetch("CALL fake.make($label, {}) YIELD id", {"label": label})
+        assert run(f"MATCH (n:{label}) RETURN count(n) AS n") == [{"n": 0}]
+        assert connection.fetch(f"{end};") == []
+
+    assert run(f"MATCH (n:{label}) RETURN count(n) AS n") == [{"n": expected}]
+
+
+def test_commit_as_a_statement_ends_the_transaction_of_the_driver(driver: neo4j.Driver, run: Run) -> None:
+    with driver.session() as session:
+        transaction = session.begin_transaction()
+        transaction.run("CREATE (:StatedInside)").consume()
+        transaction.run("COMMIT").consume()
+        with pytest.raises(ClientError):
+            transaction.commit()
+
+    assert run("MATCH (n:StatedInside) RETURN count(n) AS n") == [{"n": 1}]
+
+
 @pytest.mark.parametrize(
     "before",
     [

@@ -1,0 +1,14 @@
+"""
+Walks the chain from a client to a stream's data, and says of each link that it is well, or what to do: `sluice doctor`.
+
+    findings  what is said
+    server    the database: reached, signed in to, its version, our module in it, its role, its clock
+    bolt      how a server is reached, and what may be wrong with that
+    module    which version of the module a server has loaded
+    streams   what the streams say of themselves
+    kafka     brokers, topics, a script
+    shim      the proxy for the clauses
+    command   the command
+
+For the command line; nothing of it runs inside a server. It changes nothing: it reads, connects and hangs up.
+"""

@@ -1,0 +1,154 @@
+"""Batches of queries into fewer queries with the same effect."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
+
+from sluice.bolt.values import Value
+from sluice.folding.conflicts import conflicts
+from sluice.folding.effects import plan_of
+from sluice.folding.lane import Row
+from sluice.folding.plan import Plan
+from sluice.folding.schedule import Group, Query, Schedule
+from sluice.folding.source import NotUnderstood
+from sluice.folding.template import ROWS, Template
+
+MAX_TEXTS = 512
+"How many texts a folder knows at a time."
+
+MAX_SCHEDULES = 128
+
+MAX_FOLDED_TEXTS = 24
+"How many texts of a batch are folded, the most frequent ones. Each is compared with each, once."
+
+QUERIES_PER_LOOK = 100
+"How many queries have to go by for each new text that is looked into: that costs as much as sending a few queries."
+
+_Key = TypeVar("_Key")
+_Kept = TypeVar("_Kept")
+
+
+class Folded(NamedTuple):
+    """A query that stands for one or more of a batch."""
+
+    text: str
+    indices: list[int]
+    "Which queries of the batch it stands for, counted from 0, in the order in which they take effect."
+    single: Mapping[str, Value] | None
+    "The parameters, where it is a query as it was."
+    rows: list[Row]
+    "The rows, where it is folded."
+    template: Template | None
+    "What it was folded with; None where it was not."
+
+    @property
+    def parameters(self) -> Mapping[str, Value]:
+        """What is to be sent along with the text."""
+        if self.single is not None:
+            return self.single
+        is_flat = self.template is None or self.template.is_bare or not self.template.names
+        return {ROWS: self.rows if is_flat else list(map(list, self.rows))}
+
+
+class Folder:
+    """
+    Folds the batches of one stream.
+
+    Remembers what it found out about the texts of earlier batches; a text that it meets for the first time, and once only,
+    is left as it is.
+
+    Threads: one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[str, Plan | None] = OrderedDict()
+        "By text, the least recently used first; None: it cannot be folded."
+        self._strangers: OrderedDict[str, None] = OrderedDict()
+        "Texts that have been there, and have not been looked into."
+        self._schedules: OrderedDict[frozenset[str], Schedule] = OrderedDict()
+        self._conflicts = lru_cache(maxsize=MAX_TEXTS * 8)(conflicts)
+        self._looks = float(MAX_TEXTS)
+        "How many texts may be looked into now."
+
+    def fold(self, queries: Sequence[Query]) -> list[Folded]:
+        """
+        Queries that do to the graph what `queries` do, one after the other, in one transaction.
+
+        If one of them fails, the queries themselves need not: whoever runs them runs the batch again as it was.
+        """
+        if len(queries) < 2:
+            return [Folded(text, [index], values, [], None) for index, (text, values) in enumerate(queries)]
+        plans = self._known(queries)
+        groups = self._schedule(plans).groups(queries)
+        return [_folded(group, plans.get(group.text), queries) for group in groups]
+
+    def _known(self, queries: Sequence[Query]) -> dict[str, Plan]:
+        """The plans of those texts that can be folded."""
+        self._looks = min(self._looks + len(queries) / QUERIES_PER_LOOK, MAX_TEXTS)
+        texts = set(map(itemgetter(0), queries))
+        if not texts <= self._plans.keys() or len(texts) > MAX_FOLDED_TEXTS:
+            counts = Counter(map(itemgetter(0), queries))
+            for text in texts - self._plans.keys():
+                self._meet(text, counts[text])
+            texts = {text for text, _ in counts.most_common(MAX_FOLDED_TEXTS)}
+        plans = {}
+        for text in texts & self._plans.keys():
+            self._plans.move_to_end(text)
+            plan = self._plans[text]
+            if plan is not None:
+                plans[text] = plan
+        return plans
+
+    def _meet(self, text: str, count: int) -> None:
+        """A text that is not known: look into it if it is there to stay."""
+        if count == 1 and text not in self._strangers:
+            _keep(self._strangers, text, None, MAX_TEXTS)
+        elif self._looks >= 1:
+            self._looks -= 1
+            self._strangers.pop(text, None)
+            try:
+                plan = plan_of(text)
+            except NotUnderstood:
+                _keep(self._plans, text, None, MAX_TEXTS)
+            else:
+                _keep(self._plans, text, plan, MAX_TEXTS)
+
+    def _schedule(self, plans: Mapping[str, Plan]) -> Schedule:
+        texts = frozenset(plans)
+        found = self._schedules.get(texts)
+        if found is None:
+            found = Schedule(plans, self._conflicts)
+            _keep(self._schedules, texts, found, MAX_SCHEDULES)
+        return found
+
+
+def explain(text: str) -> str:
+    """Whether queries of this text are folded, and if not, why not. One line."""
+    try:
+        plan = plan_of(text)
+    except NotUnderstood as error:
+        return f"sent as it is: {error}"
+    for conflict in conflicts(plan, plan):
+        if conflict.strict and not conflict.first:
+            why = (
+                "what it sets depends on the order of matches" if plan.ambiguous else "it may find what it has written"
+            )
+            return f"never folded with its like: {why}"
+    return "folded"
+
+
+def _folded(group: Group, plan: Plan | None, queries: Sequence[Query]) -> Folded:
+    if plan is None or len(group.rows) < 2:
+        [index] = group.indices
+        return Folded(group.text, group.indices, queries[index][1], [], None)
+    return Folded(plan.template.text, group.indices, None, group.rows, plan.template)
+
+
+def _keep(cache: OrderedDict[_Key, _Kept], key: _Key, value: _Kept, size: int) -> None:
+    cache[key] = value
+    if len(cache) > size:
+        cache.popitem(last=False)

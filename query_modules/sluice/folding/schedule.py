@@ -1,0 +1,179 @@
+"""
+The queries of a batch into groups of equal texts, each in the earliest group that its conflicts allow.
+
+For every value that matters a table says in which group it was last used. So a query costs a few look-ups, however long
+the batch is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import product, repeat
+from operator import itemgetter
+from typing import NamedTuple
+
+from sluice.bolt.values import Value
+from sluice.folding.conflicts import Conflict, Slot
+from sluice.folding.lane import Lane, Parameters, Row
+from sluice.folding.plan import Plan
+
+Query = tuple[str, Parameters]
+
+_Readers = dict[tuple[str, Slot], set[tuple[str, Slot, bool]]]
+"A slot of a text that comes first -> the slots of texts that stay behind it if the values are equal, and whether strictly."
+
+
+class Group(NamedTuple):
+    """Queries that run as one."""
+
+    text: str
+    "Theirs, which is not the folded one."
+    indices: list[int]
+    "Which queries of the batch they are, in order."
+    rows: list[Row]
+    "One for each of them; none for a query that has to stay as it is."
+
+
+class _Feed(NamedTuple):
+    """The queries of one text that are not placed yet."""
+
+    number: int
+    reads: list[tuple[int, int, int]]
+    writes: list[tuple[int, int]]
+    always: list[tuple[int, int]]
+    groups: list[int]
+    "The numbers of its groups so far, ascending."
+    queries: Iterator[tuple[Row, tuple[Value, ...] | None]]
+    "Rows and values in the slots; None: the query has to be by itself."
+
+
+class Schedule:
+    """How the queries of some texts are brought into groups. Never changes once it is made."""
+
+    def __init__(self, plans: Mapping[str, Plan], conflicts: Callable[[Plan, Plan], Iterable[Conflict]]) -> None:
+        """
+        Args:
+            plans: by text.
+            conflicts: when a query of the first plan and a later one of the second have to stay in order.
+        """
+        looked_for = sorted({name for plan in plans.values() for name in plan.looked_for})
+        self._lanes = {text: Lane(text, plan, looked_for) for text, plan in plans.items()}
+        self._numbers = {text: number for number, text in enumerate(plans)}
+        self._tables = 0
+        self._is_simple = True
+        "Whether nothing ever keeps the queries of a text out of one group."
+        readers: _Readers = defaultdict(set)
+        for first, second in product(plans, plans):
+            for conflict in conflicts(plans[first], plans[second]):
+                self._add(first, second, conflict, readers)
+        self._share_tables(readers)
+
+    def groups(self, queries: Sequence[Query]) -> list[Group]:
+        """Bring a batch into groups. Queries of texts that the schedule does not know stay where they are."""
+        texts = list(map(itemgetter(0), queries))
+        if len(self._lanes) == 1 and texts.count(texts[0]) == len(texts) and texts[0] in self._lanes:
+            parameters = {texts[0]: list(map(itemgetter(1), queries))}
+        else:
+            parameters = {text: [] for text in self._lanes}
+            for text, values in queries:
+                if text in parameters:
+                    parameters[text].append(values)
+        rows = {text: self._lanes[text].rows(items) for text, items in parameters.items() if items}
+        for text, (items, alone) in rows.items():
+            self._lanes[text].check(items, alone)
+        if self._is_simple and not any(alone for _, alone in rows.values()):
+            known = sum(len(items) for items, _ in rows.values())
+            if known == len(texts):
+                return self._by_text(texts, rows)
+        return self._placed(texts, rows)
+
+    def _add(self, first: str, second: str, conflict: Conflict, readers: _Readers) -> None:
+        slots = _reduced(conflict)
+        if slots is None:
+            return
+        self._is_simple &= first == second and not conflict.strict
+        if slots == ((), ()):
+            self._lanes[second].always.append((self._numbers[first], int(conflict.strict)))
+        else:
+            readers[first, slots[0]].add((second, slots[1], conflict.strict))
+
+    def _share_tables(self, readers: _Readers) -> None:
+        """Give slots that are read by the same others the same table."""
+        tables: dict[frozenset[tuple[str, Slot, bool]], int] = {}
+        for (text, slot), found in readers.items():
+            table = tables.setdefault(frozenset(found), len(tables))
+            lane = self._lanes[text]
+            lane.writes.append((table, lane.slot(slot)))
+        for found, table in tables.items():
+            for text, slot, strict in found:
+                lane = self._lanes[text]
+                lane.reads.append((table, lane.slot(slot), int(strict)))
+        self._tables = len(tables)
+
+    def _by_text(self, texts: list[str], rows: Mapping[str, tuple[list[Row], set[int]]]) -> list[Group]:
+        """One group for each text."""
+        if len(rows) == 1:
+            [(text, (items, _))] = rows.items()
+            return [Group(text, list(range(len(texts))), items)]
+        indices: dict[str, list[int]] = {}
+        for index, text in enumerate(texts):
+            indices.setdefault(text, []).append(index)
+        return [Group(text, found, rows[text][0]) for text, found in indices.items()]
+
+    def _placed(self, texts: list[str], rows: Mapping[str, tuple[list[Row], set[int]]]) -> list[Group]:
+        """Each query into the first group of its text that is behind all it has to be behind of."""
+        feeds = {text: self._feed(text, *found) for text, found in rows.items()}
+        tables: list[dict[Value, int]] = [{} for _ in range(self._tables)]
+        last = [-1] * len(self._lanes)
+        groups: list[Group] = []
+        floor = 0
+        for index, text in enumerate(texts):
+            feed = feeds.get(text)
+            row, keys = next(feed.queries) if feed is not None else (None, None)
+            if feed is None or keys is None:
+                groups.append(Group(text, [index], []))
+                floor = len(groups)
+                continue
+            number, reads, writes, always, own, _ = feed
+            first = floor
+            for table, slot, behind in reads:
+                found = tables[table].get(keys[slot], -1) + behind
+                first = max(found, first)
+            for other, behind in always:
+                first = max(last[other] + behind, first)
+            if own and own[-1] >= first:
+                chosen = own[bisect_left(own, first)]
+                group = groups[chosen]
+                group.indices.append(index)
+                group.rows.append(row)
+            else:
+                chosen = len(groups)
+                groups.append(Group(text, [index], [row]))
+                own.append(chosen)
+            for table, slot in writes:
+                entries, key = tables[table], keys[slot]
+                if entries.get(key, -1) < chosen:
+                    entries[key] = chosen
+            if chosen > last[number]:
+                last[number] = chosen
+        return groups
+
+    def _feed(self, text: str, rows: list[Row], alone: set[int]) -> _Feed:
+        lane = self._lanes[text]
+        keys: list[tuple[Value, ...] | None] = list(lane.keys(rows, alone))
+        for number in alone:
+            keys[number] = None
+        return _Feed(self._numbers[text], lane.reads, lane.writes, lane.always, [], zip(rows, keys, strict=True))
+
+
+def _reduced(conflict: Conflict) -> tuple[Slot, Slot] | None:
+    """The slots without the constants in them; None where those are never equal."""
+    pairs = []
+    for mine, yours in zip(conflict.first, conflict.second, strict=True):
+        if mine.path or yours.path:
+            pairs.append((mine, yours))
+        elif mine.constant != yours.constant:
+            return None
+    return tuple(mine for mine, _ in pairs), tuple(yours for _, yours in pairs)

@@ -1,0 +1,138 @@
+"""The last word: the graph against Kafka, message by message."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from tests.faults.content import GOOD, checksum
+from tests.hosts import ServerHost
+from tests.kafka import Topics
+from tests.kafka.topics import log
+
+PAGE = 20_000  # vertices that one query fetches
+READ_TIMEOUT = 20.0  # seconds
+
+
+class Entry(NamedTuple):
+    """A message, as Kafka has it or as a vertex tells of it."""
+
+    sequence: int
+    checksum: str
+
+
+@dataclass
+class Comparison:
+    """What the graph has that it should not have, and has not that it should; all zero if a stream keeps its promise."""
+
+    messages: int = 0
+    "That Kafka has and that should have taken effect."
+    set_aside: int = 0
+    "That Kafka has and that should not."
+    lost: int = 0
+    twice: int = 0
+    strange: int = 0
+    "Vertices of no message, or of a message with another checksum, or of one that was to be set aside."
+    disordered: int = 0
+    "Partitions whose messages took effect in another order than Kafka's."
+    examples: list[str] = field(default_factory=list)
+    "The first of each."
+
+    @property
+    def right(self) -> bool:
+        """Whether the graph is what it should be."""
+        return not (self.lost or self.twice or self.strange or self.disordered)
+
+    def add(self, partition: int, expected: list[Entry], found: list[Entry]) -> None:
+        """
+        Compare a partition.
+
+        Args:
+            expected: in Kafka's order.
+            found: in the order in which they took effect.
+        """
+        self.messages += len(expected)
+        if found == expected:
+            return
+        wanted, got = Counter(expected), Counter(found)
+        missing = wanted - got
+        surplus = got - wanted
+        self.lost += missing.total()
+        twice = Counter({entry: count for entry, count in surplus.items() if entry in wanted})
+        self.twice += twice.total()
+        self.strange += surplus.total() - twice.total()
+        for what, entries in (("lost", missing), ("twice", twice), ("strange", surplus - twice)):
+            if entries:
+                some = ", ".join(str(entry.sequence) for entry in sorted(entries)[:10])
+                self.examples.append(f"partition {partition}, {what}: {entries.total()}, the first: {some}")
+        first_ones = list(dict.fromkeys(entry for entry in found if entry in wanted))
+        if first_ones != [entry for entry in dict.fromkeys(expected) if entry in got]:
+            self.disordered += 1
+            self.examples.append(f"partition {partition}: not in order")
+
+
+def compare(host: ServerHost, topics: Topics, bootstrap: str, topic: str, *, poison_stays: bool) -> Comparison:
+    """
+    Args:
+        poison_stays: poisoned messages were to be set aside; else their gates were opened.
+    """
+    comparison = Comparison()
+    for partition in topics.partitions(topic):
+        expected = []
+        for message in _stored(bootstrap, topic, partition, topics.watermarks(topic, partition)[1]):
+            _, sequence, mark, _ = message.split(b" ", 3)
+            if poison_stays and mark != GOOD.encode():
+                comparison.set_aside += 1
+            else:
+                expected.append(Entry(int(sequence), checksum(message)))
+        comparison.add(partition, expected, _vertices(host, partition))
+    return comparison
+
+
+def _vertices(host: ServerHost, partition: int) -> list[Entry]:
+    """The partition's vertices in the order in which they were made."""
+    with host.driver().session(fetch_size=PAGE) as session:
+        result = session.run("MATCH (m:Message) WHERE m.p = $p RETURN m.at AS at, m.s AS s, m.h AS h", p=partition)
+        rows = sorted((record["at"], record["s"], record["h"]) for record in result)
+    return [Entry(sequence, digest) for _, sequence, digest in rows]
+
+
+def broken_chain(host: ServerHost, partitions: int) -> list[str]:
+    """Where the chains of the partitions are not what their counters say."""
+    rows = host.run("MATCH (a)-[:NEXT]->(b) RETURN b.p AS p, b.at AS at, coalesce(a.at, 0) AS before, a.p AS from")
+    links = Counter(row["p"] for row in rows)
+    wrong = [f"a link from {row['from']}/{row['before']} to {row['p']}/{row['at']}" for row in rows if not _fits(row)]
+    for partition in range(partitions):
+        (row,) = host.run("MATCH (c:Counter {p: $p}) RETURN c.n AS n", p=partition)
+        if row["n"] != links[partition]:
+            wrong.append(f"partition {partition} has {links[partition]} links and counts {row['n']}")
+    return wrong
+
+
+def _fits(row: dict[str, int]) -> bool:
+    return row["from"] == row["p"] and row["before"] + 1 == row["at"]
+
+
+def _stored(bootstrap: str, topic: str, partition: int, end: int) -> Iterable[bytes]:
+    """The values of a partition up to the offset `end`, in order."""
+    settings = {"bootstrap.servers": bootstrap, "group.id": "faults", "enable.auto.commit": False, "logger": log}
+    position = 0
+    with closing(Consumer({**settings, "enable.partition.eof": True})) as consumer:
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+        while position < end:
+            messages = consumer.consume(5000, READ_TIMEOUT)
+            assert messages, f"{topic} gave nothing for {READ_TIMEOUT:g} s at {position} of {end}"
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    yield message.value()
+                    position = message.offset() + 1
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    position = message.offset()
+                else:
+                    raise KafkaException(error)

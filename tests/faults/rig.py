@@ -1,0 +1,209 @@
+"""One round's machinery: the host behind its proxy, the broker, and the stream, fed and looked after."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.eventually import eventually
+from tests.faults.content import Content, Place, Poison, key_of, script
+from tests.faults.feeder import Feeder
+from tests.faults.proxy import CuttingProxy
+from tests.hosts import ServerHost
+from tests.integration.test_kit import transforms_running
+from tests.kafka import KafkaBroker
+
+PATIENCE = 90.0  # seconds without any progress after which a round has failed
+LOOK = 0.02  # seconds between two looks at the stream
+LOG_LINES = 15  # of the stream's, that a failed round shows
+
+Row = dict[str, Any]
+
+
+class RoundFailed(Exception):
+    """The stream does not go on, or has ended by something that nobody injected."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a round's stream is like."""
+
+    batch_size: int = 100
+    config: Mapping[str, Any] = field(default_factory=dict)
+    chained: bool = False
+    "Whether each message's vertex is bound to the one before it."
+
+
+@dataclass(frozen=True)
+class Look:
+    """What `streams.info` says."""
+
+    status: str
+    reason: str | None
+    positions: Mapping[int, int]
+
+    @property
+    def passed(self) -> int:
+        """How many messages are behind the stream."""
+        return sum(self.positions.values())
+
+
+class Rig:
+    """
+    A stream that is under way, and everything that faults are injected into.
+
+    Threads: the round's, but for `tally`, which any thread may count in while it holds `lock`.
+    """
+
+    stream = "faults"
+
+    def __init__(
+        self,
+        host: ServerHost,
+        broker: KafkaBroker,
+        proxy: CuttingProxy,
+        content: Content,
+        plan: Plan,
+        folder: Path,
+    ) -> None:
+        """
+        Args:
+            host: not started; its loopback goes through `proxy`.
+            folder: for the transform and its gates.
+        """
+        self.host = host
+        self.broker = broker
+        self.proxy = proxy
+        self.content = content
+        self.topic = broker.topics.create(partitions=content.partitions)
+        self.feeder = Feeder(content, broker.bootstrap, self.topic)
+        self.letters = broker.topics.create() if plan.config.get("on_error") == "dead_letter" else None
+        self.lock = threading.Lock()  # guards tally
+        self.tally: Counter[str] = Counter()
+        "What was done to the stream, and how often."
+        self.violations: list[str] = []
+        "Promises that were seen broken on the way."
+        self.healed: set[Place] = set()
+        self._plan = plan
+        self._folder = folder
+
+    def prepare(self) -> None:
+        """Starts the host, makes what the transform needs, and the stream."""
+        self.host.start()
+        self.proxy.target = self.host.port
+        for label, name in (("Counter", "p"), ("Gate", "key"), ("Unique", "key")):
+            self.host.run(f"CREATE INDEX ON :{label}({name})")
+        for partition in range(self.content.partitions):
+            self.host.run("CREATE (c:Counter {p: $p, n: 0})-[:LAST]->(c)", p=partition)
+        keys = {kind: [key_of(at) for at, poison in self.content.poisons.items() if poison is kind] for kind in Poison}
+        self.host.run("UNWIND $keys AS key CREATE (:Gate {key: key})", keys=keys[Poison.QUERY])
+        if keys[Poison.COMMIT]:
+            self.host.run("CREATE CONSTRAINT ON (u:Unique) ASSERT u.key IS UNIQUE")
+            self.host.run("UNWIND $keys AS key CREATE (:Unique {key: key, blocks: true})", keys=keys[Poison.COMMIT])
+        gates = self._folder / "gates"
+        gates.mkdir()
+        transform = self._folder / "transform.py"
+        transform.write_text(script(gates, chained=self._plan.chained), encoding="utf-8")
+        config = dict(self._plan.config)
+        if self.letters is not None:
+            config["dead_letter_topic"] = self.letters
+        self.host.run(
+            "CALL streams.create($name, $uri, $topic, $transform, 50, $size, $config)",
+            name=self.stream,
+            uri=self.broker.bootstrap,
+            topic=self.topic,
+            transform=str(transform),
+            size=self._plan.batch_size,
+            config=config,
+        )
+        self.start_stream()
+
+    def insist(self, query: str, /, **parameters: Any) -> list[Row]:
+        """As `Host.run`, again and again while the server is on its way or another transaction is in it."""
+
+        def attempt() -> list[list[Row]]:
+            return [self.host.run(query, **parameters)]
+
+        return eventually(attempt, timeout=PATIENCE, interval=0.05)[0]
+
+    def start_stream(self, limit: int | None = None) -> None:
+        """START, with a limit if there is one."""
+        self.insist("CALL streams.start($name, $limit)", name=self.stream, limit=limit)
+
+    def stop_stream(self) -> None:
+        """STOP."""
+        self.insist("CALL streams.`stop`($name)", name=self.stream)
+
+    def look(self) -> Look:
+        """How far the stream is."""
+        (row,) = self.insist(
+            "CALL streams.info($name) YIELD status, reason, positions RETURN status, reason, positions",
+            name=self.stream,
+        )
+        positions = {int(partition): offset for partition, offset in row["positions"].items()}
+        return Look(row["status"], row["reason"], positions)
+
+    def count(self, what: str) -> None:
+        """Note that something was done."""
+        with self.lock:
+            self.tally[what] += 1
+
+    def await_passed(self, count: int) -> None:
+        """
+        Wait until so many messages are behind the stream, and open the gates that it comes to.
+
+        Raises:
+            RoundFailed: it has ended for another reason, or does not go on.
+        """
+        last, since = -1, time.monotonic()
+        while True:
+            look = self.look()
+            if look.status == "error":
+                self._heal(look)
+            elif look.status == "stopped":
+                raise RoundFailed("it is stopped, and nobody has stopped it")
+            if look.passed >= count:
+                return
+            if look.passed != last:
+                last, since = look.passed, time.monotonic()
+            elif time.monotonic() - since > PATIENCE:
+                raise RoundFailed(f"stuck at {last} of {count}, reason {look.reason}\n{self._last_words()}")
+            time.sleep(LOOK)
+
+    def await_rest(self, timeout: float = 60.0) -> None:
+        """STOP, and wait until no worker is left that could write."""
+        self.stop_stream()
+        eventually(lambda: transforms_running(self.host), equals=0, timeout=timeout)
+
+    def _heal(self, look: Look) -> None:
+        """Checks that the stream stopped at a message that is poisoned, just before it; repairs the graph; START."""
+        found = re.search(r"partition (\d+), offset (\d+)", look.reason or "")
+        place = (int(found[1]), int(found[2])) if found else (-1, -1)
+        poison = self.content.poisons.get(place)
+        if poison is None or place in self.healed:
+            raise RoundFailed(f"it has ended by itself: {look.reason}\n{self._last_words()}")
+        partition, sequence = place
+        (row,) = self.insist("MATCH (c:Counter {p: $p}) RETURN c.n AS n", p=partition)
+        if row["n"] != sequence:
+            self.violations.append(f"it stopped at {place} with {row['n']} messages before it in the graph")
+        if look.positions.get(partition, 0) != sequence:
+            self.violations.append(f"it stopped at {place} with the checkpoint at {look.positions}")
+        if poison is Poison.QUERY:
+            self.insist("MATCH (g:Gate {key: $key}) SET g.open = true", key=key_of(place))
+        elif poison is Poison.COMMIT:
+            self.insist("MATCH (u:Unique {key: $key}) WHERE u.blocks DELETE u", key=key_of(place))
+        else:
+            (self._folder / "gates" / key_of(place)).touch()
+        self.healed.add(place)
+        self.count("poison")
+        self.start_stream()
+
+    def _last_words(self) -> str:
+        lines = [line for line in self.host.log_text().splitlines() if "sluice" in line or "critical" in line]
+        return "\n".join(lines[-LOG_LINES:])

@@ -1,0 +1,41 @@
+"""Products that are broken on purpose: a harness that finds nothing wrong with them would find nothing wrong at all."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tests.hosts.host import QUERY_MODULES
+
+VARIANTS = ("exactly-once", "at-least-once", "at-most-once")
+"What is promised, and two that are not: batch and checkpoint in transactions of their own, in either order."
+
+# Added to the sink's module. The checkpoint's transaction comes behind the batch's, or before it, in the same write.
+SPLIT = """
+
+def _send(self, queries, reached, properties):
+    parameters = {{"id": self._checkpoint_id, "from": encode_positions(self.reached.positions), "to": properties}}
+    checkpoint = b"".join((BEGIN, frame(messages.run(FENCE, parameters)), PULL_ALL, COMMIT))
+    batch = b"".join((BEGIN, queries.frames, COMMIT))
+    request = {order}
+    self._connection.send(request)
+    self._sent.append(_Sent(reached, queries.size, len(request)))
+    self._bytes += len(request)
+    self.reached = reached
+
+
+Sink.send = _send
+_Sent.replies = property(lambda sent: 6 + 2 * sent.queries)
+"""
+ORDERS = {"at-least-once": "batch + checkpoint", "at-most-once": "checkpoint + batch"}
+
+
+def query_modules(variant: str, folder: Path) -> Path:
+    """The query modules of a variant; a copy in `folder` if it is not the product itself."""
+    if variant not in ORDERS:
+        return QUERY_MODULES
+    copy = folder / variant
+    shutil.copytree(QUERY_MODULES, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    with (copy / "sluice" / "sink.py").open("a", encoding="utf-8") as sink:
+        sink.write(SPLIT.format(order=ORDERS[variant]))
+    return copy

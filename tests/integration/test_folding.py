@@ -1,0 +1,79 @@
+"""Folded or one by one, a batch does the same to the graph: on any host, for random batches."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, find, given, settings
+from hypothesis.errors import NoSuchExample
+
+from sluice.bolt import messages
+from sluice.bolt.client import Connection
+from sluice.bolt.framing import frame
+from sluice.bolt.replies import Failure, Records, Success
+from sluice.folding import Folder
+from tests.hosts import Host
+from tests.unit.folding.batches import Query, batches
+from tests.unit.folding.graphs import Graph, form
+
+EXAMPLES = int(os.environ.get("FOLDING_EXAMPLES", "300"))
+
+PULL = frame(messages.pull())
+
+
+class Refused(Exception):
+    """The host refused one of the queries."""
+
+
+class Database:
+    """
+    A connection to a host, to see what queries do to its graph. Nothing they do remains.
+
+    Names of the graph that end with `~` get an ending that nobody else uses.
+    """
+
+    def __init__(self, connection: Connection, ending: str) -> None:
+        self._connection = connection
+        self._ending = ending
+
+    def after(self, *batches: Sequence[Query]) -> tuple[Any, ...]:
+        """The form of the graph after some batches of queries. Raises Refused."""
+        request = bytearray(frame(messages.begin()))
+        queries = [query for batch in batches for query in batch]
+        for text, parameters in queries:
+            request += frame(messages.run(self._named(text), self._named(parameters))) + PULL
+        replies = self._connection.exchange(bytes(request), 1 + 2 * len(queries))
+        try:
+            for reply in replies:
+                if isinstance(reply, Failure):
+                    raise Refused(reply.message)
+            label = self._named("A~"), self._named("B~")
+            vertices = self._rows(
+                f"MATCH (n) WHERE n:{label[0]} OR n:{label[1]} RETURN id(n), labels(n), properties(n)"
+            )
+            edges = self._rows(
+                f"MATCH (n)-[r]->(m) WHERE n:{label[0]} OR n:{label[1]} RETURN id(n), id(m), type(r), properties(r)"
+            )
+            return form(Graph(vertices, edges))
+        finally:
+            self._connection.reset()
+
+    def _rows(self, query: str) -> list[Any]:
+        records = Records()
+        replies = self._connection.exchange(frame(messages.run(query)) + PULL, 2, records=records)
+        assert all(isinstance(reply, Success) for reply in replies), replies
+        return [tuple(row) for row in records.rows()]
+
+    def _named(self, value: Any) -> Any:
+        """`value` with the ending in the place of each `~`."""
+        if isinstance(value, str):
+            return value.replace("~", self._ending)
+        if isinstance(value, list):
+            return [self._named(item) for item in value]
+        if isinstance(value, dict):
+            return {self._named(key): self._named(item) for key, item in value.items()}
+        return value

@@ -1,0 +1,205 @@
+"""
+Random batches of queries, over a grammar of what transforms write.
+
+Few labels, properties and values, and few texts in a batch, so that queries get into each other's way. Every name of the
+graph ends with `~`, for which the tests on a shared host put something that is theirs alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+Query = tuple[str, dict[str, Any]]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+KEYS = st.sampled_from([1, 2, 3, 1, 2, 3, 1.0, "1", None, True, [1]])
+VALUES = st.integers(0, 3)
+NAMES = st.sampled_from(["k~", "k~", "u~", "v~", "w~"])
+MAPS = st.dictionaries(NAMES, st.one_of(st.integers(0, 3), st.none()), max_size=3)
+ITEMS = st.lists(st.fixed_dictionaries({"k": st.integers(1, 3), "v": VALUES}), max_size=2)
+DOMAINS = {"key": KEYS, "value": VALUES, "map": MAPS, "items": ITEMS}
+
+LABELS = st.sampled_from(["A~", "A~", "B~"])
+TYPES = st.sampled_from(["R~", "R~", "S~"])
+
+
+class Text(NamedTuple):
+    """A query's text, and which of `DOMAINS` each of its parameters is from."""
+
+    text: str
+    parameters: dict[str, str]
+
+
+class _Writer:
+    """Writes one text."""
+
+    def __init__(self, draw: Draw) -> None:
+        self.draw = draw
+        self.parameters: dict[str, str] = {}
+        self.vertices: list[str] = []
+        self.found: list[str] = []
+        self.edges: list[str] = []
+        self.items = False
+
+    def chance(self, percent: int) -> bool:
+        return self.draw(st.integers(1, 100)) <= percent  # type: ignore[no-any-return]
+
+    def one_of(self, *choices: Any) -> Any:
+        return self.draw(st.sampled_from(choices))
+
+    def parameter(self, domain: str) -> str:
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = domain
+        return f"${name}"
+
+    def key(self) -> str:
+        if self.items and self.chance(60):
+            return "item.k"
+        return str(self.one_of(1, 2)) if self.chance(12) else self.parameter("key")
+
+    def value(self) -> str:
+        if self.items and self.chance(60):
+            return "item.v"
+        return str(self.one_of(1, 2)) if self.chance(15) else self.parameter("value")
+
+    def new(self) -> str:
+        name = f"x{len(self.vertices) + len(self.edges)}"
+        self.vertices.append(name)
+        return name
+
+    def node(self, percent_of_labels: int = 85) -> str:
+        """What stands in the brackets behind a vertex's name."""
+        label = "".join(f":{self.draw(LABELS)}" for _ in range(2) if self.chance(percent_of_labels // 2 + 10))
+        label = label if label or percent_of_labels < 100 else ":A~"
+        names = ["k~"] if self.chance(75) else ["u~"] if self.chance(50) else []
+        if self.chance(15):
+            names.append("v~")
+        inside = ", ".join(f"{name}: {self.key() if name != 'v~' else self.value()}" for name in names)
+        return f"{label} {{{inside}}}" if names else label
+
+    def edge(self, *, new: bool) -> str:
+        name = f"r{len(self.edges)}"
+        kind = f":{self.draw(TYPES)}" if new or self.chance(80) else ""
+        inside = f" {{v~: {self.value()}}}" if self.chance(15) else ""
+        self.edges.append(name)
+        return f"[{name}{kind}{inside}]"
+
+    def arrow(self, *, new: bool, both: bool = False) -> str:
+        left, right = self.one_of(("-", "->"), ("-", "->"), ("<-", "-"), ("-", "-") if both else ("-", "->"))
+        return f"{left}{self.edge(new=new)}{right}"
+
+    def match(self) -> str:
+        parts = []
+        for _ in range(self.one_of(1, 1, 1, 2, 2)):
+            part = f"({self.new()}{self.node()})"
+            if self.chance(25):
+                part += self.arrow(new=False, both=True) + f"({self.new()}{self.node(40)})"
+            parts.append(part)
+        self.found += self.vertices
+        where = ""
+        if self.chance(30):
+            name = self.one_of(*self.vertices)
+            where = " WHERE " + self.one_of(
+                f"{name}.k~ = {self.key()}",
+                f"{name}.v~ < {self.value()}",
+                f"{name}:B~",
+                f"{name}.k~ = {self.key()} AND {name}.v~ <> {self.value()}",
+                f"{name}.v~ IS NULL",
+                f"{name}.u~ = {self.key()} OR {name}.k~ = 1",
+                f"{name}.k~ IN [1, 2]",
+            )
+        return "MATCH " + self.one_of(", ", " MATCH ").join(parts) + where
+
+    def create(self) -> str:
+        if self.found and self.chance(70):
+            ends = [f"({self.one_of(*self.found)})", f"({self.one_of(*self.found)})"]
+            if self.chance(40):
+                ends[1] = f"({self.new()}{self.node(100)})"
+            return f"CREATE {ends[0]}{self.arrow(new=True)}{ends[1]}"
+        if self.chance(15):
+            return f"CREATE (:{self.draw(LABELS)} {self.parameter('map')})"
+        if self.chance(20) and self.found:
+            return f"CREATE (:A~ {{k~: {self.one_of(*self.found)}.v~}})"
+        return f"CREATE ({self.new()}{self.node(100)})"
+
+    def merge(self) -> str:
+        ends = [f"({name})" for name in self.found]
+        if ends and self.chance(60):
+            other = f"({self.new()}{self.node(100)})" if self.chance(30) else self.one_of(*ends)
+            text = f"MERGE {self.one_of(*ends)}{self.arrow(new=True, both=True)}{other}"
+            target = self.edges[-1]
+        elif self.chance(15):
+            text = f"MERGE ({self.new()}{self.node(100)}){self.arrow(new=True)}({self.new()}{self.node(100)})"
+            target = self.vertices[-1]
+        else:
+            target = self.new()
+            text = f"MERGE ({target}{self.node(100)})"
+            self.found.append(target)
+        if self.chance(25):
+            text += f" ON CREATE SET {self.item(target)}"
+        if self.chance(25):
+            text += f" ON MATCH SET {self.item(target)}"
+        return text
+
+    def item(self, target: str) -> str:
+        name = self.draw(NAMES) if self.chance(30) else "w~"
+        choices = [
+            f"{target}.{name} = {self.value()}",
+            f"{target}.{name} = {self.value()}",
+            f"{target}.n~ = coalesce({target}.n~, 0) + 1",
+            f"{target}.w~ = CASE WHEN {target}.w~ < {self.value()} THEN 7 ELSE {target}.w~ END",
+        ]
+        if target in self.vertices:
+            choices += [
+                f"{target} += {self.parameter('map')}",
+                f"{target}:{self.draw(LABELS)}",
+                f"{target} = {self.parameter('map')}",
+                f"{target} += {{v~: {self.value()}}}",
+            ]
+        return self.one_of(*choices)  # type: ignore[no-any-return]
+
+    def set(self) -> str:
+        targets = self.found + self.edges + self.vertices
+        if self.chance(15):
+            target = self.one_of(*targets)
+            label = f"{target}:{self.draw(LABELS)}" if target in self.found else f"{target}.w~"
+            return f"REMOVE {self.one_of(f'{target}.{self.draw(NAMES)}', label)}"
+        return "SET " + ", ".join(self.item(self.one_of(*targets)) for _ in range(self.one_of(1, 1, 2)))
+
+    def delete(self) -> str:
+        if self.edges and self.chance(60):
+            return f"DELETE {self.one_of(*self.edges)}"
+        return f"DETACH DELETE {self.one_of(*self.found)}"
+
+
+@st.composite
+def texts(draw: Draw) -> Text:
+    """A text, and the domains of its parameters."""
+    writer = _Writer(draw)
+    clauses = []
+    if writer.chance(10):
+        clauses.append(f"UNWIND {writer.parameter('items')} AS item")
+        writer.items = True
+    if writer.chance(65):
+        clauses.append(writer.match())
+    if writer.found and writer.chance(15):
+        clauses.append(writer.delete())
+    else:
+        for _ in range(writer.one_of(1, 1, 2, 2, 3)):
+            kinds = [writer.create, writer.merge, *([writer.set] * 2 if writer.vertices else [])]
+            clauses.append(writer.one_of(*kinds)())
+    return Text(" ".join(clauses), writer.parameters)
+
+
+@st.composite
+def batches(draw: Draw, most_queries: int = 14) -> list[Query]:
+    """Queries of a few texts, interleaved."""
+    chosen = draw(st.lists(texts(), min_size=1, max_size=4))
+    queries = []
+    for number in draw(st.lists(st.integers(0, len(chosen) - 1), min_size=2, max_size=most_queries)):
+        text, parameters = chosen[number]
+        queries.append((text, {name: draw(DOMAINS[domain]) for name, domain in parameters.items()}))
+    return queries

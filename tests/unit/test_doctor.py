@@ -1,0 +1,370 @@
+"""What `sluice doctor` makes of what it meets, without a server: addresses, signatures, Kafka, scripts, its lines."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaError
+from typer.testing import CliRunner, Result
+
+from sandbox.mock_broker import MockBroker
+from sluice.bolt.shim_settings import Address
+from sluice.cli import app
+from sluice.doctor import module
+from sluice.doctor.bolt import Target, parse_uri
+from sluice.doctor.command import line_of
+from sluice.doctor.findings import Finding, Verdict, fix
+from sluice.doctor.kafka import Cluster, examine_transform
+from sluice.doctor.module import Signature
+from sluice.doctor.server import CHECKS, Server
+from sluice.doctor.streams import Clusters
+from sluice.errors import ConnectionLost, QueryRefused, SettingError
+from sluice.install.copies import MODULE, brought
+from sluice.settings import Settings
+from tests.ports import free_port
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["doctor", *arguments], env={"COLUMNS": "80", "NO_COLOR": "1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "address"),
+    [
+        ("bolt://127.0.0.1:7688", "bolt", ("127.0.0.1", 7688)),
+        ("bolt+s://graph.example.org", "bolt+s", ("graph.example.org", 7687)),
+        ("bolt+ssc://[::1]:1/", "bolt+ssc", ("::1", 1)),
+        ("localhost:7687", "bolt", ("localhost", 7687)),
+    ],
+)
+def test_addresses_are_written_as_drivers_write_them(text: str, scheme: str, address: tuple[str, int]):
+    assert parse_uri(text) == (scheme, Address(*address))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("http://127.0.0.1", "http:// is none of bolt://"),
+        ("bolt://127.0.0.1:70000", "port"),
+        ("bolt://", "no address"),
+        ("bolt://host:1/db", "no address"),
+        ("bolt://me:s3cret@host", "user and password do not belong"),
+    ],
+)
+def test_what_is_no_address_is_refused(text: str, words: str):
+    with pytest.raises(SettingError, match=words) as caught:
+        parse_uri(text)
+    assert "s3cret" not in str(caught.value)
+    result = run("--uri", text)
+    assert (result.exit_code, "--uri" in result.stderr) == (2, True)
+
+
+def test_a_password_is_not_in_what_is_shown_of_the_target():
+    assert "s3cret" not in repr(Target("bolt", Address("h", 1), "me", "s3cret"))
+
+
+@pytest.mark.parametrize(
+    ("text", "signature"),
+    [
+        pytest.param("streams.stop(name :: STRING) :: ()", Signature(("name",), ()), id="no columns"),
+        pytest.param(
+            "streams.start(name :: STRING, limit_batches = null :: INTEGER?) :: ()",
+            Signature(("name", "limit_batches"), ()),
+            id="a default",
+        ),
+        pytest.param(
+            "streams.test(name :: STRING, limit_batches = 1 :: INTEGER) :: (query :: STRING, params :: MAP)",
+            Signature(("name", "limit_batches"), ("params", "query")),
+            id="columns in any order",
+        ),
+        pytest.param(
+            "streams.x(a = 'b :: c, d' :: STRING, e = {} :: MAP?) :: (f :: LIST OF STRING)",
+            Signature(("a", "e"), ("f",)),
+            id="a default that looks like arguments",
+        ),
+        pytest.param("streams.show() :: (uri :: STRING)", Signature((), ("uri",)), id="no arguments"),
+    ],
+)
+def test_signatures_are_read_as_the_server_gives_them(text: str, signature: Signature):
+    assert module.parse_signature(text) == signature
+
+
+def test_the_signatures_to_expect_are_those_of_the_module():
+    own = module.own_signatures()
+    assert own["show"] == Signature((), ("name", "status", "topic", "transform", "uri"))
+    assert own["start"] == Signature(("name", "limit_batches"), ())
+    assert {"create", "drop", "show", "start", "stop", "start_all", "stop_all", "test"} <= set(own)
+    assert len(own) == brought()[MODULE].read_text().count("\n@mgp.")
+
+
+ONE, OTHER = Signature(("name",), ()), Signature(("name", "more"), ())
+
+
+@pytest.mark.parametrize(
+    ("loaded", "expected"),
+    [
+        pytest.param({"a": ONE}, "", id="the same"),
+        pytest.param({}, "has no streams.a", id="an older one"),
+        pytest.param({"a": ONE, "b": ONE}, "has streams.b, which this version has not", id="a newer one"),
+        pytest.param({"a": OTHER}, "has another streams.a", id="another one"),
+    ],
+)
+def test_a_module_of_another_version_is_told_by_its_procedures(loaded: dict[str, Signature], expected: str):
+    assert module.difference(loaded, {"a": ONE}) == expected
+
+
+def test_the_version_beside_a_module_is_read_where_it_is_on_this_machine(tmp_path: Path):
+    (tmp_path / "sluice").mkdir()
+    (tmp_path / "sluice" / "__init__.py").write_text('"""Text."""\n\n__version__ = "3.2.1"\n')
+    assert module.version_beside(str(tmp_path / "streams.py")) == "3.2.1"
+    assert module.version_beside("/nowhere/streams.py") is None
+    assert "memgraph-sluice==3.2.1" in module.remedy("3.2.1")
+
+
+class FakeServer(Server):
+    """A server that is reached, and answers by a table: the beginning of a query -> rows, or what it raises."""
+
+    def __init__(self, answers: dict[str, list[dict] | Exception]) -> None:
+        super().__init__(Target("bolt", Address("h", 1)), pause=lambda _: None)
+        self.answers = answers
+        self.connection = type("FakeConnection", (), {"version": (5, 2), "server": "Fake/1", "close": lambda _: None})()
+
+    def fetch(self, query: str, **parameters: object) -> list[dict]:
+        answer = next(answer for beginning, answer in self.answers.items() if query.startswith(beginning))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def refused(text: str) -> QueryRefused:
+    return QueryRefused(text, code="Memgraph.ClientError.MemgraphError.MemgraphError")
+
+
+def walked(monkeypatch, **answers: list[dict] | Exception) -> dict[str, Finding]:
+    """The findings about a server that is well, but for `answers`."""
+    signatures = [
+        {
+            "name": f"streams.{name}",
+            "signature": f"streams.{name}({', '.join(f'{argument} :: STRING' for argument in signature.arguments)}) :: "
+            f"({', '.join(f'{column} :: STRING' for column in signature.columns)})",
+            "path": "/nowhere/streams.py",
+        }
+        for name, signature in module.own_signatures().items()
+    ]
+    well = {
+        "SHOW_VERSION": [{"version": "3.13.1"}],
+        "SHOW_REPLICATION": [{"replication role": "main"}],
+        "RETURN_timestamp": [{"now": int(time.time() * 1e6)}],
+        "CALL_mg.procedures": signatures,
+        "CALL_streams.show": [],
+        "CALL_streams.info": [{"reason": None}],
+        "CALL_streams.version": [{"version": module.__version__}],
+        "MATCH": [{"catalogs": 1}],
+    }
+    server = FakeServer({name.replace("_", " ", 1): answer for name, answer in {**well, **answers}.items()})
+    monkeypatch.setattr("sluice.doctor.server.connect", lambda *_: server.connection)
+    monkeypatch.setattr("sluice.doctor.server.CATALOG_PATIENCE", 0.0)
+    findings = list(server.examine())
+    assert tuple(finding.check for finding in findings) == CHECKS
+    return {finding.check: finding for finding in findings}
+
+
+def test_a_server_that_is_well(monkeypatch):
+    assert {finding.verdict for finding in walked(monkeypatch).values()} == {Verdict.OK}
+
+
+RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "running"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "check", "text", "remedy"),
+    [
+        pytest.param(
+            {"SHOW_VERSION": [{"version": "2.13.0"}]}, "server", "older than 2.14", "upgrade Memgraph", id="too old"
+        ),
+        pytest.param({"CALL_mg.procedures": []}, "module", "no module streams", "sluice install", id="no module"),
+        pytest.param(
+            {"CALL_mg.procedures": refused("not authorized")}, "module", "not authorized", "GRANT", id="may not look"
+        ),
+        pytest.param(
+            {"CALL_streams.show": refused("streams.show: Traceback ... sluice.errors.SettingError: SLUICE_X is bad")},
+            "procedures",
+            "streams.show fails: SettingError: SLUICE_X is bad",
+            "set it right in the server's environment",
+            id="a wrong setting",
+        ),
+        pytest.param(
+            {"CALL_streams.show": refused("You are not authorized to execute this query")},
+            "procedures",
+            "not authorized",
+            "GRANT",
+            id="may not call",
+        ),
+        pytest.param(
+            {"MATCH": [{"catalogs": 0}]}, "loopback", "not made its catalog", "SLUICE_LOOPBACK_USER", id="no loopback"
+        ),
+        pytest.param(
+            {"CALL_streams.show": [RUNNING], "CALL_streams.info": [{"reason": "retrying: it is refused"}]},
+            "loopback",
+            "it is refused",
+            "SLUICE_LOOPBACK_PASSWORD_FILE",
+            id="a loopback that was lost",
+        ),
+        pytest.param(
+            {"RETURN_timestamp": [{"now": 1_000_000_000_000_000}]}, "clocks", "differ by", "time", id="a clock"
+        ),
+        pytest.param({"MATCH": ConnectionLost("closed")}, "loopback", "connection was lost", "log", id="a lost server"),
+    ],
+)
+def test_what_is_wrong_with_a_server_is_named_with_its_remedy(monkeypatch, answers, check, text, remedy):
+    finding = walked(monkeypatch, **answers)[check]
+    assert finding.verdict is Verdict.FIX
+    assert text in finding.text
+    assert remedy in finding.remedy
+
+
+def test_a_replica_is_nothing_to_mend(monkeypatch):
+    findings = walked(monkeypatch, SHOW_REPLICATION=[{"replication role": "replica"}], MATCH=[{"catalogs": 0}])
+    assert findings["role"].verdict is Verdict.NOTE
+    assert findings["loopback"].verdict is Verdict.NOTE
+
+
+def test_what_comes_behind_a_fault_is_not_looked_at(monkeypatch):
+    findings = walked(monkeypatch, **{"CALL_mg.procedures": []})
+    assert findings["loopback"].verdict is Verdict.SKIPPED
+    assert "see module" in findings["loopback"].text
+
+
+def test_a_finding_is_one_line_that_a_terminal_does_not_obey():
+    line = line_of(fix("bolt", "text\x1b[31m\nmore", "do this"))
+    assert line == "fix      bolt        text\\x1b[31m\\nmore. To do: do this"
+
+
+def test_json_has_everything_and_the_exit_code_tells(tmp_path: Path):
+    port = free_port()
+    result = run("--uri", f"bolt://127.0.0.1:{port}", "--json")
+    report = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (report["well"], report["server"]) == (False, f"bolt://127.0.0.1:{port}")
+    assert [check["check"] for check in report["checks"]] == list(CHECKS)
+    assert report["checks"][0]["verdict"] == "fix"
+    assert "--uri" in report["checks"][0]["remedy"]
+
+
+@pytest.mark.parametrize("given", [["--kafka", "h:1"], ["--topic", "t"], ["--password-file", "/nowhere"]])
+def test_half_a_question_is_refused(given: list[str]):
+    assert run(*given).exit_code == 2
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of somebody who takes connections and says nothing that Kafka or Bolt would."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.05)
+
+        def serve() -> None:
+            while not stop.is_set():
+                try:
+                    client, _ = listener.accept()
+                except TimeoutError:
+                    continue
+                with client:
+                    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        stop.set()
+        thread.join()
+
+
+def test_what_speaks_no_bolt_is_named(silent: int):
+    result = run("--uri", f"bolt://127.0.0.1:{silent}", "--timeout", "1")
+    assert "does not speak Bolt" in result.stdout
+    assert "Bolt port (Memgraph's is 7687" in result.stdout
+
+
+def test_a_cluster_that_is_well_has_the_topic():
+    with MockBroker() as broker:
+        broker.create_topic("people", 3)
+        cluster = Cluster(broker.bootstrap, 5)
+        kafka, topic = cluster.examine("people")
+        assert (kafka.verdict, topic.verdict) == (Verdict.OK, Verdict.OK)
+        assert "3 partitions" in topic.text
+        (missing,) = cluster.examine("peple")
+        assert missing.verdict is Verdict.FIX
+        assert "there is people" in missing.text
+        assert f"kafka-topics.sh --bootstrap-server {broker.bootstrap} --create --topic peple" in missing.remedy
+
+
+def test_brokers_that_are_away_are_named():
+    kafka, topic = Cluster(f"127.0.0.1:{free_port()}", 1).examine("t")
+    assert (kafka.verdict, topic.verdict) == (Verdict.FIX, Verdict.SKIPPED)
+    assert "Connection refused" in kafka.text
+    assert "start Kafka" in kafka.remedy
+
+
+def test_what_is_no_kafka_is_named(silent: int):
+    kafka, topic = Cluster(f"127.0.0.1:{silent}", 1).examine("t")
+    assert (kafka.verdict, topic.verdict) == (Verdict.FIX, Verdict.SKIPPED)
+    assert "does not answer as Kafka does" in kafka.text
+    assert "9092" in kafka.remedy
+
+
+def test_settings_that_librdkafka_refuses_are_named():
+    with MockBroker() as broker:
+        kafka, _ = Cluster(broker.bootstrap, 1, {"no.such.setting": "1"}).examine("t")
+    assert "no.such.setting" in kafka.text
+    assert "librdkafka refuses it" in kafka.remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (KafkaError._AUTHENTICATION, "sasl.password"),
+        (KafkaError._SSL, "ssl.ca.location"),
+        (KafkaError._TRANSPORT, "security.protocol"),
+    ],
+)
+def test_what_a_broker_refuses_has_its_own_remedy(code: int, words: str):
+    assert words in Cluster("h:1", 1)._refused(KafkaError(code)).remedy
+
+
+def test_secrets_of_a_stream_are_not_looked_up_on_this_machine(tmp_path: Path):
+    (tmp_path / "key").write_text("s3cret")
+    config = json.dumps({"sasl.password": f"file:{tmp_path / 'key'}"})
+    with pytest.raises(SettingError, match=r"sasl\.password") as caught:
+        Clusters(1).get("evil:9092", "s", config)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "words"),
+    [
+        pytest.param("def stream(batch):\n    return []\n", Verdict.OK, "has a function stream", id="a function"),
+        pytest.param("from mine import stream\n", Verdict.OK, "has a function stream", id="imported"),
+        pytest.param("stream = print\n", Verdict.OK, "has a function stream", id="assigned"),
+        pytest.param("def streams(batch):\n    return []\n", Verdict.NOTE, "defines no stream", id="none"),
+        pytest.param("def stream(batch:\n", Verdict.FIX, "no Python", id="no Python"),
+    ],
+)
+def test_a_script_is_read_and_not_run(tmp_path: Path, text: str, verdict: Verdict, words: str):
+    path = tmp_path / "transform.py"
+    path.write_text(f"{text}\n'{tmp_path}'\n")
+    finding = examine_transform(str(path), Settings())
+    assert finding.verdict is verdict
+    assert words in finding.text
+
+
+def test_a_script_that_is_not_there_is_named(tmp_path: Path):
+    finding = examine_transform(str(tmp_path / "none.py"), Settings())
+    assert finding.verdict is Verdict.FIX
+    assert "Couldn't get the transform script" in finding.text
+    assert "put the script where the URI says" in finding.remedy
