@@ -9,6 +9,7 @@ DEMO_VENV := .cache/demo-venv
 INSTALLED := $(VENV)/.installed
 DEMO_INSTALLED := $(DEMO_VENV)/.installed
 PYTEST := $(VENV)/bin/python -m pytest --host=$(HOST)
+COMPOSE := docker compose --file docker/compose.yml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -64,6 +65,22 @@ integration: kafka ## the tests with a real Apache Kafka and HOST
 .PHONY: test
 test: kafka lint types ## everything: lint, types and all tests
 	$(PYTEST) $(ARGS)
+
+.PHONY: image
+image: ## the images of docker/: Memgraph with the modules, and the shim
+	$(COMPOSE) build
+
+.PHONY: up
+up: ## start Memgraph, Kafka, the shim and Memgraph Lab in Docker, and wait until they are well
+	$(COMPOSE) up --build --detach --wait
+
+.PHONY: logs
+logs: ## follow what they say
+	$(COMPOSE) logs --follow --tail=100
+
+.PHONY: down
+down: ## stop them; their data stays in volumes
+	$(COMPOSE) --profile sample down
 
 .PHONY: clean
 clean: ## remove what the other targets made

@@ -137,6 +137,17 @@ def errors(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     return _answer(sluice.service.errors, ctx.graph, name, limit)
 
 
+@mgp.read_proc
+def version() -> mgp.Record(version=str, trouble=mgp.Nullable[str]):
+    """
+    Which version of the package is loaded, and what keeps its streams from running; null if nothing does.
+
+    Example:
+        CALL streams.version() YIELD version, trouble;
+    """
+    return _answer(sluice.service.version)
+
+
 @mgp.write_proc
 def start(ctx: mgp.ProcCtx, name: str, limit_batches: mgp.Nullable[int] = None) -> mgp.Record():
     """

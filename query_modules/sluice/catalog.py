@@ -110,11 +110,13 @@ class Catalog:
         if any(stream.name == name for stream in self.streams()):
             raise StreamExists(f"Kafka stream {name}, a stream of that name exists already")
 
-    def add(self, spec: StreamSpec) -> None:
-        """Writes the nodes of a new, stopped stream."""
+    def add(self, spec: StreamSpec, topic_id: str = "") -> None:
+        """Writes the nodes of a new, stopped stream; `topic_id` is Kafka's, if known."""
         catalog = self._vertices[0] if self._vertices else self._made()
         stream = self._new_vertex(nodes.STREAM, {**nodes.spec_properties(spec), "running": False, "generation": 0})
-        checkpoint = self._new_vertex(nodes.CHECKPOINT, nodes.checkpoint_properties(Checkpoint(positions={})))
+        checkpoint = self._new_vertex(
+            nodes.CHECKPOINT, nodes.checkpoint_properties(Checkpoint(positions={}, topic_id=topic_id))
+        )
         self._connect(stream, checkpoint, nodes.HAS_CHECKPOINT)
         self._connect(catalog, stream, nodes.HAS_STREAM)
 

@@ -2,13 +2,13 @@
 The Kafka side of a stream: reads a topic from given positions, batch by batch.
 
 Partitions are assigned, never subscribed to: positions come from the graph, so no group is joined and nobody
-rebalances us. Nothing is committed here either: closing a consumer whose commit has no broker to go to never ends
-(librdkafka 2.x), and what lag monitors want to know is told by `reporter`.
+rebalances us. Positions are told to the stream's group all the same, for lag monitors (`reporter`).
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +21,7 @@ from sluice import clients
 from sluice.batch import Batch, fitting
 from sluice.errors import BrokerError, OffsetGone, TopicNotFound
 from sluice.model import StreamSpec
+from sluice.reporter import Reporter, group_of
 from sluice.settings import Settings
 
 log = logging.getLogger("sluice.consumer")
@@ -36,6 +37,9 @@ HOPELESS = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, 
 
 TOPIC_PATIENCE = 1.0
 "Seconds for which a broker that has just started, or has just made the topic, may say that there is none."
+
+OF_THE_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.INVALID_GROUP_ID})
+"What is wrong with the group alone keeps nobody from reading."
 
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
 
@@ -67,6 +71,7 @@ class Consumer:
         self._ended: set[int] = set()
         self._ready: deque[confluent_kafka.Message] = deque()
         "Messages that came and did not fit into the batch before."
+        self._reporter = Reporter(spec.name, spec.topic)
         self._deferred: BrokerError | None = None
         "What is to be raised once the messages that came before it are given out."
         defaults = {
@@ -83,6 +88,7 @@ class Consumer:
             "allow.auto.create.topics": False,
             "enable.partition.eof": to_the_end,
             "error_cb": self._note,
+            "on_commit": self._reporter.answered,
             "logger": log,
             "log_level": 2,  # only what is critical: errors come to `error_cb`
         }
@@ -99,7 +105,14 @@ class Consumer:
 
     def close(self) -> None:
         """Leaves the brokers. Whatever was not committed to the graph will be read again."""
-        self._consumer.close()
+        if self._reporter.finish(self._consumer):
+            self._consumer.close()
+            return
+        # Closing would wait for the answer for ever, dropping the last reference for most of a minute: that is left to
+        # a thread, which writes nothing and which the end of the process need not wait for.
+        last = [self._consumer]
+        del self._consumer
+        threading.Thread(target=last.pop, name="sluice-closer", daemon=True).start()
 
     def partitions(self, topic: str | None = None) -> frozenset[int]:
         """
@@ -168,6 +181,10 @@ class Consumer:
                 for partition in sorted(self._partitions)
             ]
         )
+
+    def report(self, positions: Mapping[int, int]) -> None:
+        """Lets lag monitors know that these positions are in the graph. Does not wait; may be called at any rate."""
+        self._reporter.report(self._consumer, positions)
 
     def extend(self, partitions: Iterable[int]) -> None:
         """Reads these partitions as well, from their beginning, if it does not yet; all others go on."""
@@ -266,6 +283,9 @@ class Consumer:
         if code == KafkaError._PARTITION_EOF:
             self._ended.add(message.partition())
             return None
+        if code in OF_THE_GROUP:
+            log.debug("stream %s: %s", self._name, error.str())
+            return None
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             return OffsetGone(f"{place}: {error.str()}", partition=message.partition())
         return BrokerError(f"{place}: {error.str()}")
@@ -281,24 +301,3 @@ class Consumer:
 
     def _unreachable(self, reason: KafkaError) -> str:
         return f"Kafka stream {self._name}, broker unreachable at {self._uri}: {reason.str()}"
-
-
-def group_of(name: str) -> str:
-    """The consumer group of a stream, which exists for lag monitors only."""
-    return f"sluice.{name}"
-
-
-def check_topics(spec: StreamSpec, settings: Settings) -> None:
-    """
-    Raises TopicNotFound or BrokerError unless the stream's topics, that of its dead letters included, can be read
-    about; leaves nothing behind.
-    """
-    with Consumer(spec, settings) as consumer:
-        consumer.partitions()
-        letters = spec.config.dead_letter_topic
-        if letters is None:
-            return
-        try:
-            consumer.partitions(letters)
-        except TopicNotFound:
-            raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None

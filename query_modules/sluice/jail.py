@@ -8,6 +8,7 @@ interpreter lock is free while a transform computes.
 from __future__ import annotations
 
 import marshal
+import os
 import select
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from sluice.errors import ScriptError, SettingError, TransformError
 from sluice.interpreter import find_interpreter
 from sluice.jail_frames import FAILED, LENGTH, PACKED, READY, ROWS
 from sluice.model import Transform
-from sluice.settings import Settings
+from sluice.settings import PREFIX, Settings
 
 CHILD = Path(__file__).with_name("jail_child.py")
 
@@ -200,8 +201,12 @@ def _start_child(interpreter: str, channel: socket.socket) -> subprocess.Popen[b
     # -I: neither the environment nor the current folder decides what a transform imports. No preexec_fn: it would
     # fork the whole database instead of vforking.
     command = [interpreter, "-I", "-X", "utf8", str(CHILD)]
+    # Our own variables hold the way into the database.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     try:
-        return subprocess.Popen(command, stdin=channel.fileno(), stdout=subprocess.DEVNULL, close_fds=True)
+        return subprocess.Popen(
+            command, stdin=channel.fileno(), stdout=subprocess.DEVNULL, env=environment, close_fds=True
+        )
     except OSError as error:
         raise SettingError(
             f"the interpreter {interpreter} cannot run transforms: {error.strerror}; set SLUICE_PYTHON"

@@ -1,78 +1,86 @@
 """
-Tells Kafka how far the streams are, for lag monitors only. What is told here is never read back: the graph holds the
-truth.
+Tells Kafka how far a stream is, for lag monitors only. What is told here is never read back: the graph holds the truth.
 
-An admin client does it, not the streams' consumers: it takes a request and returns, and it can be closed at any moment.
+It goes over the stream's own consumer. An admin client would be easier to let go of, but its requests to a group's
+coordinator can abort the whole process when a broker goes away (librdkafka#4605, seen with 2.16 inside Memgraph).
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
-
-from sluice import clients
-from sluice.configuration import Configuration
-from sluice.consumer import group_of
-from sluice.errors import SluiceError
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 log = logging.getLogger("sluice.reporter")
 
-REQUEST_TIMEOUT = 5.0
+INTERVAL = 2.0
+"Seconds between two reports: lag monitors look no closer."
 
-
-class Progress(NamedTuple):
-    """How far a stream is in the graph."""
-
-    name: str
-    uri: str
-    topic: str
-    positions: Mapping[int, int]
-    "partition -> offset of the next message to read."
-    config: Configuration = Configuration()
+LAST_WORDS = 0.5
+"Seconds that the last report of a consumer has to be answered."
 
 
 class Reporter:
     """
-    Reports progress to the groups `sluice.<stream>`; one client per Kafka URI and configuration, made when it is first
-    needed.
+    Reports positions to the group `sluice.<stream>`, which has no members.
 
-    Threads: for one thread, the supervisor's. Nothing here waits for a broker.
+    Threads: for the thread that owns the consumer.
     """
 
-    def __init__(self) -> None:
-        self._clients: dict[tuple[str, Configuration], AdminClient] = {}
-        self._told: dict[str, Progress] = {}
+    def __init__(self, name: str, topic: str) -> None:
+        self._name = name
+        self._topic = topic
+        self._news: Mapping[int, int] = {}
+        self._told: Mapping[int, int] = {}
+        self._unanswered = False
+        self._next = 0.0
 
-    def report(self, progress: list[Progress]) -> None:
+    def answered(self, error: KafkaError | None, _: list[TopicPartition]) -> None:
+        """To be called by librdkafka with the answer (`on_commit`)."""
+        self._unanswered = False
+        if error is not None:
+            self._told = {}
+            log.debug("stream %s: progress not reported: %s", self._name, error.str())
+
+    def report(self, consumer: Any, positions: Mapping[int, int]) -> None:
+        """Reports the positions if it is time to. Does not wait for the answer, and asks nothing more until it came."""
+        self._news = positions
+        if time.monotonic() >= self._next and not self._unanswered and positions and positions != self._told:
+            self._next = time.monotonic() + INTERVAL
+            self._tell(consumer)
+
+    def finish(self, consumer: Any) -> bool:
         """
-        Reports what is news, and lets go of clients that no stream needs any more.
+        Reports what is still to be reported; waits for the answer, but not for long.
 
-        Args:
-            progress: of every stream that runs now.
+        Returns:
+            whether all is answered. While it is not, closing the consumer would not end.
         """
-        for gone in self._clients.keys() - {(item.uri, item.config) for item in progress}:
-            del self._clients[gone]
-        self._told = {name: told for name, told in self._told.items() if any(item.name == name for item in progress)}
-        for item in progress:
-            if item.positions and self._told.get(item.name) != item:
-                self._told[item.name] = item
-                self._tell(item)
+        deadline = time.monotonic() + LAST_WORDS
+        self._await_answer(consumer, deadline)
+        if not self._unanswered and self._news and self._news != self._told:
+            self._tell(consumer)
+            self._await_answer(consumer, deadline)
+        return not self._unanswered
 
-    def _tell(self, item: Progress) -> None:
-        offsets = [TopicPartition(item.topic, partition, offset) for partition, offset in item.positions.items()]
+    def _await_answer(self, consumer: Any, deadline: float) -> None:
+        while self._unanswered and time.monotonic() < deadline:
+            consumer.poll(0.05)
+
+    def _tell(self, consumer: Any) -> None:
+        self._told = dict(self._news)
+        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in self._told.items()]
         try:
-            client = self._clients.get((item.uri, item.config)) or self._connected(item)
-            client.alter_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group_of(item.name), offsets)], request_timeout=REQUEST_TIMEOUT
-            )
-        except (KafkaException, SluiceError) as error:
-            log.debug("stream %s: progress not reported: %s", item.name, error)
+            consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            log.debug("stream %s: progress not reported: %s", self._name, error)
+        else:
+            self._unanswered = True
 
-    def _connected(self, item: Progress) -> AdminClient:
-        client = clients.admin(item.name, item.uri, item.config)
-        self._clients[item.uri, item.config] = client
-        return client
+
+def group_of(name: str) -> str:
+    """The consumer group of a stream, which exists for lag monitors only."""
+    return f"sluice.{name}"

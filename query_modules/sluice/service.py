@@ -14,15 +14,16 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sluice import process, script
+from sluice import __version__, process, script
 from sluice.catalog import Catalog, Graph, StreamNode
 from sluice.configuration import configuration_of
-from sluice.consumer import Consumer, check_topics
+from sluice.consumer import Consumer
 from sluice.errors import BrokerError, NothingToRead, ScriptError, StreamRunning
 from sluice.exchange import Exchange
 from sluice.jail import Jail
 from sluice.model import Status, StreamSpec, Transform, check_count
 from sluice.settings import Settings
+from sluice.topic_guard import check_topics
 
 log = logging.getLogger("sluice.service")
 
@@ -60,8 +61,8 @@ def create(
     catalog = Catalog(graph, here.exchange)
     catalog.check_free(name)
     pinned = _pin(unpinned.transform.uri, here.settings)
-    check_topics(unpinned, here.settings)
-    catalog.add(dataclasses.replace(unpinned, transform=pinned))
+    topic_id = check_topics(unpinned, here.settings)
+    catalog.add(dataclasses.replace(unpinned, transform=pinned), topic_id)
     here.exchange.ring()
     return NOTHING
 
@@ -88,6 +89,11 @@ def show(graph: Graph) -> list[Row]:
         }
         for stream in streams
     ]
+
+
+def version() -> list[Row]:
+    """The package's version, and what keeps all streams from running: `version, trouble`."""
+    return [{"version": __version__, "trouble": process.current().exchange.trouble}]
 
 
 def start(graph: Graph, name: str, limit_batches: int | None) -> list[Row]:

@@ -102,7 +102,9 @@ class Session:
                 # Nothing left to do: what went wrong before is over, but for what librdkafka says now.
                 self._listener.trouble(self._consumer.trouble)
             self._guard.look()
+            self._consumer.report(applier.held.positions)
         applier.drain()
+        self._consumer.report(applier.held.positions)
 
     def _next_batch(self) -> Batch | None:
         spec = self._spec

@@ -14,7 +14,6 @@ from sluice.exchange import Exchange
 from sluice.loopback import Loopback, StreamRow
 from sluice.model import Status
 from sluice.plan import Running, Start, plan
-from sluice.reporter import Progress, Reporter
 from sluice.settings import Settings
 from sluice.worker import Worker, pause
 
@@ -44,9 +43,6 @@ transaction that was rolled back. Until then each look asks for it.
 SEARCH_SHARE = 20
 "A search of the whole graph is not repeated before so many times its own duration has passed."
 
-REPORT_INTERVAL = 2.0
-"Seconds between two reports of positions to Kafka's groups: lag monitors look no closer."
-
 STOP_PATIENCE = 10.0
 "Seconds that a worker has to finish its batch when all are to end."
 
@@ -68,9 +64,6 @@ class Supervisor:
         self._rung_at = time.monotonic()
         self._next_search = 0.0
         self._second_looks: list[float] = []
-        self._reporter = Reporter()
-        self._last_words: list[Progress] = []
-        self._next_report = 0.0
 
     def stop(self, *, hurry: bool = False) -> None:
         """Asks for the end: workers finish their batch, or give it up if there is a hurry."""
@@ -93,7 +86,6 @@ class Supervisor:
                         self._exchange.announce_dropped(stream)
                     while not self._stop.is_set():
                         self._reconcile(loopback)
-                        self._report()
                         self._wait()
             except (GraphError, ProtocolError) as error:
                 failures += 1
@@ -169,7 +161,6 @@ class Supervisor:
         for uid in ended:
             _, worker = self._workers.pop(uid)
             self._exchange.forget_worker(uid)
-            self._last_words.append(worker.progress)
 
     def _sweep(self, loopback: Loopback, rows: list[StreamRow]) -> None:
         """Deletes the nodes of dropped streams whose worker is gone."""
@@ -180,12 +171,6 @@ class Supervisor:
             # A stream that is still listed was dropped in a transaction that is open, or was rolled back.
             if stream not in listed and loopback.sweep(stream):
                 self._exchange.forget_dropped(stream)
-
-    def _report(self) -> None:
-        if time.monotonic() >= self._next_report:
-            self._next_report = time.monotonic() + REPORT_INTERVAL
-            self._reporter.report([*self._last_words, *(worker.progress for _, worker in self._workers.values())])
-            self._last_words.clear()
 
     def _wait(self) -> None:
         """Until it is time to look again."""

@@ -29,6 +29,9 @@ log = logging.getLogger("sluice.topic_guard")
 SLICE = 0.2
 "Seconds between two looks at whether the owner wants to stop."
 
+IDENTITY_PATIENCE = 0.5
+"Seconds that CREATE waits for the topic's id, which some brokers do not give, once it knows all else."
+
 ASK_TIMEOUT = 0.5
 "Seconds that a stream waits for the partitions of its topic while it runs."
 
@@ -55,16 +58,24 @@ class TopicIdentity:
         if self._asked is None:
             self._asked = self._described()
 
-    def answer(self) -> str:
-        """The id, once for each time it was asked for; empty if none has come, or the broker has none to give."""
-        if self._asked is None or not self._asked.done():
+    def answer(self, patience: float = 0.0) -> str:
+        """
+        The id, once for each time it was asked for; empty if none has come, or the broker has none to give.
+
+        Args:
+            patience: seconds to wait for it.
+        """
+        if self._asked is None:
             return ""
-        asked, self._asked = self._asked, None
         try:
-            return _text(asked.result().topic_id)
+            answer = _text(self._asked.result(patience).topic_id)
+        except NotYet:
+            return ""
         except KafkaException as error:
             log.debug("stream %s: the topic's id is not known: %s", self._spec.name, error)
-            return ""
+            answer = ""
+        self._asked = None
+        return answer
 
     def wait(self, wants_stop: Callable[[], bool]) -> str:
         """
@@ -226,3 +237,26 @@ def _text(topic_id: Any) -> str:
     """Kafka's spelling of an id; empty for none, which old brokers give as zero."""
     known = topic_id.get_most_significant_bits() or topic_id.get_least_significant_bits()
     return str(topic_id) if known else ""
+
+
+def check_topics(spec: StreamSpec, settings: Settings) -> str:
+    """
+    Looks whether the stream's topic, and that of its dead letters, are there; leaves nothing behind.
+
+    Returns:
+        the topic's id; empty if that is not known soon enough, or the broker has none to give.
+
+    Raises:
+        TopicNotFound, BrokerError: they are not, or cannot be read about.
+    """
+    with Consumer(spec, settings) as consumer:
+        identity = TopicIdentity(spec, settings.broker_timeout)
+        identity.ask()
+        consumer.partitions()
+        letters = spec.config.dead_letter_topic
+        try:
+            if letters is not None:
+                consumer.partitions(letters)
+        except TopicNotFound:
+            raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None
+        return identity.answer(patience=IDENTITY_PATIENCE)

@@ -14,7 +14,6 @@ from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError
 from sluice.jail import Stopped
 from sluice.loopback import Loopback
 from sluice.model import Desired, Status, WorkerStatus
-from sluice.reporter import Progress
 from sluice.session import Session
 from sluice.set_aside import now
 from sluice.settings import Settings
@@ -77,12 +76,6 @@ class Worker:
     def stopping(self) -> bool:
         """Whether it was asked to end."""
         return self._stop.is_set()
-
-    @property
-    def progress(self) -> Progress:
-        """How far the stream is in the graph, as far as this worker has brought it."""
-        spec = self.desired.spec
-        return Progress(spec.name, spec.uri, spec.topic, self._status.positions, spec.config)
 
     @property
     def status(self) -> WorkerStatus:

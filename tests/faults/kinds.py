@@ -138,7 +138,7 @@ def run_limited(rig: Rig, rng: random.Random) -> None:
     limit = rng.randint(1, 5)
     rig.start_stream(limit)
     # The stream may have come to a poisoned message, and stay in error: START then is what it needs as well.
-    status = eventually(lambda: (look := rig.look()).status != "running" and look.status, timeout=PATIENCE)
+    status = rig.await_end_of_run()
     (row,) = rig.insist("MATCH (k:SluiceCheckpoint) RETURN k.generation_batches AS batches")
     if status == "stopped" and row["batches"] != limit:
         rig.violations.append(f"a run limited to {limit} batches did {row['batches']}")
@@ -149,7 +149,7 @@ def run_limited(rig: Rig, rng: random.Random) -> None:
 
 def _cut(rig: Rig, rng: random.Random, moment: Moment) -> None:
     trap = rig.proxy.arm(moment, countdown=rng.randint(1, 8))
-    if trap.sprung.wait(5):
+    if rig.await_sprung(trap, PATIENCE):
         rig.count(f"cuts {moment.value}")
     else:
         rig.proxy.disarm()

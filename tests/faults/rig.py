@@ -14,13 +14,15 @@ from typing import Any
 from tests.eventually import eventually
 from tests.faults.content import Content, Place, Poison, key_of, script
 from tests.faults.feeder import Feeder
-from tests.faults.proxy import CuttingProxy
+from tests.faults.proxy import CuttingProxy, Trap
 from tests.hosts import ServerHost
 from tests.integration.test_kit import transforms_running
 from tests.kafka import KafkaBroker
 
 PATIENCE = 90.0  # seconds without any progress after which a round has failed
 LOOK = 0.02  # seconds between two looks at the stream
+AHEAD = 0.05  # of all messages: how far the producer is ahead of the stream
+LEAST_AHEAD = 1000  # messages
 LOG_LINES = 15  # of the stream's, that a failed round shows
 
 Row = dict[str, Any]
@@ -141,13 +143,32 @@ class Rig:
         self.insist("CALL streams.`stop`($name)", name=self.stream)
 
     def look(self) -> Look:
-        """How far the stream is."""
+        """How far the stream is. The producer goes on as the stream does."""
         (row,) = self.insist(
             "CALL streams.info($name) YIELD status, reason, positions RETURN status, reason, positions",
             name=self.stream,
         )
         positions = {int(partition): offset for partition, offset in row["positions"].items()}
-        return Look(row["status"], row["reason"], positions)
+        look = Look(row["status"], row["reason"], positions)
+        self.feeder.allow(look.passed + max(LEAST_AHEAD, int(self.content.size * AHEAD)))
+        return look
+
+    def await_sprung(self, trap: Trap, timeout: float) -> bool:
+        """Wait for a transaction to run into a trap, unless the stream comes to the end of the topic before; whether one did."""
+        deadline = time.monotonic() + timeout
+        while not trap.sprung.wait(LOOK) and time.monotonic() < deadline:
+            if self.look().passed == self.content.size:
+                break
+        return trap.sprung.is_set()
+
+    def await_end_of_run(self) -> str:
+        """Wait until the stream has ended by itself, or come to the end of the topic; what its status is then."""
+
+        def ended() -> str:
+            look = self.look()
+            return look.status if look.status != "running" or look.passed == self.content.size else ""
+
+        return eventually(ended, timeout=PATIENCE)
 
     def count(self, what: str) -> None:
         """Note that something was done."""

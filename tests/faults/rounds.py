@@ -21,7 +21,6 @@ from tests.kafka import KafkaBroker
 MakeHost = Callable[[int], ServerHost]
 "A host of the round's own, not started, whose loopback goes to that port."
 
-AHEAD = 0.05  # of all messages: how far the producer is ahead of the next fault
 SHAKE = 0.05  # seconds, at most, from the point in the stream to the fault
 
 
@@ -175,13 +174,10 @@ def _edges(order: Order, per_partition: int, rng: random.Random) -> list[Place]:
 
 
 def _run(rig: Rig, schedule: list[Point]) -> None:
-    ahead = max(1000, int(rig.content.size * AHEAD))
-    rig.feeder.allow(ahead)
     with _broker_lane(rig) as let_broker_go:
         traps = []
         for point in schedule:
             rng = random.Random(point.seed)
-            rig.feeder.allow(point.passed + ahead)
             rig.await_passed(point.passed)
             if point.cut is not None:
                 traps.append(rig.proxy.arm(point.cut, countdown=rng.randint(1, 20)))

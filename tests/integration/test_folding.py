@@ -17,7 +17,7 @@ from sluice.bolt.framing import frame
 from sluice.bolt.replies import Failure, Records, Success
 from sluice.folding import Folder
 from tests.hosts import Host
-from tests.unit.folding.batches import Query, batches
+from tests.unit.folding.batches import Query, batches, named
 from tests.unit.folding.graphs import Graph, form
 
 EXAMPLES = int(os.environ.get("FOLDING_EXAMPLES", "300"))
@@ -31,9 +31,7 @@ class Refused(Exception):
 
 class Database:
     """
-    A connection to a host, to see what queries do to its graph. Nothing they do remains.
-
-    Names of the graph that end with `~` get an ending that nobody else uses.
+    A connection to a host, to see what queries do to the vertices of some labels. Nothing they do remains.
     """
 
     def __init__(self, connection: Connection, ending: str) -> None:
@@ -45,19 +43,15 @@ class Database:
         request = bytearray(frame(messages.begin()))
         queries = [query for batch in batches for query in batch]
         for text, parameters in queries:
-            request += frame(messages.run(self._named(text), self._named(parameters))) + PULL
+            request += frame(messages.run(text, parameters)) + PULL
         replies = self._connection.exchange(bytes(request), 1 + 2 * len(queries))
         try:
             for reply in replies:
                 if isinstance(reply, Failure):
                     raise Refused(reply.message)
-            label = self._named("A~"), self._named("B~")
-            vertices = self._rows(
-                f"MATCH (n) WHERE n:{label[0]} OR n:{label[1]} RETURN id(n), labels(n), properties(n)"
-            )
-            edges = self._rows(
-                f"MATCH (n)-[r]->(m) WHERE n:{label[0]} OR n:{label[1]} RETURN id(n), id(m), type(r), properties(r)"
-            )
+            where = named("WHERE n:A~ OR n:B~ OR n:C~", self._ending)
+            vertices = self._rows(f"MATCH (n) {where} RETURN id(n), labels(n), properties(n)")
+            edges = self._rows(f"MATCH (n)-[r]->(m) {where} RETURN id(n), id(m), type(r), properties(r)")
             return form(Graph(vertices, edges))
         finally:
             self._connection.reset()
@@ -67,13 +61,3 @@ class Database:
         replies = self._connection.exchange(frame(messages.run(query)) + PULL, 2, records=records)
         assert all(isinstance(reply, Success) for reply in replies), replies
         return [tuple(row) for row in records.rows()]
-
-    def _named(self, value: Any) -> Any:
-        """`value` with the ending in the place of each `~`."""
-        if isinstance(value, str):
-            return value.replace("~", self._ending)
-        if isinstance(value, list):
-            return [self._named(item) for item in value]
-        if isinstance(value, dict):
-            return {self._named(key): self._named(item) for key, item in value.items()}
-        return value

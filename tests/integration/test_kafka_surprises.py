@@ -67,16 +67,15 @@ def guarded_kafka(tmp_path: Path, log_keeper: LogKeeper) -> Iterator[KafkaBroker
 
 
 def test_what_retention_took_from_a_stopped_stream_stops_it_with_the_count(stream: Configured) -> None:
-    _read(stream, 50, None)
-    stream.stop()
+    _read_and_stop(stream, 50, None)
     stream.send(numbers(50, 150))
     _trim(stream, 120)
     stream.start()
     stream.await_status("error")
     assert stream.info["reason"] == (
-        f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offsets 50 to 119 are gone, at most 70 messages: "
-        f"retention took them; to go on from offset 120: CALL streams.configure('{stream.name}', {{on_gap: 'skip'}}) and "
-        f"START STREAM {stream.name}"
+        f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offsets 50 to 119 are gone, at most 70 "
+        f"messages: retention took them; to go on from offset 120: CALL streams.configure('{stream.name}', "
+        f"{{on_gap: 'skip'}}) and START STREAM {stream.name}"
     )
     assert stream.values == numbers(0, 50)
     stream.start()
@@ -91,8 +90,7 @@ def test_what_retention_took_from_a_stopped_stream_stops_it_with_the_count(strea
 
 
 def test_a_gap_can_be_passed_by_configuration(stream: Configured) -> None:
-    _read(stream, 10, {"on_gap": "skip"})
-    stream.stop()
+    _read_and_stop(stream, 10, {"on_gap": "skip"})
     stream.send(numbers(10, 30))
     _trim(stream, 25)
     stream.start()
@@ -127,9 +125,7 @@ def test_a_topic_that_is_deleted_is_waited_for_in_the_open(stream: Configured) -
 @pytest.mark.parametrize("more", [0, 3, 50], ids=["empty", "shorter", "longer"])
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_a_topic_that_was_made_anew_is_noticed(stream: Configured, more: int, *, running: bool) -> None:
-    _read(stream, 10, None)
-    if not running:
-        stream.stop()
+    (_read if running else _read_and_stop)(stream, 10, None)
     stream.kafka.topics.delete(stream.topic)
     if running:
         stream.await_reason("is not there")
@@ -308,13 +304,19 @@ def test_a_tombstone_is_none(stream: Configured) -> None:
 
 
 def _read(stream: Configured, count: int, config: dict[str, Any] | None) -> None:
-    """Has the stream read the numbers up to `count`, and know the topic's id."""
+    """Has the stream read the numbers up to `count`."""
     stream.send(numbers(0, count))
     stream.configured(config)
     stream.start()
     stream.await_values(numbers(0, count))
-    query = "MATCH (s:SluiceStream)-[:CHECKPOINT]->(k) WHERE s.name = $name RETURN k.topic_id AS id"
-    eventually(lambda: stream.run(query, name=stream.name)[0]["id"])
+
+
+def _read_and_stop(stream: Configured, count: int, config: dict[str, Any] | None) -> None:
+    """The same, and it has stopped for good behind the last of them."""
+    stream.send(numbers(0, count))
+    stream.configured(config, size=count)
+    stream.start(limit=1)
+    stream.await_status("stopped")
 
 
 def _trim(stream: Configured, offset: int) -> None:

@@ -130,7 +130,8 @@ class Stream:
 
     def await_status(self, status: str, timeout: float = 20.0) -> None:
         """Wait until SHOW says so."""
-        eventually(lambda: self.status, equals=status, timeout=timeout)
+        wanted: str | None = status
+        eventually(lambda: self.status, equals=wanted, timeout=timeout)
 
     @property
     def error(self) -> str | None:
@@ -165,6 +166,14 @@ class Stream:
     def await_count(self, count: int, timeout: float = 20.0) -> None:
         """Wait until there are exactly so many vertices."""
         eventually(lambda: self.count, equals=count, timeout=timeout)
+
+    def await_at_least(self, count: int, timeout: float = 20.0) -> int:
+        """Wait until there are so many vertices or more; how many there were, a moment ago."""
+        return eventually(lambda: self._enough(count), timeout=timeout, interval=0.02)
+
+    def _enough(self, least: int) -> int:
+        there = self.count
+        return there if there >= least else 0
 
 
 def numbers(start: int, end: int) -> list[str]:

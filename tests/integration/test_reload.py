@@ -40,7 +40,7 @@ def test_a_reload_during_ingestion_loses_nothing_and_repeats_nothing(
     for turn in range(3):
         before = stream.count
         stream.send(numbers(1000 * turn, 1000 * turn + 1000))
-        eventually(lambda before=before: stream.count > before, interval=0.01)
+        stream.await_at_least(before + 1)
         host.run(statement)
         assert (stream.status, stopped.status) == ("running", "stopped")
         most = max(most, transforms_running(host))

@@ -11,7 +11,6 @@ from pathlib import Path
 import neo4j
 import pytest
 
-from tests.eventually import eventually
 from tests.hosts import Host
 from tests.integration.test_kit import NewStream, Run, Stream, metadata, numbers, refusal
 from tests.kafka import KafkaBroker
@@ -224,7 +223,7 @@ def test_stop_and_start_during_ingestion_never_conflict_and_nothing_is_lost_or_t
         before = stream.count
         stream.send(numbers(100 * turn, 100 * turn + 100))
         stream.start()
-        eventually(lambda before=before: stream.count > before, interval=0.01)
+        stream.await_at_least(before + 1)
         stream.stop()
         assert stream.status == "stopped"
     stream.start()

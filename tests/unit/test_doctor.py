@@ -229,6 +229,23 @@ def test_what_is_wrong_with_a_server_is_named_with_its_remedy(monkeypatch, answe
     assert remedy in finding.remedy
 
 
+def test_a_module_that_tells_its_trouble_is_believed(monkeypatch):
+    own = {**module.own_signatures(), "version": Signature((), ("trouble", "version"))}
+    monkeypatch.setattr(module, "own_signatures", lambda: own)
+    answer = [{"version": module.__version__, "trouble": "it is refused"}]
+    findings = walked(monkeypatch, **{"CALL_streams.version": answer})
+    assert findings["module"].verdict is Verdict.OK
+    assert "it is refused" in findings["loopback"].text
+
+
+def test_a_module_that_tells_another_version_is_another(monkeypatch):
+    own = {**module.own_signatures(), "version": Signature((), ("version",))}
+    monkeypatch.setattr(module, "own_signatures", lambda: own)
+    finding = walked(monkeypatch, **{"CALL_streams.version": [{"version": "9.9"}]})["module"]
+    assert finding.verdict is Verdict.FIX
+    assert "has loaded sluice 9.9" in finding.text
+
+
 def test_a_replica_is_nothing_to_mend(monkeypatch):
     findings = walked(monkeypatch, SHOW_REPLICATION=[{"replication role": "replica"}], MATCH=[{"catalogs": 0}])
     assert findings["role"].verdict is Verdict.NOTE

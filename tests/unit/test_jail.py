@@ -64,6 +64,16 @@ def test_packed_queries_are_a_run_and_a_pull_each():
     assert messages[2].fields[:2] == ["CREATE (:Node {id: $id})", {"id": "2"}]
 
 
+def test_a_transform_does_not_see_the_way_into_the_database(monkeypatch):
+    monkeypatch.setenv("SLUICE_LOOPBACK_PASSWORD", "s3cret")
+    monkeypatch.setenv("ELSE", "seen")
+    source = "import os\ndef stream(batch):\n    return [('RETURN $e', {'e': dict(os.environ)})]"
+    with Jail(transform(source), SETTINGS) as jail:
+        ((_, parameters),) = jail.rows([b"1"])
+    assert parameters["e"]["ELSE"] == "seen"
+    assert "SLUICE_LOOPBACK_PASSWORD" not in parameters["e"]
+
+
 def test_a_transform_keeps_its_own_state_between_batches():
     source = "seen = []\ndef stream(batch):\n    seen.extend(batch)\n    return [('RETURN $n', {'n': len(seen)})]"
     with Jail(transform(source), SETTINGS) as jail:

@@ -56,15 +56,11 @@ class End(asyncio.Protocol):
         "Whether this side has said that it sends no more."
         self._ended = ended
         self._link = link
-        self._descriptor = -1
-        "Of the socket, to write to it at once; -1 with TLS."
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # which uvloop's are not, by their class
         self.transport.set_write_buffer_limits(HIGH_WATER)
         _tune(self.transport)
-        if self.transport.get_extra_info("ssl_object") is None:
-            self._descriptor = self.transport.get_extra_info("socket").fileno()
         self._link.made(self)
 
     def data_received(self, data: bytes) -> None:
@@ -81,22 +77,10 @@ class End(asyncio.Protocol):
 
     def say(self, data: bytes) -> None:
         """Send `data`, if there is anybody to send it to."""
-        transport = self.transport
-        if transport is None:
+        if self.transport is None:
             self._link.keep(data)
-            return
-        if not data:
-            return
-        if self._descriptor >= 0 and not transport.get_write_buffer_size() and not transport.is_closing():
-            # uvloop would only do this at the end of its round.
-            try:
-                taken = os.write(self._descriptor, data)
-            except OSError:
-                taken = 0  # full, or broken, which the transport will find out
-            if taken == len(data):
-                return
-            data = data[taken:]
-        transport.write(data)
+        elif data:
+            self.transport.write(data)
 
     def eof_received(self) -> bool:
         self.silent = True

@@ -28,8 +28,14 @@ _RUN, _RECORD = int(Tag.RUN), int(Tag.RECORD)
 _PULLS = frozenset((int(Tag.PULL), int(Tag.DISCARD)))
 _SIMPLE = _PULLS | {_RUN}
 
-_HARMLESS = frozenset(b"abefghijklmnopqruvwxyzABEFGHIJKLMNOPQRUVWXYZ")
+_FIRST_LETTER = {**dict.fromkeys(range(0x81, 0x90), 5), STRING.u8: 6, STRING.u16: 7}
+"Marker of a RUN's text -> where that begins, counted from the chunk header."
+
+_HARMLESS = frozenset(bytes((letter,)) for letter in b"abefghijklmnopqruvwxyzABEFGHIJKLMNOPQRUVWXYZ")
 "Letters that no keyword of ours begins with."
+
+_COMMON = (b"CREATE (", b"CREATE(", b"create (", b"CALL ", b"call ")
+"Other ways to begin that no clause of ours has, and many queries do."
 
 log = logging.getLogger("sluice.shim")
 
@@ -115,9 +121,12 @@ class _Requests:
                 break
             tag = data[position + 3]
             if tag == _RUN:
-                # The text's first letter, where most texts have it.
-                known = data[position + 4] == STRING.u8 and data[position + 6] in _HARMLESS
-                if not known and begins_like_clause(data[position + 2 : after - 2], self._translate) is not False:
+                first = _FIRST_LETTER.get(data[position + 4])
+                harmless = first and (
+                    data[position + first : position + first + 1] in _HARMLESS
+                    or data.startswith(_COMMON, position + first)
+                )
+                if not harmless and begins_like_clause(data[position + 2 : after - 2], self._translate) is not False:
                     break
             elif ledger.pulls_matter and tag in _PULLS:
                 break

@@ -44,6 +44,7 @@ class Server:
         self.streams: Rows | None = None
         self._target = target
         self._pause = pause
+        self._tells_trouble = False
 
     def close(self) -> None:
         """Hangs up."""
@@ -106,6 +107,7 @@ class Server:
             text = f"the server does not list its procedures: {error}"
             raise Trouble("module", text, "an administrator grants it: GRANT MODULE_READ TO the user") from error
         loaded = module.loaded_signatures(rows)
+        self._tells_trouble = "version" in loaded and "trouble" in loaded["version"].columns
         if "show" not in loaded:
             text = f"the server has no {module.PREFIX}show" if loaded else "the server has no module streams"
             remedy = (
@@ -180,7 +182,10 @@ class Server:
         return fix("loopback", text, remedy)
 
     def _trouble(self) -> str | None:
-        """What a running stream says that keeps the machinery from its server; None if nothing is known."""
+        """What keeps the machinery from its server, by its own word or a running stream's; None if nothing is known."""
+        if self._tells_trouble:
+            rows = self.fetch("CALL streams.version() YIELD trouble RETURN trouble")
+            return str(rows[0]["trouble"]) if rows and rows[0]["trouble"] else None
         for stream in self.streams or []:
             if stream["status"] != "running":
                 continue

@@ -44,7 +44,6 @@ def install(
 
     The server may be running. Exit code 0: they are there. 1: they are not, nothing was changed.
     """
-    with_trouble = Console(stderr=True)
     try:
         folder = modules_directory(modules_dir)
         old = copies.installed(folder)
@@ -57,7 +56,7 @@ def install(
             return
         kept = copies.put(folder, old)
     except UserError as error:
-        show(with_trouble, f"sluice install: {error}", style="red")
+        show(Console(stderr=True), f"sluice install: {error}", style="red")
         raise typer.Exit(1) from error
     _tell(folder, old, kept, interpreter, refusal)
 

@@ -43,6 +43,7 @@ class _Writer:
         self.found: list[str] = []
         self.edges: list[str] = []
         self.items = False
+        self.merges = False
 
     def chance(self, percent: int) -> bool:
         return self.draw(st.integers(1, 100)) <= percent  # type: ignore[no-any-return]
@@ -70,9 +71,9 @@ class _Writer:
         self.vertices.append(name)
         return name
 
-    def node(self, percent_of_labels: int = 85) -> str:
+    def node(self, percent_of_labels: int = 85, label: str = "") -> str:
         """What stands in the brackets behind a vertex's name."""
-        label = "".join(f":{self.draw(LABELS)}" for _ in range(2) if self.chance(percent_of_labels // 2 + 10))
+        label = label or "".join(f":{self.draw(LABELS)}" for _ in range(2) if self.chance(percent_of_labels // 2 + 10))
         label = label if label or percent_of_labels < 100 else ":A~"
         names = ["k~"] if self.chance(75) else ["u~"] if self.chance(50) else []
         if self.chance(15):
@@ -80,16 +81,16 @@ class _Writer:
         inside = ", ".join(f"{name}: {self.key() if name != 'v~' else self.value()}" for name in names)
         return f"{label} {{{inside}}}" if names else label
 
-    def edge(self, *, new: bool) -> str:
+    def edge(self, *, new: bool, kind: str = "") -> str:
         name = f"r{len(self.edges)}"
-        kind = f":{self.draw(TYPES)}" if new or self.chance(80) else ""
+        kind = kind or (f":{self.draw(TYPES)}" if new or self.chance(80) else "")
         inside = f" {{v~: {self.value()}}}" if self.chance(15) else ""
         self.edges.append(name)
         return f"[{name}{kind}{inside}]"
 
-    def arrow(self, *, new: bool, both: bool = False) -> str:
+    def arrow(self, *, new: bool, both: bool = False, kind: str = "") -> str:
         left, right = self.one_of(("-", "->"), ("-", "->"), ("<-", "-"), ("-", "-") if both else ("-", "->"))
-        return f"{left}{self.edge(new=new)}{right}"
+        return f"{left}{self.edge(new=new, kind=kind)}{right}"
 
     def match(self) -> str:
         parts = []
@@ -114,18 +115,21 @@ class _Writer:
         return "MATCH " + self.one_of(", ", " MATCH ").join(parts) + where
 
     def create(self) -> str:
+        # Behind a MERGE that could find it, Memgraph finds what is created, creates the next, and never ends.
+        label, kind = (":C~", ":T~") if self.merges else ("", "")
         if self.found and self.chance(70):
             ends = [f"({self.one_of(*self.found)})", f"({self.one_of(*self.found)})"]
             if self.chance(40):
-                ends[1] = f"({self.new()}{self.node(100)})"
-            return f"CREATE {ends[0]}{self.arrow(new=True)}{ends[1]}"
+                ends[1] = f"({self.new()}{self.node(100, label)})"
+            return f"CREATE {ends[0]}{self.arrow(new=True, kind=kind)}{ends[1]}"
         if self.chance(15):
-            return f"CREATE (:{self.draw(LABELS)} {self.parameter('map')})"
+            return f"CREATE ({label or ':' + self.draw(LABELS)} {self.parameter('map')})"
         if self.chance(20) and self.found:
-            return f"CREATE (:A~ {{k~: {self.one_of(*self.found)}.v~}})"
-        return f"CREATE ({self.new()}{self.node(100)})"
+            return f"CREATE ({label or ':A~'} {{k~: {self.one_of(*self.found)}.v~}})"
+        return f"CREATE ({self.new()}{self.node(100, label)})"
 
     def merge(self) -> str:
+        self.merges = True
         ends = [f"({name})" for name in self.found]
         if ends and self.chance(60):
             other = f"({self.new()}{self.node(100)})" if self.chance(30) else self.one_of(*ends)
@@ -194,12 +198,23 @@ def texts(draw: Draw) -> Text:
     return Text(" ".join(clauses), writer.parameters)
 
 
+def named(value: Any, ending: str) -> Any:
+    """`value` with the ending in the place of each `~`."""
+    if isinstance(value, str):
+        return value.replace("~", ending)
+    if isinstance(value, (list, tuple)):
+        return type(value)(named(item, ending) for item in value)
+    if isinstance(value, dict):
+        return {named(key, ending): named(item, ending) for key, item in value.items()}
+    return value
+
+
 @st.composite
-def batches(draw: Draw, most_queries: int = 14) -> list[Query]:
+def batches(draw: Draw, most_queries: int = 14, ending: str = "") -> list[Query]:
     """Queries of a few texts, interleaved."""
-    chosen = draw(st.lists(texts(), min_size=1, max_size=4))
+    chosen = draw(st.lists(texts(), min_size=1, max_size=3))
     queries = []
-    for number in draw(st.lists(st.integers(0, len(chosen) - 1), min_size=2, max_size=most_queries)):
-        text, parameters = chosen[number]
+    for _ in range(draw(st.integers(2, most_queries))):
+        text, parameters = draw(st.sampled_from(chosen))
         queries.append((text, {name: draw(DOMAINS[domain]) for name, domain in parameters.items()}))
-    return queries
+    return named(queries, ending)  # type: ignore[no-any-return]
