@@ -62,6 +62,10 @@ unit: $(INSTALLED) ## the tests that need neither broker nor host
 integration: kafka ## the tests with a real Apache Kafka and HOST
 	$(PYTEST) tests/integration $(ARGS)
 
+.PHONY: faults
+faults: kafka ## the fault harness at length, with HOST: ARGS='--messages 100000 --kills 50'
+	@$(VENV)/bin/python -m tests.faults --host=$(HOST) $(ARGS)
+
 .PHONY: test
 test: kafka lint types ## everything: lint, types and all tests
 	$(PYTEST) $(ARGS)

@@ -77,12 +77,20 @@ class Applier:
         letters: DeadLetters,
         wants_stop: Callable[[], bool],
         listener: Listener,
+        *,
+        fold: Packer | None = None,
     ) -> None:
+        """
+        Args:
+            pack: the transform.
+            fold: the transform, and what it gives folded; None: it never is.
+        """
         self._desired = desired
         self._spec = desired.spec
         self._settings = settings
         self._sink = sink
         self._pack = pack
+        self._fold = fold or pack
         self._letters = letters
         self._wants_stop = wants_stop
         self._listener = listener
@@ -120,7 +128,7 @@ class Applier:
             Stopped: the owner wants to stop; the same.
         """
         try:
-            queries = self._pack(batch.payloads)
+            queries = self._fold(batch.payloads)
         except TransformError as error:
             self.drain()  # what comes before it is not to blame
             if not self.finished:
@@ -179,12 +187,15 @@ class Applier:
         self._listener.trouble(f"looking for the message that cannot be applied: {refused.error}")
         untried: list[Batch] = []  # the next last
         failed: Refused | None = refused
+        if self._fold is not self._pack and not self._divisible(refused.batch):
+            # What cannot be parted has to fail as it is, so that the query that fails is known.
+            failed = self._try(refused.batch, counts=True)
         while failed is not None or untried:
             if self._wants_stop():
                 raise Stopped
             if failed is None:
                 failed = self._try(untried.pop(), counts=not untried)
-            elif len(failed.batch) > 1 and self._spec.config.isolate is Isolate.BISECT:
+            elif self._divisible(failed.batch):
                 untried += reversed(failed.batch.halves())
                 failed = None
             else:
@@ -192,6 +203,9 @@ class Applier:
                 failed = None
         if self._passed is not None:
             self._write(NO_QUERIES, self._counted(self._passed, messages=0, counts=True))
+
+    def _divisible(self, batch: Batch) -> bool:
+        return len(batch) > 1 and self._spec.config.isolate is Isolate.BISECT
 
     def _try(self, part: Batch, *, counts: bool) -> Refused | None:
         """Applies a part; if it cannot be applied, what there is to know of that."""

@@ -226,9 +226,9 @@ class Consumer:
         """
         messages = self._consume(size, 0) or self._await_first(patience, wants_stop)
         complete_by = time.monotonic() + interval
-        while messages and len(messages) < size and not self._complete(messages):
+        while messages and len(messages) < size and sum(map(len, messages)) < self._max_bytes:
             wait = min(complete_by - time.monotonic(), SLICE)
-            if wait <= 0:
+            if wait <= 0 or self.at_end or self._deferred is not None:
                 break
             if wants_stop():
                 return None
@@ -238,10 +238,6 @@ class Consumer:
         batch, rest = fitting(messages, self._max_bytes)
         self._ready.extendleft(reversed(rest))
         return Batch(batch)
-
-    def _complete(self, messages: list[confluent_kafka.Message]) -> bool:
-        """Whether no more messages should be waited for, however few there are."""
-        return self.at_end or self._deferred is not None or sum(map(len, messages)) >= self._max_bytes
 
     def _await_first(self, patience: float | None, wants_stop: Callable[[], bool]) -> list[confluent_kafka.Message]:
         """The next message, alone, so that the interval counts from its arrival; nothing if it does not come."""

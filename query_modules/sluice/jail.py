@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from sluice.bolt.packstream import unpack
 from sluice.errors import ScriptError, SettingError, TransformError
 from sluice.interpreter import find_interpreter
-from sluice.jail_frames import FAILED, LENGTH, PACKED, READY, ROWS
+from sluice.jail_frames import FAILED, FOLDED, LENGTH, PACKED, READY, ROWS
 from sluice.model import Transform
 from sluice.settings import PREFIX, Settings
 
@@ -101,9 +101,12 @@ class Jail:
     ) -> None:
         self.close()
 
-    def pack(self, batch: Sequence[Payload]) -> PackedQueries:
+    def pack(self, batch: Sequence[Payload], *, fold: bool = False) -> PackedQueries:
         """
         The queries that `stream(batch)` gives, packed.
+
+        Args:
+            fold: fewer queries, which do the same to the graph.
 
         Raises:
             TransformError: it raised, broke its contract or did not end in time; the jail can be used again only in
@@ -111,7 +114,7 @@ class Jail:
                 (`closed` tells).
             Stopped: the owner wants to stop.
         """
-        answer = self._answer(PACKED, batch)
+        answer = self._answer(FOLDED if fold else PACKED, batch)
         (count,) = LENGTH.unpack_from(answer, 0)
         return PackedQueries(count, answer[LENGTH.size :])
 

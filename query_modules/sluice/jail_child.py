@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,9 +25,10 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from sluice.bolt import messages
 from sluice.bolt.framing import frame
 from sluice.bolt.packstream import pack
-from sluice.contract import Stream, check_values, queries_of, value_error
+from sluice.contract import Query, Stream, check_values, queries_of, value_error
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
-from sluice.jail_frames import FAILED, LENGTH, READY, ROWS
+from sluice.folding import Folder
+from sluice.jail_frames import FAILED, FOLDED, LENGTH, READY, ROWS
 
 PULL_ALL = frame(messages.pull(-1))
 
@@ -79,10 +81,14 @@ def main() -> None:
         channel.send(FAILED, str(error).encode())
         return
     channel.send(READY)
+    folder = Folder()
     while True:
         kind, batch = marshal.loads(channel.receive())
         try:
-            answer = _rows(stream, batch) if kind == ROWS else _packed(stream, batch)
+            if kind == ROWS:
+                answer = _rows(stream, batch)
+            else:
+                answer = _packed(queries_of(stream, batch), folder if kind == FOLDED else None)
         except TransformError as error:
             channel.send(FAILED, str(error).encode("utf-8", "replace"))
         except BaseException as error:  # the user's code may raise anything, SystemExit too
@@ -126,18 +132,31 @@ def _line_in(traceback: TracebackType | None, uri: str) -> int | None:
     return line
 
 
-def _packed(stream: Stream, batch: list[bytes | None]) -> bytes:
+def _packed(queries: Iterable[Query], folder: Folder | None) -> bytes:
     packed = bytearray(LENGTH.size)
+    if folder is not None:
+        queries = list(queries)
+        try:
+            count = _pack_into(packed, ((folded.text, folded.parameters) for folded in folder.fold(queries)))
+        except TransformError:
+            # Some value is none that a query can take: one by one it is found which.
+            return _packed(queries, None)
+    else:
+        count = _pack_into(packed, queries)
+    LENGTH.pack_into(packed, 0, count)
+    return bytes(packed)
+
+
+def _pack_into(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
     count = 0
-    for query, parameters in queries_of(stream, batch):
+    for query, parameters in queries:
         try:
             packed += frame(messages.run(query, parameters))
         except LocalProtocolError as error:
             raise value_error(count, error) from error
         packed += PULL_ALL
         count += 1
-    LENGTH.pack_into(packed, 0, count)
-    return bytes(packed)
+    return count
 
 
 def _rows(stream: Stream, batch: list[bytes | None]) -> bytes:

@@ -60,7 +60,9 @@ class Session:
             resources.callback(letters.close)
             held = self._loopback.read_checkpoint(self._desired.checkpoint_id)
             sink = Sink(self._loopback.connection, self._desired.checkpoint_id, held)
-            self._applier = Applier(self._desired, settings, sink, self._pack, letters, wants_stop, self._listener)
+            self._applier = Applier(
+                self._desired, settings, sink, self._pack, letters, wants_stop, self._listener, fold=self._fold
+            )
             identity = TopicIdentity(spec, settings.broker_timeout)
             self._guard = TopicGuard(spec, settings, self._consumer, self._applier, identity, wants_stop)
             self._resources = resources.pop_all()
@@ -113,10 +115,16 @@ class Session:
         return self._consumer.poll_batch(spec.batch_size, spec.batch_interval, self._wants_stop, patience=patience)
 
     def _pack(self, payloads: Sequence[bytes | None]) -> PackedQueries:
-        """Runs the transform; in a new process if it has brought the last one down."""
+        return self._transform().pack(payloads)
+
+    def _fold(self, payloads: Sequence[bytes | None]) -> PackedQueries:
+        return self._transform().pack(payloads, fold=self._spec.config.fold)
+
+    def _transform(self) -> Jail:
+        """The transform; in a new process if it has brought the last one down."""
         if self._jail is None or self._jail.closed:
             self._jail = Jail(self._spec.transform, self._settings, self._wants_stop)
-        return self._jail.pack(payloads)
+        return self._jail
 
     def _close_jail(self) -> None:
         if self._jail is not None:

@@ -148,11 +148,14 @@ def run_limited(rig: Rig, rng: random.Random) -> None:
 
 
 def _cut(rig: Rig, rng: random.Random, moment: Moment) -> None:
-    trap = rig.proxy.arm(moment, countdown=rng.randint(1, 8))
-    if rig.await_sprung(trap, PATIENCE):
-        rig.count(f"cuts {moment.value}")
-    else:
-        rig.proxy.disarm()
+    """Cuts a transaction, and every other time the first one of the next connection too."""
+    traps = [rig.proxy.arm(moment, countdown=rng.randint(1, 8))]
+    if rng.random() < 0.5:
+        traps.append(rig.proxy.arm(moment))
+    for trap in traps:
+        if rig.await_sprung(trap, PATIENCE):
+            rig.count(f"cuts {moment.value}")
+    rig.proxy.disarm()
 
 
 HOST_SIDE = (stop_host, conflict, reload, stop_and_start, run_limited, cut_anywhere)

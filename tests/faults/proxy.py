@@ -15,6 +15,7 @@ from tests.ports import free_port
 
 READ_SIZE = 1 << 16
 LIMIT = 1 << 28  # bytes of a message
+CLOSING_TIMEOUT = 5.0  # seconds
 PART_OF_COMMIT = 3  # of the six bytes that a framed COMMIT has
 
 Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -110,6 +111,11 @@ class CuttingProxy:
         """Cut every connection, wherever it is."""
         self._loop.call_soon_threadsafe(self._cut_all)
 
+    @property
+    def connections(self) -> int:
+        """How many there are through it now."""
+        return len(self._links)
+
     def begun(self) -> Trap | None:
         """A transaction begins: the trap that it has run into. For links."""
         if not self._traps:
@@ -131,10 +137,10 @@ class CuttingProxy:
         self._ready.set()
         self._loop.run_forever()
         server.close()
+        self._cut_all()
         left = asyncio.all_tasks(self._loop)
-        for task in left:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        if left:
+            self._loop.run_until_complete(asyncio.wait(left, timeout=CLOSING_TIMEOUT))
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -200,7 +206,7 @@ class _Link:
         """Send on what is held."""
         held, self._held = self._held or [], None
         for message in held:
-            self._to_server.write(frame(message))
+            self._forward(message)
 
     def drop_worker(self) -> None:
         """End the worker's side."""
@@ -242,6 +248,8 @@ class _Link:
             self._pass(message, self._trap, Moment.BEFORE_COMMIT, Moment.AFTER_COMMIT)
             if self._held is not None:
                 self._trap.sprung.set()
+            elif self._trap.moment is Moment.AFTER_ANSWER:
+                self._held = []  # nothing behind it gets through any more
         else:
             self._forward(message)
 
@@ -260,10 +268,10 @@ class _Link:
         trap.link = self
 
     def _forward(self, message: bytes) -> None:
-        if self._held is None:
-            self._to_server.write(frame(message))
-        else:
+        if self._held is not None:
             self._held.append(message)
+        elif not self._to_server.transport.is_closing():
+            self._to_server.write(frame(message))
 
     async def _down(self) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, _Cut):
@@ -280,7 +288,7 @@ class _Link:
             self._replies += 1
             if self._trap is not None and self._replies == self._commit:
                 self._settle(self._trap, Tag(message[1]))
-        if not self._worker_gone:
+        if not self._worker_gone and not self._to_worker.transport.is_closing():
             self._to_worker.write(frame(message))
 
     def _settle(self, trap: Trap, answer: Tag) -> None:

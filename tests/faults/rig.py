@@ -154,7 +154,7 @@ class Rig:
         return look
 
     def await_sprung(self, trap: Trap, timeout: float) -> bool:
-        """Wait for a transaction to run into a trap, unless the stream comes to the end of the topic before; whether one did."""
+        """Whether a transaction runs into a trap, before the stream is at the end of the topic or the time over."""
         deadline = time.monotonic() + timeout
         while not trap.sprung.wait(LOOK) and time.monotonic() < deadline:
             if self.look().passed == self.content.size:

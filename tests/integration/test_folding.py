@@ -24,6 +24,12 @@ EXAMPLES = int(os.environ.get("FOLDING_EXAMPLES", "300"))
 
 PULL = frame(messages.pull())
 
+_VERTICES = """
+MATCH (n) WHERE n:A~ OR n:B~ OR n:C~ OR n.k~ IS NOT NULL OR n.v~ IS NOT NULL OR n.w~ IS NOT NULL
+RETURN id(n), labels(n), properties(n)
+"""
+_EDGES = "MATCH (n)-[r:R~|S~|T~]->(m) RETURN id(n), id(m), type(r), properties(r)"
+
 
 class Refused(Exception):
     """The host refused one of the queries."""
@@ -49,9 +55,8 @@ class Database:
             for reply in replies:
                 if isinstance(reply, Failure):
                     raise Refused(reply.message)
-            where = named("WHERE n:A~ OR n:B~ OR n:C~", self._ending)
-            vertices = self._rows(f"MATCH (n) {where} RETURN id(n), labels(n), properties(n)")
-            edges = self._rows(f"MATCH (n)-[r]->(m) {where} RETURN id(n), id(m), type(r), properties(r)")
+            vertices = self._rows(named(_VERTICES, self._ending))
+            edges = self._rows(named(_EDGES, self._ending))
             return form(Graph(vertices, edges))
         finally:
             self._connection.reset()

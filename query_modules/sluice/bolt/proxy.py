@@ -50,7 +50,11 @@ class Proxy:
         """
         host, port = self._settings.listen
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._accept, host, port, ssl=self._settings.listen_tls, backlog=1024)
+        tls = self._settings.listen_tls
+        limit = self._settings.handshake_timeout if tls else None
+        self._listener = await loop.create_server(
+            self._accept, host, port, ssl=tls, ssl_handshake_timeout=limit, backlog=1024
+        )
         return int(self._listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:

@@ -20,7 +20,7 @@ VALUES = st.integers(0, 3)
 NAMES = st.sampled_from(["k~", "k~", "u~", "v~", "w~"])
 MAPS = st.dictionaries(NAMES, st.one_of(st.integers(0, 3), st.none()), max_size=3)
 ITEMS = st.lists(st.fixed_dictionaries({"k": st.integers(1, 3), "v": VALUES}), max_size=2)
-DOMAINS = {"key": KEYS, "value": VALUES, "map": MAPS, "items": ITEMS}
+DOMAINS = {"key": KEYS, "solid": st.sampled_from([1, 2, 3, 1.0, "1"]), "value": VALUES, "map": MAPS, "items": ITEMS}
 
 LABELS = st.sampled_from(["A~", "A~", "B~"])
 TYPES = st.sampled_from(["R~", "R~", "S~"])
@@ -59,12 +59,22 @@ class _Writer:
     def key(self) -> str:
         if self.items and self.chance(60):
             return "item.k"
-        return str(self.one_of(1, 2)) if self.chance(12) else self.parameter("key")
+        # Two MERGEs, of which the second always makes what the first finds, would never end.
+        return str(self.one_of(1, 2)) if self.chance(12) else self.parameter("solid" if self.merges else "key")
 
     def value(self) -> str:
         if self.items and self.chance(60):
             return "item.v"
         return str(self.one_of(1, 2)) if self.chance(15) else self.parameter("value")
+
+    def filled(self, name: str, *templates: str) -> str:
+        """One of the templates, with the variable in the place of `{0}`."""
+        template = self.one_of(*templates)
+        chosen = {}
+        for field, make in (("key", self.key), ("value", self.value), ("map", lambda: self.parameter("map"))):
+            if f"{{{field}}}" in template:
+                chosen[field] = make()
+        return template.format(name, **chosen)  # type: ignore[no-any-return]
 
     def new(self) -> str:
         name = f"x{len(self.vertices) + len(self.edges)}"
@@ -75,7 +85,7 @@ class _Writer:
         """What stands in the brackets behind a vertex's name."""
         label = label or "".join(f":{self.draw(LABELS)}" for _ in range(2) if self.chance(percent_of_labels // 2 + 10))
         label = label if label or percent_of_labels < 100 else ":A~"
-        names = ["k~"] if self.chance(75) else ["u~"] if self.chance(50) else []
+        names = ["k~"] if self.chance(75) or not label else ["u~"] if self.chance(50) else []
         if self.chance(15):
             names.append("v~")
         inside = ", ".join(f"{name}: {self.key() if name != 'v~' else self.value()}" for name in names)
@@ -97,20 +107,23 @@ class _Writer:
         for _ in range(self.one_of(1, 1, 1, 2, 2)):
             part = f"({self.new()}{self.node()})"
             if self.chance(25):
-                part += self.arrow(new=False, both=True) + f"({self.new()}{self.node(40)})"
+                other = self.chance(30)
+                kind = f":{self.draw(TYPES)}" if other else ""
+                part += self.arrow(new=False, both=True, kind=kind) + f"({self.new()}{'' if other else self.node(40)})"
             parts.append(part)
         self.found += self.vertices
         where = ""
         if self.chance(30):
             name = self.one_of(*self.vertices)
-            where = " WHERE " + self.one_of(
-                f"{name}.k~ = {self.key()}",
-                f"{name}.v~ < {self.value()}",
-                f"{name}:B~",
-                f"{name}.k~ = {self.key()} AND {name}.v~ <> {self.value()}",
-                f"{name}.v~ IS NULL",
-                f"{name}.u~ = {self.key()} OR {name}.k~ = 1",
-                f"{name}.k~ IN [1, 2]",
+            where = " WHERE " + self.filled(
+                name,
+                "{0}.k~ = {key}",
+                "{0}.v~ < {value}",
+                "{0}:B~",
+                "{0}.k~ = {key} AND {0}.v~ <> {value}",
+                "{0}.v~ IS NULL",
+                "{0}.u~ = {key} OR {0}.k~ = 1",
+                "{0}.k~ IN [1, 2]",
             )
         return "MATCH " + self.one_of(", ", " MATCH ").join(parts) + where
 
@@ -129,14 +142,15 @@ class _Writer:
         return f"CREATE ({self.new()}{self.node(100, label)})"
 
     def merge(self) -> str:
+        label = ":C~" if self.merges else ""
         self.merges = True
         ends = [f"({name})" for name in self.found]
         if ends and self.chance(60):
-            other = f"({self.new()}{self.node(100)})" if self.chance(30) else self.one_of(*ends)
+            other = f"({self.new()}{self.node(100, label)})" if self.chance(30) else self.one_of(*ends)
             text = f"MERGE {self.one_of(*ends)}{self.arrow(new=True, both=True)}{other}"
             target = self.edges[-1]
         elif self.chance(15):
-            text = f"MERGE ({self.new()}{self.node(100)}){self.arrow(new=True)}({self.new()}{self.node(100)})"
+            text = f"MERGE ({self.new()}{self.node(100, label)}){self.arrow(new=True)}({self.new()}{self.node(100, label)})"
             target = self.vertices[-1]
         else:
             target = self.new()
@@ -151,19 +165,14 @@ class _Writer:
     def item(self, target: str) -> str:
         name = self.draw(NAMES) if self.chance(30) else "w~"
         choices = [
-            f"{target}.{name} = {self.value()}",
-            f"{target}.{name} = {self.value()}",
-            f"{target}.n~ = coalesce({target}.n~, 0) + 1",
-            f"{target}.w~ = CASE WHEN {target}.w~ < {self.value()} THEN 7 ELSE {target}.w~ END",
+            f"{{0}}.{name} = {{value}}",
+            f"{{0}}.{name} = {{value}}",
+            "{0}.n~ = coalesce({0}.n~, 0) + 1",
+            "{0}.w~ = CASE WHEN {0}.w~ < {value} THEN 7 ELSE {0}.w~ END",
         ]
         if target in self.vertices:
-            choices += [
-                f"{target} += {self.parameter('map')}",
-                f"{target}:{self.draw(LABELS)}",
-                f"{target} = {self.parameter('map')}",
-                f"{target} += {{v~: {self.value()}}}",
-            ]
-        return self.one_of(*choices)  # type: ignore[no-any-return]
+            choices += ["{0} += {map}", f"{{0}}:{self.draw(LABELS)}", "{0} = {map}", "{0} += {{v~: {value}}}"]
+        return self.filled(target, *choices)
 
     def set(self) -> str:
         targets = self.found + self.edges + self.vertices

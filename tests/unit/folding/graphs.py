@@ -11,7 +11,7 @@ class Graph(NamedTuple):
     """What a database holds."""
 
     vertices: list[tuple[int, list[str], dict[str, Any]]]
-    "Id, labels, properties."
+    "Id, labels, properties. Those at the ends of edges may be left out."
     edges: list[tuple[int, int, str, dict[str, Any]]]
     "Ids of source and target, type, properties."
 
@@ -23,7 +23,8 @@ def form(graph: Graph) -> tuple[Any, ...]:
     Vertices are told apart by their labels and properties, then by their neighbours', and so on. Graphs that this cannot
     tell apart (rings of vertices without a difference) do not come out of a wrong order of queries.
     """
-    colours = {vertex: _shown(sorted(labels), properties) for vertex, labels, properties in graph.vertices}
+    colours = {end: "" for source, target, _, _ in graph.edges for end in (source, target)}
+    colours |= {vertex: _shown(sorted(labels), properties) for vertex, labels, properties in graph.vertices}
     for _ in range(len(colours)):
         around: dict[int, list[str]] = {vertex: [] for vertex in colours}
         for source, target, kind, properties in graph.edges:

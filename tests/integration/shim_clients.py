@@ -1,0 +1,166 @@
+"""The drivers that people use, each behind the same three words: run a query, get columns and rows, or the error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import neo4j
+import pytest
+
+from tests.hosts.host import REPOSITORY
+
+JAVASCRIPT = REPOSITORY / ".cache" / "neo4j-javascript"
+
+
+class Table(NamedTuple):
+    """A result."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+class Refused(Exception):
+    """The server said no; the text is what the driver shows."""
+
+
+class Client(Protocol):
+    """Runs a query in a transaction of its own."""
+
+    def __call__(self, query: str, parameters: Mapping[str, Any] | None = None, /) -> Table:
+        """
+        Raises:
+            Refused: by the server.
+        """
+
+
+@contextmanager
+def neo4j_sync(port: int) -> Iterator[Client]:
+    with closing(neo4j.GraphDatabase.driver(f"bolt://127.0.0.1:{port}", telemetry_disabled=True)) as driver:
+
+        def run(query: str, parameters: Mapping[str, Any] | None = None, /) -> Table:
+            try:
+                with driver.session() as session:
+                    result = session.run(query, dict(parameters or {}))
+                    return Table(list(result.keys()), [list(record.values()) for record in result])
+            except neo4j.exceptions.Neo4jError as error:
+                raise Refused(error.message) from error
+
+        yield run
+
+
+@contextmanager
+def neo4j_async(port: int) -> Iterator[Client]:
+    async def once(query: str, parameters: Mapping[str, Any] | None) -> Table:
+        uri = f"bolt://127.0.0.1:{port}"
+        async with neo4j.AsyncGraphDatabase.driver(uri, telemetry_disabled=True) as driver, driver.session() as session:
+            result = await session.run(query, dict(parameters or {}))
+            return Table(list(result.keys()), [list(record.values()) async for record in result])
+
+    def run(query: str, parameters: Mapping[str, Any] | None = None, /) -> Table:
+        try:
+            return asyncio.run(once(query, parameters))
+        except neo4j.exceptions.Neo4jError as error:
+            raise Refused(error.message) from error
+
+    yield run
+
+
+PYMGCLIENT_PROGRAM = """
+import json, sys
+import mgclient
+
+connection = mgclient.connect(host="127.0.0.1", port=int(sys.argv[1]))
+connection.autocommit = True
+for line in sys.stdin:
+    asked = json.loads(line)
+    cursor = connection.cursor()
+    try:
+        cursor.execute(asked["query"], asked["parameters"])
+        rows = cursor.fetchall()
+        answer = {"columns": [column.name for column in cursor.description or []], "rows": rows}
+    except mgclient.Error as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer, default=str), flush=True)
+"""
+"A process of its own, for pymgclient keeps the GIL while it waits: nothing else in the tests would run meanwhile."
+
+
+@contextmanager
+def pymgclient(port: int) -> Iterator[Client]:
+    with program([sys.executable, "-c", PYMGCLIENT_PROGRAM, str(port)], REPOSITORY) as run:
+        yield run
+
+
+NODE_PROGRAM = """
+const neo4j = require('neo4j-driver');
+const lines = require('readline').createInterface({ input: process.stdin });
+const driver = neo4j.driver(process.argv[2], undefined, { disableLosslessIntegers: true, telemetryDisabled: true });
+(async () => {
+  for await (const line of lines) {
+    const { query, parameters } = JSON.parse(line);
+    const session = driver.session();
+    let answer;
+    try {
+      const result = await session.run(query, parameters);
+      const columns = result.records.length ? result.records[0].keys : [];
+      answer = { columns, rows: result.records.map(record => record.keys.map(key => record.get(key))) };
+    } catch (error) {
+      answer = { error: error.message };
+    }
+    await session.close();
+    console.log(JSON.stringify(answer));
+  }
+  await driver.close();
+})();
+"""
+"Knows columns of results that have rows only, as the driver's plain interface does."
+
+
+@contextmanager
+def neo4j_javascript(port: int) -> Iterator[Client]:
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("needs node and npm")
+    JAVASCRIPT.mkdir(parents=True, exist_ok=True)
+    if not (JAVASCRIPT / "node_modules" / "neo4j-driver").exists():
+        install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "neo4j-driver@5"]
+        if subprocess.run(install, cwd=JAVASCRIPT, check=False).returncode:
+            pytest.skip("npm cannot install neo4j-driver")
+    (JAVASCRIPT / "run.js").write_text(NODE_PROGRAM, "utf-8")
+    with program(["node", "run.js", f"bolt://127.0.0.1:{port}"], JAVASCRIPT) as run:
+        yield run
+
+
+@contextmanager
+def program(command: list[str], folder: Path) -> Iterator[Client]:
+    """A client in another language or process, which reads queries and writes answers, one JSON object a line."""
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+
+        def run(query: str, parameters: Mapping[str, Any] | None = None, /) -> Table:
+            print(json.dumps({"query": query, "parameters": parameters or {}}), file=stdin, flush=True)
+            answer = json.loads(stdout.readline())
+            if "error" in answer:
+                raise Refused(answer["error"])
+            return Table(answer["columns"], answer["rows"])
+
+        yield run
+        stdin.close()
+        process.wait(10)
+
+
+CLIENTS: Mapping[str, Callable[[int], AbstractContextManager[Client]]] = {
+    "neo4j, Python": neo4j_sync,
+    "neo4j, Python, async": neo4j_async,
+    "pymgclient": pymgclient,
+    "neo4j, JavaScript": neo4j_javascript,
+}

@@ -1,0 +1,83 @@
+"""The fault harness in short: all faults at once, and that it would find what it looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.compare import Comparison, Entry
+from tests.faults.rounds import MakeHost, Order, Verdict, run_round
+from tests.faults.variants import query_modules
+from tests.hosts import ServerHost
+from tests.integration.test_kit import OwnHost
+from tests.kafka import KafkaBroker
+
+SEED = 4
+FOUR = [Entry(number, f"{number:08x}") for number in range(4)]
+OTHER = Entry(2, "another")
+
+
+def behind_a_proxy(own_host: OwnHost, modules: Path | None = None) -> MakeHost:
+    """Makes hosts whose loopback goes to the port that is given."""
+
+    def make(port: int) -> ServerHost:
+        return own_host(env={"SLUICE_LOOPBACK_PORT": str(port)}, query_modules=modules, start=False)
+
+    return make
+
+
+@pytest.mark.faults
+def test_under_all_faults_at_once_every_message_takes_effect_once_in_order(
+    own_host: OwnHost, own_kafka: Callable[[], KafkaBroker], tmp_path: Path
+) -> None:
+    order = Order("all", SEED, messages=1500, strikes=3, kills=2, partitions=3, batch_size=10, chained=True)
+    verdict = run_round(order, behind_a_proxy(own_host), own_kafka(), tmp_path)
+    assert verdict.right, f"seed {SEED}\n{verdict}"
+    assert verdict.comparison.messages == order.messages // 3 * 3
+    assert verdict.kills >= 2
+    for fault in ("host stops", "reloads", "restarts", "limited runs", "cuts anywhere", "poison"):
+        assert verdict.tally[fault], f"nothing injected: {fault}\n{verdict}"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("variant", "finds"), [("at-least-once", "twice"), ("at-most-once", "lost")], ids=lambda value: value
+)
+def test_the_harness_finds_what_a_broken_order_of_batch_and_checkpoint_does(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, variant: str, finds: str
+) -> None:
+    order = Order("cut-after", SEED, messages=1000, strikes=6, batch_size=10)
+    verdict = _broken(order, variant, own_host, kafka, tmp_path)
+    found = verdict.comparison
+    assert (found.twice > 0, found.lost > 0) == (finds == "twice", finds == "lost"), str(verdict)
+    assert not verdict.right
+    assert str(verdict).startswith("FAIL")
+
+
+@pytest.mark.parametrize(
+    ("found", "lost", "twice", "strange", "disordered"),
+    [
+        pytest.param(FOUR, 0, 0, 0, 0, id="all is right"),
+        pytest.param(FOUR[:3], 1, 0, 0, 0, id="the last is lost"),
+        pytest.param([FOUR[0], *FOUR[2:]], 1, 0, 0, 0, id="one is lost"),
+        pytest.param([*FOUR[:2], *FOUR], 0, 2, 0, 0, id="a batch is there twice"),
+        pytest.param([*FOUR, FOUR[3]], 0, 1, 0, 0, id="the last is there twice"),
+        pytest.param([*FOUR[:2], OTHER, FOUR[3]], 1, 0, 1, 0, id="one has another checksum"),
+        pytest.param([FOUR[1], FOUR[0], *FOUR[2:]], 0, 0, 0, 1, id="two are in the wrong order"),
+        pytest.param([], 4, 0, 0, 0, id="nothing is there"),
+    ],
+)
+def test_the_comparison_tells_what_is_wrong(
+    found: list[Entry], lost: int, twice: int, strange: int, disordered: int
+) -> None:
+    comparison = Comparison()
+    comparison.add(0, FOUR, found)
+    assert (comparison.messages, comparison.lost, comparison.twice) == (4, lost, twice)
+    assert (comparison.strange, comparison.disordered) == (strange, disordered)
+    assert comparison.right is (found == FOUR)
+
+
+def _broken(order: Order, variant: str, own_host: OwnHost, kafka: KafkaBroker, folder: Path) -> Verdict:
+    return run_round(order, behind_a_proxy(own_host, query_modules(variant, folder)), kafka, folder)

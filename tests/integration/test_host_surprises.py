@@ -1,0 +1,437 @@
+"""What a host, and those who work on it, can do to a running stream; each has a named outcome."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from sluice import nodes
+from sluice.bolt.messages import Tag
+from sluice.loopback import Loopback
+from sluice.settings import Settings
+from sluice.worker import Worker
+from tests.eventually import eventually
+from tests.faults.proxy import CuttingProxy, Moment, Trap
+from tests.hosts import ServerHost
+from tests.integration.configured import Configured
+from tests.integration.test_kit import VALUES, OwnHost, Stream, numbers, transforms_running
+from tests.kafka import KafkaBroker
+
+STOP_IN = {True: 2.0, False: 5.0}
+"Seconds that a clean stop may take: on Memgraph, and on the sandbox, which is several processes."
+
+UNTIL = """
+import os
+import time
+
+
+def stream(batch):
+    while not os.path.exists("FLAG"):
+        WAIT
+    return [("CREATE (:LABEL {value: $value})", {"value": message.decode()}) for message in batch]
+"""
+"Goes on once the file is there."
+
+LATE = {
+    # moment at which the stale transaction is held -> what its COMMIT is answered in the end
+    Moment.BEFORE_BEGIN: Tag.IGNORED,
+    Moment.AFTER_BEGIN: Tag.IGNORED,
+}
+
+
+class Behind(NamedTuple):
+    """A host whose loopback goes through a proxy."""
+
+    host: ServerHost
+    proxy: CuttingProxy
+
+
+@pytest.fixture
+def proxy() -> Iterator[CuttingProxy]:
+    """A proxy to nowhere."""
+    with CuttingProxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def behind(own_host: OwnHost, proxy: CuttingProxy) -> Behind:
+    host = own_host(env={"SLUICE_LOOPBACK_PORT": str(proxy.port)})
+    proxy.target = host.port
+    return Behind(host, proxy)
+
+
+@pytest.fixture
+def running(behind: Behind, kafka: KafkaBroker, tmp_path: Path) -> Configured:
+    """A stream behind the proxy that runs, and has imported ten messages."""
+    return _running(Configured(behind.host.run, kafka, tmp_path, "surprised"))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("moment", LATE, ids=lambda moment: moment.value)
+def test_what_a_stale_worker_has_sent_cannot_be_committed_once_its_successor_has_moved_on(
+    running: Configured, behind: Behind, moment: Moment
+) -> None:
+    trap = _held(running, behind.proxy, moment)
+    trap.drop_worker()
+    # Whoever reads the checkpoint now finds the ten messages, and imports the others.
+    running.await_values(numbers(0, 20))
+    trap.release()
+    assert trap.answered.wait(10)
+    assert trap.answer is LATE[moment]
+    _goes_on(running, 20)
+
+
+@pytest.mark.faults
+@pytest.mark.memgraph_only("a write lock makes the other transaction fail there, and not wait")
+def test_a_stale_transaction_that_is_all_but_committed_makes_the_successor_wait_and_then_begin_behind_it(
+    running: Configured, behind: Behind
+) -> None:
+    trap = _held(running, behind.proxy, Moment.BEFORE_COMMIT)
+    trap.drop_worker()
+    running.await_reason("conflicting transactions")
+    assert (running.status, running.values) == ("running", numbers(0, 10))
+    trap.release()
+    assert trap.answered.wait(10)
+    assert trap.answer is Tag.SUCCESS
+    _goes_on(running, 20)
+
+
+@pytest.mark.faults
+def test_a_worker_that_a_reload_could_not_wait_for_cannot_commit_after_it(running: Configured, behind: Behind) -> None:
+    trap = _held(running, behind.proxy, Moment.BEFORE_BEGIN)
+    behind.host.run("CALL mg.load_all()")
+    # The new workers wait for the old one to end, and end it when it does not.
+    running.await_values(numbers(0, 20), timeout=40)
+    trap.release()
+    assert trap.answered.wait(10)
+    assert trap.answer is Tag.IGNORED
+    _goes_on(running, 20)
+
+
+@pytest.mark.faults
+def test_a_live_stale_worker_that_wakes_up_behind_its_successor_imports_nothing_twice(
+    own_host: OwnHost, proxy: CuttingProxy, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host()
+    proxy.target = host.port
+    stream = _running(Configured(host.run, kafka, tmp_path, "contested"))
+    # The same worker as the one in the server, in the same run of the stream: what a failover may leave behind.
+    stale = _second_worker(host, proxy)
+    stale.start()
+    try:
+        trap = proxy.arm(Moment.BEFORE_BEGIN, hold=True)
+        stream.send(numbers(10, 20))
+        assert trap.sprung.wait(20)
+        stream.await_values(numbers(0, 20))
+        trap.release()
+        assert trap.answered.wait(10)
+        assert trap.answer is Tag.IGNORED
+        # From here on both are awake, and want every batch.
+        stream.send(numbers(20, 520))
+        stream.await_values(numbers(0, 520))
+    finally:
+        stale.stop()
+        assert stale.join(20)
+    _goes_on(stream, 520)
+
+
+@pytest.mark.parametrize("statement", [f"MATCH (s:{nodes.STREAM}) DETACH DELETE s", "MATCH (n) DETACH DELETE n"])
+def test_a_stream_whose_node_is_deleted_by_hand_is_gone_as_if_dropped(
+    running: Configured, behind: Behind, statement: str
+) -> None:
+    _insist(running, statement)
+    eventually(lambda: transforms_running(behind.host), equals=0, timeout=20)
+    assert running.status is None
+    before = running.count
+    running.send(numbers(10, 20))
+    # One of the same name is another one, and begins where it began.
+    again = Stream(running.run, running.kafka, behind.host.data.parent, running.name, topic=running.topic)
+    again.label = "Again"
+    again.create()
+    again.start()
+    again.await_values(numbers(0, 20))
+    assert running.count == before
+    assert again.status == "running"
+    assert behind.host.running
+
+
+def test_a_stream_whose_checkpoint_is_deleted_by_hand_imports_nothing_until_it_is_made_anew(
+    running: Configured, behind: Behind
+) -> None:
+    _insist(running, f"MATCH (k:{nodes.CHECKPOINT}) DETACH DELETE k")
+    eventually(lambda: transforms_running(behind.host), equals=0, timeout=20)
+    running.send(numbers(10, 20))
+    assert running.values == numbers(0, 10)
+    assert running.status != "running", "nothing runs, and nobody is told"
+    running.drop()
+    assert running.status is None
+    again = Stream(running.run, running.kafka, behind.host.data.parent, running.name, topic=running.topic)
+    again.label = "Again"
+    again.create()
+    again.start()
+    again.await_values(numbers(0, 20))
+    assert running.values == numbers(0, 10)
+
+
+def test_streams_of_one_topic_each_import_everything_and_stop_by_themselves(
+    behind: Behind, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    first = Stream(behind.host.run, kafka, tmp_path, "first", partitions=2)
+    second = Stream(behind.host.run, kafka, tmp_path, "second", topic=first.topic)
+    for stream in (first, second):
+        stream.create()
+        stream.start()
+    first.send(numbers(0, 400))
+    for stream in (first, second):
+        stream.await_values(numbers(0, 400))
+    second.stop()
+    first.send(numbers(400, 410))
+    first.await_values(numbers(0, 410))
+    assert (first.status, second.status, second.count) == ("running", "stopped", 400)
+
+
+def test_settings_that_are_edited_by_hand_while_a_stream_runs_are_followed(running: Configured, behind: Behind) -> None:
+    _insist(running, f"MATCH (s:{nodes.STREAM}) SET s.batch_size = 3")
+    eventually(lambda: behind.host.log_text().count(": running, topic") >= 2, timeout=20)
+    running.send(numbers(10, 40))
+    running.await_values(numbers(0, 40))
+    batches = running.info["batches"]
+    running.send(numbers(40, 49))
+    running.await_values(numbers(0, 49))
+    assert running.info["batches"] >= batches + 3
+    assert running.status == "running"
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        pytest.param("s.batch_size = -1", "BATCH_SIZE must be an integer from 1 to 2147483647, got -1", id="a size"),
+        pytest.param("s.uri = ''", "the Kafka URI must be printable text and not empty", id="a URI"),
+        pytest.param("s.config = '[]'", "the stream's node must hold it as a JSON object", id="a config"),
+    ],
+)
+def test_settings_that_are_edited_into_the_impossible_end_the_stream_with_the_reason(
+    running: Configured, edit: str, reason: str
+) -> None:
+    _insist(running, f"MATCH (s:{nodes.STREAM}) SET {edit}")
+    running.await_status("error")
+    assert reason in (running.error or "")
+    assert running.values == numbers(0, 10)
+    running.drop()
+    assert running.status is None
+
+
+def test_drop_and_create_of_a_running_name_in_one_transaction_is_another_stream(
+    running: Configured, behind: Behind
+) -> None:
+    again = Stream(running.run, running.kafka, behind.host.data.parent, running.name, topic=running.topic)
+    again.label = "Again"
+    with behind.host.driver().session() as session, session.begin_transaction() as transaction:
+        inside = again.within(transaction)
+        inside.label = again.label
+        inside.drop()
+        inside.create()
+        inside.start()
+        transaction.commit()
+    running.send(numbers(10, 20))
+    again.await_values(numbers(0, 20))
+    assert again.status == "running"
+    assert running.values in (numbers(0, 10), numbers(0, 20))  # the old one may have seen them before it ended
+    eventually(lambda: transforms_running(behind.host), equals=1, timeout=20)
+
+
+def test_a_stream_that_is_started_with_its_broker_down_runs_says_why_it_waits_and_goes_on(
+    own_host: OwnHost, own_kafka: Callable[[], KafkaBroker], tmp_path: Path
+) -> None:
+    host, kafka = own_host(), own_kafka()
+    stream = Configured(host.run, kafka, tmp_path, "early")
+    stream.create()
+    stream.send(numbers(0, 10))
+    kafka.kill()
+    stream.start()
+    stream.await_reason("retrying since", timeout=30)
+    assert (stream.status, stream.count) == ("running", 0)
+    _answers_quickly(stream)
+    kafka.start()
+    stream.await_values(numbers(0, 10), timeout=40)
+    stream.await_no_reason()
+
+
+def test_a_loopback_that_reaches_nobody_is_told_and_procedures_answer(
+    own_host: OwnHost, proxy: CuttingProxy, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host(env={"SLUICE_LOOPBACK_PORT": str(proxy.port)})  # which leads nowhere
+    stream = Configured(host.run, kafka, tmp_path, "lonely")
+    stream.create()
+    stream.send(numbers(0, 10))
+    stream.start()
+    reason = stream.await_reason("retrying: ")
+    assert str(proxy.port) in reason
+    _answers_quickly(stream)
+    assert (stream.status, stream.count) == ("running", 0)
+    proxy.target = host.port
+    stream.await_values(numbers(0, 10), timeout=40)
+    stream.await_no_reason()
+
+
+@pytest.mark.memgraph_only("the sandbox lets everybody in")
+def test_a_loopback_that_is_refused_is_told_and_procedures_answer(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("wrong")
+    host = own_host(env={"SLUICE_LOOPBACK_USER": "sluice", "SLUICE_LOOPBACK_PASSWORD_FILE": str(secret)}, start=False)
+    host.start()
+    # A connection that there is stays; with the first user, new ones need one.
+    with host.driver().session() as session:
+
+        def run(query: str, /, **parameters: object) -> list[dict[str, object]]:
+            return session.run(query, parameters).data()
+
+        stream = Configured(run, kafka, tmp_path, "stranger")
+        stream.create()
+        stream.send(numbers(0, 10))
+        session.run("CREATE USER sluice IDENTIFIED BY 'right'").consume()
+        stream.start()
+        reason = stream.await_reason("refuses the loopback's sign-in (SLUICE_LOOPBACK_USER)")
+        assert "wrong" not in reason
+        assert "wrong" not in host.log_text()
+        _answers_quickly(stream)
+        assert (stream.status, stream.count) == ("running", 0)
+        # The password is read when the module is loaded.
+        secret.write_text("right")
+        session.run("CALL mg.load_all()").consume()
+        stream.await_values(numbers(0, 10), timeout=40)
+
+
+def test_a_clean_stop_with_five_running_streams_is_quick_and_all_go_on(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host()
+    streams = [Stream(host.run, kafka, tmp_path, f"s{number}") for number in range(5)]
+    for stream in streams:
+        stream.create(size=5)
+        stream.start()
+        stream.send(numbers(0, 2000))
+    eventually(lambda: all(stream.count for stream in streams), timeout=40, interval=0.01)
+    _stop_quickly(host)
+    assert transforms_running(host) == 0
+    host.start()
+    for stream in streams:
+        stream.await_values(numbers(0, 2000), timeout=60)
+        assert stream.status == "running"
+
+
+@pytest.mark.parametrize(
+    "wait", ["pass", "time.sleep(0.01)", "os._exit(3) if os.path.exists('FLAG.exit') else time.sleep(0.01)"]
+)
+def test_a_transform_that_loops_waits_or_exits_does_not_hold_up_a_clean_stop(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, wait: str
+) -> None:
+    host, flag = own_host(), tmp_path / "flag"
+    stream = Stream(host.run, kafka, tmp_path, "stubborn")
+    stream.create(UNTIL.replace("WAIT", wait).replace("FLAG", str(flag)))
+    stream.start()
+    stream.send(numbers(0, 10))
+    eventually(lambda: transforms_running(host), equals=1, timeout=20)
+    (tmp_path / "flag.exit").touch()
+    _stop_quickly(host)
+    (tmp_path / "flag.exit").unlink()
+    flag.touch()
+    host.start()
+    if stream.status == "error":  # it had exited before the stop, and that is an error of data
+        stream.start()
+    stream.await_values(numbers(0, 10), timeout=40)
+
+
+@pytest.mark.faults
+def test_a_killed_host_leaves_no_transform_behind(running: Configured, behind: Behind) -> None:
+    os.kill(behind.host.pid, signal.SIGKILL)  # the server alone, not what it has started
+    eventually(lambda: transforms_running(behind.host), equals=0, timeout=10)
+    behind.host.kill()
+    behind.host.start()
+    _goes_on(running, 10)
+
+
+@pytest.mark.faults
+def test_twenty_reloads_in_a_row_leave_one_supervisor_and_one_worker(running: Configured, behind: Behind) -> None:
+    running.stop()
+    eventually(lambda: behind.proxy.connections, equals=1, timeout=20)
+    threads = _threads(behind.host)
+    running.start()
+    running.send(numbers(10, 3000))
+    for number in range(20):
+        behind.host.run(("CALL mg.load_all()", "CALL mg.load('streams')")[number % 2])
+    running.await_values(numbers(0, 3000), timeout=60)
+    eventually(lambda: behind.proxy.connections, equals=2, timeout=20)
+    assert transforms_running(behind.host) == 1
+    running.stop()
+    eventually(lambda: behind.proxy.connections, equals=1, timeout=20)
+    eventually(lambda: _threads(behind.host) <= threads, timeout=20)
+
+
+def _running(stream: Configured) -> Configured:
+    stream.create(VALUES)
+    stream.start()
+    stream.send(numbers(0, 10))
+    stream.await_values(numbers(0, 10))
+    return stream
+
+
+def _held(stream: Configured, proxy: CuttingProxy, moment: Moment) -> Trap:
+    """Ten more messages, whose transaction is held back."""
+    trap = proxy.arm(moment, hold=True)
+    stream.send(numbers(10, 20))
+    assert trap.sprung.wait(20)
+    return trap
+
+
+def _goes_on(stream: Configured, count: int) -> None:
+    """Nothing was lost, nothing came twice, and what comes next comes in."""
+    stream.send(numbers(count, count + 10))
+    stream.await_values(numbers(0, count + 10))
+    info = stream.info
+    assert (info["status"], info["messages"]) == ("running", count + 10)
+    assert info["positions"] == {"0": count + 10}
+
+
+def _insist(stream: Stream, statement: str) -> None:
+    """Runs what may conflict with a worker or the supervisor."""
+    eventually(lambda: [stream.run(statement)], timeout=20, interval=0.01)
+
+
+def _second_worker(host: ServerHost, proxy: CuttingProxy) -> Worker:
+    """The worker of the only stream, in this process, its loopback through the proxy."""
+    settings = Settings(loopback_port=proxy.port)
+    with Loopback(settings) as loopback:
+        (catalog,) = loopback.find_catalogs()
+        (row,) = loopback.list_streams(catalog) or []
+        return Worker(loopback.desired(row), settings)
+
+
+def _answers_quickly(stream: Stream) -> None:
+    """Procedures wait neither for a broker nor for the loopback."""
+    began = time.monotonic()
+    assert stream.status == "running"
+    stream.stop()
+    stream.start()
+    assert stream.status == "running"
+    assert time.monotonic() - began < 2
+
+
+def _stop_quickly(host: ServerHost) -> None:
+    began = time.monotonic()
+    host.stop()
+    took = time.monotonic() - began
+    assert took < STOP_IN[host.is_memgraph], f"the stop took {took:.1f} s"
+
+
+def _threads(host: ServerHost) -> int:
+    """How many threads the server has."""
+    return len(os.listdir(f"/proc/{host.pid}/task"))

@@ -1,0 +1,227 @@
+"""The clauses, through the shim, by the drivers that people use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import neo4j
+import pytest
+
+from tests.eventually import eventually
+from tests.hosts import Host, ScriptServer
+from tests.integration.shim_clients import CLIENTS, Client, Refused, Table
+from tests.integration.shim_server import ShimServer
+from tests.integration.test_kit import EXAMPLE, OwnHost
+from tests.kafka import KafkaBroker
+
+COLUMNS = ["name", "uri", "topic", "transform", "status"]
+VERTEX = "CREATE (:Node {id: $id})"
+EDGE = "MATCH (n:Node {id: $from_id}), (m:Node {id: $to_id}) CREATE (n)-[:Edge]->(m)"
+VERTICES = "MATCH (n:Node) RETURN n.id AS id ORDER BY id"
+EDGES = "MATCH (n:Node)-[:Edge]->(m:Node) RETURN n.id AS origin, m.id AS destination"
+
+CREATE = """CREATE STREAM mystream
+AS LOAD DATA KAFKA 'localhost:9092'
+WITH TOPIC 'test'
+WITH TRANSFORM 'http://localhost/transform.py'
+"""
+"The specification's."
+
+
+@pytest.fixture
+def new_shim(tmp_path: Path) -> Iterator[Callable[..., ShimServer]]:
+    shims: list[ShimServer] = []
+
+    def make(upstream: int, *arguments: str) -> ShimServer:
+        folder = tmp_path / f"shim-{len(shims)}"
+        folder.mkdir()
+        shims.append(ShimServer(folder, upstream, *arguments))
+        shims[-1].start()
+        return shims[-1]
+
+    yield make
+    for shim in shims:
+        shim.kill()
+
+
+@pytest.fixture
+def shim(host: Host, new_shim: Callable[..., ShimServer]) -> ShimServer:
+    return new_shim(host.port)
+
+
+@pytest.fixture
+def driver(shim: ShimServer) -> Iterator[neo4j.Driver]:
+    with neo4j.GraphDatabase.driver(shim.uri, telemetry_disabled=True, max_transaction_retry_time=20) as driver:
+        yield driver
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_specifications_example(
+    name: str,
+    own_host: OwnHost,
+    new_shim: Callable[..., ShimServer],
+    kafka: KafkaBroker,
+    script_server: ScriptServer,
+) -> None:
+    shim = new_shim(own_host().port)
+    with CLIENTS[name](shim.port) as run:
+        run_example(run, kafka, script_server)
+
+
+def run_example(run: Client, kafka: KafkaBroker, script_server: ScriptServer) -> None:
+    def refusal(query: str) -> str:
+        with pytest.raises(Refused) as caught:
+            run(query)
+        return str(caught.value)
+
+    topic, missing = kafka.topics.create(), script_server.url("/missing.py")
+    transform = script_server.serve("/transform.py", EXAMPLE)
+    create = CREATE.replace("localhost:9092", kafka.bootstrap)
+
+    assert (
+        refusal(create.replace("test", topic).replace("http://localhost/transform.py", missing))
+        == f"Couldn't get the transform script from {missing}"
+    )
+    create = create.replace("http://localhost/transform.py", transform)
+    assert refusal(create.replace("test", "no_such_topic")) == "Kafka stream mystream, topic not found"
+    assert run(create.replace("test", topic)).rows == []
+
+    stopped = ["mystream", kafka.bootstrap, topic, transform, "stopped"]
+    assert run("SHOW STREAMS") == Table(COLUMNS, [stopped])
+    kafka.topics.produce(topic, ["1", "1 2"])
+    edge = [EDGE, {"from_id": "1", "to_id": "2"}]
+    assert run("TEST STREAM mystream;") == Table(["query", "params"], [[VERTEX, {"id": "1"}], edge])
+    assert run("START STREAM mystream;").rows == []
+    assert run("SHOW STREAMS").rows == [[*stopped[:4], "running"]]
+    eventually(lambda: run(VERTICES).rows, equals=[["1"]])
+    kafka.topics.produce(topic, ["2", "1 2"])
+    eventually(lambda: run(EDGES).rows, equals=[["1", "2"]])
+    assert run("STOP STREAM mystream;").rows == []
+    assert run("SHOW STREAMS").rows == [stopped]
+    run("START ALL STREAMS;")
+    assert run("SHOW STREAMS").rows == [[*stopped[:4], "running"]]
+    run("STOP ALL STREAMS;")
+    assert run("SHOW STREAMS").rows == [stopped]
+    run("DROP STREAM mystream;")
+    assert run("SHOW STREAMS").rows == []
+    assert refusal("DROP STREAM mystream") == "Kafka stream mystream, stream not found"
+    assert "line 1, column 13" in refusal("DROP STREAM 'mystream'")
+    # And the session goes on.
+    assert run("RETURN $x AS x", {"x": 1}) == Table(["x"], [[1]])
+
+
+def code_and_text(caught: pytest.ExceptionInfo[neo4j.exceptions.Neo4jError]) -> tuple[str | None, str | None]:
+    return caught.value.code, caught.value.message
+
+
+def test_a_clause_that_cannot_be_read_fails_as_a_syntax_error_does(driver: neo4j.Driver, host: Host) -> None:
+    with driver.session() as session:
+        with pytest.raises(neo4j.exceptions.ClientError) as theirs:
+            session.run("CREATE STREM s").consume()
+        with pytest.raises(neo4j.exceptions.ClientError) as ours:
+            session.run("START STREAM s LIMIT x BATCHES").consume()
+    assert ours.value.code == theirs.value.code
+    assert str(ours.value.message).startswith("Syntax error at line 1, column 22: ")
+
+
+def test_a_clause_that_cannot_be_read_fails_the_transaction(driver: neo4j.Driver, host: Host, label: str) -> None:
+    with driver.session() as session:
+        transaction = session.begin_transaction()
+        transaction.run(f"CREATE (:{label})").consume()
+        with pytest.raises(neo4j.exceptions.ClientError, match="Syntax error"):
+            transaction.run("START STREAM").consume()
+        with pytest.raises(neo4j.exceptions.TransactionError):
+            transaction.run("RETURN 1")
+        transaction.close()
+        assert session.run(f"MATCH (n:{label}) RETURN count(n) AS n").single(strict=True)["n"] == 0
+
+
+def test_clauses_take_part_in_the_clients_transaction(
+    driver: neo4j.Driver, host: Host, kafka: KafkaBroker, script_server: ScriptServer, stream_name: str, label: str
+) -> None:
+    create = f"CREATE STREAM {stream_name} AS LOAD DATA KAFKA $uri WITH TOPIC $topic WITH TRANSFORM $script"
+    words = {"uri": kafka.bootstrap, "topic": kafka.topics.create(), "script": script_server.serve("/t.py", EXAMPLE)}
+
+    def names(runner: neo4j.Session | neo4j.Transaction) -> list[str]:
+        return [record["name"] for record in runner.run("SHOW STREAMS") if record["name"] == stream_name]
+
+    with driver.session() as session, driver.session() as other:
+        transaction = session.begin_transaction()
+        transaction.run(f"CREATE (:{label})").consume()
+        transaction.run(create, words).consume()
+        assert names(transaction) == [stream_name]
+        assert names(other) == []
+        transaction.rollback()
+        assert names(session) == []
+        with session.begin_transaction() as transaction:
+            transaction.run(create, words).consume()
+            transaction.run(f"CREATE (:{label})").consume()
+            transaction.commit()
+        assert names(other) == [stream_name]
+        assert other.run(f"MATCH (n:{label}) RETURN count(n) AS n").single(strict=True)["n"] == 1
+        with pytest.raises(neo4j.exceptions.ClientError) as caught:
+            session.run(create, words).consume()
+        assert caught.value.message
+        assert "Traceback" not in caught.value.message
+        assert stream_name in caught.value.message
+
+
+def test_a_conflict_is_retried_by_the_driver(
+    driver: neo4j.Driver, kafka: KafkaBroker, script_server: ScriptServer, new_stream_name: Callable[[], str]
+) -> None:
+    """What two clients do to the same streams at once reaches neither of them as an error."""
+    create = "CREATE STREAM {name} AS LOAD DATA KAFKA $uri WITH TOPIC $topic WITH TRANSFORM $script"
+    words = {"uri": kafka.bootstrap, "topic": kafka.topics.create(), "script": script_server.serve("/t.py", EXAMPLE)}
+    names = [new_stream_name() for _ in range(4)]
+    attempts: list[str] = []
+    errors: list[Exception] = []
+
+    def work(name: str) -> None:
+        def change(transaction: neo4j.ManagedTransaction) -> None:
+            attempts.append(name)
+            transaction.run(create.format(name=name), words).consume()
+            transaction.run(f"START STREAM {name} LIMIT 1 BATCHES").consume()
+            transaction.run(f"STOP STREAM {name}").consume()
+
+        try:
+            with driver.session() as session:
+                session.execute_write(change)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not errors
+    with driver.session() as session:
+        assert set(names) <= {record["name"] for record in session.run("SHOW STREAMS")}
+
+
+def test_the_shim_says_what_it_does_and_stops_when_told(shim: ShimServer, host: Host) -> None:
+    with neo4j.GraphDatabase.driver(shim.uri, telemetry_disabled=True) as driver:
+        driver.verify_connectivity()
+        shim.stop()
+    text = shim.log_text()
+    assert f"listening on 127.0.0.1:{shim.port}" in text
+    assert f"to 127.0.0.1:{host.port}" in text
+    assert "shim: stopped" in text
+    assert "Traceback" not in text
+
+
+def test_the_shim_outlives_the_database(own_host: OwnHost, new_shim: Callable[..., ShimServer]) -> None:
+    host = own_host()
+    shim = new_shim(host.port)
+    with neo4j.GraphDatabase.driver(shim.uri, telemetry_disabled=True, max_transaction_retry_time=1) as driver:
+        assert driver.execute_query("SHOW STREAMS").records == []
+        host.kill()
+        with pytest.raises((neo4j.exceptions.ServiceUnavailable, neo4j.exceptions.SessionExpired)):
+            driver.execute_query("SHOW STREAMS")
+        with pytest.raises(neo4j.exceptions.ServiceUnavailable):
+            driver.verify_connectivity()
+        host.start()
+        assert driver.execute_query("SHOW STREAMS").records == []
+    eventually(lambda: shim.descriptors < 40)
