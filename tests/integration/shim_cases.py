@@ -17,21 +17,22 @@ class Query(NamedTuple):
 
 
 EXPRESSIONS = """
-1 | -1 | 127 | 128 | -129 | 32768 | 2147483648 | 9223372036854775807 | 1.5 | 1e300 | true | false | null | '' | 'a'
-'é' | '😀' | "double" | '\\'quoted\\'' | '\\n' | [] | [1, [2, [3]]] | {} | {a: 1, b: {c: [null]}} | 1 + 2 | 7 / 2
-7.0 / 2 | 7 % 3 | 2 ^ 10 | 'a' + 'b' | [1] + [2] | 1 = 1 | 1 <> 2 | 1 < 2 AND 2 < 3 | NOT true | true XOR true | null IS NULL
-'abc' STARTS WITH 'a' | 'abc' ENDS WITH 'c' | 'abc' CONTAINS 'b' | 3 IN [1, 2, 3] | size([1, 2]) | size('abc')
-abs(-3) | ceil(1.2) | floor(1.8) | round(1.5) | sqrt(16) | sign(-2) | toInteger('12') | toFloat('1.5') | toString(12)
-toUpper('a') | toLower('A') | trim(' a ') | left('abc', 2) | right('abc', 2) | substring('abcdef', 1, 3)
-replace('aba', 'a', 'c') | split('a,b', ',') | reverse('abc') | head([1, 2]) | last([1, 2]) | tail([1, 2, 3])
-range(1, 5) | coalesce(null, 1) | CASE 1 WHEN 1 THEN 'one' ELSE 'other' END | CASE WHEN 1 > 2 THEN 1 END
-[x IN [1, 2, 3] WHERE x > 1] | [x IN [1, 2] | x * 2] | all(x IN [1] WHERE x = 1) | any(x IN [1] WHERE x = 2) | reduce(a = 0, x IN [1, 2] | a + x)
-""".replace("\n", " | ").split(" | ")
+1 ¦ -1 ¦ 127 ¦ 128 ¦ -129 ¦ 32768 ¦ 2147483648 ¦ 9223372036854775807 ¦ 1.5 ¦ 1e300 ¦ true ¦ false ¦ null ¦ '' ¦ 'a'
+'é' ¦ '😀' ¦ "double" ¦ '\\'quoted\\'' ¦ '\\n' ¦ [] ¦ [1, [2, [3]]] ¦ {} ¦ {a: 1, b: {c: [null]}} ¦ 1 + 2 ¦ 7 / 2
+7.0 / 2 ¦ 7 % 3 ¦ 2 ^ 10 ¦ 'a' + 'b' ¦ [1] + [2] ¦ 1 = 1 ¦ 1 <> 2 ¦ 1 < 2 AND 2 < 3 ¦ NOT true ¦ true XOR true
+null IS NULL ¦ 'abc' STARTS WITH 'a' ¦ 'abc' ENDS WITH 'c' ¦ 'abc' CONTAINS 'b' ¦ 3 IN [1, 2, 3] ¦ size([1, 2])
+size('abc') ¦ abs(-3) ¦ ceil(1.2) ¦ floor(1.8) ¦ round(1.5) ¦ sqrt(16) ¦ sign(-2) ¦ toInteger('12')
+toFloat('1.5') ¦ toString(12) ¦ toUpper('a') ¦ toLower('A') ¦ trim(' a ') ¦ left('abc', 2) ¦ right('abc', 2) ¦ substring('abcdef', 1, 3)
+replace('aba', 'a', 'c') ¦ split('a,b', ',') ¦ reverse('abc') ¦ head([1, 2]) ¦ last([1, 2]) ¦ tail([1, 2, 3])
+range(1, 5) ¦ coalesce(null, 1) ¦ CASE 1 WHEN 1 THEN 'one' ELSE 'other' END ¦ CASE WHEN 1 > 2 THEN 1 END
+[x IN [1, 2, 3] WHERE x > 1] ¦ [x IN [1, 2] | x * 2]
+all(x IN [1] WHERE x = 1) ¦ any(x IN [1] WHERE x = 2) ¦ reduce(a = 0, x IN [1, 2] | a + x)
+""".replace("\n", " ¦ ").split(" ¦ ")
 
 PARAMETERS: list[Any] = [
     None, True, 0, -17, 300, 70_000, 2**40, -(2**63), 0.1, float("inf"), "", "text", "SHOW STREAMS", "ü" * 40,
-    "x" * 300, "x" * 70_000, "x" * 1_000_000, [], [1, "a", None], [[]] * 20, list(range(300)), list(range(70_000)), {}, {"a": 1},
-    {"a": {"b": {"c": [1, {"d": None}]}}}, {f"k{i}": i for i in range(300)},
+    "x" * 300, "x" * 70_000, "x" * 1_000_000, [], [1, "a", None], [[]] * 20, list(range(300)), list(range(70_000)), {},
+    {"a": 1}, {"a": {"b": {"c": [1, {"d": None}]}}}, {f"k{i}": i for i in range(300)},
     [{"id": i, "t": "y" * 50} for i in range(3000)],
 ]  # fmt: skip
 

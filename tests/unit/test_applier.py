@@ -274,7 +274,7 @@ def test_the_refused_query_is_known(index, size, expected):
     run = Run(SKIP)
     queries = packed(*[("A", {"n": 0}), ("B", {"n": 1})][:size])
     refusals = [QueryRefused(REFUSED, code=CLIENT_ERROR, index=index)]
-    run.applier._pack = lambda payloads: queries
+    run.applier._pack = run.applier._fold = lambda payloads: queries
 
     def settle() -> None:
         run.sink.held = run.sink.reached

@@ -142,7 +142,8 @@ class _Writer:
         return f"CREATE ({self.new()}{self.node(100, label)})"
 
     def merge(self) -> str:
-        label = ":C~" if self.merges else ""
+        again = self.merges
+        label = ":C~" if again else ""
         self.merges = True
         ends = [f"({name})" for name in self.found]
         if ends and self.chance(60):
@@ -154,23 +155,29 @@ class _Writer:
             target = self.vertices[-1]
         else:
             target = self.new()
-            text = f"MERGE ({target}{self.node(100)})"
+            text = f"MERGE ({target}{self.node(100)})" if not again else f"MERGE ({target}:A~ {{k~: {self.key()}}})"
             self.found.append(target)
         if self.chance(25):
-            text += f" ON CREATE SET {self.item(target)}"
+            text += f" ON CREATE SET {self.item(target, careful=again)}"
         if self.chance(25):
-            text += f" ON MATCH SET {self.item(target)}"
+            text += f" ON MATCH SET {self.item(target, careful=again)}"
         return text
 
-    def item(self, target: str) -> str:
-        name = self.draw(NAMES) if self.chance(30) else "w~"
+    def item(self, target: str, *, careful: bool = False) -> str:
+        """
+        What SET does to a variable.
+
+        Args:
+            careful: nothing that could hide what was merged from the next MERGE, which would never end.
+        """
+        name = self.draw(NAMES) if self.chance(30) and not careful else "w~"
         choices = [
             f"{{0}}.{name} = {{value}}",
             f"{{0}}.{name} = {{value}}",
             "{0}.n~ = coalesce({0}.n~, 0) + 1",
             "{0}.w~ = CASE WHEN {0}.w~ < {value} THEN 7 ELSE {0}.w~ END",
         ]
-        if target in self.vertices:
+        if target in self.vertices and not careful:
             choices += ["{0} += {map}", f"{{0}}:{self.draw(LABELS)}", "{0} = {map}", "{0} += {{v~: {value}}}"]
         return self.filled(target, *choices)
 
