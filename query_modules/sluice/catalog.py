@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sluice import nodes
-from sluice.errors import StreamExists, StreamNotFound
+from sluice.errors import SettingError, StreamExists, StreamNotFound
 from sluice.exchange import Exchange
 from sluice.model import (
     Checkpoint,
@@ -63,11 +63,22 @@ class StreamNode:
         return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES})
 
     def checkpoint(self) -> Checkpoint:
-        """How far the stream got; nowhere if its checkpoint node was deleted."""
+        """How far the stream got. Where that cannot be known, since somebody edited or deleted the node: an error."""
         for edge in self._vertex.out_edges:
             if edge.type.name == nodes.HAS_CHECKPOINT:
-                return nodes.checkpoint_of({item.name: item.value for item in edge.to_vertex.properties.items()})
-        return nodes.checkpoint_of({})
+                try:
+                    return nodes.checkpoint_of({item.name: item.value for item in edge.to_vertex.properties.items()})
+                except SettingError as error:
+                    return self._lost(str(error))
+        return self._lost("the stream's checkpoint node was deleted: where it was is not known")
+
+    def _lost(self, reason: str) -> Checkpoint:
+        return Checkpoint(
+            positions={},
+            ended_generation=self.get("generation") or 0,
+            ended_status=Status.ERROR,
+            error=f"Kafka stream {self.name}, {reason}; DROP it and CREATE it anew",
+        )
 
     def set(self, **properties: Any) -> None:
         """Writes properties; None removes one."""

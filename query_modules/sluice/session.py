@@ -64,6 +64,7 @@ class Session:
                 self._desired, settings, sink, self._pack, letters, wants_stop, self._listener, fold=self._fold
             )
             identity = TopicIdentity(spec, settings.broker_timeout)
+            resources.callback(identity.close)
             self._guard = TopicGuard(spec, settings, self._consumer, self._applier, identity, wants_stop)
             self._resources = resources.pop_all()
         return self

@@ -53,6 +53,14 @@ class TopicIdentity:
         self._client = clients.admin(spec.name, spec.uri, spec.config)
         self._asked: Future[Any] | None = None
 
+    def close(self) -> None:
+        """
+        Lets go of the client, which other streams may share, and its threads with it: what holds this object is part of
+        a cycle, and in an idle server the collector does not come by.
+        """
+        self._asked = None
+        del self._client
+
     def ask(self) -> None:
         """Asks, unless an answer is due already. Does not wait."""
         if self._asked is None:

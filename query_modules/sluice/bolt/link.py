@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from sluice.bolt.opening import Kind
 from sluice.bolt.session import Session
 from sluice.bolt.shim_settings import ShimSettings
 from sluice.bolt.transport import reason_of, tune
@@ -136,6 +137,8 @@ class Link:
         """Take the session's functions as they are now."""
         self.client.passes, self.server.passes = self.session.from_client, self.session.from_server
         self.settled = self.session.settled
+        if self.session.opening.kind is Kind.RAW:
+            log.info("[#%s]  passes as it is, clauses and all: %s", self.name, self.session.opening.reason)
 
     def made(self, end: End) -> None:
         """One of the two connections is there."""

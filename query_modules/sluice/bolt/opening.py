@@ -65,7 +65,7 @@ class Opening:
         if size is None:
             return b"", b""
         if size < 0:
-            return self._give_up(self._client, "the client does not begin as a Bolt client does"), b""
+            return self._give_up(self._client, _what_it_is(self._client)), b""
         part, rest = bytes(self._client[:size]), bytes(self._client[size:])
         if not self._proposals:
             self._proposals = part
@@ -127,6 +127,14 @@ class Opening:
             # A WebSocket, it seems. Memgraph recognises it only if the whole head arrives at once.
             return None
         return -1
+
+
+def _what_it_is(arrived: bytearray) -> str:
+    if arrived.startswith(b"\x16\x03"):
+        return "the client speaks TLS to the server, and not to the shim"
+    if arrived.startswith(_GET):
+        return "the client speaks Bolt over WebSocket"
+    return "the client does not speak Bolt"
 
 
 def _answer_size(arrived: bytearray) -> int | None:

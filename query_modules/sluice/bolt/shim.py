@@ -46,7 +46,7 @@ def serve(settings: ShimSettings, translate: Translate, ready: Callable[[int], N
     try:
         loop.run_until_complete(_serve(settings, translate, ready))
     finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())  # which looks up the server's name
         loop.close()
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.bolt.framing import MAX_CHUNK, MessageBuffer, end_of, frame
@@ -63,6 +63,7 @@ def test_where_a_message_ends(index: int, end: int) -> None:
     assert end_of(frame(b"ab") * 3, index) == end
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=300), max_size=5), st.data())
 def test_frames_come_back_as_messages(messages: list[bytes], data: st.DataObject) -> None:
     wire = b"".join(map(frame, messages))

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from neo4j._codec.packstream import v1
 
@@ -192,11 +192,13 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(values)
 def test_values_come_back(value: Value) -> None:
     assert unpack(pack(value)) == value
 
 
+@settings(deadline=None)
 @given(values)
 def test_the_neo4j_driver_writes_and_reads_the_same(value: Value) -> None:
     buffer = neo4j_codec.PackableBuffer()
@@ -206,12 +208,14 @@ def test_the_neo4j_driver_writes_and_reads_the_same(value: Value) -> None:
     assert neo4j_codec.Unpacker(neo4j_codec.UnpackableBuffer(packed)).unpack() == value
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_value_or_the_peers_fault(data: bytes) -> None:
     with contextlib.suppress(RemoteProtocolError):
         unpack(data)
 
 
+@settings(deadline=None)
 @given(values, st.data())
 def test_a_message_cut_short_is_noticed(value: Value, data: st.DataObject) -> None:
     packed = pack(value)

@@ -307,8 +307,8 @@ def test_a_conversation_looks_as_it_should_to_both_sides(opening: tuple[list[byt
     assert run_through(opening, [client[head:]], [server[answer:]]) == (to_server, to_client)
 
 
+@settings(deadline=None, max_examples=300)
 @given(opening=st.sampled_from(OPENINGS), data=st.data())
-@settings(max_examples=300, deadline=None)
 def test_however_the_bytes_are_cut_they_come_out_the_same(
     opening: tuple[list[bytes], list[bytes]], data: st.DataObject
 ) -> None:
@@ -350,6 +350,7 @@ def test_byte_by_byte() -> None:
         assert (arrived, received) == (to_server, to_client)
 
 
+@settings(deadline=None)
 @given(chunks=st.lists(st.integers(1, 9), min_size=1, max_size=30))
 def test_a_clause_may_come_in_any_chunks(chunks: list[int]) -> None:
     message = messages.run("CREATE STREAM s AS LOAD DATA KAFKA 'k:9' WITH TOPIC 't' WITH TRANSFORM 'http://x/y.py'")
@@ -364,6 +365,7 @@ def test_a_clause_may_come_in_any_chunks(chunks: list[int]) -> None:
     assert run.fields[0].startswith("CALL streams.create(")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.binary(max_size=300)), max_size=20))
 def test_any_bytes_pass_and_nothing_raises(pieces: list[tuple[bool, bytes]]) -> None:
     session = Session("T", translate)
@@ -377,6 +379,7 @@ def test_any_bytes_pass_and_nothing_raises(pieces: list[tuple[bool, bytes]]) -> 
     assert passed == sent
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.binary(max_size=300)), max_size=20))
 def test_any_bytes_after_a_handshake_pass_and_nothing_raises(pieces: list[tuple[bool, bytes]]) -> None:
     session = Talk().session
@@ -395,6 +398,7 @@ junk = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(Tag)), st.lists(junk, max_size=4)), max_size=10))
 def test_messages_of_the_wrong_shape_pass_too(shapes: list[tuple[Tag, list[Any]]]) -> None:
     talk = Talk()
