@@ -18,9 +18,9 @@ from sluice.settings import Settings
 from sluice.worker import Worker
 from tests.eventually import eventually
 from tests.faults.proxy import CuttingProxy, Moment, Trap
-from tests.hosts import ServerHost
+from tests.hosts import Host, ServerHost
 from tests.integration.configured import Configured
-from tests.integration.test_kit import VALUES, OwnHost, Stream, numbers, transforms_running
+from tests.integration.test_kit import VALUES, OwnHost, Run, Stream, numbers, transforms_running
 from tests.kafka import KafkaBroker
 
 STOP_IN = {True: 2.0, False: 5.0}
@@ -64,6 +64,12 @@ def behind(own_host: OwnHost, proxy: CuttingProxy) -> Behind:
     host = own_host(env={"SLUICE_LOOPBACK_PORT": str(proxy.port)})
     proxy.target = host.port
     return Behind(host, proxy)
+
+
+@pytest.fixture
+def stream(run: Run, kafka: KafkaBroker, tmp_path: Path, stream_name: str) -> Configured:
+    """A stream on the shared host that runs, and has imported ten messages."""
+    return _running(Configured(run, kafka, tmp_path, stream_name))
 
 
 @pytest.fixture
@@ -141,49 +147,55 @@ def test_a_live_stale_worker_that_wakes_up_behind_its_successor_imports_nothing_
     _goes_on(stream, 520)
 
 
-@pytest.mark.parametrize("statement", [f"MATCH (s:{nodes.STREAM}) DETACH DELETE s", "MATCH (n) DETACH DELETE n"])
-def test_a_stream_whose_node_is_deleted_by_hand_is_gone_as_if_dropped(
-    running: Configured, behind: Behind, statement: str
-) -> None:
-    _insist(running, statement)
-    eventually(lambda: transforms_running(behind.host), equals=0, timeout=20)
-    assert running.status is None
-    before = running.count
-    running.send(numbers(10, 20))
-    # One of the same name is another one, and begins where it began.
-    again = Stream(running.run, running.kafka, behind.host.data.parent, running.name, topic=running.topic)
-    again.label = "Again"
+def test_a_stream_whose_node_is_deleted_by_hand_is_gone_as_if_dropped(stream: Configured, tmp_path: Path) -> None:
+    _insist(stream, f"MATCH (s:{nodes.STREAM} {{name: $name}}) DETACH DELETE s")
+    assert stream.status is None
+    stream.send(numbers(10, 20))
+    again = _another(stream, tmp_path)
     again.create()
     again.start()
     again.await_values(numbers(0, 20))
-    assert running.count == before
     assert again.status == "running"
-    assert behind.host.running
+    assert stream.values in (numbers(0, 10), numbers(0, 20))  # it may have imported them before its end
+
+
+def test_streams_of_a_graph_that_is_deleted_are_gone_and_others_can_be_made(
+    running: Configured, behind: Behind, tmp_path: Path
+) -> None:
+    other = Configured(running.run, running.kafka, tmp_path, "other", topic=running.topic)
+    other.create()
+    _insist(running, "MATCH (n) DETACH DELETE n")
+    eventually(lambda: transforms_running(behind.host), equals=0, timeout=20)
+    assert (running.status, other.status) == (None, None)
+    running.send(numbers(10, 20))
+    again = _another(running, tmp_path)
+    again.create()
+    again.start()
+    again.await_values(numbers(0, 20))
+    assert (again.status, other.status) == ("running", None)
+    assert running.count == 0
 
 
 def test_a_stream_whose_checkpoint_is_deleted_by_hand_imports_nothing_until_it_is_made_anew(
-    running: Configured, behind: Behind
+    stream: Configured, tmp_path: Path
 ) -> None:
-    _insist(running, f"MATCH (k:{nodes.CHECKPOINT}) DETACH DELETE k")
-    eventually(lambda: transforms_running(behind.host), equals=0, timeout=20)
-    running.send(numbers(10, 20))
-    assert running.values == numbers(0, 10)
-    assert running.status != "running", "nothing runs, and nobody is told"
-    running.drop()
-    assert running.status is None
-    again = Stream(running.run, running.kafka, behind.host.data.parent, running.name, topic=running.topic)
-    again.label = "Again"
+    _insist(stream, f"MATCH (:{nodes.STREAM} {{name: $name}})-->(k:{nodes.CHECKPOINT}) DETACH DELETE k")
+    eventually(lambda: stream.status != "running", timeout=20)  # nothing can run, and SHOW says so
+    stream.send(numbers(10, 20))
+    stream.drop()
+    assert stream.status is None
+    again = _another(stream, tmp_path)
     again.create()
     again.start()
     again.await_values(numbers(0, 20))
-    assert running.values == numbers(0, 10)
+    assert stream.values == numbers(0, 10)
 
 
 def test_streams_of_one_topic_each_import_everything_and_stop_by_themselves(
-    behind: Behind, kafka: KafkaBroker, tmp_path: Path
+    run: Run, kafka: KafkaBroker, tmp_path: Path, new_stream_name: Callable[[], str]
 ) -> None:
-    first = Stream(behind.host.run, kafka, tmp_path, "first", partitions=2)
-    second = Stream(behind.host.run, kafka, tmp_path, "second", topic=first.topic)
+    first = Configured(run, kafka, tmp_path, new_stream_name(), partitions=2)
+    second = Configured(run, kafka, tmp_path, new_stream_name(), topic=first.topic)
     for stream in (first, second):
         stream.create()
         stream.start()
@@ -191,21 +203,28 @@ def test_streams_of_one_topic_each_import_everything_and_stop_by_themselves(
     for stream in (first, second):
         stream.await_values(numbers(0, 400))
     second.stop()
-    first.send(numbers(400, 410))
-    first.await_values(numbers(0, 410))
-    assert (first.status, second.status, second.count) == ("running", "stopped", 400)
+    second.start(limit=1)
+    first.send(numbers(400, 410), partition=0)
+    second.await_status("stopped")
+    first.send(numbers(410, 420))
+    first.await_values(numbers(0, 420))
+    assert (first.status, second.status) == ("running", "stopped")
+    assert 400 < second.count <= 410
 
 
-def test_settings_that_are_edited_by_hand_while_a_stream_runs_are_followed(running: Configured, behind: Behind) -> None:
-    _insist(running, f"MATCH (s:{nodes.STREAM}) SET s.batch_size = 3")
-    eventually(lambda: behind.host.log_text().count(": running, topic") >= 2, timeout=20)
-    running.send(numbers(10, 40))
-    running.await_values(numbers(0, 40))
-    batches = running.info["batches"]
-    running.send(numbers(40, 49))
-    running.await_values(numbers(0, 49))
-    assert running.info["batches"] >= batches + 3
-    assert running.status == "running"
+def test_settings_that_are_edited_by_hand_while_a_stream_runs_are_followed(stream: Configured) -> None:
+    _insist(stream, f"MATCH (s:{nodes.STREAM} {{name: $name}}) SET s.batch_size = 3")
+    counts = iter(range(10, 1000, 9))
+
+    def in_threes() -> bool:
+        """Whether nine more messages are three batches at least."""
+        count, before = next(counts), stream.info["batches"]
+        stream.send(numbers(count, count + 9))
+        stream.await_values(numbers(0, count + 9))
+        return bool(stream.info["batches"] >= before + 3)
+
+    eventually(in_threes, timeout=20)
+    assert stream.status == "running"
 
 
 @pytest.mark.parametrize(
@@ -217,33 +236,30 @@ def test_settings_that_are_edited_by_hand_while_a_stream_runs_are_followed(runni
     ],
 )
 def test_settings_that_are_edited_into_the_impossible_end_the_stream_with_the_reason(
-    running: Configured, edit: str, reason: str
+    stream: Configured, edit: str, reason: str
 ) -> None:
-    _insist(running, f"MATCH (s:{nodes.STREAM}) SET {edit}")
-    running.await_status("error")
-    assert reason in (running.error or "")
-    assert running.values == numbers(0, 10)
-    running.drop()
-    assert running.status is None
+    _insist(stream, f"MATCH (s:{nodes.STREAM} {{name: $name}}) SET {edit}")
+    stream.await_status("error")
+    assert reason in (stream.error or "")
+    assert stream.values == numbers(0, 10)
+    stream.drop()
+    assert stream.status is None
 
 
-def test_drop_and_create_of_a_running_name_in_one_transaction_is_another_stream(
-    running: Configured, behind: Behind
-) -> None:
-    again = Stream(running.run, running.kafka, behind.host.data.parent, running.name, topic=running.topic)
-    again.label = "Again"
-    with behind.host.driver().session() as session, session.begin_transaction() as transaction:
+def test_drop_and_create_of_a_running_name_in_one_transaction_is_another_stream(stream: Configured, host: Host) -> None:
+    again = _another(stream, tmp_path)
+    with host.driver().session() as session, session.begin_transaction() as transaction:
         inside = again.within(transaction)
         inside.label = again.label
         inside.drop()
         inside.create()
         inside.start()
         transaction.commit()
-    running.send(numbers(10, 20))
+    again.await_values(numbers(0, 10))
+    again.send(numbers(10, 20))
     again.await_values(numbers(0, 20))
     assert again.status == "running"
-    assert running.values in (numbers(0, 10), numbers(0, 20))  # the old one may have seen them before it ended
-    eventually(lambda: transforms_running(behind.host), equals=1, timeout=20)
+    assert stream.values in (numbers(0, 10), numbers(0, 20))  # the old one may have imported them before its end
 
 
 def test_a_stream_that_is_started_with_its_broker_down_runs_says_why_it_waits_and_goes_on(
@@ -329,9 +345,13 @@ def test_a_clean_stop_with_five_running_streams_is_quick_and_all_go_on(
 
 
 @pytest.mark.parametrize(
-    "wait", ["pass", "time.sleep(0.01)", "os._exit(3) if os.path.exists('FLAG.exit') else time.sleep(0.01)"]
+    "wait",
+    [
+        pytest.param("pass", id="loops"),
+        pytest.param("os._exit(3) if os.path.exists('FLAG.exit') else time.sleep(0.001)", id="exits"),
+    ],
 )
-def test_a_transform_that_loops_waits_or_exits_does_not_hold_up_a_clean_stop(
+def test_a_transform_that_loops_or_exits_does_not_hold_up_a_clean_stop(
     own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, wait: str
 ) -> None:
     host, flag = own_host(), tmp_path / "flag"
@@ -402,16 +422,22 @@ def _goes_on(stream: Configured, count: int) -> None:
 
 
 def _insist(stream: Stream, statement: str) -> None:
-    """Runs what may conflict with a worker or the supervisor."""
-    eventually(lambda: [stream.run(statement)], timeout=20, interval=0.01)
+    """Runs what may conflict with a worker or the supervisor; $name is the stream's."""
+    eventually(lambda: [stream.run(statement, name=stream.name)], timeout=20, interval=0.01)
+
+
+def _another(stream: Configured, folder: Path) -> Configured:
+    """One of the same name and topic that imports into vertices of its own; not created."""
+    again = Configured(stream.run, stream.kafka, folder, stream.name, topic=stream.topic)
+    again.label = f"Again_{stream.name}"
+    return again
 
 
 def _second_worker(host: ServerHost, proxy: CuttingProxy) -> Worker:
     """The worker of the only stream, in this process, its loopback through the proxy."""
     settings = Settings(loopback_port=proxy.port)
     with Loopback(settings) as loopback:
-        (catalog,) = loopback.find_catalogs()
-        (row,) = loopback.list_streams(catalog) or []
+        (row,) = [row for catalog in loopback.find_catalogs() for row in loopback.list_streams(catalog) or []]
         return Worker(loopback.desired(row), settings)
 
 

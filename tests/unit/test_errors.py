@@ -34,9 +34,7 @@ def test_what_may_be_tried_again(error, retryable):
 
 
 def test_the_tree_in_the_docstring_names_every_class():
-    classes = [
-        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)
-    ]
+    classes = [name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)]
     assert errors.__doc__ is not None
     for name in classes:
         assert name in errors.__doc__, name

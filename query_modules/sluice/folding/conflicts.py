@@ -3,12 +3,12 @@ Which queries must not change places, and which must not be rows of the same UNW
 
 Two queries may change places if neither finds what the other changes, and neither reads or writes a value that the
 other writes. Whether two vertices can be the same is told by the values of their properties: a property has one value,
-so a vertex that is looked for by `id: 1` is none that is looked for, or made, by `id: 2`. That holds for queries next to
-each other, and only such ever change places: whoever writes an `id` conflicts with all that look for one.
+so a vertex that is looked for by `id: 1` is none that is looked for, or made, by `id: 2`. That holds for queries next
+to each other, and only such ever change places: whoever writes an `id` conflicts with all that look for one.
 
-Within an UNWIND, MATCH and WHERE see the graph as it was before the first row; MERGE sees what earlier rows made, and the
-values in SET, CREATE and MERGE are the newest. So a row whose MATCH could find what an earlier row changed is strictly
-behind it: in another query.
+Within an UNWIND, MATCH and WHERE see the graph as it was before the first row; MERGE sees what earlier rows made, and
+the values in SET, CREATE and MERGE are the newest. So a row whose MATCH could find what an earlier row changed is
+strictly behind it: in another query.
 """
 
 from __future__ import annotations

@@ -168,9 +168,11 @@ def _arithmetic(source: Source) -> Expression:
         if source.token.kind is Kind.SYMBOL and source.token.text in OPERATORS:
             source.take()
             parts.append(_operand(source))
-        elif source.accept_keyword("STARTS", "WITH") or source.accept_keyword("ENDS", "WITH"):
-            parts.append(_operand(source))
-        elif source.accept_keyword("CONTAINS"):
+        elif (
+            source.accept_keyword("STARTS", "WITH")
+            or source.accept_keyword("ENDS", "WITH")
+            or source.accept_keyword("CONTAINS")
+        ):
             parts.append(_operand(source))
         elif source.accept_keyword("IN"):
             parts.append(_haystack(source))
@@ -200,7 +202,10 @@ def _operand(source: Source) -> Expression:
     found = _atom(source)
     if negative:
         number = found.key.constant if found.key and not found.key.path else None
-        found = constant(-number) if type(number) in (int, float) else _combined(Form.OTHER, found)
+        if isinstance(number, (int, float)) and not isinstance(number, bool):
+            found = constant(-number)
+        else:
+            found = _combined(Form.OTHER, found)
     while True:
         if source.accept_symbol("."):
             found = _looked_up(found, source.name())

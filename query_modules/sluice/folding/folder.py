@@ -58,8 +58,8 @@ class Folder:
     """
     Folds the batches of one stream.
 
-    Remembers what it found out about the texts of earlier batches; a text that it meets for the first time, and once only,
-    is left as it is.
+    Remembers what it found out about the texts of earlier batches; a text that it meets for the first time, and once
+    only, is left as it is.
 
     Threads: one thread at a time.
     """

@@ -17,7 +17,10 @@ Row = Any
 Parameters = Mapping[str, Value]
 
 _COMPARABLE = frozenset({str, int, bool, type(None)})
-"Types of which values that are equal in Cypher are equal, and hashed alike, in Python. That 1 equals True here does no harm."
+"""
+Types of which values that are equal in Cypher are equal, and hashed alike, in Python. That 1 equals True here does
+no harm.
+"""
 
 _ABSENT = object()
 

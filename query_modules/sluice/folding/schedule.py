@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import product, repeat
+from itertools import product
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -22,7 +22,10 @@ from sluice.folding.plan import Plan
 Query = tuple[str, Parameters]
 
 _Readers = dict[tuple[str, Slot], set[tuple[str, Slot, bool]]]
-"A slot of a text that comes first -> the slots of texts that stay behind it if the values are equal, and whether strictly."
+"""
+A slot of a text that comes first -> the slots of texts that stay behind it if the values are equal, and whether
+strictly.
+"""
 
 
 class Group(NamedTuple):
@@ -106,8 +109,8 @@ class Schedule:
             table = tables.setdefault(frozenset(found), len(tables))
             lane = self._lanes[text]
             lane.writes.append((table, lane.slot(slot)))
-        for found, table in tables.items():
-            for text, slot, strict in found:
+        for same, table in tables.items():
+            for text, slot, strict in same:
                 lane = self._lanes[text]
                 lane.reads.append((table, lane.slot(slot), int(strict)))
         self._tables = len(tables)
@@ -156,8 +159,7 @@ class Schedule:
                 entries, key = tables[table], keys[slot]
                 if entries.get(key, -1) < chosen:
                     entries[key] = chosen
-            if chosen > last[number]:
-                last[number] = chosen
+            last[number] = max(last[number], chosen)
         return groups
 
     def _feed(self, text: str, rows: list[Row], alone: set[int]) -> _Feed:

@@ -25,8 +25,8 @@ def template(text: str, query: Query) -> Template:
     """
     The text that unwinds a list of rows.
 
-    A row is a list, not a map: Memgraph copies a map as a whole for each value that is asked of it, and the keys would be
-    written and read again with each row (152,000 against 53,000 rows/s of twelve properties).
+    A row is a list, not a map: Memgraph copies a map as a whole for each value that is asked of it, and the keys
+    would be written and read again with each row (152,000 against 53,000 rows/s of twelve properties).
     """
     names = tuple(dict.fromkeys(cut.parameter for cut in query.cuts if cut.parameter))
     is_bare = len(names) == 1 and not query.looks_for_elements

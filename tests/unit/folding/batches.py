@@ -1,8 +1,8 @@
 """
 Random batches of queries, over a grammar of what transforms write.
 
-Few labels, properties and values, and few texts in a batch, so that queries get into each other's way. Every name of the
-graph ends with `~`, for which the tests on a shared host put something that is theirs alone.
+Few labels, properties and values, and few texts in a batch, so that queries get into each other's way. Every name of
+the graph ends with `~`, for which the tests on a shared host put something that is theirs alone.
 """
 
 from __future__ import annotations
@@ -151,7 +151,8 @@ class _Writer:
             text = f"MERGE {self.one_of(*ends)}{self.arrow(new=True, both=True)}{other}"
             target = self.edges[-1]
         elif self.chance(15):
-            text = f"MERGE ({self.new()}{self.node(100, label)}){self.arrow(new=True)}({self.new()}{self.node(100, label)})"
+            start, arrow = f"({self.new()}{self.node(100, label)})", self.arrow(new=True)
+            text = f"MERGE {start}{arrow}({self.new()}{self.node(100, label)})"
             target = self.vertices[-1]
         else:
             target = self.new()

@@ -20,8 +20,8 @@ def form(graph: Graph) -> tuple[Any, ...]:
     """
     The same for graphs that differ in nothing but ids.
 
-    Vertices are told apart by their labels and properties, then by their neighbours', and so on. Graphs that this cannot
-    tell apart (rings of vertices without a difference) do not come out of a wrong order of queries.
+    Vertices are told apart by their labels and properties, then by their neighbours', and so on. Graphs that this
+    cannot tell apart (rings of vertices without a difference) do not come out of a wrong order of queries.
     """
     colours = {end: "" for source, target, _, _ in graph.edges for end in (source, target)}
     colours |= {vertex: _shown(sorted(labels), properties) for vertex, labels, properties in graph.vertices}
