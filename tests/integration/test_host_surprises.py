@@ -246,7 +246,9 @@ def test_settings_that_are_edited_into_the_impossible_end_the_stream_with_the_re
     assert stream.status is None
 
 
-def test_drop_and_create_of_a_running_name_in_one_transaction_is_another_stream(stream: Configured, host: Host) -> None:
+def test_drop_and_create_of_a_running_name_in_one_transaction_is_another_stream(
+    stream: Configured, host: Host, tmp_path: Path
+) -> None:
     again = _another(stream, tmp_path)
     with host.driver().session() as session, session.begin_transaction() as transaction:
         inside = again.within(transaction)

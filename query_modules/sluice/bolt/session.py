@@ -20,7 +20,7 @@ from sluice.bolt.rewriting import Translate, begins_like_clause, mend, qid_of, r
 from sluice.bolt.sieve import Sieve, Verdict
 from sluice.bolt.values import STRING
 
-MAX_HELD = 4 * 1024 * 1024
+MAX_HELD = 1024 * 1024
 "Most bytes of a RUN with a clause, parameters included, or of an answer to one. What is longer passes as it is."
 
 # As plain numbers, which cost a fifth of a look into the enum.
