@@ -71,7 +71,7 @@ def restart_broker(rig: Rig, rng: random.Random) -> None:
 
 def cut_before_commit(rig: Rig, rng: random.Random) -> None:
     """The server never sees the end of the transaction."""
-    _cut(rig, rng, rng.choice((Moment.BEFORE_BEGIN, Moment.AFTER_BEGIN, Moment.BEFORE_COMMIT)))
+    _cut(rig, rng, rng.choice((Moment.BEFORE_BEGIN, Moment.AFTER_BEGIN, Moment.BEFORE_COMMIT, Moment.BEFORE_COMMIT)))
 
 
 def cut_in_commit(rig: Rig, rng: random.Random) -> None:
