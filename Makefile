@@ -86,6 +86,10 @@ logs: ## follow what they say
 down: ## stop them; their data stays in volumes
 	$(COMPOSE) --profile sample down
 
+.PHONY: soak
+soak: kafka ## the tests that take minutes, with HOST
+	$(PYTEST) -m soak tests/integration $(ARGS)
+
 .PHONY: clean
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache build dist test-logs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -37,6 +38,8 @@ def main(words: Sequence[str]) -> int:
     _log_to(flags)
     if flags.unknown:
         log.warning("the sandbox ignores: %s", " ".join(flags.unknown))
+    # What ArcadeDB lets a query see of its own writes is not what Memgraph does, and folding is made for the latter.
+    os.environ.setdefault("SLUICE_FOLD", "false")
     server = Server(flags)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.ask_to_stop())

@@ -18,6 +18,7 @@ MARKERS = (
     "memgraph_only(reason): needs a real Memgraph; skipped on the sandbox",
     "sandbox_only(reason): is about the sandbox itself; skipped on a real Memgraph",
     "faults: breaks the broker, the host or what lies between on purpose",
+    "soak: takes minutes, or a host that nothing else keeps busy; `make soak`",
     "bench: measures time",
 )
 LOGS = pytest.StashKey[LogKeeper]()

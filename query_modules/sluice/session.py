@@ -119,7 +119,7 @@ class Session:
         return self._transform().pack(payloads)
 
     def _fold(self, payloads: Sequence[bytes | None]) -> PackedQueries:
-        return self._transform().pack(payloads, fold=self._spec.config.fold)
+        return self._transform().pack(payloads, fold=self._settings.fold and self._spec.config.fold)
 
     def _transform(self) -> Jail:
         """The transform; in a new process if it has brought the last one down."""

@@ -55,6 +55,8 @@ class Settings:
     "SLUICE_TRANSFORM_TIMEOUT: seconds that stream(batch) may take for one batch."
     transform_memory_mb: int = 1024
     "SLUICE_TRANSFORM_MEMORY_MB: address space that a transform's process may use; 0: no limit."
+    fold: bool = True
+    "SLUICE_FOLD: true or false: whether any stream's queries may be folded."
     python: str = ""
     """
     SLUICE_PYTHON: the interpreter that runs transforms. Default: the one that belongs to the server's embedded
@@ -104,6 +106,7 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
         script_max_bytes=read("SCRIPT_MAX_BYTES", _positive, default.script_max_bytes),
         transform_timeout=read("TRANSFORM_TIMEOUT", _seconds, default.transform_timeout),
         transform_memory_mb=read("TRANSFORM_MEMORY_MB", _natural, default.transform_memory_mb),
+        fold=read("FOLD", _boolean, default.fold),
         python=read("PYTHON", str, default.python),
         fetch_buffer_kb=read("FETCH_BUFFER_KB", _positive, default.fetch_buffer_kb),
         batch_max_bytes=read("BATCH_MAX_BYTES", _positive, default.batch_max_bytes),

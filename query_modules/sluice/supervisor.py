@@ -43,6 +43,9 @@ transaction that was rolled back. Until then each look asks for it.
 SEARCH_SHARE = 20
 "A search of the whole graph is not repeated before so many times its own duration has passed."
 
+STARTING_FAILURES = 6
+"Connections to the server that may fail in a row, for some two seconds, before that is called a trouble."
+
 STOP_PATIENCE = 10.0
 "Seconds that a worker has to finish its batch when all are to end."
 
@@ -89,8 +92,10 @@ class Supervisor:
                         self._wait()
             except (GraphError, ProtocolError) as error:
                 failures += 1
-                self._exchange.trouble = f"no connection to the server at port {self._settings.loopback_port}: {error}"
                 # While the server starts its Bolt port is closed: that is no news.
+                if failures >= STARTING_FAILURES:
+                    port = self._settings.loopback_port
+                    self._exchange.trouble = f"no connection to the server at port {port}: {error}"
                 level = logging.WARNING if failures in (10, 100) else logging.DEBUG
                 log.log(level, "no connection to the server at port %s: %s", self._settings.loopback_port, error)
                 self._stop.wait(pause(failures) / 2)

@@ -66,6 +66,7 @@ def _enough_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(4 * IDLE, hard), hard))
 
 
+@pytest.mark.soak
 @pytest.mark.faults
 def test_idle_and_busy_connections_dropped_at_random(shim: ShimServer) -> None:
     files = shim.descriptors

@@ -13,5 +13,5 @@ from tests.integration.test_kit import OwnHost
 def test_show_costs_the_same_in_an_empty_graph_and_beside_200_000_vertices(
     own_host: OwnHost, mock_kafka: MockBroker
 ) -> None:
-    costs = measure(own_host(), mock_kafka, vertices=200_000)
+    costs = measure(own_host(), own_host(), mock_kafka, vertices=200_000)
     assert costs.ratio < 1.5, costs
