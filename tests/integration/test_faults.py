@@ -41,6 +41,7 @@ def test_under_all_faults_at_once_every_message_takes_effect_once_in_order(
         assert verdict.tally[fault], f"nothing injected: {fault}\n{verdict}"
 
 
+@pytest.mark.soak
 @pytest.mark.faults
 @pytest.mark.parametrize(
     ("variant", "finds"), [("at-least-once", "twice"), ("at-most-once", "lost")], ids=lambda value: value

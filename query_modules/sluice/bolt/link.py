@@ -53,6 +53,8 @@ class End(asyncio.Protocol):
         self.other: End
         self.passes: Callable[[bytes], bytes]
         "What goes to the other side for what came from this one."
+        self.say: Callable[[bytes], None] = link.keep
+        "Send, if there is anybody to send to. The transport's own function then, for every query comes by here."
         self.silent = False
         "Whether this side has said that it sends no more."
         self._ended = ended
@@ -62,6 +64,7 @@ class End(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # which uvloop's are not, by their class
         self.transport.set_write_buffer_limits(HIGH_WATER)
         _tune(self.transport)
+        self.say = self.transport.write
         self._link.made(self)
 
     def data_received(self, data: bytes) -> None:
@@ -72,16 +75,7 @@ class End(asyncio.Protocol):
             log.exception("[#%s]  closed by a fault in the shim", self._link.name)
             self._link.abort()
             return
-        if not self._link.settled:
-            self._link.settle()
         self.other.say(passing)
-
-    def say(self, data: bytes) -> None:
-        """Send `data`, if there is anybody to send it to."""
-        if self.transport is None:
-            self._link.keep(data)
-        elif data:
-            self.transport.write(data)
 
     def eof_received(self) -> bool:
         self.silent = True
@@ -109,6 +103,7 @@ class End(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
+        self.say = self._link.keep
         self._link.lost(self, exc)
 
 
@@ -122,9 +117,7 @@ class Link:
         self.client = End(self, session.client_ended)
         self.server = End(self, session.server_ended)
         self.client.other, self.server.other = self.server, self.client
-        self.settled = False
-        "Whether the session has said its last word on what passes."
-        self.settle()
+        self.client.passes, self.server.passes = self._open_client, self._open_server
         self.connecting = True
         "Whether there was no connection to the server yet."
         self._early = bytearray()
@@ -132,13 +125,6 @@ class Link:
         self._owner = owner
         self._connecting: asyncio.Task[None] | None = None
         self._timers: list[asyncio.TimerHandle] = []
-
-    def settle(self) -> None:
-        """Take the session's functions as they are now."""
-        self.client.passes, self.server.passes = self.session.from_client, self.session.from_server
-        self.settled = self.session.settled
-        if self.session.opening.kind is Kind.RAW:
-            log.info("[#%s]  passes as it is, clauses and all: %s", self.name, self.session.opening.reason)
 
     def made(self, end: End) -> None:
         """One of the two connections is there."""
@@ -214,6 +200,23 @@ class Link:
             self._forget()
         else:
             self._forget()
+
+    def _open_client(self, data: bytes) -> bytes:
+        passing = self.session.from_client(data)
+        self._settle()
+        return passing
+
+    def _open_server(self, data: bytes) -> bytes:
+        passing = self.session.from_server(data)
+        self._settle()
+        return passing
+
+    def _settle(self) -> None:
+        if not self.session.settled:
+            return
+        self.client.passes, self.server.passes = self.session.from_client, self.session.from_server
+        if self.session.opening.kind is Kind.RAW:
+            log.info("[#%s]  passes as it is, clauses and all: %s", self.name, self.session.opening.reason)
 
     def _forget(self) -> None:
         for timer in self._timers:
