@@ -116,7 +116,7 @@ def test_a_worker_that_a_reload_could_not_wait_for_cannot_commit_after_it(runnin
     running.await_values(numbers(0, 20), timeout=40)
     trap.release()
     assert trap.answered.wait(10)
-    assert trap.answer in {Tag.IGNORED, Tag.FAILURE}
+    assert trap.answer is Tag.IGNORED
     _goes_on(running, 20)
 
 
@@ -137,7 +137,7 @@ def test_a_live_stale_worker_that_wakes_up_behind_its_successor_imports_nothing_
         stream.await_values(numbers(0, 20))
         trap.release()
         assert trap.answered.wait(10)
-        assert trap.answer is Tag.IGNORED
+        assert trap.answer in {Tag.IGNORED, Tag.FAILURE}
         # From here on both are awake, and want every batch.
         stream.send(numbers(20, 520))
         stream.await_values(numbers(0, 520))
