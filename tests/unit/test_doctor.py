@@ -164,7 +164,7 @@ def walked(monkeypatch, **answers: list[dict] | Exception) -> dict[str, Finding]
         "CALL_mg.procedures": signatures,
         "CALL_streams.show": [],
         "CALL_streams.info": [{"reason": None}],
-        "CALL_streams.version": [{"version": module.__version__}],
+        "CALL_streams.version": [{"version": module.__version__, "trouble": None}],
         "MATCH": [{"catalogs": 1}],
     }
     server = FakeServer({name.replace("_", " ", 1): answer for name, answer in {**well, **answers}.items()})
@@ -210,7 +210,7 @@ RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "r
             {"MATCH": [{"catalogs": 0}]}, "loopback", "not made its catalog", "SLUICE_LOOPBACK_USER", id="no loopback"
         ),
         pytest.param(
-            {"CALL_streams.show": [RUNNING], "CALL_streams.info": [{"reason": "retrying: it is refused"}]},
+            {"CALL_streams.version": [{"version": module.__version__, "trouble": "it is refused"}]},
             "loopback",
             "it is refused",
             "SLUICE_LOOPBACK_PASSWORD_FILE",
