@@ -79,7 +79,8 @@ class End(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.silent = True
-        self.other.say(self._ended())
+        if last_words := self._ended():
+            self.other.say(last_words)
         if self._link.connecting or (self.other.end() and not self.other.silent):
             # Half closed: the other side may still have something to say. With TLS there is no such state.
             return self.transport is not None and self.transport.can_write_eof()
