@@ -160,9 +160,14 @@ class Transport:
         except OSError as error:
             raise ConnectionLost(f"{self.name}: {'aborted' if self._aborted else reason_of(error)}") from error
         if not data:
-            reason = "aborted" if self._aborted else "closed by the server"
-            raise ConnectionLost(f"{self.name}: {reason}") from self._deaf
+            raise ConnectionLost(f"{self.name}: {self._reason_of_the_end()}") from self._deaf
         return data
+
+    def _reason_of_the_end(self) -> str:
+        if self._aborted:
+            return "aborted"
+        # The system tells of a reset once: if a write has met it, a read finds nothing but the end.
+        return reason_of(self._deaf) if isinstance(self._deaf, ConnectionResetError) else "closed by the server"
 
     def _negotiate(self, deadline: float) -> None:
         """The TLS handshake."""

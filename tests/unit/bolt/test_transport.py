@@ -101,3 +101,15 @@ def test_the_servers_last_words_are_read_although_it_takes_no_more() -> None:
         assert getattr(reply, "message", None) == "shutting down"
         with pytest.raises(ConnectionLost, match="closed by the server"):
             connection.exchange(frame(messages.pull()), 1)
+
+
+def test_a_reset_is_called_one_whoever_meets_it_first() -> None:
+    def script(session: Session) -> None:
+        session.log_in()
+        session.vanish()
+
+    with FakeServer(script) as server, Connection.open("127.0.0.1", server.port) as connection:
+        server.join()
+        # The write meets it; the system does not tell the read again.
+        with pytest.raises(ConnectionLost, match="reset by peer"):
+            connection.exchange(frame(messages.run("RETURN 1")), 1)
