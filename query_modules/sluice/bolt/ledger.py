@@ -29,6 +29,8 @@ LATEST = -1
 class Clause:
     """A RUN that held a clause of ours and went to the server as something else."""
 
+    kind: str
+    "Its keywords, such as START STREAM; `rewriting.REFUSED` where it cannot be read."
     complaint: str | None
     "What is wrong with the clause. The server was given a text that it refuses, and the client is told this."
 

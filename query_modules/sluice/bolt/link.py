@@ -135,11 +135,12 @@ class Link:
             self.abort()
         else:
             self.connecting = False
+            # First, for what is said then may be much, and stop the client's being read again.
+            self.client.transport.resume_reading()
             end.say(bytes(self._early))
             self._early.clear()
             if self.client.silent and not end.end():
                 self.close()
-            self.client.transport.resume_reading()
 
     def keep(self, data: bytes) -> None:
         """What a client says before there is a server to hear it."""

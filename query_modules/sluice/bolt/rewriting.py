@@ -14,7 +14,7 @@ from sluice.bolt.values import STRING, Value
 from sluice.errors import ClauseError, ProtocolError
 
 MAX_CLAUSE = 0x10000
-"Most bytes in the text of a clause; the names, URIs and counts of one fit in a small part of that."
+"Most bytes in the text of a clause, whose names, URIs and counts fit in a small part of that. A longer one is refused."
 
 STAND_IN = "SLUICE COULD NOT READ THIS STREAM CLAUSE"
 """
@@ -22,6 +22,9 @@ What the server is given instead of a clause that cannot be read: no Cypher in a
 place, with the server's own code, and the session and its transaction go where they go after a syntax error. The
 clause itself will not do: to a server with streams of its own it may be something to carry out.
 """
+
+REFUSED = "a clause that is refused"
+"The kind of a clause that cannot be read."
 
 TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
 
@@ -43,6 +46,10 @@ _CONFLICTS = frozenset(("sluice.errors.ConflictError", "mgp.SerializationError",
 
 class Translated(Protocol):
     """What a clause becomes."""
+
+    @property
+    def kind(self) -> str:
+        """The clause's keywords, such as START STREAM."""
 
     @property
     def query(self) -> str: ...
@@ -69,6 +76,8 @@ class Rewritten(NamedTuple):
 
     message: bytes
     "Not framed."
+    kind: str
+    "The clause's keywords, or REFUSED."
     complaint: str | None
     "What to tell the client when the server refuses it; None: what the server says."
 
@@ -87,13 +96,14 @@ def begins_like_clause(payload: bytes | bytearray, translate: Translate) -> bool
         size = int.from_bytes(payload[3:start], "big")
     else:
         return False
-    if size > MAX_CLAUSE or not _MAY_BE_CLAUSE.match(payload, start):
+    if not _MAY_BE_CLAUSE.match(payload, start):
         return False
-    text = payload[start : start + size]
-    if len(text) < size:
+    looked_at = min(size, MAX_CLAUSE)
+    text = payload[start : start + looked_at]
+    if len(text) < looked_at:
         return None
     try:
-        return translate(text.decode()) is not None
+        return translate(text.decode(errors="strict" if looked_at == size else "ignore")) is not None
     except UnicodeDecodeError:
         return False
     except ClauseError:
@@ -112,19 +122,27 @@ def rewrite(payload: bytes, translate: Translate) -> Rewritten | None:
             pass
         case _:
             return None
-    complaint = None
     try:
+        if len(text.encode()) > MAX_CLAUSE:
+            return _refusal(rest, f"a stream clause has to be shorter than {MAX_CLAUSE // 1024} KiB")
         translated = translate(text, parameters)
-    except ClauseError as error:
-        fields, complaint = [STAND_IN, {}, *rest], str(error)
-    else:
         if translated is None:
             return None
         fields = [translated.query, dict(translated.parameters), *rest]
-    try:
-        return Rewritten(messages.pack_message(Message(Tag.RUN, fields)), complaint)
+        return Rewritten(messages.pack_message(Message(Tag.RUN, fields)), translated.kind, None)
+    except ClauseError as error:
+        return _refusal(rest, str(error))
     except ProtocolError:
         return None  # the client sent a value that is against the rules; the server shall judge it
+
+
+def refuse(beginning: bytes | bytearray, complaint: str) -> Rewritten:
+    """The RUN to send instead of one that is to be refused unread; `beginning` has its marker."""
+    return _refusal([{}] if beginning[0] & 0x0F > 2 else [], complaint)
+
+
+def _refusal(rest: list[Value], complaint: str) -> Rewritten:
+    return Rewritten(messages.pack_message(Message(Tag.RUN, [STAND_IN, {}, *rest])), REFUSED, complaint)
 
 
 def mend(payload: bytes, complaint: str | None) -> bytes | None:

@@ -16,12 +16,12 @@ from sluice.bolt.framing import frame
 from sluice.bolt.ledger import LATEST, NEVER, Clause, Ledger
 from sluice.bolt.messages import Tag
 from sluice.bolt.opening import Kind, Opening
-from sluice.bolt.rewriting import Translate, begins_like_clause, mend, qid_of, rewrite
+from sluice.bolt.rewriting import Rewritten, Translate, begins_like_clause, mend, qid_of, refuse, rewrite
 from sluice.bolt.sieve import Sieve, Verdict
 from sluice.bolt.values import STRING
 
 MAX_HELD = 1024 * 1024
-"Most bytes of a RUN with a clause, parameters included, or of an answer to one. What is longer passes as it is."
+"Most bytes of a RUN with a clause, parameters included, or of an answer to one. A longer RUN is refused."
 
 # As plain numbers, which cost a fifth of a look into the enum.
 _RUN, _RECORD = int(Tag.RUN), int(Tag.RECORD)
@@ -160,9 +160,19 @@ class _Requests:
         if rewritten is None:
             self._ledger.ask(Tag.RUN)
             return raw
-        self._ledger.ask_clause(Clause(rewritten.complaint))
+        return self._send(rewritten)
+
+    def outgrown(self, payload: bytearray) -> bytes | None:
+        if payload[1] != Tag.RUN:
+            return None
+        # Passed on it would be a clause of Memgraph's own, with another meaning.
+        limit = f"{MAX_HELD // 1024} KiB"
+        return self._send(refuse(payload, f"a stream clause and its parameters have to be smaller than {limit}"))
+
+    def _send(self, rewritten: Rewritten) -> bytes:
+        self._ledger.ask_clause(Clause(rewritten.kind, rewritten.complaint))
         # The text is never logged: it may hold credentials in a URI.
-        log.debug("[#%s]  C: RUN, %s", self._name, "a clause" if rewritten.complaint is None else "no clause, refused")
+        log.debug("[#%s]  C: RUN, %s", self._name, rewritten.kind)
         return frame(rewritten.message)
 
 
@@ -215,5 +225,8 @@ class _Answers:
         mended = mend(payload, watched.clause.complaint)
         if mended is None:
             return raw
-        log.debug("[#%s]  S: FAILURE of a clause, its text put right", self._name)
+        log.debug("[#%s]  S: FAILURE of %s, its text put right", self._name, watched.clause.kind)
         return frame(mended)
+
+    def outgrown(self, payload: bytearray) -> bytes | None:
+        return None  # no answer to a clause is that long, so it is none

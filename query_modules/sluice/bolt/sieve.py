@@ -18,6 +18,8 @@ class Verdict(enum.Enum):
     HOLD = enum.auto()
     MORE = enum.auto()
     "It cannot be told yet. The same as PASS, once the message is whole."
+    DROP = enum.auto()
+    "Something went on in its place already, so that nothing more of it does."
 
 
 class Reader(Protocol):
@@ -38,6 +40,14 @@ class Reader(Protocol):
 
     def replace(self, raw: bytes, payload: bytes) -> bytes:
         """What to send instead of a message that was held: `raw`, the chunks as they came, or others."""
+
+    def outgrown(self, payload: bytearray) -> bytes | None:
+        """
+        What to send instead of a message that was to be held and is longer than the limit; None: it passes.
+
+        Args:
+            payload: its beginning.
+        """
 
 
 class Walker:
@@ -93,8 +103,8 @@ class Sieve:
     """
     Bytes in, bytes out: the same, but for the messages that the reader replaces.
 
-    Keeps at most `limit` bytes, and what `feed` was last given, of a message that is held or not yet judged; a longer
-    one passes unseen.
+    Keeps at most `limit` bytes, and what `feed` was last given, of a message that is held or not yet judged. A longer
+    one passes, unless the reader has something to send in its place.
     """
 
     def __init__(self, reader: Reader, limit: int) -> None:
@@ -108,6 +118,8 @@ class Sieve:
         "That message as it came, unless it passes."
         self._payload = bytearray()
         "The same without the chunk headers."
+        self._instead = b""
+        "What goes on in the place of a message that is dropped."
 
     @property
     def between(self) -> bool:
@@ -130,9 +142,13 @@ class Sieve:
                 self._verdict = Verdict.MORE
                 self._payload.clear()
             start = position
-            passing = self._verdict is Verdict.PASS
-            position, ended = self._walker.walk(data, start, None if passing else self._payload)
-            if not passing:
+            decided = self._verdict is Verdict.PASS or self._verdict is Verdict.DROP
+            position, ended = self._walker.walk(data, start, None if decided else self._payload)
+            if self._verdict is Verdict.DROP:
+                out.append(data[flushed:start])
+                flushed = position
+                continue
+            if not decided:
                 verdict = self._judge(ended, position - start)
                 if verdict is Verdict.PASS and self._held:
                     out.append(bytes(self._held))
@@ -141,6 +157,10 @@ class Sieve:
                     out.append(data[flushed:start])
                     flushed = position
                     self._held += data[start:position]
+                    if verdict is Verdict.DROP:
+                        out.append(self._instead)
+                        self._held.clear()
+                        continue
                     if ended:
                         out.append(self._reader.replace(bytes(self._held), bytes(self._payload)))
                         self._held.clear()
@@ -165,5 +185,7 @@ class Sieve:
             if whole and self._verdict is Verdict.MORE:
                 self._verdict = Verdict.PASS
         if len(self._held) + arrived > self._limit and not whole:
-            self._verdict = Verdict.PASS
+            instead = self._reader.outgrown(self._payload) if self._verdict is Verdict.HOLD else None
+            self._verdict = Verdict.PASS if instead is None else Verdict.DROP
+            self._instead = instead or b""
         return self._verdict

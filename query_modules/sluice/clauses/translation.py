@@ -6,6 +6,7 @@ Values travel as parameters, never as text. A value that the client gave as a pa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -40,6 +41,8 @@ class Translation:
     "The client's, untouched, then ours under names that the client does not use. May hold secrets: no repr, no logs."
     columns: tuple[str, ...]
     "What the result's columns are, in order. Empty: the clause has no result."
+    kind: str = field(default="", compare=False)
+    "The clause's keywords, such as START STREAM: for whoever counts."
 
 
 class _Call(NamedTuple):
@@ -64,7 +67,9 @@ def translate(text: str, parameters: Mapping[str, Any] | None = None) -> Transla
         ClauseError: it begins like a stream clause and goes on like none.
     """
     statement = parse(text)
-    return None if statement is None else _translation(_call(statement), parameters or {})
+    if statement is None:
+        return None
+    return _translation(_kind(statement), _call(statement), parameters or {})
 
 
 def _call(statement: Statement) -> _Call:
@@ -91,7 +96,12 @@ def _call(statement: Statement) -> _Call:
             return _Call("streams.test", {"name": name, "limit_batches": limit}, columns=("query", "params"))
 
 
-def _translation(call: _Call, client: Mapping[str, Any]) -> Translation:
+def _kind(statement: Statement) -> str:
+    """`StartAllStreams` is START ALL STREAMS."""
+    return re.sub("(?!^)(?=[A-Z])", " ", type(statement).__name__).upper()
+
+
+def _translation(kind: str, call: _Call, client: Mapping[str, Any]) -> Translation:
     # A parameter that the clause names and the client forgot has to stay missing, so that the server says so.
     taken = {*client, *(value.name for value in call.arguments.values() if isinstance(value, Parameter))}
     ours: dict[str, str | int] = {}
@@ -108,7 +118,7 @@ def _translation(call: _Call, client: Mapping[str, Any]) -> Translation:
     # Not YIELD *: that comes in alphabetical order.
     result = f" YIELD {', '.join(call.columns)}" if call.columns else ""
     query = f"CALL {call.procedure}({', '.join(references)}){result}"
-    return Translation(query, {**client, **ours}, call.columns)
+    return Translation(query, {**client, **ours}, call.columns, kind)
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -224,12 +224,37 @@ def test_more_answers_than_requests_shift_nothing() -> None:
     assert talk.session.from_server(frame(said)) == frame(told)
 
 
-def test_a_clause_longer_than_the_limit_passes_as_it_is() -> None:
+@pytest.mark.parametrize("step", [1000, 65536, 10**7])
+@pytest.mark.parametrize("fields", [2, 3], ids=["Bolt 1", "Bolt 4"])
+def test_a_clause_longer_than_the_limit_is_refused_and_not_kept(step: int, fields: int) -> None:
     talk = Talk()
-    wire = frame(messages.run("DROP STREAM s", {"x": "x" * (MAX_HELD + 100_000)}))
-    passed = b"".join(talk.session.from_client(wire[at : at + 65536]) for at in range(0, len(wire), 65536))
-    assert passed == wire
-    talk.answers_pass(failure_of("sluice.errors.StreamNotFound", "none"))
+    parameters = {"x": "x" * (MAX_HELD + 200_000)}
+    run = messages.pack_message(Message(Tag.RUN, ["DROP STREAM s", parameters, {"db": "x"}][:fields]))
+    wire = frame(run) + frame(messages.pull()) + frame(messages.reset())
+    sent = unframe(b"".join(talk.session.from_client(wire[at : at + step]) for at in range(0, len(wire), step)))
+    assert [message.tag for message in sent] == [Tag.RUN, Tag.PULL, Tag.RESET]
+    if step < len(wire):
+        assert sent[0].fields == [STAND_IN, {}, {}][:fields]
+        [told, *_] = talk.server(messages.failure(CODE, "syntax"), messages.ignored(), OK)
+        assert told.fields[0]["message"] == "a stream clause and its parameters have to be smaller than 1024 KiB"
+    else:
+        # Whatever comes in one read is there already, and read.
+        assert sent[0].fields[0] == "CALL streams.drop($name)"
+        talk.answers_pass(OK, OK, OK)
+    assert talk.session.idle
+
+
+def test_a_clause_whose_text_is_too_long_is_refused() -> None:
+    talk = Talk()
+    text = "START STREAM s /* é " + "é" * MAX_CLAUSE + " */"
+    [run] = talk.client(messages.run(text, {}, {"db": "x"}))
+    assert run.fields == [STAND_IN, {}, {"db": "x"}]
+    [told] = talk.server(messages.failure(CODE, "syntax"))
+    assert told.fields[0]["message"] == "a stream clause has to be shorter than 64 KiB"
+
+
+def test_a_long_query_that_begins_like_a_clause_passes() -> None:
+    Talk().passes(messages.run("CREATE stream = (:A)-[:R]->(:B)" + ", (:N {text: 'é'})" * 10_000))
 
 
 def test_a_big_query_is_not_held_back() -> None:

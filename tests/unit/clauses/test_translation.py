@@ -169,6 +169,15 @@ def test_what_is_not_a_clause_has_no_translation():
     assert translate("MATCH (n) RETURN n", {"x": 1}) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"), [(CREATE, "CREATE STREAM"), ("show /* */ streams;", "SHOW STREAMS"), ("START ALL STREAMS",) * 2]
+)
+def test_a_translation_knows_its_clause(text: str, kind: str):
+    translation = translate(text)
+    assert translation is not None
+    assert translation.kind == kind
+
+
 def test_an_error_of_the_parser_is_the_translations():
     with pytest.raises(ClauseError, match="^Syntax error at line 1, column 10: expected STREAMS, found STREAM$"):
         translate("STOP ALL STREAM")
