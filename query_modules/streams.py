@@ -148,6 +148,17 @@ def version() -> mgp.Record(version=str, trouble=mgp.Nullable[str]):
     return _answer(sluice.service.version)
 
 
+@mgp.read_proc
+def settings() -> mgp.Record(name=str, value=str):
+    """
+    The settings that the server has, by the names of their variables. A password that is set is shown as ***.
+
+    Example:
+        CALL streams.settings() YIELD name, value;
+    """
+    return _answer(sluice.service.settings)
+
+
 @mgp.write_proc
 def start(ctx: mgp.ProcCtx, name: str, limit_batches: mgp.Nullable[int] = None) -> mgp.Record():
     """

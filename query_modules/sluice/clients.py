@@ -16,14 +16,12 @@ from confluent_kafka.admin import AdminClient
 
 from sluice.configuration import OWN_KEYS, SECRETS, Configuration
 from sluice.errors import BrokerError, SettingError
-from sluice.settings import PREFIX
+from sluice.settings import HIDDEN, PREFIX
 
 Client = TypeVar("Client")
 
 SECRET_MAX_BYTES = 1 << 16
 "A file that a secret is read from may be this big: what is meant is a key, not a device."
-
-HIDDEN = "***"
 
 _lock = threading.Lock()  # guards _admins
 _admins: WeakValueDictionary[tuple[str, Configuration], AdminClient] = WeakValueDictionary()

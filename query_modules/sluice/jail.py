@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import re
 import select
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from sluice.errors import ScriptError, SettingError, TransformError
 from sluice.interpreter import find_interpreter
 from sluice.jail_frames import FAILED, FOLDED, LENGTH, PACKED, READY, ROWS
 from sluice.model import Transform
-from sluice.settings import PREFIX, Settings
+from sluice.settings import Settings
 
 CHILD = Path(__file__).with_name("jail_child.py")
 
@@ -33,6 +34,12 @@ SLICE = 0.2
 
 MAX_ANSWER = 1 << 30
 "Bytes of one answer; the child is not trusted to say less."
+
+KEPT = re.compile("(PATH|HOME|USER|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH|(LC|OMP|MKL|OPENBLAS)_.*)$")
+"""
+Variables that a transform sees: what an interpreter and its packages need. Others may hold secrets: our own the way
+into the database, those that streams refer to by `env:NAME` the way into Kafka.
+"""
 
 Payload = bytes | None
 
@@ -204,8 +211,7 @@ def _start_child(interpreter: str, channel: socket.socket) -> subprocess.Popen[b
     # -I: neither the environment nor the current folder decides what a transform imports. No preexec_fn: it would
     # fork the whole database instead of vforking.
     command = [interpreter, "-I", "-X", "utf8", str(CHILD)]
-    # Our own variables hold the way into the database.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment = {name: value for name, value in os.environ.items() if KEPT.match(name)}
     try:
         return subprocess.Popen(
             command, stdin=channel.fileno(), stdout=subprocess.DEVNULL, env=environment, close_fds=True

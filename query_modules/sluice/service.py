@@ -96,6 +96,11 @@ def version() -> list[Row]:
     return [{"version": __version__, "trouble": process.current().exchange.trouble}]
 
 
+def settings() -> list[Row]:
+    """The settings in force: `name, value`, as variables hold them; no secret."""
+    return [{"name": name, "value": value} for name, value in process.current().settings.as_variables().items()]
+
+
 def start(graph: Graph, name: str, limit_batches: int | None) -> list[Row]:
     """
     Wants a stream to run; one that runs is left alone, whatever its limit.
@@ -257,8 +262,8 @@ def _pin(uri: str, settings: Settings) -> Transform:
     try:
         transform = script.fetch(uri, settings)
     except ScriptError as error:
-        # The text of the error is the specification's and says no more; the reason is for the administrator.
-        log.warning("%s: %s", error, error.__cause__ or "see the text")
+        # Of a script that is not there the error says no more than the specification has it say.
+        log.warning("%s%s", error, f": {error.__cause__}" if error.__cause__ else "")
         raise
     Jail(transform, settings).close()
     return transform

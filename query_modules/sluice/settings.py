@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
+from sluice import allowed
+from sluice.allowed import AllowList
 from sluice.errors import SettingError
 from sluice.server_flags import server_flags
 
 T = TypeVar("T")
 
 PREFIX = "SLUICE_"
+
+HIDDEN = "***"
+"In the place of a secret."
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ class Settings:
     "SLUICE_BROKER_TIMEOUT: seconds that CREATE and TEST wait for a broker to answer."
     test_timeout: float = 10.0
     "SLUICE_TEST_TIMEOUT: seconds that TEST reads at the most."
+    transform_allow: AllowList = AllowList.parse(allowed.DEFAULT)
+    """
+    SLUICE_TRANSFORM_ALLOW: the beginnings of URIs that transform scripts may come from, with commas between. Default:
+    TLS, this machine's web servers, its files.
+    """
     script_timeout: float = 10.0
     "SLUICE_SCRIPT_TIMEOUT: seconds that fetching a transform script, and loading it, may take each."
     script_max_bytes: int = 1 << 20
@@ -77,6 +87,14 @@ class Settings:
     poll_interval: float = 1.0
     "SLUICE_POLL_INTERVAL: seconds between two looks at the metadata nodes while nothing was called."
 
+    def as_variables(self) -> dict[str, str]:
+        """
+        Variable -> value, as one would set it; a password that is set is HIDDEN.
+        """
+        values = {PREFIX + item.name.upper(): getattr(self, item.name) for item in fields(self)}
+        hidden = HIDDEN if self.loopback_password else ""
+        return {name: _written(value) for name, value in values.items()} | {f"{PREFIX}LOOPBACK_PASSWORD": hidden}
+
 
 def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] | None = None) -> Settings:
     """
@@ -95,13 +113,14 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
     default = Settings()
     settings = Settings(
         loopback_host=read("LOOPBACK_HOST", str, _loopback_host(flags)),
-        loopback_port=read("LOOPBACK_PORT", _port, _port(flags.get("bolt-port", str(default.loopback_port)))),
+        loopback_port=read("LOOPBACK_PORT", _port, _bolt_port(flags)),
         loopback_tls=read("LOOPBACK_TLS", _boolean, bool(flags.get("bolt-cert-file"))),
         loopback_user=read("LOOPBACK_USER", str, default.loopback_user),
         loopback_password=read("LOOPBACK_PASSWORD", str, read("LOOPBACK_PASSWORD_FILE", _content, "")),
         loopback_timeout=read("LOOPBACK_TIMEOUT", _seconds, default.loopback_timeout),
         broker_timeout=read("BROKER_TIMEOUT", _seconds, default.broker_timeout),
         test_timeout=read("TEST_TIMEOUT", _seconds, default.test_timeout),
+        transform_allow=read("TRANSFORM_ALLOW", AllowList.parse, default.transform_allow),
         script_timeout=read("SCRIPT_TIMEOUT", _seconds, default.script_timeout),
         script_max_bytes=read("SCRIPT_MAX_BYTES", _positive, default.script_max_bytes),
         transform_timeout=read("TRANSFORM_TIMEOUT", _seconds, default.transform_timeout),
@@ -145,10 +164,24 @@ class _Reader:
             raise SettingError(f"unknown setting {', '.join(unknown)}; there are {', '.join(sorted(self._asked))}")
 
 
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _loopback_host(flags: Mapping[str, str]) -> str:
     # A server that listens on every address is reached over the loopback one.
     address = flags.get("bolt-address", "")
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+
+
+def _bolt_port(flags: Mapping[str, str]) -> int:
+    # What is no port here was none for the server either, which would not have started with it: it was misread.
+    try:
+        return _port(flags.get("bolt-port", ""))
+    except ValueError:
+        return Settings.loopback_port
 
 
 def _port(text: str) -> int:

@@ -58,6 +58,8 @@ def _nothing_is_made_or_lost(request: pytest.FixtureRequest) -> Iterator[None]:
     if "created" in request.fixturenames:
         request.getfixturevalue("created")
     run: Run = request.getfixturevalue("run")
+    # A host that has just started makes its catalog in a moment.
+    eventually(lambda: metadata(run)["SluiceCatalog"], timeout=20)
     before, streams = metadata(run), run(SHOW)
     yield
     assert (metadata(run), run(SHOW)) == (before, streams)
@@ -182,16 +184,26 @@ def test_a_script_that_is_not_there_is_refused(stream: Stream, script_server: Sc
     script_server.redirect("/loop.py", "/loop.py")
     nobody = f"http://127.0.0.1:{free_port()}/transform.py"
     missing = [script_server.url("/a.py"), refused, script_server.url("/loop.py"), nobody, str(tmp_path / "a.py")]
-    for uri in [*missing, f"file://{tmp_path}/a.py", str(tmp_path), "/dev/zero", "file:///dev/zero"]:
+    (tmp_path / "folder.py").mkdir()
+    for uri in [*missing, f"file://{tmp_path}/a.py", str(tmp_path / "folder.py")]:
         expected = f"sluice.errors.ScriptError: Couldn't get the transform script from {uri}"
         assert refusal(stream.create, transform_uri=uri) == expected
 
 
-def test_a_script_uri_that_cannot_be_fetched_is_refused_with_the_reason(stream: Stream) -> None:
-    text = "sluice.errors.ScriptError: Couldn't get the transform script from ftp://there/a.py: ftp:// is not supported"
-    assert refusal(stream.create, transform_uri="ftp://there/a.py").startswith(text)
-    text = "sluice.errors.ScriptError: Couldn't get the transform script from file://there/a.py: file:// takes no host"
-    assert refusal(stream.create, transform_uri="file://there/a.py").startswith(text)
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("ftp://there/a.py", "ftp:// is not supported"),
+        ("file://there/a.py", "file:// takes no host"),
+        ("http://there.example/a.py", "SLUICE_TRANSFORM_ALLOW does not have it"),
+        ("/etc/passwd", "the name of a script's file has to end with .py"),
+        ("file:///proc/self/environ", "the name of a script's file has to end with .py"),
+        ("/dev/zero", "the name of a script's file has to end with .py"),
+    ],
+)
+def test_a_script_uri_that_is_not_allowed_is_refused_with_the_reason(stream: Stream, uri: str, reason: str) -> None:
+    text = f"sluice.errors.ScriptError: Couldn't get the transform script from {uri}: {reason}"
+    assert refusal(stream.create, transform_uri=uri).startswith(text)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +247,8 @@ def test_a_script_that_takes_too_long_is_refused_in_time(
     endless = stream.script("while True:\n    pass\n")
     began = time.monotonic()
     text = "sluice.errors.ScriptError:"
-    assert refusal(stream.create, transform_uri=late) == f"{text} Couldn't get the transform script from {late}"
+    slow = "it did not come within 1 s (SLUICE_SCRIPT_TIMEOUT)"
+    assert refusal(stream.create, transform_uri=late) == f"{text} Couldn't get the transform script from {late}: {slow}"
     expected = f"{text} bad transform {endless}: loading it did not end within 1 s"
     assert refusal(stream.create, transform_uri=endless) == expected
     assert time.monotonic() - began < 6

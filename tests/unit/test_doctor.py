@@ -20,10 +20,11 @@ from sluice.doctor import module
 from sluice.doctor.bolt import Target, parse_uri
 from sluice.doctor.command import line_of
 from sluice.doctor.findings import Finding, Verdict, fix
-from sluice.doctor.kafka import Cluster, examine_transform
+from sluice.doctor.kafka import Cluster
 from sluice.doctor.module import Signature
 from sluice.doctor.server import CHECKS, Server
 from sluice.doctor.streams import Clusters
+from sluice.doctor.transform import examine_transform
 from sluice.errors import ConnectionLost, QueryRefused, SettingError
 from sluice.install.copies import MODULE, brought
 from sluice.settings import Settings
@@ -385,3 +386,13 @@ def test_a_script_that_is_not_there_is_named(tmp_path: Path):
     assert finding.verdict is Verdict.FIX
     assert "Couldn't get the transform script" in finding.text
     assert "put the script where the URI says" in finding.remedy
+
+
+def test_a_script_that_the_server_would_refuse_is_named_with_the_setting():
+    finding = examine_transform("http://me:hunter2@scripts.example.org/a.py", Settings())
+    assert "hunter2" not in finding.text
+    assert "user and password" in finding.text
+    finding = examine_transform("https://scripts.example.org/a.py", Settings(), "https://scripts.example.org/kafka")
+    assert finding.verdict is Verdict.FIX
+    assert "does not have it; it has https://scripts.example.org/kafka" in finding.text
+    assert "SLUICE_TRANSFORM_ALLOW" in finding.remedy

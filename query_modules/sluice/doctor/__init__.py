@@ -6,7 +6,8 @@ Walks the chain from a client to a stream's data, and says of each link that it 
     bolt      how a server is reached, and what may be wrong with that
     module    which version of the module a server has loaded
     streams   what the streams say of themselves
-    kafka     brokers, topics, a script
+    kafka     brokers and topics
+    transform a script
     shim      the proxy for the clauses
     command   the command
 

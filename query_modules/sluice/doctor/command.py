@@ -13,11 +13,12 @@ from rich.console import Console
 from sluice import __version__
 from sluice.doctor.bolt import Target, parse_uri
 from sluice.doctor.findings import Finding, Verdict
-from sluice.doctor.kafka import examine_transform
 from sluice.doctor.server import Server
 from sluice.doctor.shim import examine_shim
 from sluice.doctor.streams import Clusters, examine_streams
+from sluice.doctor.transform import ALLOW, examine_transform
 from sluice.errors import SettingError
+from sluice.settings import Settings
 from sluice.terminal import show, show_json, visible
 
 PASSWORD = "MEMGRAPH_PASSWORD"
@@ -68,8 +69,10 @@ def doctor(
     def examine() -> Iterator[Finding]:
         server = Server(target)
         clusters = Clusters(timeout)
+        allowed = None
         try:
             yield from server.examine()
+            allowed = server.setting(ALLOW)
             if server.streams is not None and (stream or not kafka):
                 yield from examine_streams(server, stream, clusters)
         finally:
@@ -77,7 +80,7 @@ def doctor(
         if kafka and topic:
             yield from clusters.get(kafka).examine(topic)
         if transform:
-            yield examine_transform(transform)
+            yield examine_transform(transform, Settings(script_timeout=timeout), allowed)
         if shim_target:
             yield examine_shim(shim_target)
 

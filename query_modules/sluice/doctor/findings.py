@@ -6,6 +6,8 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+FROM_HERE = "from this machine"
+
 
 class Verdict(str, enum.Enum):
     """How a link of the chain is."""

@@ -1,12 +1,11 @@
 """
-Kafka, as this machine sees it: brokers, a topic; and a transform script.
+Kafka, as this machine sees it: brokers and a topic.
 
 What the server sees may differ, if it is on another machine or network: CREATE STREAM asks from there.
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
 import socket
 from collections.abc import Iterator, Mapping
@@ -15,17 +14,13 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
-from sluice import script
 from sluice.bolt.shim_settings import Address
 from sluice.bolt.transport import reason_of
-from sluice.doctor.findings import Finding, fix, note, ok, skipped
-from sluice.errors import ScriptError, SettingError
-from sluice.settings import Settings, load
+from sluice.doctor.findings import FROM_HERE, Finding, fix, ok, skipped
+from sluice.errors import SettingError
 
 MOST_BROKERS = 3
 "So many of the addresses that brokers give of themselves are tried."
-
-FROM_HERE = "from this machine"
 
 
 class Cluster:
@@ -142,37 +137,3 @@ class Cluster:
         hint = f"; there is {' and '.join(similar)}" if similar else ""
         create = f"kafka-topics.sh --bootstrap-server {self.uri} --create --topic {topic}"
         return fix("topic", f"{self.uri} has no topic {topic}{hint}", f"create it: {create}")
-
-
-def examine_transform(uri: str, settings: Settings | None = None) -> Finding:
-    """Whether a script can be fetched from here and has a function `stream`. Does not run it."""
-    check = "transform"
-    try:
-        transform = script.fetch(uri, settings or load())
-        tree = ast.parse(transform.source)
-    except SettingError as error:
-        return fix(check, f"not fetched: {error}", "set it right in this command's environment")
-    except ScriptError as error:
-        reason = f" ({error.__cause__})" if error.__cause__ else ""
-        remedy = (
-            "put the script where the URI says, or give the URI where it is; a path or file:// is one of the server's "
-            "machine, and it has to be allowed there"
-        )
-        return fix(check, f"{error}{reason}", remedy)
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None)
-        return fix(check, f"{uri} is no Python: {error}", f"correct line {line}" if line else "correct the script")
-    if not any(_defines_stream(node) for node in tree.body):
-        remedy = "give it a function stream(batch) that returns a list of pairs (query, parameters)"
-        return note(check, f"{uri} defines no stream at its top level, as far as can be seen; {remedy}")
-    return ok(check, f"{uri} can be fetched, {FROM_HERE}, and has a function stream")
-
-
-def _defines_stream(node: ast.stmt) -> bool:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return node.name == "stream"
-    if isinstance(node, ast.Assign):
-        return any(isinstance(target, ast.Name) and target.id == "stream" for target in node.targets)
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return any((alias.asname or alias.name) == "stream" for alias in node.names)
-    return False

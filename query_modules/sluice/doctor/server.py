@@ -19,7 +19,7 @@ from sluice.errors import GraphError, QueryRefused
 Rows = list[dict[str, Any]]
 
 OLDEST = (2, 14)
-CATALOG_PATIENCE = 6.0
+CATALOG_PATIENCE = 15.0
 "Seconds that a supervisor may need to make its catalog, after a start."
 MOST_SKEW = 5.0
 "Seconds that two clocks may differ by."
@@ -28,6 +28,7 @@ CHECKS = ("bolt", "sign-in", "server", "role", "clocks", "module", "procedures",
 
 PROCEDURES = "CALL mg.procedures() YIELD name, signature, path RETURN name, signature, path"
 SHOW = "CALL streams.show() YIELD name, uri, topic, transform, status RETURN name, uri, topic, transform, status"
+SETTINGS = "CALL streams.settings() YIELD name, value RETURN name, value"
 ROLE = "SHOW REPLICATION ROLE"
 CATALOGS = f"MATCH (c:{nodes.CATALOG}) RETURN count(c) AS catalogs"
 
@@ -85,6 +86,15 @@ class Server:
         """Runs a query. Raises GraphError."""
         assert self.connection is not None
         return self.connection.fetch(query, parameters, timeout=self._target.timeout)
+
+    def setting(self, name: str) -> str | None:
+        """A setting of the server's, by its variable; None where it does not tell."""
+        if self.streams is None:
+            return None
+        try:
+            return next((str(row["value"]) for row in self.fetch(SETTINGS) if row["name"] == name), None)
+        except GraphError:
+            return None
 
     def _version(self) -> Finding:
         try:

@@ -1,0 +1,186 @@
+"""
+Which transform scripts may be fetched: the allow-list of `SLUICE_TRANSFORM_ALLOW`, URI prefixes with commas between.
+
+URIs are compared part by part and never as text, so `http://localhost` lets nobody in who calls himself
+`localhost.example.org`, and `https://scripts/a` says nothing of `https://scripts/ab`. A file is compared by where it
+really is, links followed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from sluice.errors import SettingError
+from sluice.http_get import PORTS
+
+DEFAULT = "https://,http://localhost:*,http://127.0.0.1:*,http://[::1]:*,file:///"
+"""
+What nobody has between: TLS, this machine's own web servers, its files. Not plain HTTP from elsewhere, where whoever
+stands on the way puts code into the database.
+"""
+
+SUFFIX = ".py"
+"What a script's file is called. Files that are nobody's business (keys, passwords, `/proc`) are called otherwise."
+
+
+class Location(NamedTuple):
+    """Where a URI leads, its parts made comparable."""
+
+    scheme: str
+    "http, https or file."
+    host: str
+    "In lower case, an address in its shortest form; empty for files."
+    port: int
+    "0 for files."
+    path: tuple[str, ...]
+    "Its segments, decoded; of a file, those of its real path."
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What a script's location may begin with."""
+
+    text: str
+    "As it was written."
+    scheme: str
+    host: str | None
+    "None: any."
+    port: int | None
+    "None: any."
+    path: tuple[str, ...]
+
+    def covers(self, location: Location) -> bool:
+        """Whether `location` begins so; a path ends with a whole segment."""
+        if self.scheme == "file":
+            path = _real(Path("/", *self.path))
+            return location.scheme == "file" and location.path[: len(path)] == path
+        return (
+            self.scheme == location.scheme
+            and self.host in (None, location.host)
+            and self.port in (None, location.port)
+            and location.path[: len(self.path)] == self.path
+        )
+
+
+@dataclass(frozen=True)
+class AllowList:
+    """The prefixes; what begins with none of them is refused."""
+
+    prefixes: tuple[Prefix, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> AllowList:
+        """
+        The list that a setting's text means.
+
+        Raises:
+            ValueError: a part is no prefix; it is not repeated, since it may hold a password.
+        """
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return cls(tuple(_prefix(part) for part in parts))
+
+    def __str__(self) -> str:
+        return ",".join(prefix.text for prefix in self.prefixes)
+
+    def allows(self, location: Location) -> bool:
+        """Whether a script may be fetched from there."""
+        return any(prefix.covers(location) for prefix in self.prefixes)
+
+
+def locate(uri: str) -> Location:
+    """
+    Where a URI leads; a file's links are followed as they are now.
+
+    Args:
+        uri: `http://`, `https://`, `file://`, or a path.
+
+    Raises:
+        SettingError: it leads nowhere that a script could be; why, with no part of it that may be a secret.
+    """
+    scheme = scheme_of(uri)
+    if scheme in ("", "file"):
+        return Location("file", "", 0, _real(path_of(uri)))
+    if scheme not in PORTS:
+        raise SettingError(f"{scheme}:// is not supported; use http://, https://, file:// or a path")
+    if "@" in uri.partition("://")[2].partition("/")[0]:
+        raise SettingError("user and password do not belong into the URI, which SHOW STREAMS shows to everybody")
+    try:
+        parts = urlsplit(uri)
+        port = PORTS[scheme] if parts.port is None else parts.port
+    except ValueError:
+        raise SettingError(f"it is no URI of the form {scheme}://host:port/path") from None
+    if not parts.hostname:
+        raise SettingError("it names no host")
+    return Location(scheme, _host(parts), port, _segments(parts.path))
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme of a URI, in lower case; empty for a path."""
+    return uri.partition("://")[0].lower() if "://" in uri else ""
+
+
+def path_of(uri: str) -> Path:
+    """The path that a `file://` URI, or a path, names. Raises SettingError if it names another machine."""
+    if scheme_of(uri) != "file":
+        return Path(uri)
+    parts = urlsplit(uri)
+    if parts.netloc not in ("", "localhost"):
+        raise SettingError("file:// takes no host, as in file:///srv/transform.py")
+    return Path(unquote(parts.path))
+
+
+def shown(uri: str) -> str:
+    """A URI as errors and logs may have it: without what may be a user and a password."""
+    authority = uri.partition("://")[2].partition("/")[0]
+    # Where the port is no number, what is meant for a password may have a slash in it.
+    well_formed = re.fullmatch(r"[^@:]*(:\d*)?|\[[^@]*\](:\d*)?", authority) is not None
+    return uri if well_formed else re.sub(r"(?<=://).*@", "***@", uri)
+
+
+def _prefix(text: str) -> Prefix:
+    scheme = scheme_of(text)
+    if scheme == "file":
+        if not text[len("file://") :].startswith("/"):
+            raise ValueError("file:// takes no host: file:///srv/transforms/")
+        return Prefix(text, scheme, "", 0, Path(unquote(text[len("file://") :])).parts[1:])
+    if scheme not in PORTS:
+        raise ValueError("expected prefixes that begin with https://, http:// or file:///, with commas between")
+    rest = text.partition("://")[2]
+    if not rest:
+        return Prefix(text, scheme, None, None, ())
+    authority, _, path = rest.partition("/")
+    any_port = authority.endswith(":*")
+    try:
+        location = locate(f"{scheme}://{authority.removesuffix(':*')}/{path}")
+    except SettingError as error:
+        raise ValueError(str(error)) from None
+    return Prefix(text, scheme, location.host, None if any_port else location.port, location.path)
+
+
+def _host(parts: SplitResult) -> str:
+    name = parts.hostname or ""
+    try:
+        return ipaddress.ip_address(name).compressed
+    except ValueError:
+        return name.removesuffix(".")
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    """A URI's path in parts, however often it was encoded; one that a server may read as another is refused."""
+    decoded = path
+    while (further := unquote(decoded)) != decoded:
+        decoded = further
+    segments = tuple(decoded.split("/")[1:])
+    if {".", ".."} & set(segments) or "\\" in decoded or decoded.count("/") != path.count("/"):
+        raise SettingError("its path goes up and down, with . or .. or an encoded slash in it")
+    return segments[:-1] if segments and not segments[-1] else segments
+
+
+def _real(path: Path) -> tuple[str, ...]:
+    return Path(os.path.realpath(path)).parts[1:]

@@ -1,0 +1,59 @@
+"""
+A transform script: whether the server may fetch it, and what there is where it says.
+
+Looked at from this machine, and never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+
+from sluice import script
+from sluice.allowed import DEFAULT, AllowList, shown
+from sluice.doctor.findings import FROM_HERE, Finding, fix, note, ok
+from sluice.errors import ScriptError
+from sluice.settings import Settings
+
+CHECK = "transform"
+ALLOW = "SLUICE_TRANSFORM_ALLOW"
+
+
+def examine_transform(uri: str, settings: Settings, allowed_there: str | None = None) -> Finding:
+    """
+    One finding, "transform".
+
+    Args:
+        settings: how long to wait, and how much to take.
+        allowed_there: the server's allow-list; None: what it is without a setting.
+    """
+    allow = AllowList.parse(DEFAULT if allowed_there is None else allowed_there)
+    reason = script.refusal(uri, allow)
+    if reason is not None:
+        remedy = f"give a URI that is allowed, or have {ALLOW} allow this one in the server's environment"
+        return fix(CHECK, f"the server refuses {shown(uri)}: {reason}", remedy)
+    try:
+        source = script.fetch(uri, dataclasses.replace(settings, transform_allow=allow)).source
+    except ScriptError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        remedy = "put the script where the URI says, or give the URI where it is; a file is one of the server's machine"
+        return fix(CHECK, f"{error}{cause}", remedy)
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        return fix(CHECK, f"{uri} is no Python: {error}", f"correct line {line}" if line else "correct the script")
+    if not any(_defines_stream(node) for node in tree.body):
+        remedy = "give it a function stream(batch) that returns a list of pairs (query, parameters)"
+        return note(CHECK, f"{uri} defines no stream at its top level, as far as can be seen; {remedy}")
+    return ok(CHECK, f"{uri} is allowed, can be fetched, {FROM_HERE}, and has a function stream")
+
+
+def _defines_stream(node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return node.name == "stream"
+    if isinstance(node, ast.Assign):
+        return any(isinstance(target, ast.Name) and target.id == "stream" for target in node.targets)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return any((alias.asname or alias.name) == "stream" for alias in node.names)
+    return False
