@@ -31,10 +31,10 @@ _SIMPLE = _PULLS | {_RUN}
 _FIRST_LETTER = {**dict.fromkeys(range(0x81, 0x90), 5), STRING.u8: 6, STRING.u16: 7}
 "Marker of a RUN's text -> where that begins, counted from the chunk header."
 
-_HARMLESS = frozenset(bytes((letter,)) for letter in b"abefghijklmnopqruvwxyzABEFGHIJKLMNOPQRUVWXYZ")
+_HARMLESS = frozenset(bytes((letter,)) for letter in b"befghijklmnopquvwxyzBEFGHIJKLMNOPQUVWXYZ")
 "Letters that no keyword of ours begins with."
 
-_COMMON = (b"CREATE (", b"CREATE(", b"create (", b"CALL ", b"call ")
+_COMMON = (b"CREATE (", b"CREATE(", b"create (", b"CALL ", b"call ", b"RETURN ", b"return ")
 "Other ways to begin that no clause of ours has, and many queries do."
 
 log = logging.getLogger("sluice.shim")

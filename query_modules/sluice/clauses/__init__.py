@@ -1,17 +1,20 @@
 """
 The stream clauses: `text -> statement -> CALL`. No I/O, and nothing of ours but `sluice.errors`.
 
-Reading order: `statements` (what can be said), `parser` (the grammar), `translation` (what it becomes). `lexer` knows
-Cypher's lexemes, `printer` is the way back.
+Reading order: `statements` and `values` (what can be said), `parser` (the grammar), `translation` (what it becomes).
+`lexer` knows Cypher's lexemes, `source` what may stand where a value may, `printer` is the way back.
 """
 
 from sluice.clauses.parser import parse
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import (
-    Count,
+    AlterStream,
     CreateStream,
     DropStream,
-    Parameter,
+    Existing,
+    ReloadTransform,
+    SeekStream,
+    ShowCreateStream,
     ShowStreams,
     StartAllStreams,
     StartStream,
@@ -19,23 +22,50 @@ from sluice.clauses.statements import (
     StopAllStreams,
     StopStream,
     TestStream,
-    Text,
 )
 from sluice.clauses.translation import Translation, translate
+from sluice.clauses.values import (
+    Config,
+    Count,
+    End,
+    Map,
+    Offsets,
+    Parameter,
+    Relative,
+    Scalar,
+    Signed,
+    Target,
+    Text,
+    Timestamp,
+)
 
 __all__ = [
+    "AlterStream",
+    "Config",
     "Count",
     "CreateStream",
     "DropStream",
+    "End",
+    "Existing",
+    "Map",
+    "Offsets",
     "Parameter",
+    "Relative",
+    "ReloadTransform",
+    "Scalar",
+    "SeekStream",
+    "ShowCreateStream",
     "ShowStreams",
+    "Signed",
     "StartAllStreams",
     "StartStream",
     "Statement",
     "StopAllStreams",
     "StopStream",
+    "Target",
     "TestStream",
     "Text",
+    "Timestamp",
     "Translation",
     "parse",
     "to_text",

@@ -1,21 +1,26 @@
 """
 Text into a statement: the grammar of the stream clauses, by recursive descent.
 
-A text is ours from its first two words on; `_CLAUSES` lists them. Only then is it looked at further, and only then can
-it be wrong: from there on it is a statement or a ClauseError.
+A text is ours from its first words on; `_CLAUSES` lists them. Only then is it looked at further, and only then can it
+be wrong: from there on it is a statement or a ClauseError.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
-from sluice.clauses.lexer import BLANKS, Kind, Token, integer_value, name_end, skip, syntax_error, tokens
+from sluice.clauses.lexer import BLANKS, Kind, name_end, skip
+from sluice.clauses.source import END, Source
 from sluice.clauses.statements import (
-    Count,
+    AlterStream,
     CreateStream,
     DropStream,
-    Parameter,
+    Existing,
+    ReloadTransform,
+    SeekStream,
+    ShowCreateStream,
     ShowStreams,
     StartAllStreams,
     StartStream,
@@ -23,21 +28,22 @@ from sluice.clauses.statements import (
     StopAllStreams,
     StopStream,
     TestStream,
-    Text,
-    is_unicode,
 )
-from sluice.errors import ClauseError
+from sluice.clauses.values import Config, Count, End, Relative, Target, Text, Timestamp
 
 _MAYBE_OURS = re.compile(
-    rf"[{BLANKS}]*(?:/[/*]|(?:CREATE|DROP|SHOW|START|STOP|TEST)(?:[{BLANKS}]*/[/*]|[{BLANKS}]+(?:STREAM|ALL)))",
+    rf"[{BLANKS}]*(?:/[/*]|(?:CREATE|DROP|SHOW|START|STOP|TEST|ALTER|RELOAD|SEEK)"
+    rf"(?:[{BLANKS}]*/[/*]|[{BLANKS}]+(?:STREAM|ALL|OR|CREATE|TRANSFORM)))",
     re.IGNORECASE | re.ASCII,
 )
 "Costs less than a microsecond, and lets only texts through that begin like a clause or have a comment there."
 
-_END = "the end of the clause"
-_OPTIONS = {"INTERVAL": "BATCH_INTERVAL", "SIZE": "BATCH_SIZE"}
+_BATCH_OPTIONS = {"INTERVAL": "BATCH_INTERVAL", "SIZE": "BATCH_SIZE"}
 "An option's second word, where it is written in two -> the option in one word."
-_NATIVE_OPTIONS = ("BATCH_LIMIT", "TIMEOUT")
+
+_TARGET = "EARLIEST, LATEST, TIMESTAMP, RELATIVE, {partition: offset} or a $parameter"
+
+V = TypeVar("V")
 
 
 def parse(text: str) -> Statement | None:
@@ -52,12 +58,15 @@ def parse(text: str) -> Statement | None:
     """
     if not _MAYBE_OURS.match(text):
         return None
-    first, at = _word(text, 0)
-    second, at = _word(text, at)
-    clause = _CLAUSES.get((first, second))
+    words: tuple[str, ...] = ()
+    at = 0
+    while words in _BEGINNINGS:
+        word, at = _word(text, at)
+        words += (word,)
+    clause = _CLAUSES.get(words)
     if clause is None:
         return None
-    source = _Source(text, at)
+    source = Source(text, at)
     if clause is _create_stream and source.token.text == "=":
         return None  # CREATE stream = (a)-[:R]->(b): Cypher, with a path called stream
     return clause(source)
@@ -71,153 +80,190 @@ def _word(text: str, at: int) -> tuple[str, int]:
     return (word.upper() if word.isascii() else ""), end
 
 
-class _Source:
-    """What is left of the text: the token at hand, and the ways to take it."""
-
-    def __init__(self, text: str, at: int) -> None:
-        self._text = text
-        self._rest = tokens(text, at)
-        self.token = next(self._rest)
-        self._name_end = -1
-        "Where the stream's name ended: what follows without a blank was meant to be part of it."
-
-    def take(self) -> Token:
-        """The token at hand, which then is the next one."""
-        token = self.token
-        self.token = next(self._rest)
-        return token
-
-    def error(self, expected: str) -> ClauseError:
-        hint = ""
-        if any(self.token.is_keyword(word) for word in _NATIVE_OPTIONS):
-            hint = "that option is for Memgraph's own streams, on Memgraph's own port"
-        elif self.token.start == self._name_end and self.token.kind is not Kind.END:
-            hint = "a name with more than letters, digits and _ stands in backticks"
-        return syntax_error(self._text, self.token.start, found=str(self.token), expected=expected, hint=hint)
-
-    def keywords(self, *words: str) -> None:
-        for word in words:
-            if not self.token.is_keyword(word):
-                raise self.error(word)
-            self.take()
-
-    def name(self) -> Text:
-        """A stream's name. Every keyword may be one, since a name never is optional."""
-        expected = "a stream name (plain or in backticks) or a $parameter"
-        end = self.token.start + len(self.token.text)
-        name = self._text_value(expected, Kind.NAME, Kind.QUOTED_NAME)
-        self._name_end = end
-        return name
-
-    def string(self) -> Text:
-        return self._text_value("a string or a $parameter", Kind.STRING)
-
-    def count(self) -> Count:
-        expected = "an integer or a $parameter"
-        if self.token.kind is Kind.PARAMETER:
-            return self._parameter(expected)
-        if self.token.kind is not Kind.INTEGER:
-            raise self.error(expected)
-        value = integer_value(self.token.text)
-        if value is None:
-            raise self.error(f"an integer of at most {2**63 - 1}")
-        self.take()
-        return value
-
-    def end(self, expected: str = _END) -> None:
-        """Nothing more but one semicolon."""
-        if self.token.text == ";":
-            self.take()
-            expected = "the end of the text (one clause is one query)"
-        if self.token.kind is not Kind.END:
-            raise self.error(expected)
-
-    def _text_value(self, expected: str, *kinds: Kind) -> Text:
-        if self.token.kind is Kind.PARAMETER:
-            return self._parameter(expected)
-        value = self.token.value
-        if self.token.kind not in kinds or not is_unicode(value) or (not value and Kind.STRING not in kinds):
-            raise self.error(expected)
-        self.take()
-        return value
-
-    def _parameter(self, expected: str) -> Parameter:
-        if not self.token.value or not is_unicode(self.token.value):
-            raise self.error(expected)
-        return Parameter(self.take().value)
+def _create_stream(source: Source) -> CreateStream:
+    # A stream may be called `if`: only NOT behind it makes it a keyword.
+    if source.at_keywords("IF", "NOT"):
+        source.keywords("IF", "NOT", "EXISTS")
+        return _created(source, Existing.KEEP)
+    return _created(source, Existing.REFUSE)
 
 
-def _create_stream(source: _Source) -> CreateStream:
+def _create_or_replace_stream(source: Source) -> CreateStream:
+    if source.at_keywords("IF", "NOT"):
+        raise source.error("a stream name", hint="OR REPLACE and IF NOT EXISTS exclude each other")
+    return _created(source, Existing.REPLACE)
+
+
+def _created(source: Source, existing: Existing) -> CreateStream:
     name = source.name()
     source.keywords("AS", "LOAD", "DATA", "KAFKA")
     uri = source.string()
-    source.keywords("WITH", "TOPIC")
+    config = _with(source, "TOPIC", None)
     topic = source.string()
-    source.keywords("WITH", "TRANSFORM")
+    config = _with(source, "TRANSFORM", config)
     transform = source.string()
-    options = _options(source)
-    return CreateStream(name, uri, topic, transform, options.get("BATCH_INTERVAL"), options.get("BATCH_SIZE"))
-
-
-def _options(source: _Source) -> dict[str, Count]:
-    """BATCH_INTERVAL and BATCH_SIZE, each at most once, in either order and in one word or two, up to the end."""
     given: dict[str, Count] = {}
     while True:
-        missing = {word: option for word, option in _OPTIONS.items() if option not in given}
-        option = next((option for option in missing.values() if source.token.is_keyword(option)), None)
-        if option is None and missing and source.token.is_keyword("BATCH"):
-            source.take()
-            option = next((missing[word] for word in missing if source.token.is_keyword(word)), None)
-            if option is None:
-                raise source.error(" or ".join(missing))
-        if option is None:
-            source.end(" or ".join([*missing.values(), _END]))
-            return given
+        expected = [*(() if config else ("WITH CONFIG",)), *_missing(given)]
+        if config is None and source.token.is_keyword("WITH"):
+            source.keywords("WITH", "CONFIG")
+            config = source.map()
+        elif (option := _batch_option(source, given)) is not None:
+            given[option] = source.count()
+        else:
+            source.end(" or ".join([*expected, END]))
+            break
+    interval, size = given.get("BATCH_INTERVAL"), given.get("BATCH_SIZE")
+    return CreateStream(name, uri, topic, transform, interval, size, config, existing)
+
+
+def _with(source: Source, word: str, config: Config | None) -> Config | None:
+    """`WITH word`; what CONFIG before it says, which may stand there as well."""
+    source.keywords("WITH")
+    if config is None and source.token.is_keyword("CONFIG"):
         source.take()
-        given[option] = source.count()
+        config = source.map()
+        source.keywords("WITH")
+    source.keywords(word)
+    return config
 
 
-def _drop_stream(source: _Source) -> DropStream:
+def _missing(given: dict[str, V]) -> list[str]:
+    """The batch options that were not given yet."""
+    return [option for option in _BATCH_OPTIONS.values() if option not in given]
+
+
+def _batch_option(source: Source, given: dict[str, V]) -> str | None:
+    """BATCH_INTERVAL or BATCH_SIZE, in one word or two, if it comes next and was not given yet."""
+    missing = {word: option for word, option in _BATCH_OPTIONS.items() if option not in given}
+    option = next((option for option in missing.values() if source.token.is_keyword(option)), None)
+    if option is None and missing and source.token.is_keyword("BATCH"):
+        source.take()
+        option = next((missing[word] for word in missing if source.token.is_keyword(word)), None)
+        if option is None:
+            raise source.error(" or ".join(missing))
+    if option is not None:
+        source.take()
+    return option
+
+
+def _drop_stream(source: Source) -> DropStream:
+    if_exists = source.at_keywords("IF", "EXISTS")
+    if if_exists:
+        source.keywords("IF", "EXISTS")
     name = source.name()
     source.end()
-    return DropStream(name)
+    return DropStream(name, if_exists)
 
 
-def _show_streams(source: _Source) -> ShowStreams:
+def _alter_stream(source: Source) -> AlterStream:
+    name = source.name()
+    source.keywords("SET")
+    batch: dict[str, Count] = {}
+    texts: dict[str, Text] = {}
+    config: Config | None = None
+    while True:
+        missing = [*_missing(batch), *(word for word in ("KAFKA", "TRANSFORM") if word not in texts)]
+        expected = [*missing, *(() if config else ("CONFIG",))]
+        if (option := _batch_option(source, batch)) is not None:
+            batch[option] = source.count()
+        elif config is None and source.token.is_keyword("CONFIG"):
+            source.take()
+            config = source.map()
+        elif word := next((word for word in missing if source.token.is_keyword(word)), None):
+            source.take()
+            texts[word] = source.string()
+        else:
+            kept = source.token.is_keyword("TOPIC")
+            hint = "a stream keeps its topic; CREATE OR REPLACE STREAM makes another stream" if kept else ""
+            raise source.error(" or ".join(expected) or END, hint=hint)
+        if source.token.text != ",":
+            source.end(f", or {END}")
+            break
+        source.take()
+    interval, size = batch.get("BATCH_INTERVAL"), batch.get("BATCH_SIZE")
+    return AlterStream(name, interval, size, texts.get("KAFKA"), texts.get("TRANSFORM"), config)
+
+
+def _reload_transform(source: Source) -> ReloadTransform:
+    source.keywords("OF", "STREAM")
+    name = source.name()
+    source.end()
+    return ReloadTransform(name)
+
+
+def _seek_stream(source: Source) -> SeekStream:
+    name = source.name()
+    source.keywords("TO")
+    to = _target(source)
+    dry_run = source.token.is_keyword("DRY")
+    if dry_run:
+        source.keywords("DRY", "RUN")
+        source.end()
+    else:
+        source.end(f"DRY RUN or {END}")
+    return SeekStream(name, to, dry_run)
+
+
+def _target(source: Source) -> Target:
+    for end in End:
+        if source.token.is_keyword(end.name):
+            source.take()
+            return end
+    if source.token.is_keyword("TIMESTAMP"):
+        source.take()
+        if source.token.kind is Kind.STRING:
+            return Timestamp(source.string())
+        return Timestamp(source.count("ISO 8601 in quotes, milliseconds since 1970 or a $parameter"))
+    if source.token.is_keyword("RELATIVE"):
+        source.take()
+        return Relative(source.signed())
+    if source.token.kind is Kind.PARAMETER:
+        return source.parameter(_TARGET)
+    return source.offsets(_TARGET)
+
+
+def _show_streams(source: Source) -> ShowStreams:
     source.end()
     return ShowStreams()
 
 
-def _start_stream(source: _Source) -> StartStream:
+def _show_create_stream(source: Source) -> ShowCreateStream:
+    name = source.name()
+    source.end()
+    return ShowCreateStream(name)
+
+
+def _start_stream(source: Source) -> StartStream:
     return StartStream(source.name(), _limit(source))
 
 
-def _stop_stream(source: _Source) -> StopStream:
+def _stop_stream(source: Source) -> StopStream:
     name = source.name()
     source.end()
     return StopStream(name)
 
 
-def _start_all(source: _Source) -> StartAllStreams:
+def _start_all(source: Source) -> StartAllStreams:
     source.keywords("STREAMS")
     source.end()
     return StartAllStreams()
 
 
-def _stop_all(source: _Source) -> StopAllStreams:
+def _stop_all(source: Source) -> StopAllStreams:
     source.keywords("STREAMS")
     source.end()
     return StopAllStreams()
 
 
-def _test_stream(source: _Source) -> TestStream:
+def _test_stream(source: Source) -> TestStream:
     return TestStream(source.name(), _limit(source))
 
 
-def _limit(source: _Source) -> Count | None:
+def _limit(source: Source) -> Count | None:
     """`LIMIT n BATCHES` if it is there, up to the end."""
     if not source.token.is_keyword("LIMIT"):
-        source.end(f"LIMIT or {_END}")
+        source.end(f"LIMIT or {END}")
         return None
     source.take()
     limit = source.count()
@@ -226,14 +272,22 @@ def _limit(source: _Source) -> Count | None:
     return limit
 
 
-_CLAUSES: dict[tuple[str, str], Callable[[_Source], Statement]] = {
+_CLAUSES: dict[tuple[str, ...], Callable[[Source], Statement]] = {
     ("CREATE", "STREAM"): _create_stream,
+    ("CREATE", "OR", "REPLACE", "STREAM"): _create_or_replace_stream,
     ("DROP", "STREAM"): _drop_stream,
+    ("ALTER", "STREAM"): _alter_stream,
+    ("RELOAD", "TRANSFORM"): _reload_transform,
+    ("SEEK", "STREAM"): _seek_stream,
     ("SHOW", "STREAMS"): _show_streams,
+    ("SHOW", "CREATE", "STREAM"): _show_create_stream,
     ("START", "STREAM"): _start_stream,
     ("START", "ALL"): _start_all,
     ("STOP", "STREAM"): _stop_stream,
     ("STOP", "ALL"): _stop_all,
     ("TEST", "STREAM"): _test_stream,
 }
-"The first two words of a text that is ours -> what reads the rest."
+"The first words of a text that is ours -> what reads the rest."
+
+_BEGINNINGS = {words[:length] for words in _CLAUSES for length in range(len(words))}
+"What may become the first words of a text that is ours."

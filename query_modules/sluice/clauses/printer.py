@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from sluice.clauses.lexer import is_decimal, name_end
 from sluice.clauses.statements import (
-    Count,
+    AlterStream,
     CreateStream,
     DropStream,
-    Parameter,
+    Existing,
+    ReloadTransform,
+    SeekStream,
+    ShowCreateStream,
     ShowStreams,
     StartAllStreams,
     StartStream,
@@ -15,26 +18,42 @@ from sluice.clauses.statements import (
     StopAllStreams,
     StopStream,
     TestStream,
-    Text,
 )
+from sluice.clauses.values import Config, Count, End, Offsets, Parameter, Relative, Scalar, Target, Text, Timestamp
 
 _ESCAPES = {"\\": r"\\", "'": r"\'", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+_CREATE = {
+    Existing.REFUSE: "CREATE STREAM",
+    Existing.KEEP: "CREATE STREAM IF NOT EXISTS",
+    Existing.REPLACE: "CREATE OR REPLACE STREAM",
+}
 
 
 def to_text(statement: Statement) -> str:
     """The clause that parses to `statement`."""
     match statement:
         case CreateStream():
-            clause = (
-                f"CREATE STREAM {_name(statement.name)} AS LOAD DATA KAFKA {_string(statement.uri)}"
-                f" WITH TOPIC {_string(statement.topic)} WITH TRANSFORM {_string(statement.transform)}"
+            return (
+                f"{_CREATE[statement.existing]} {_name(statement.name)} AS LOAD DATA KAFKA {_scalar(statement.uri)}"
+                f" WITH TOPIC {_scalar(statement.topic)} WITH TRANSFORM {_scalar(statement.transform)}"
+                + ("" if statement.config is None else f" WITH CONFIG {_map(statement.config)}")
+                + _option(" BATCH_INTERVAL {}", statement.batch_interval_ms)
+                + _option(" BATCH_SIZE {}", statement.batch_size)
             )
-            interval = _option(" BATCH_INTERVAL {}", statement.batch_interval_ms)
-            return clause + interval + _option(" BATCH_SIZE {}", statement.batch_size)
         case DropStream():
-            return f"DROP STREAM {_name(statement.name)}"
+            return f"DROP STREAM {'IF EXISTS ' if statement.if_exists else ''}{_name(statement.name)}"
+        case AlterStream():
+            return f"ALTER STREAM {_name(statement.name)} SET {', '.join(_changes(statement))}"
+        case ReloadTransform():
+            return f"RELOAD TRANSFORM OF STREAM {_name(statement.name)}"
+        case SeekStream():
+            dry_run = " DRY RUN" if statement.dry_run else ""
+            return f"SEEK STREAM {_name(statement.name)} TO {_target(statement.to)}{dry_run}"
         case ShowStreams():
             return "SHOW STREAMS"
+        case ShowCreateStream():
+            return f"SHOW CREATE STREAM {_name(statement.name)}"
         case StartStream():
             return f"START STREAM {_name(statement.name)}" + _option(" LIMIT {} BATCHES", statement.limit_batches)
         case StopStream():
@@ -52,20 +71,53 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+def _changes(statement: AlterStream) -> list[str]:
+    changes = {
+        "BATCH_INTERVAL": _option("{}", statement.batch_interval_ms),
+        "BATCH_SIZE": _option("{}", statement.batch_size),
+        "KAFKA": "" if statement.uri is None else _scalar(statement.uri),
+        "TRANSFORM": "" if statement.transform is None else _scalar(statement.transform),
+        "CONFIG": "" if statement.config is None else _map(statement.config),
+    }
+    return [f"{word} {value}" for word, value in changes.items() if value]
+
+
+def _target(target: Target) -> str:
+    match target:
+        case End():
+            return target.name
+        case Timestamp():
+            return f"TIMESTAMP {_scalar(target.at)}"
+        case Relative():
+            return f"RELATIVE {_scalar(target.count)}"
+        case Offsets():
+            return "{" + ", ".join(f"{partition}: {_scalar(offset)}" for partition, offset in target.entries) + "}"
+        case Parameter():
+            return _parameter(target)
+
+
+def _map(value: Config) -> str:
+    if isinstance(value, Parameter):
+        return _parameter(value)
+    return "{" + ", ".join(f"{_plain_or_quoted(key)}: {_scalar(item)}" for key, item in value.entries) + "}"
+
+
 def _name(value: Text) -> str:
     return _parameter(value) if isinstance(value, Parameter) else _plain_or_quoted(value)
 
 
-def _string(value: Text) -> str:
+def _scalar(value: Scalar | Parameter) -> str:
     if isinstance(value, Parameter):
         return _parameter(value)
-    return "'" + "".join(_ESCAPES.get(c) or (c if c.isprintable() else f"\\U{ord(c):08X}") for c in value) + "'"
+    if isinstance(value, str):
+        return "'" + "".join(_ESCAPES.get(c) or (c if c.isprintable() else f"\\U{ord(c):08X}") for c in value) + "'"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value).replace("e+", "e")  # an exponent has no plus in Cypher
 
 
 def _option(words: str, value: Count | None) -> str:
-    if value is None:
-        return ""
-    return words.format(_parameter(value) if isinstance(value, Parameter) else value)
+    return "" if value is None else words.format(_scalar(value))
 
 
 def _parameter(parameter: Parameter) -> str:

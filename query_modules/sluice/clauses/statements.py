@@ -6,25 +6,22 @@ A value is what the text says, or the Parameter that will hold it.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, fields
 from typing import TypeAlias
 
+from sluice.clauses.values import Config, Count, Parameter, Target, Text, check_integer, check_text
 from sluice.errors import SettingError
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """`$name` in place of a value. The server looks it up among the query's parameters."""
+class Existing(enum.Enum):
+    """What CREATE does if there is a stream of that name."""
 
-    name: str
-
-    def __post_init__(self) -> None:
-        _check_text("a parameter's name", self.name)
-
-
-Text: TypeAlias = str | Parameter
-Count: TypeAlias = int | Parameter
-"From 0 to 2^63 - 1. Whether 0 makes sense is for the procedure to say, which sees parameters' values too."
+    REFUSE = "refuse"
+    KEEP = "keep"
+    "`IF NOT EXISTS`: nothing, and says nothing."
+    REPLACE = "replace"
+    "`OR REPLACE`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,8 @@ class CreateStream:
     "None: not given, which means 100."
     batch_size: Count | None = None
     "None: not given, which means 10 messages."
+    config: Config | None = None
+    existing: Existing = Existing.REFUSE
 
     def __post_init__(self) -> None:
         _check(self)
@@ -46,7 +45,35 @@ class CreateStream:
 
 @dataclass(frozen=True, slots=True)
 class DropStream:
-    """`DROP STREAM name`."""
+    """`DROP STREAM [IF EXISTS] name`."""
+
+    name: Text
+    if_exists: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class AlterStream:
+    """`ALTER STREAM name SET change, ...`; at least one change."""
+
+    name: Text
+    batch_interval_ms: Count | None = None
+    batch_size: Count | None = None
+    uri: Text | None = None
+    transform: Text | None = None
+    config: Config | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if all(getattr(self, field.name) is None for field in fields(self)[1:]):
+            raise SettingError("ALTER STREAM has to change something")
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadTransform:
+    """`RELOAD TRANSFORM OF STREAM name`."""
 
     name: Text
 
@@ -55,8 +82,30 @@ class DropStream:
 
 
 @dataclass(frozen=True, slots=True)
+class SeekStream:
+    """`SEEK STREAM name TO target [DRY RUN]`."""
+
+    name: Text
+    to: Target
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True, slots=True)
 class ShowStreams:
     """`SHOW STREAMS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowCreateStream:
+    """`SHOW CREATE STREAM name`."""
+
+    name: Text
+
+    def __post_init__(self) -> None:
+        _check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +153,23 @@ class TestStream:
 
 
 Statement: TypeAlias = (
-    CreateStream | DropStream | ShowStreams | StartStream | StopStream | StartAllStreams | StopAllStreams | TestStream
+    CreateStream
+    | DropStream
+    | AlterStream
+    | ReloadTransform
+    | SeekStream
+    | ShowStreams
+    | ShowCreateStream
+    | StartStream
+    | StopStream
+    | StartAllStreams
+    | StopAllStreams
+    | TestStream
 )
 
 
-def is_unicode(text: str) -> bool:
-    """Whether a query can carry `text`. A Python string can hold half a surrogate pair, UTF-8 cannot."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 _COUNTS = ("batch_interval_ms", "batch_size", "limit_batches")
+_TEXTS = ("name", "uri", "topic", "transform")
 
 
 def _check(statement: Statement) -> None:
@@ -122,22 +178,6 @@ def _check(statement: Statement) -> None:
         if isinstance(value, Parameter) or (value is None and field.default is None):
             continue
         if field.name in _COUNTS:
-            _check_count(field.name, value)
-        else:
-            _check_text(field.name, value, may_be_empty=field.name != "name")
-
-
-def _check_text(what: str, value: object, *, may_be_empty: bool = False) -> None:
-    if not isinstance(value, str):
-        raise SettingError(f"{what} has to be a string, not {type(value).__name__}")
-    if not value and not may_be_empty:
-        raise SettingError(f"{what} must not be empty")
-    if not is_unicode(value):
-        raise SettingError(f"{what} has half a surrogate pair, which no query can carry")
-
-
-def _check_count(what: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise SettingError(f"{what} has to be an integer, not {type(value).__name__}")
-    if not 0 <= value < 2**63:
-        raise SettingError(f"{what} has to be from 0 to {2**63 - 1}, not {value if abs(value) < 10**30 else 'that'}")
+            check_integer(field.name, value)
+        elif field.name in _TEXTS:
+            check_text(field.name, value, may_be_empty=field.name != "name")

@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, Union
 
 from sluice.clauses.parser import parse
 from sluice.clauses.printer import quoted
 from sluice.clauses.statements import (
-    Count,
+    AlterStream,
     CreateStream,
     DropStream,
-    Parameter,
+    Existing,
+    ReloadTransform,
+    SeekStream,
+    ShowCreateStream,
     ShowStreams,
     StartAllStreams,
     StartStream,
@@ -25,11 +28,23 @@ from sluice.clauses.statements import (
     StopAllStreams,
     StopStream,
     TestStream,
-    Text,
 )
+from sluice.clauses.values import Config, End, Offsets, Parameter, Relative, Scalar, Target, Timestamp
 
-DEFAULT_BATCH_INTERVAL_MS = 100
-"The specification's. Written out only where BATCH_SIZE, the argument after it, is given without it."
+Argument: TypeAlias = Union[Scalar, Parameter, "dict[str, Argument]"]
+"A procedure's: a value, or a map of them."
+
+DEFAULTS: Mapping[str, Scalar] = {"batch_interval": 100, "batch_size": 10, "config": None}
+"The procedures'. Written out only where an argument that comes after is given."
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "streams.reload_transform": ("old_sha256", "new_sha256", "tried"),
+    "streams.seek": ("partition", "from", "to", "messages", "effect"),
+    "streams.show": ("name", "uri", "topic", "transform", "status"),
+    "streams.show_create": ("statement",),
+    "streams.test": ("query", "params"),
+}
+"Those of the procedures that have any, in the order in which a clause's result has them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +62,8 @@ class Translation:
 
 class _Call(NamedTuple):
     procedure: str
-    arguments: Mapping[str, Text | Count | None] = {}
-    "Argument -> its value, in the procedure's order. None, and all that follows, is left to the procedure's default."
-    columns: tuple[str, ...] = ()
+    arguments: Mapping[str, Argument] = {}
+    "Argument -> its value, in the procedure's order; None at the end is left to the procedure's default."
 
 
 def translate(text: str, parameters: Mapping[str, Any] | None = None) -> Translation | None:
@@ -75,15 +89,20 @@ def translate(text: str, parameters: Mapping[str, Any] | None = None) -> Transla
 def _call(statement: Statement) -> _Call:
     # STOP is reserved up to Memgraph 2.15 and needs its backticks. The other names do not, in any version.
     match statement:
-        case CreateStream(name, uri, topic, transform, interval, size):
-            if interval is None and size is not None:
-                interval = DEFAULT_BATCH_INTERVAL_MS
-            values = {"name": name, "uri": uri, "topic": topic, "transform": transform}
-            return _Call("streams.create", {**values, "batch_interval": interval, "batch_size": size})
-        case DropStream(name):
-            return _Call("streams.drop", {"name": name})
+        case CreateStream():
+            return _Call("streams.create", _creation(statement))
+        case DropStream(name, if_exists):
+            return _Call("streams.drop", {"name": name, "if_exists": if_exists or None})
+        case AlterStream():
+            return _Call("streams.alter", {"name": statement.name, "changes": _changes(statement)})
+        case ReloadTransform(name):
+            return _Call("streams.reload_transform", {"name": name})
+        case SeekStream(name, to, dry_run):
+            return _Call("streams.seek", {"name": name, "to": _to(to), "dry_run": dry_run or None})
         case ShowStreams():
-            return _Call("streams.show", columns=("name", "uri", "topic", "transform", "status"))
+            return _Call("streams.show")
+        case ShowCreateStream(name):
+            return _Call("streams.show_create", {"name": name})
         case StartStream(name, limit):
             return _Call("streams.start", {"name": name, "limit_batches": limit})
         case StopStream(name):
@@ -93,7 +112,50 @@ def _call(statement: Statement) -> _Call:
         case StopAllStreams():
             return _Call("streams.stop_all")
         case TestStream(name, limit):
-            return _Call("streams.test", {"name": name, "limit_batches": limit}, columns=("query", "params"))
+            return _Call("streams.test", {"name": name, "limit_batches": limit})
+
+
+def _creation(statement: CreateStream) -> dict[str, Argument]:
+    refuses = statement.existing is Existing.REFUSE
+    return {
+        "name": statement.name,
+        "uri": statement.uri,
+        "topic": statement.topic,
+        "transform": statement.transform,
+        "batch_interval": statement.batch_interval_ms,
+        "batch_size": statement.batch_size,
+        "config": _config(statement.config),
+        "existing": None if refuses else statement.existing.value,
+    }
+
+
+def _changes(statement: AlterStream) -> dict[str, Argument]:
+    changes: dict[str, Argument] = {
+        "batch_interval": statement.batch_interval_ms,
+        "batch_size": statement.batch_size,
+        "uri": statement.uri,
+        "transform": statement.transform,
+        "config": _config(statement.config),
+    }
+    return {key: value for key, value in changes.items() if value is not None}
+
+
+def _config(config: Config | None) -> Argument:
+    return config if config is None or isinstance(config, Parameter) else dict(config.entries)
+
+
+def _to(target: Target) -> Argument:
+    match target:
+        case End():
+            return target.value
+        case Timestamp():
+            return {"timestamp": target.at}
+        case Relative():
+            return {"relative": target.count}
+        case Offsets():
+            return {str(partition): offset for partition, offset in target.entries}
+        case Parameter():
+            return target
 
 
 def _kind(statement: Statement) -> str:
@@ -102,29 +164,48 @@ def _kind(statement: Statement) -> str:
 
 
 def _translation(kind: str, call: _Call, client: Mapping[str, Any]) -> Translation:
+    arguments = dict(call.arguments)
+    while arguments and arguments[last := next(reversed(arguments))] is None:
+        del arguments[last]
     # A parameter that the clause names and the client forgot has to stay missing, so that the server says so.
-    taken = {*client, *(value.name for value in call.arguments.values() if isinstance(value, Parameter))}
-    ours: dict[str, str | int] = {}
-    references = []
-    for argument, value in call.arguments.items():
-        if value is None:
-            break
-        if isinstance(value, Parameter):
-            references.append("$" + quoted(value.name))
-        else:
-            name = _free(argument, taken)
-            ours[name] = value
-            references.append("$" + name)
+    values = _Values({*client, *_named(arguments)})
+    references = [
+        values.reference(argument, DEFAULTS[argument] if value is None else value)
+        for argument, value in arguments.items()
+    ]
     # Not YIELD *: that comes in alphabetical order.
-    result = f" YIELD {', '.join(call.columns)}" if call.columns else ""
+    columns = COLUMNS.get(call.procedure, ())
+    result = f" YIELD {', '.join(columns)}" if columns else ""
     query = f"CALL {call.procedure}({', '.join(references)}){result}"
-    return Translation(query, {**client, **ours}, call.columns, kind)
+    return Translation(query, {**client, **values.ours}, columns, kind)
 
 
-def _free(name: str, taken: set[str]) -> str:
-    """`name`, or `name_2`, `name_3` ... where the client has that one."""
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate
+class _Values:
+    """Our parameters, as they come to be."""
+
+    def __init__(self, taken: set[str]) -> None:
+        self._taken = taken
+        self.ours: dict[str, Any] = {}
+
+    def reference(self, name: str, value: Argument) -> str:
+        """How a query refers to `value`: as a parameter, called `name` if that is free."""
+        if isinstance(value, Parameter):
+            return "$" + quoted(value.name)
+        if isinstance(value, dict) and _named(value):
+            # A map with a parameter of the client's inside can be put together by the server only.
+            items = (f"{quoted(key)}: {self.reference(name, item)}" for key, item in value.items())
+            return "{" + ", ".join(items) + "}"
+        free, number = name, 1
+        while free in self._taken:
+            number += 1
+            free = f"{name}_{number}"
+        self._taken.add(free)
+        self.ours[free] = value
+        return "$" + free
+
+
+def _named(value: Argument) -> set[str]:
+    """The names of the parameters in a value."""
+    if isinstance(value, dict):
+        return {name for item in value.values() for name in _named(item)}
+    return {value.name} if isinstance(value, Parameter) else set()

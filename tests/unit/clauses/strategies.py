@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import strategies as st
 
 from sluice import clauses
@@ -29,15 +31,25 @@ KEYWORDS_AS_NAMES = [
     "create",
     "data",
     "drop",
+    "dry",
+    "earliest",
+    "exists",
+    "if",
     "kafka",
     "limit",
     "load",
+    "not",
+    "or",
+    "set",
     "show",
     "start",
     "stop",
     "stream",
     "streams",
     "test",
+    "timestamp",
+    "to",
+    "true",
     "with",
 ]
 
@@ -49,11 +61,39 @@ plain_names = st.one_of(
 names = st.one_of(plain_names, st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
 strings = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 counts = st.one_of(st.integers(0, 100_000), st.sampled_from([0, 2**31, 2**53, 2**63 - 1]))
+signed = st.builds(lambda sign, count: sign * count, st.sampled_from([1, -1]), counts)
 parameters = st.builds(Parameter, st.one_of(names, st.integers(0, 999).map(str)))
+keys = st.one_of(st.sampled_from(["on_error", "fetch.min.bytes", "sasl.password"]), names)
+scalars = st.one_of(strings, signed, st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.none())
 
 
 def value_or_parameter(values: st.SearchStrategy) -> st.SearchStrategy:
     return st.one_of(values, values, parameters)
+
+
+maps = st.dictionaries(keys, value_or_parameter(scalars), max_size=4).map(clauses.Map.of)
+configs = st.one_of(maps, maps, parameters)
+offsets = st.dictionaries(counts, value_or_parameter(counts), min_size=1, max_size=3)
+targets = st.one_of(
+    st.sampled_from(clauses.End),
+    st.builds(clauses.Timestamp, value_or_parameter(st.one_of(strings, counts))),
+    st.builds(clauses.Relative, value_or_parameter(signed)),
+    offsets.map(lambda entries: clauses.Offsets(tuple(entries.items()))),
+    parameters,
+)
+
+
+@st.composite
+def alterations(draw: st.DrawFn) -> clauses.AlterStream:
+    changes = {
+        "batch_interval_ms": value_or_parameter(counts),
+        "batch_size": value_or_parameter(counts),
+        "uri": value_or_parameter(strings),
+        "transform": value_or_parameter(strings),
+        "config": configs,
+    }
+    chosen = draw(st.sets(st.sampled_from(sorted(changes)), min_size=1))
+    return clauses.AlterStream(draw(value_or_parameter(names)), **{key: draw(changes[key]) for key in sorted(chosen)})
 
 
 statements = st.one_of(
@@ -65,9 +105,15 @@ statements = st.one_of(
         transform=value_or_parameter(strings),
         batch_interval_ms=st.none() | value_or_parameter(counts),
         batch_size=st.none() | value_or_parameter(counts),
+        config=st.none() | configs,
+        existing=st.sampled_from(clauses.Existing),
     ),
-    st.builds(clauses.DropStream, value_or_parameter(names)),
+    st.builds(clauses.DropStream, value_or_parameter(names), st.booleans()),
+    alterations(),
+    st.builds(clauses.ReloadTransform, value_or_parameter(names)),
+    st.builds(clauses.SeekStream, value_or_parameter(names), targets, st.booleans()),
     st.just(clauses.ShowStreams()),
+    st.builds(clauses.ShowCreateStream, value_or_parameter(names)),
     st.builds(clauses.StartStream, value_or_parameter(names), st.none() | value_or_parameter(counts)),
     st.builds(clauses.StopStream, value_or_parameter(names)),
     st.just(clauses.StartAllStreams()),
@@ -107,58 +153,149 @@ def _begins_like_a_name(lexeme: str) -> bool:
 
 
 def _ends_like_a_name(lexeme: str) -> bool:
-    return lexeme[-1] not in "'\"`;"
+    return lexeme[-1] not in "'\"`;{}:,+-"
+
+
+class Keyword(str):
+    """A lexeme that may be written in any case."""
+
+
+def _words(text: str) -> list[str]:
+    return [Keyword(word) for word in text.split()]
 
 
 @st.composite
 def _lexemes(draw: st.DrawFn, statement: clauses.Statement) -> list[str]:
     lexemes: list[str] = []
     match statement:
-        case clauses.CreateStream(name, uri, topic, transform, interval, size):
-            lexemes += ["CREATE", "STREAM", draw(_name(name)), "AS", "LOAD", "DATA", "KAFKA", draw(_string(uri))]
-            lexemes += ["WITH", "TOPIC", draw(_string(topic)), "WITH", "TRANSFORM", draw(_string(transform))]
-            options = [("INTERVAL", interval), ("SIZE", size)]
-            for word, value in draw(st.permutations(options)):
-                if value is not None:
-                    lexemes += draw(st.sampled_from([["BATCH", word], [f"BATCH_{word}"]]))
-                    lexemes.append(draw(_count(value)))
-        case clauses.DropStream(name):
-            lexemes += ["DROP", "STREAM", draw(_name(name))]
+        case clauses.CreateStream():
+            lexemes += draw(_creation(statement))
+        case clauses.AlterStream():
+            lexemes += draw(_alteration(statement))
+        case clauses.SeekStream(name, to, dry_run):
+            lexemes += [*_words("SEEK STREAM"), draw(_name(name)), Keyword("TO"), *draw(_target(to))]
+            lexemes += _words("DRY RUN") if dry_run else []
+        case clauses.DropStream(name, if_exists):
+            lexemes += [*_words("DROP STREAM IF EXISTS" if if_exists else "DROP STREAM"), draw(_name(name))]
+        case clauses.ReloadTransform(name):
+            lexemes += [*_words("RELOAD TRANSFORM OF STREAM"), draw(_name(name))]
+        case clauses.ShowCreateStream(name):
+            lexemes += [*_words("SHOW CREATE STREAM"), draw(_name(name))]
         case clauses.StopStream(name):
-            lexemes += ["STOP", "STREAM", draw(_name(name))]
+            lexemes += [*_words("STOP STREAM"), draw(_name(name))]
         case clauses.StartStream(name, limit) | clauses.TestStream(name, limit):
             verb = "START" if isinstance(statement, clauses.StartStream) else "TEST"
-            lexemes += [verb, "STREAM", draw(_name(name))]
+            lexemes += [*_words(f"{verb} STREAM"), draw(_name(name))]
             if limit is not None:
-                lexemes += ["LIMIT", draw(_count(limit)), "BATCHES"]
+                lexemes += [Keyword("LIMIT"), draw(_count(limit)), Keyword("BATCHES")]
         case clauses.ShowStreams():
-            lexemes += ["SHOW", "STREAMS"]
+            lexemes += _words("SHOW STREAMS")
         case clauses.StartAllStreams():
-            lexemes += ["START", "ALL", "STREAMS"]
+            lexemes += _words("START ALL STREAMS")
         case clauses.StopAllStreams():
-            lexemes += ["STOP", "ALL", "STREAMS"]
-    return [draw(_any_case(lexeme)) if lexeme in _KEYWORDS else lexeme for lexeme in lexemes]
+            lexemes += _words("STOP ALL STREAMS")
+    return [draw(_any_case(lexeme)) if isinstance(lexeme, Keyword) else lexeme for lexeme in lexemes]
 
 
-_KEYWORDS = {
-    *[
-        "CREATE",
-        "STREAM",
-        "AS",
-        "LOAD",
-        "DATA",
-        "KAFKA",
-        "WITH",
-        "TOPIC",
-        "TRANSFORM",
-        "BATCH",
-        "INTERVAL",
-        "SIZE",
-        "BATCH_INTERVAL",
-        "BATCH_SIZE",
-    ],
-    *["DROP", "STOP", "START", "TEST", "SHOW", "ALL", "STREAMS", "LIMIT", "BATCHES"],
+_HEADS = {
+    clauses.Existing.REFUSE: "CREATE STREAM",
+    clauses.Existing.KEEP: "CREATE STREAM IF NOT EXISTS",
+    clauses.Existing.REPLACE: "CREATE OR REPLACE STREAM",
 }
+
+
+@st.composite
+def _creation(draw: st.DrawFn, statement: clauses.CreateStream) -> list[str]:
+    lexemes = [*_words(_HEADS[statement.existing]), draw(_name(statement.name)), *_words("AS LOAD DATA KAFKA")]
+    lexemes.append(draw(_string(statement.uri)))
+    # The config may stand before WITH TOPIC, before WITH TRANSFORM, and anywhere behind.
+    config = [] if statement.config is None else [*_words("WITH CONFIG"), *draw(_map(statement.config))]
+    options = [
+        _batch_option("INTERVAL", statement.batch_interval_ms),
+        _batch_option("SIZE", statement.batch_size),
+        st.just([]),
+    ]
+    place = draw(st.integers(0, 4))
+    lexemes += [*(config if place == 0 else []), *_words("WITH TOPIC"), draw(_string(statement.topic))]
+    lexemes += [*(config if place == 1 else []), *_words("WITH TRANSFORM"), draw(_string(statement.transform))]
+    for index, option in enumerate(draw(st.permutations(options))):
+        lexemes += [*(config if place == 2 + index else []), *draw(option)]
+    return lexemes
+
+
+@st.composite
+def _alteration(draw: st.DrawFn, statement: clauses.AlterStream) -> list[str]:
+    changes = [
+        draw(_batch_option("INTERVAL", statement.batch_interval_ms)),
+        draw(_batch_option("SIZE", statement.batch_size)),
+        [] if statement.uri is None else [Keyword("KAFKA"), draw(_string(statement.uri))],
+        [] if statement.transform is None else [Keyword("TRANSFORM"), draw(_string(statement.transform))],
+        [] if statement.config is None else [Keyword("CONFIG"), *draw(_map(statement.config))],
+    ]
+    lexemes = [*_words("ALTER STREAM"), draw(_name(statement.name)), Keyword("SET")]
+    first, *others = draw(st.permutations([change for change in changes if change]))
+    lexemes += first
+    for change in others:
+        lexemes += [",", *change]
+    return lexemes
+
+
+@st.composite
+def _batch_option(draw: st.DrawFn, word: str, value: clauses.Count | None) -> list[str]:
+    if value is None:
+        return []
+    return [*_words(draw(st.sampled_from([f"BATCH {word}", f"BATCH_{word}"]))), draw(_count(value))]
+
+
+@st.composite
+def _target(draw: st.DrawFn, target: clauses.Target) -> list[str]:
+    match target:
+        case clauses.Timestamp(at):
+            return [Keyword("TIMESTAMP"), draw(_string(at) if isinstance(at, str) else _count(at))]
+        case clauses.Relative(count):
+            return [Keyword("RELATIVE"), *draw(_signed(count, "+"))]
+        case clauses.Offsets(entries):
+            lexemes = []
+            for partition, offset in entries:
+                quotes = draw(st.sampled_from(["", "'", '"', "`"]))
+                key = f"{quotes}{partition}{quotes}" if quotes else draw(_count(partition))
+                lexemes += [",", key, ":", draw(_count(offset))]
+            return ["{", *lexemes[1:], "}"]
+        case clauses.Parameter():
+            return [draw(_parameter(target))]
+        case _:
+            return [Keyword(target.name)]
+
+
+@st.composite
+def _map(draw: st.DrawFn, config: clauses.Config) -> list[str]:
+    if isinstance(config, Parameter):
+        return [draw(_parameter(config))]
+    lexemes = []
+    for key, value in config.entries:
+        lexemes += [",", draw(_name(key) | _string(key)), ":", *draw(_scalar(value))]
+    return ["{", *lexemes[1:], "}"]
+
+
+@st.composite
+def _scalar(draw: st.DrawFn, value: clauses.Scalar | Parameter) -> list[str]:
+    if isinstance(value, str | Parameter):
+        return [draw(_string(value))]
+    if value is None or isinstance(value, bool):
+        return _words(str(value) if isinstance(value, bool) else "null")
+    if isinstance(value, float):
+        digits = repr(abs(value)).replace("e+", "e")
+        minus = ["-"] if math.copysign(1, value) < 0 else []
+        return [*minus, draw(st.sampled_from([digits, digits.replace("e", "E")]))]
+    return draw(_signed(value))
+
+
+@st.composite
+def _signed(draw: st.DrawFn, value: clauses.Signed, plus: str = "") -> list[str]:
+    if isinstance(value, Parameter):
+        return [draw(_parameter(value))]
+    sign = "-" if value < 0 else draw(st.sampled_from(["", plus]))
+    return [*([sign] if sign else []), draw(_count(abs(value)))]
 
 
 def _any_case(word: str) -> st.SearchStrategy[str]:
@@ -171,8 +308,7 @@ def _name(value: clauses.Text) -> st.SearchStrategy[str]:
     if isinstance(value, Parameter):
         return _parameter(value)
     quoted = "`" + value.replace("`", "``") + "`"
-    # A name that is spelled like a keyword in capitals keeps its case: `_lexemes` changes only its own keywords.
-    may_be_plain = name_end(value, 0) == len(value) and value not in _KEYWORDS
+    may_be_plain = name_end(value, 0) == len(value)
     return st.sampled_from([value, quoted] if may_be_plain else [quoted])
 
 

@@ -7,8 +7,24 @@ import time
 import pytest
 
 from sluice import clauses
-from sluice.clauses import CreateStream, DropStream, Parameter, ShowStreams, StartStream, StopStream, parse
+from sluice.clauses import (
+    CreateStream,
+    DropStream,
+    End,
+    Existing,
+    Map,
+    Offsets,
+    Parameter,
+    Relative,
+    SeekStream,
+    ShowStreams,
+    StartStream,
+    StopStream,
+    Timestamp,
+    parse,
+)
 
+CONFIG = Map.of({"on_error": "skip", "fetch.min.bytes": 1, "a": -2.5, "b": True, "c": None, "d": Parameter("p")})
 CREATE = "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f'"
 
 
@@ -63,7 +79,94 @@ def created(**options: object) -> CreateStream:
             CreateStream("as", "it's", "", "a\tb"),
             id="small letters, a keyword as a name, escapes, an empty string",
         ),
+        pytest.param(
+            f"{CREATE} WITH CONFIG {{on_error: 'skip', `fetch.min.bytes`: 1, 'a': -2.5, \"b\": true, c: null, d: $p}}",
+            created(config=CONFIG),
+            id="WITH CONFIG, keys plain, in backticks and in quotes",
+        ),
+        pytest.param(f"{CREATE} WITH CONFIG {{}}", created(config=Map()), id="an empty config"),
+        pytest.param(f"{CREATE} WITH CONFIG $c", created(config=Parameter("c")), id="the config a parameter"),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE 7 WITH CONFIG $c BATCH_INTERVAL 5",
+            created(config=Parameter("c"), batch_size=7, batch_interval_ms=5),
+            id="WITH CONFIG between the options",
+        ),
+        pytest.param(
+            "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH CONFIG $c WITH TOPIC 't' WITH TRANSFORM 'f'",
+            created(config=Parameter("c")),
+            id="WITH CONFIG before WITH TOPIC",
+        ),
+        pytest.param(
+            "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH CONFIG $c WITH TRANSFORM 'f' BATCH_SIZE 7",
+            created(config=Parameter("c"), batch_size=7),
+            id="WITH CONFIG before WITH TRANSFORM",
+        ),
+        pytest.param(
+            CREATE.replace("STREAM s", "STREAM IF NOT EXISTS s"),
+            created(existing=Existing.KEEP),
+            id="CREATE STREAM IF NOT EXISTS",
+        ),
+        pytest.param(
+            CREATE.replace("CREATE", "CREATE OR REPLACE"),
+            created(existing=Existing.REPLACE),
+            id="CREATE OR REPLACE STREAM",
+        ),
+        pytest.param(
+            CREATE.replace("CREATE", "create/**/or\nREPLACE//\n"),
+            created(existing=Existing.REPLACE),
+            id="CREATE OR REPLACE, in any case and whatever is between",
+        ),
+        pytest.param(
+            CREATE.replace("STREAM s", "STREAM if"), CreateStream("if", "u", "t", "f"), id="a stream called if"
+        ),
+        pytest.param(
+            CREATE.replace("STREAM s", "STREAM IF NOT EXISTS if"),
+            CreateStream("if", "u", "t", "f", existing=Existing.KEEP),
+            id="a stream called if, if it does not exist",
+        ),
         pytest.param("DROP STREAM s", DropStream("s"), id="DROP STREAM"),
+        pytest.param("DROP STREAM IF EXISTS s", DropStream("s", if_exists=True), id="DROP STREAM IF EXISTS"),
+        pytest.param("DROP STREAM if", DropStream("if"), id="DROP of a stream called if"),
+        pytest.param(
+            "DROP STREAM if exists exists;", DropStream("exists", if_exists=True), id="a stream called exists"
+        ),
+        pytest.param("SHOW CREATE STREAM s", clauses.ShowCreateStream("s"), id="SHOW CREATE STREAM"),
+        pytest.param("RELOAD TRANSFORM OF STREAM s", clauses.ReloadTransform("s"), id="RELOAD TRANSFORM"),
+        pytest.param(
+            "ALTER STREAM s SET BATCH_SIZE 7", clauses.AlterStream("s", batch_size=7), id="ALTER STREAM, one change"
+        ),
+        pytest.param(
+            "ALTER STREAM s SET CONFIG {x: 1}, TRANSFORM 'f', KAFKA $u, BATCH SIZE 7, BATCH_INTERVAL 5",
+            clauses.AlterStream("s", 5, 7, Parameter("u"), "f", Map.of({"x": 1})),
+            id="ALTER STREAM, all changes in any order",
+        ),
+        pytest.param("ALTER STREAM set SET CONFIG $c", clauses.AlterStream("set", config=Parameter("c")), id="set SET"),
+        pytest.param("SEEK STREAM s TO EARLIEST", SeekStream("s", End.EARLIEST), id="SEEK to the earliest"),
+        pytest.param("seek stream s to latest dry run", SeekStream("s", End.LATEST, dry_run=True), id="a dry run"),
+        pytest.param(
+            "SEEK STREAM to TO TIMESTAMP '2024-11-22T10:00:00Z'",
+            SeekStream("to", Timestamp("2024-11-22T10:00:00Z")),
+            id="SEEK to a time in ISO 8601",
+        ),
+        pytest.param(
+            "SEEK STREAM s TO TIMESTAMP 1732270000000", SeekStream("s", Timestamp(1732270000000)), id="... as a number"
+        ),
+        pytest.param(
+            "SEEK STREAM s TO TIMESTAMP $t DRY RUN;", SeekStream("s", Timestamp(Parameter("t")), True), id="... given"
+        ),
+        pytest.param("SEEK STREAM s TO RELATIVE -1000", SeekStream("s", Relative(-1000)), id="SEEK back"),
+        pytest.param(
+            "SEEK STREAM s TO RELATIVE - 1000", SeekStream("s", Relative(-1000)), id="a blank behind the sign"
+        ),
+        pytest.param("SEEK STREAM s TO RELATIVE +10", SeekStream("s", Relative(10)), id="SEEK on, with a sign"),
+        pytest.param("SEEK STREAM s TO RELATIVE 10", SeekStream("s", Relative(10)), id="SEEK on"),
+        pytest.param("SEEK STREAM s TO RELATIVE $n", SeekStream("s", Relative(Parameter("n"))), id="SEEK by $n"),
+        pytest.param(
+            "SEEK STREAM s TO {0: 5, `1`: $x, '10': 7}",
+            SeekStream("s", Offsets(((0, 5), (1, Parameter("x")), (10, 7)))),
+            id="SEEK to offsets",
+        ),
+        pytest.param("SEEK STREAM s TO $to", SeekStream("s", Parameter("to")), id="SEEK to what a parameter says"),
         pytest.param("SHOW STREAMS", ShowStreams(), id="SHOW STREAMS"),
         pytest.param("START STREAM s", StartStream("s"), id="START STREAM"),
         pytest.param("START STREAM s LIMIT 3 BATCHES", StartStream("s", 3), id="START STREAM with a limit"),
@@ -135,6 +238,19 @@ def test_a_clause_says(text: str, statement: clauses.Statement):
         pytest.param("SHOW STREAM", id="SHOW of one stream, which nobody has"),
         pytest.param("SHOW ALL STREAMS", id="SHOW ALL, which nobody has"),
         pytest.param("DROP STREAMS", id="DROP of many streams, which nobody has"),
+        pytest.param("ALTER USER s SET PASSWORD 'x'", id="ALTER of something else"),
+        pytest.param("ALTER (s)-[:SEEK]->(t)", id="ALTER of nothing"),
+        pytest.param(
+            "CREATE OR REPLACE TRIGGER stream ON CREATE EXECUTE RETURN 1", id="CREATE OR REPLACE of a trigger"
+        ),
+        pytest.param("CREATE OR REPLACE KAFKA STREAM s TOPICS t TRANSFORM m.f", id="CREATE OR REPLACE KAFKA STREAM"),
+        pytest.param("CREATE OR STREAM s", id="CREATE OR without REPLACE"),
+        pytest.param("CREATE OR REPLACE", id="CREATE OR REPLACE of nothing"),
+        pytest.param("SHOW CREATE TRIGGER stream", id="SHOW CREATE of something else"),
+        pytest.param("SHOW CREATE", id="SHOW CREATE of nothing"),
+        pytest.param("RELOAD TRANSFORMS", id="RELOAD of something else"),
+        pytest.param("SEEK (n)", id="SEEK of something else"),
+        pytest.param("RETURN 1", id="RETURN, which begins like RELOAD"),
         pytest.param("START", id="START alone"),
         pytest.param("STOP TTL", id="STOP of something else"),
         pytest.param("TEST ALL STREAMS", id="TEST ALL, which nobody has"),

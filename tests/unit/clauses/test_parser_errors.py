@@ -12,6 +12,12 @@ NAME = "a stream name (plain or in backticks) or a $parameter"
 STRING = "a string or a $parameter"
 INTEGER = "an integer or a $parameter"
 END = "the end of the text"
+MAP = "a map, as in {key: 'value'}, or a $parameter"
+KEY = "a key (plain, in backticks or in quotes)"
+VALUE = "a string, a number, true, false, null or a $parameter"
+CHANGES = "BATCH_INTERVAL or BATCH_SIZE or KAFKA or TRANSFORM or CONFIG"
+TARGET = "EARLIEST, LATEST, TIMESTAMP, RELATIVE, {partition: offset} or a $parameter"
+TIME = "ISO 8601 in quotes, milliseconds since 1970 or a $parameter"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,7 @@ END = "the end of the text"
         pytest.param(
             f"{CREATE} LIMIT 3 BATCHES",
             (1, 74),
-            "BATCH_INTERVAL or BATCH_SIZE or the end of the clause",
+            "WITH CONFIG or BATCH_INTERVAL or BATCH_SIZE or the end of the clause",
             "LIMIT",
             id="an option of another clause",
         ),
@@ -85,7 +91,7 @@ END = "the end of the text"
         pytest.param(
             f"{CREATE} BATCH_SIZE 7 BATCH_SIZE 8",
             (1, 87),
-            "BATCH_INTERVAL or the end of the clause",
+            "WITH CONFIG or BATCH_INTERVAL or the end of the clause",
             "BATCH_SIZE",
             id="an option twice",
         ),
@@ -95,10 +101,78 @@ END = "the end of the text"
         pytest.param(
             f"{CREATE} BATCH_SIZE 7 BATCH_INTERVAL 8 BATCH_SIZE 9",
             (1, 104),
-            "the end of the clause",
+            "WITH CONFIG or the end of the clause",
             "BATCH_SIZE",
             id="an option too many",
         ),
+        pytest.param(f"{CREATE} WITH TOPIC 't'", (1, 79), "CONFIG", "TOPIC", id="another WITH"),
+        pytest.param(f"{CREATE} WITH CONFIG", (1, 85), MAP, END, id="WITH CONFIG without a map"),
+        pytest.param(f"{CREATE} WITH CONFIG [1]", (1, 86), MAP, "[", id="a list for a map"),
+        pytest.param(f"{CREATE} WITH CONFIG {{", (1, 87), KEY, END, id="a map that does not end"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a}}", (1, 88), ":", "}", id="a key without a value"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: 1", (1, 91), ", or }", END, id="a map that does not go on"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: 1 b: 2}}", (1, 92), ", or }", "b", id="a comma is missing"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: 1,}}", (1, 92), KEY, "}", id="a comma too many"),
+        pytest.param(f"{CREATE} WITH CONFIG {{1: 1}}", (1, 87), KEY, "1", id="a number for a key"),
+        pytest.param(f"{CREATE} WITH CONFIG {{``: 1}}", (1, 87), KEY, "``", id="an empty key"),
+        pytest.param(
+            f"{CREATE} WITH CONFIG {{a: 1, `a`: 2}}", (1, 93), "a key that was not given yet", "`a`", id="a key twice"
+        ),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: skip}}", (1, 90), VALUE, "skip", id="a value without quotes"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: [1]}}", (1, 90), VALUE, "[", id="a list for a value"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: {{b: 1}}}}", (1, 90), VALUE, "{", id="a map for a value"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: -'1'}}", (1, 91), "a number", "'1'", id="a minus before a string"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: 1e999}}", (1, 90), "a number of 64 bits", "1e999", id="a huge number"),
+        pytest.param(
+            f"{CREATE} WITH CONFIG $a WITH CONFIG $b",
+            (1, 89),
+            "BATCH_INTERVAL or BATCH_SIZE or the end of the clause",
+            "WITH",
+            id="WITH CONFIG twice",
+        ),
+        pytest.param("CREATE STREAM IF NOT s AS", (1, 22), "EXISTS", "s", id="IF NOT without EXISTS"),
+        pytest.param("CREATE STREAM IF EXISTS s AS", (1, 18), "AS", "EXISTS", id="CREATE IF EXISTS"),
+        pytest.param("DROP STREAM IF NOT EXISTS s", (1, 16), "the end of the clause", "NOT", id="DROP IF NOT EXISTS"),
+        pytest.param("DROP STREAM IF EXISTS", (1, 22), NAME, END, id="DROP STREAM IF EXISTS without a name"),
+        pytest.param("CREATE OR REPLACE STREAM", (1, 25), NAME, END, id="CREATE OR REPLACE STREAM without a name"),
+        pytest.param("SHOW CREATE STREAM", (1, 19), NAME, END, id="SHOW CREATE STREAM of nothing"),
+        pytest.param("ALTER STREAM s", (1, 15), "SET", END, id="ALTER STREAM without SET"),
+        pytest.param("ALTER STREAM s SET", (1, 19), CHANGES, END, id="ALTER STREAM of nothing"),
+        pytest.param("ALTER STREAM s SET LIMIT 5", (1, 20), CHANGES, "LIMIT", id="ALTER STREAM of something else"),
+        pytest.param(
+            "ALTER STREAM s SET BATCH_SIZE 7 BATCH_INTERVAL 5",
+            (1, 33),
+            ", or the end of the clause",
+            "BATCH_INTERVAL",
+            id="changes without a comma",
+        ),
+        pytest.param(
+            "ALTER STREAM s SET CONFIG $c, TRANSFORM 'f', CONFIG $d",
+            (1, 46),
+            "BATCH_INTERVAL or BATCH_SIZE or KAFKA",
+            "CONFIG",
+            id="a change twice",
+        ),
+        pytest.param("RELOAD TRANSFORM s", (1, 18), "OF", "s", id="RELOAD TRANSFORM of a name"),
+        pytest.param("RELOAD TRANSFORM OF s", (1, 21), "STREAM", "s", id="RELOAD TRANSFORM OF a name"),
+        pytest.param("SEEK STREAM s EARLIEST", (1, 15), "TO", "EARLIEST", id="SEEK without TO"),
+        pytest.param("SEEK STREAM s TO", (1, 17), TARGET, END, id="SEEK to nowhere"),
+        pytest.param("SEEK STREAM s TO 5", (1, 18), TARGET, "5", id="SEEK to a number of what"),
+        pytest.param("SEEK STREAM s TO END", (1, 18), TARGET, "END", id="SEEK to the end"),
+        pytest.param("SEEK STREAM s TO TIMESTAMP now", (1, 28), TIME, "now", id="a time that is none"),
+        pytest.param("SEEK STREAM s TO TIMESTAMP -1", (1, 28), TIME, "-", id="a time before 1970"),
+        pytest.param("SEEK STREAM s TO RELATIVE", (1, 26), INTEGER, END, id="RELATIVE to what"),
+        pytest.param("SEEK STREAM s TO RELATIVE -$n", (1, 28), INTEGER, "$n", id="a minus before a parameter"),
+        pytest.param("SEEK STREAM s TO {}", (1, 19), "a partition's number", "}", id="offsets of no partition"),
+        pytest.param("SEEK STREAM s TO {p: 1}", (1, 19), "a partition's number", "p", id="a name for a partition"),
+        pytest.param("SEEK STREAM s TO {'01': 1}", (1, 19), "a partition's number", "'01'", id="a zero in front"),
+        pytest.param(
+            "SEEK STREAM s TO {0: 1, `0`: 2}", (1, 25), "a partition that was not given yet", "`0`", id="one twice"
+        ),
+        pytest.param("SEEK STREAM s TO {0: -1}", (1, 22), "an offset or a $parameter", "-", id="a negative offset"),
+        pytest.param("SEEK STREAM s TO {0: 'x'}", (1, 22), "an offset or a $parameter", "'x'", id="no offset"),
+        pytest.param("SEEK STREAM s TO LATEST RUN", (1, 25), "DRY RUN or the end of the clause", "RUN", id="wet"),
+        pytest.param("SEEK STREAM s TO LATEST DRY", (1, 28), "RUN", END, id="half a dry run"),
         pytest.param("DROP STREAM", (1, 12), NAME, END, id="DROP STREAM without a name"),
         pytest.param("DROP STREAM a , b", (1, 15), "the end of the clause", ",", id="two streams at once"),
         pytest.param("SHOW STREAMS s", (1, 14), "the end of the clause", "s", id="SHOW STREAMS of one"),
@@ -165,6 +239,24 @@ def test_what_begins_like_a_clause_and_is_wrong_says_where(
             "Syntax error at line 1, column 14: expected the end of the clause, found ."
             " (a name with more than letters, digits and _ stands in backticks)",
             id="a name with a point",
+        ),
+        pytest.param(
+            f"{CREATE} WITH CONFIG {{fetch.min.bytes: 1}}",
+            "Syntax error at line 1, column 92: expected :, found ."
+            " (a key with more than letters, digits and _ stands in backticks or quotes)",
+            id="a key with points",
+        ),
+        pytest.param(
+            "CREATE OR REPLACE STREAM IF NOT EXISTS s AS",
+            "Syntax error at line 1, column 26: expected a stream name, found IF"
+            " (OR REPLACE and IF NOT EXISTS exclude each other)",
+            id="OR REPLACE and IF NOT EXISTS",
+        ),
+        pytest.param(
+            "ALTER STREAM s SET TOPIC 't'",
+            "Syntax error at line 1, column 20: expected BATCH_INTERVAL or BATCH_SIZE or KAFKA or TRANSFORM or CONFIG,"
+            " found TOPIC (a stream keeps its topic; CREATE OR REPLACE STREAM makes another stream)",
+            id="ALTER STREAM of the topic",
         ),
     ],
 )

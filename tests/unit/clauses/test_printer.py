@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluice import clauses
-from sluice.clauses import CreateStream, DropStream, Parameter, StartStream, StopStream, to_text
+from sluice.clauses import CreateStream, DropStream, Map, Parameter, SeekStream, StartStream, StopStream, to_text
 from sluice.errors import SettingError
 
 
@@ -34,6 +34,48 @@ from sluice.errors import SettingError
             r""" WITH TRANSFORM '\U00000000\U00002028é😀'""",
             id="escapes, only where something else would not be seen",
         ),
+        pytest.param(
+            CreateStream("s", "u", "t", "f", 5, None, Map.of({"on_error": "skip", "fetch.min.bytes": 1, "x": -1.5e-7})),
+            "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f'"
+            " WITH CONFIG {on_error: 'skip', `fetch.min.bytes`: 1, x: -1.5e-07} BATCH_INTERVAL 5",
+            id="a config before the options",
+        ),
+        pytest.param(
+            CreateStream("s", "u", "t", "f", config=Map.of({"a": True, "b": None, "c": 1e22, "d": Parameter("d")})),
+            "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f'"
+            " WITH CONFIG {a: true, b: null, c: 1e22, d: $d}",
+            id="all that a config may hold",
+        ),
+        pytest.param(
+            CreateStream("s", "u", "t", "f", config=Map(), existing=clauses.Existing.KEEP),
+            "CREATE STREAM IF NOT EXISTS s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f' WITH CONFIG {}",
+            id="CREATE STREAM IF NOT EXISTS",
+        ),
+        pytest.param(
+            CreateStream("s", "u", "t", "f", config=Parameter("c"), existing=clauses.Existing.REPLACE),
+            "CREATE OR REPLACE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f' WITH CONFIG $c",
+            id="CREATE OR REPLACE STREAM",
+        ),
+        pytest.param(DropStream("s", if_exists=True), "DROP STREAM IF EXISTS s", id="DROP STREAM IF EXISTS"),
+        pytest.param(
+            clauses.AlterStream("s", 5, 7, "u", "f", Map.of({"a": 1})),
+            "ALTER STREAM s SET BATCH_INTERVAL 5, BATCH_SIZE 7, KAFKA 'u', TRANSFORM 'f', CONFIG {a: 1}",
+            id="ALTER STREAM",
+        ),
+        pytest.param(clauses.ReloadTransform("s"), "RELOAD TRANSFORM OF STREAM s", id="RELOAD TRANSFORM"),
+        pytest.param(clauses.ShowCreateStream("s"), "SHOW CREATE STREAM s", id="SHOW CREATE STREAM"),
+        pytest.param(
+            SeekStream("s", clauses.End.LATEST, dry_run=True), "SEEK STREAM s TO LATEST DRY RUN", id="SEEK STREAM"
+        ),
+        pytest.param(
+            SeekStream("s", clauses.Timestamp("2024-11-22")), "SEEK STREAM s TO TIMESTAMP '2024-11-22'", id="to a day"
+        ),
+        pytest.param(SeekStream("s", clauses.Timestamp(5)), "SEEK STREAM s TO TIMESTAMP 5", id="to a millisecond"),
+        pytest.param(SeekStream("s", clauses.Relative(-5)), "SEEK STREAM s TO RELATIVE -5", id="back"),
+        pytest.param(
+            SeekStream("s", clauses.Offsets(((1, 5), (0, Parameter("n"))))), "SEEK STREAM s TO {1: 5, 0: $n}", id="each"
+        ),
+        pytest.param(SeekStream("s", Parameter("to")), "SEEK STREAM s TO $to", id="to a parameter"),
         pytest.param(DropStream("drop"), "DROP STREAM drop", id="DROP STREAM"),
         pytest.param(clauses.ShowStreams(), "SHOW STREAMS", id="SHOW STREAMS"),
         pytest.param(StartStream("a `b"), "START STREAM `a ``b`", id="a name that has to be quoted"),
@@ -64,6 +106,18 @@ def test_a_statement_is_written(statement: clauses.Statement, text: str):
             ("s", "u", "t", "f", "5"),
             "batch_interval_ms has to be an integer, not str",
             id="an interval in quotes",
+        ),
+        pytest.param(Map, ((("a", 1), ("a", 2)),), "a map has a key twice", id="a key twice"),
+        pytest.param(
+            Map,
+            ((("a", [1]),),),
+            "a has to be a string, a number, true, false or null, not list",
+            id="a list in a map",
+        ),
+        pytest.param(Map, ((("a", float("inf")),),), "a has to be finite, not inf", id="what no text can say"),
+        pytest.param(clauses.AlterStream, ("s",), "ALTER STREAM has to change something", id="no change"),
+        pytest.param(
+            clauses.Offsets, ((),), "offsets are of at least one partition, and of each once", id="no partition"
         ),
         pytest.param(
             StartStream, ("s", True), "limit_batches has to be an integer, not bool", id="a truth for a count"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sluice import clauses
 from sluice.clauses import parse, to_text, translate
-from sluice.clauses.lexer import Kind, tokens
+from sluice.clauses.lexer import Kind, Token, tokens
 from sluice.errors import ClauseError
 
 from .strategies import BLANK_CHARACTERS, COMMENTS, statements, statements_and_texts, texts_of
@@ -39,31 +42,29 @@ def test_a_translation_keeps_the_clients_parameters_and_names_all_of_its_own(pai
     translation = translate(text, client)
     assert translation is not None
     assert translation.parameters.items() >= client.items()
-    used = [token.value for token in tokens_of(translation.query) if token.kind is Kind.PARAMETER]
+    used = {token.value for token in tokens_of(translation.query) if token.kind is Kind.PARAMETER}
     ours = set(translation.parameters) - set(client)
-    assert ours <= set(used)
-    by_client = {value.name for value in values_of(statement) if isinstance(value, clauses.Parameter)}
-    assert set(used) == ours | by_client
-    assert not ours & by_client
-    expected = [client.get(v.name) if isinstance(v, clauses.Parameter) else v for v in values_of(statement)]
-    got = [translation.parameters.get(name) for name in used]
-    if isinstance(statement, clauses.CreateStream) and statement.batch_interval_ms is None and len(used) > 4:
-        expected.insert(4, 100)
-    assert got == expected
+    assert not ours & parameters_of(statement)
+    assert used == ours | parameters_of(statement)
+    missing = {name: clauses.Parameter(name) for name in used - set(translation.parameters)}
+    got = list(arguments_of(translation.query, {**translation.parameters, **missing}))
+    assert got == meaning_of(statement, client)
 
 
 @at_any_speed
 @given(statements_and_texts())
 def test_a_translation_holds_nothing_but_its_own_words(pair: tuple[clauses.Statement, str]):
-    _, text = pair
+    statement, text = pair
     translation = translate(text, {})
     assert translation is not None
-    kinds = {token.kind for token in tokens_of(translation.query)}
-    assert kinds <= {Kind.NAME, Kind.QUOTED_NAME, Kind.PARAMETER, Kind.SYMBOL}
-    words = {token.value for token in tokens_of(translation.query) if token.kind in (Kind.NAME, Kind.QUOTED_NAME)}
-    procedures = ["create", "drop", "show", "start", "stop", "start_all", "stop_all", "test"]
-    columns = ["name", "uri", "topic", "transform", "status", "query", "params"]
-    assert words <= {"CALL", "YIELD", "streams", *procedures, *columns}
+    found = list(tokens_of(translation.query))
+    assert {token.kind for token in found} <= {Kind.NAME, Kind.QUOTED_NAME, Kind.PARAMETER, Kind.SYMBOL}
+    words = {token.value for token in found if token.kind is Kind.NAME}
+    procedures = ["create", "drop", "alter", "reload_transform", "seek", "show", "show_create"]
+    procedures += ["start", "start_all", "stop_all", "test"]
+    assert words <= {"CALL", "YIELD", "streams", *procedures, *translation.columns}
+    quoted = {token.value for token in found if token.kind is Kind.QUOTED_NAME}
+    assert quoted <= {"stop", *keys_of(statement)}
 
 
 gaps = st.lists(st.sampled_from([*BLANK_CHARACTERS, *COMMENTS]), min_size=1, max_size=3).map("".join)
@@ -106,6 +107,16 @@ openings = st.sampled_from(
             "START TRANSACTION",
             "STOP TTL",
             "DROP GRAPH",
+            "ALTER USER",
+            "ALTER TABLE",
+            "CREATE OR REPLACE TRIGGER",
+            "CREATE OR",
+            "OR REPLACE STREAM",
+            "SHOW CREATE INDEX",
+            "SHOW CREATE STREAMS",
+            "RELOAD STREAM",
+            "SEEK STREAMS",
+            "ALTER STREAMS",
             "SET",
             "REMOVE",
             "DELETE",
@@ -174,8 +185,14 @@ def test_random_text_raises_nothing_but_clause_error(text: str):
 
 @at_any_speed
 @given(
-    st.sampled_from(["CREATE STREAM ", "DROP STREAM ", "START ALL ", "TEST STREAM s LIMIT ", "SHOW STREAMS "]),
-    st.text(st.characters()) | st.text("'\"`$/*\\;=uU0xD8 \n", max_size=12),
+    st.sampled_from(
+        [
+            *("CREATE STREAM ", "DROP STREAM ", "START ALL ", "TEST STREAM s LIMIT ", "SHOW STREAMS "),
+            *("CREATE OR REPLACE STREAM ", "ALTER STREAM s SET ", "ALTER STREAM s SET CONFIG {", "SEEK STREAM s TO "),
+            *("SEEK STREAM s TO {", "RELOAD TRANSFORM ", "SHOW CREATE STREAM "),
+        ]
+    ),
+    st.text(st.characters()) | st.text("'\"`$/*\\;=uU0xD8{}:,-+. \n", max_size=12),
 )
 def test_a_clause_that_goes_on_at_random_raises_nothing_but_clause_error(opening: str, text: str):
     check_any(opening + text)
@@ -212,7 +229,87 @@ def tokens_of(text: str) -> list:
     return found
 
 
-def values_of(statement: clauses.Statement) -> list:
-    """The values that are given, in the procedure's order."""
-    values = (getattr(statement, name) for name in statement.__match_args__)
+def arguments_of(query: str, parameters: Mapping[str, Any]) -> Iterator[Any]:
+    """What a CALL's arguments come to, for a server that has these parameters."""
+    found = iter(tokens_of(query))
+    while next(found).text != "(":
+        pass
+
+    def value(token: Token) -> Any:
+        if token.kind is Kind.PARAMETER:
+            return parameters[token.value]
+        assert token.text == "{"
+        entries = {}
+        while True:
+            key, colon, item, after = next(found), next(found), value(next(found)), next(found)
+            assert (key.kind, colon.text) == (Kind.QUOTED_NAME, ":")
+            entries[key.value] = item
+            if after.text == "}":
+                return entries
+            assert after.text == ","
+
+    for token in found:
+        if token.text == ")":
+            return
+        if token.text != ",":
+            yield value(token)
+
+
+def meaning_of(statement: clauses.Statement, client: Mapping[str, Any]) -> list[Any]:
+    """The arguments that a statement stands for; a parameter that is missing stands for itself."""
+
+    def of(value: Any) -> Any:
+        match value:
+            case clauses.Parameter(name):
+                return client.get(name, value)
+            case clauses.Map(entries) | clauses.Offsets(entries):
+                return {str(key): of(item) for key, item in entries}
+            case clauses.Timestamp(at):
+                return {"timestamp": of(at)}
+            case clauses.Relative(count):
+                return {"relative": of(count)}
+            case clauses.End() | clauses.Existing():
+                return value.value
+        return value
+
+    values = [of(getattr(statement, name)) for name in getattr(statement, "__match_args__", ())]
+    match statement:
+        case clauses.CreateStream():
+            values[-1] = None if statement.existing is clauses.Existing.REFUSE else values[-1]
+            while values[-1] is None:
+                values.pop()
+            defaults = [None, None, None, None, 100, 10, None, None]
+            return [default if value is None else value for value, default in zip(values, defaults, strict=False)]
+        case clauses.AlterStream():
+            keys = ["batch_interval", "batch_size", "uri", "transform", "config"]
+            return [values[0], {key: value for key, value in zip(keys, values[1:], strict=True) if value is not None}]
+        case clauses.DropStream() | clauses.SeekStream():
+            return values if values[-1] else values[:-1]
     return [value for value in values if value is not None]
+
+
+def parameters_of(value: Any) -> set[str]:
+    """The names of all parameters in a statement."""
+    if isinstance(value, clauses.Parameter):
+        return {value.name}
+    if isinstance(value, tuple):
+        return {name for item in value for name in parameters_of(item)}
+    return {
+        name for attribute in getattr(value, "__match_args__", ()) for name in parameters_of(getattr(value, attribute))
+    }
+
+
+def keys_of(statement: clauses.Statement) -> set[str]:
+    """The keys that a statement's maps may come to have."""
+    match statement:
+        case clauses.CreateStream(config=clauses.Map(entries)):
+            return {key for key, _ in entries}
+        case clauses.AlterStream(config=clauses.Map(entries)):
+            return {key for key, _ in entries} | {"batch_interval", "batch_size", "uri", "transform", "config"}
+        case clauses.AlterStream():
+            return {"batch_interval", "batch_size", "uri", "transform", "config"}
+        case clauses.SeekStream(to=clauses.Offsets(entries)):
+            return {str(partition) for partition, _ in entries}
+        case clauses.SeekStream():
+            return {"timestamp", "relative"}
+    return set()

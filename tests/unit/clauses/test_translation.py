@@ -11,6 +11,7 @@ from sluice.errors import ClauseError
 
 CREATE = "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f'"
 CREATED = {"name": "s", "uri": "u", "topic": "t", "transform": "f"}
+SEEK_COLUMNS = ("partition", "from", "to", "messages", "effect")
 SHOW_COLUMNS = ("name", "uri", "topic", "transform", "status")
 
 
@@ -38,6 +39,89 @@ SHOW_COLUMNS = ("name", "uri", "topic", "transform", "status")
             {**CREATED, "batch_interval": 5, "batch_size": 7},
             (),
             id="CREATE STREAM with both, whatever their order",
+        ),
+        pytest.param(
+            f"{CREATE} WITH CONFIG {{on_error: 'skip', `fetch.min.bytes`: 1}}",
+            "CALL streams.create($name, $uri, $topic, $transform, $batch_interval, $batch_size, $config)",
+            {**CREATED, "batch_interval": 100, "batch_size": 10, "config": {"on_error": "skip", "fetch.min.bytes": 1}},
+            (),
+            id="CREATE STREAM with a config: all that stands before it are the specification's",
+        ),
+        pytest.param(
+            CREATE.replace("CREATE", "CREATE OR REPLACE"),
+            "CALL streams.create($name, $uri, $topic, $transform, $batch_interval, $batch_size, $config, $existing)",
+            {**CREATED, "batch_interval": 100, "batch_size": 10, "config": None, "existing": "replace"},
+            (),
+            id="CREATE OR REPLACE STREAM",
+        ),
+        pytest.param(
+            CREATE.replace("STREAM s", "STREAM IF NOT EXISTS s") + " BATCH_SIZE 7",
+            "CALL streams.create($name, $uri, $topic, $transform, $batch_interval, $batch_size, $config, $existing)",
+            {**CREATED, "batch_interval": 100, "batch_size": 7, "config": None, "existing": "keep"},
+            (),
+            id="CREATE STREAM IF NOT EXISTS",
+        ),
+        pytest.param(
+            "DROP STREAM IF EXISTS s",
+            "CALL streams.drop($name, $if_exists)",
+            {"name": "s", "if_exists": True},
+            (),
+            id="DROP STREAM IF EXISTS",
+        ),
+        pytest.param(
+            "ALTER STREAM s SET BATCH_SIZE 7, CONFIG {on_error: 'skip'}, TRANSFORM 'f', KAFKA 'u', BATCH_INTERVAL 5",
+            "CALL streams.alter($name, $changes)",
+            {
+                "name": "s",
+                "changes": {
+                    **{"batch_interval": 5, "batch_size": 7, "uri": "u", "transform": "f"},
+                    "config": {"on_error": "skip"},
+                },
+            },
+            (),
+            id="ALTER STREAM",
+        ),
+        pytest.param(
+            "RELOAD TRANSFORM OF STREAM s",
+            "CALL streams.reload_transform($name) YIELD old_sha256, new_sha256, tried",
+            {"name": "s"},
+            ("old_sha256", "new_sha256", "tried"),
+            id="RELOAD TRANSFORM",
+        ),
+        pytest.param(
+            "SEEK STREAM s TO EARLIEST",
+            f"CALL streams.seek($name, $to) YIELD {', '.join(SEEK_COLUMNS)}",
+            {"name": "s", "to": "earliest"},
+            SEEK_COLUMNS,
+            id="SEEK STREAM to the earliest",
+        ),
+        pytest.param(
+            "SEEK STREAM s TO RELATIVE -5 DRY RUN",
+            f"CALL streams.seek($name, $to, $dry_run) YIELD {', '.join(SEEK_COLUMNS)}",
+            {"name": "s", "to": {"relative": -5}, "dry_run": True},
+            SEEK_COLUMNS,
+            id="SEEK STREAM back, a dry run",
+        ),
+        pytest.param(
+            "SEEK STREAM s TO TIMESTAMP '2024-11-22'",
+            f"CALL streams.seek($name, $to) YIELD {', '.join(SEEK_COLUMNS)}",
+            {"name": "s", "to": {"timestamp": "2024-11-22"}},
+            SEEK_COLUMNS,
+            id="SEEK STREAM to a time",
+        ),
+        pytest.param(
+            "SEEK STREAM s TO {0: 5, 1: 6}",
+            f"CALL streams.seek($name, $to) YIELD {', '.join(SEEK_COLUMNS)}",
+            {"name": "s", "to": {"0": 5, "1": 6}},
+            SEEK_COLUMNS,
+            id="SEEK STREAM to offsets",
+        ),
+        pytest.param(
+            "SHOW CREATE STREAM s",
+            "CALL streams.show_create($name) YIELD statement",
+            {"name": "s"},
+            ("statement",),
+            id="SHOW CREATE STREAM",
         ),
         pytest.param("DROP STREAM s", "CALL streams.drop($name)", {"name": "s"}, (), id="DROP STREAM"),
         pytest.param(
@@ -140,6 +224,28 @@ def test_a_clause_becomes_a_call(text: str, query: str, parameters: dict[str, An
             "CALL streams.create($name, $`x`, $`x`, $`x`)",
             {"x": "same", "name": "s"},
             id="one parameter in several places",
+        ),
+        pytest.param(
+            "ALTER STREAM s SET BATCH_SIZE $changes, CONFIG {a: 1, `b.c`: $x, d: 2}",
+            {"x": 3, "changes": 7},
+            "CALL streams.alter($name, {`batch_size`: $`changes`, `config`: {`a`: $changes_2, `b.c`: $`x`,"
+            " `d`: $changes_3}})",
+            {"x": 3, "changes": 7, "name": "s", "changes_2": 1, "changes_3": 2},
+            id="parameters inside a map are put there by the server",
+        ),
+        pytest.param(
+            "ALTER STREAM s SET CONFIG $c",
+            {"c": {}},
+            "CALL streams.alter($name, {`config`: $`c`})",
+            {"c": {}, "name": "s"},
+            id="a config of the client's",
+        ),
+        pytest.param(
+            "SEEK STREAM s TO TIMESTAMP $t",
+            {},
+            f"CALL streams.seek($name, {{`timestamp`: $`t`}}) YIELD {', '.join(SEEK_COLUMNS)}",
+            {"name": "s"},
+            id="a time that is missing stays missing",
         ),
     ],
 )
