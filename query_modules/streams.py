@@ -12,6 +12,7 @@ import mgp
 
 import sluice.errors
 import sluice.process
+import sluice.repair
 import sluice.service
 
 
@@ -35,7 +36,8 @@ def create(
 
     `config` says what happens to a message that cannot be applied, and holds settings of librdkafka:
 
-    - on_error: 'stop' (default), 'skip' or 'dead_letter'; dead_letter_topic: where to
+    - on_error: 'stop' (default), 'skip', 'keep' (as a node, for streams.retry) or 'dead_letter'
+    - keep_limit: how many may be kept, 1000 by default; dead_letter_topic: where dead letters go
     - isolate: 'bisect' (default), or 'never' if the transform depends on the batch as a whole
     - on_gap: 'stop' (default) or 'skip' when Kafka no longer has the messages at the stream's position
     - fold: whether equal queries may be sent as one, true by default
@@ -128,13 +130,66 @@ def errors(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     """
     The latest messages that could not be applied, the newest first.
 
-    `action` is what the stream did: stop, skip, dead_letter; or gap, where `count` offsets from `offset` on were no
-    longer in Kafka. Payloads and other texts are cut where they are long; what is no UTF-8 begins with `base64:`.
+    `action` is what the stream did: stop, skip, keep, dead_letter; or gap, where `count` offsets from `offset` on
+    were no longer in Kafka. Payloads and other texts are cut where they are long; what is no UTF-8 begins with
+    `base64:`.
 
     Example:
         CALL streams.errors('mystream', 1) YIELD partition, offset, payload, query, error;
     """
     return _answer(sluice.service.errors, ctx.graph, name, limit)
+
+
+@mgp.read_proc
+def set_aside(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
+    time=str,
+    topic=str,
+    partition=int,
+    offset=int,
+    timestamp=mgp.Nullable[int],
+    key=mgp.Nullable[str],
+    payload=mgp.Nullable[str],
+    headers=mgp.List[mgp.List[mgp.Nullable[str]]],
+    attempts=int,
+    tried=mgp.Nullable[str],
+    waiting=bool,
+    query=mgp.Nullable[str],
+    params=mgp.Nullable[str],
+    error=str,
+    transform_sha256=str,
+):
+    """
+    The messages that a stream with on_error 'keep' has set aside, whole, the oldest first.
+
+    `attempts` counts retries, `tried` is when the last one was, and `error` what it ended with; `waiting` says that one
+    was asked for and is not done. What is no UTF-8 begins with `base64:`.
+
+    Example:
+        CALL streams.set_aside('mystream') YIELD partition, offset, payload, attempts, error;
+    """
+    return _answer(sluice.repair.set_aside, ctx.graph, name, limit)
+
+
+@mgp.write_proc
+def retry(
+    ctx: mgp.ProcCtx,
+    name: str,
+    limit: mgp.Nullable[int] = None,
+    partition: mgp.Nullable[int] = None,
+    offset: mgp.Nullable[int] = None,
+) -> mgp.Record(messages=int):
+    """
+    Applies messages that were set aside again, with the stream's transform as it is now: all, the `limit` oldest, those
+    of a partition, or one. The stream may be running or not.
+
+    Says at once how many that are; it is done as soon as the transaction is committed. What takes effect is gone from
+    `streams.set_aside` in the same transaction, what fails stays, with its new error.
+
+    Example:
+        CALL streams.retry('mystream', 100) YIELD messages;
+        CALL streams.retry('mystream', null, 0, 4711) YIELD messages;
+    """
+    return _answer(sluice.repair.retry, ctx.graph, name, limit, partition, offset)
 
 
 @mgp.read_proc

@@ -21,6 +21,7 @@ from sluice.configuration import Isolate, OnError
 from sluice.dead_letter import DeadLetters
 from sluice.errors import MessageRefused, QueryRefused, TransformError, one_line
 from sluice.jail import PackedQueries, Stopped
+from sluice.kept import KeptMessage, kept
 from sluice.model import Checkpoint, Desired, Status
 from sluice.set_aside import SetAside
 from sluice.settings import Settings
@@ -32,6 +33,8 @@ NO_QUERIES = PackedQueries(0, b"")
 
 REASON_LIMIT = 300
 "Characters of a refusal that the stream's error repeats, so that what to do about it fits behind."
+
+GOES_ON = "on_error 'skip', 'keep' or 'dead_letter' goes on behind it"
 
 MAX_MESSAGE = 1 << 30
 "Bytes of a query that can be looked into after it was refused."
@@ -79,10 +82,12 @@ class Applier:
         listener: Listener,
         *,
         fold: Packer | None = None,
+        count_kept: Callable[[], int] = lambda: 0,
     ) -> None:
         """
         Args:
             pack: the transform.
+            count_kept: how many messages are kept as nodes, as committed.
             fold: the transform, and what it gives folded; None: it never is.
         """
         self._desired = desired
@@ -95,6 +100,8 @@ class Applier:
         self._wants_stop = wants_stop
         self._listener = listener
         self._sent: deque[tuple[Batch, PackedQueries]] = deque()
+        self._count_kept = count_kept
+        self._keeping: list[KeptMessage] = []  # set aside, to be written by the next transaction
         self._passed: Checkpoint | None = None  # reached, and messages set aside behind it that no transaction has told
 
     @property
@@ -223,9 +230,10 @@ class Applier:
 
     def _write(self, queries: PackedQueries, reached: Checkpoint, ended: Mapping[str, Any] | None = None) -> None:
         """One transaction, waited for."""
-        self._sink.send(queries, reached, {**self._properties(reached), **(ended or {})})
+        self._sink.send(queries, reached, {**self._properties(reached), **(ended or {})}, self._keeping)
         self._sink.settle()
         self._passed = None
+        self._keeping = []
         self._listener.committed(self.held.positions)
 
     def _set_aside(self, refused: Refused) -> None:
@@ -236,11 +244,14 @@ class Applier:
             MessageRefused: the policy is to stop. The error is in the checkpoint.
         """
         spec, batch = self._spec, refused.batch
-        query = _refused_query(refused)
+        index = refused.error.index if isinstance(refused.error, QueryRefused) else None
+        query = refused_query(refused.queries, index)
+        full = self._full_for(batch)
+        policy = OnError.STOP if full else spec.config.on_error
         entries = [
             set_aside.of_message(
                 message,
-                action=spec.config.on_error.value,
+                action=policy.value,
                 error=refused.error,
                 query=query,
                 transform_sha256=spec.transform.sha256,
@@ -250,23 +261,41 @@ class Applier:
         ]
         before = self._passed or self.held
         place = f"topic {spec.topic}, {batch.place}"
-        if spec.config.on_error is OnError.STOP:
+        if policy is OnError.STOP:
             reason = one_line(refused.error, REASON_LIMIT)
-            remedy = f"START STREAM {spec.name} tries it again, on_error 'skip' or 'dead_letter' goes on behind it"
+            remedy = full or f"START STREAM {spec.name} tries it again, {GOES_ON}"
             text = f"Kafka stream {spec.name}, {place}: {reason}; {remedy}"
             ended = nodes.ended_properties(self._desired.generation, Status.ERROR, text)
             stopped = dataclasses.replace(before, history=self._extended(before, entries))
             self._write(NO_QUERIES, stopped, ended)
             raise MessageRefused(text)
-        if spec.config.on_error is OnError.DEAD_LETTER:
+        if policy is OnError.DEAD_LETTER:
             self._letters.deliver(list(zip(batch.messages, entries, strict=True)))
-        log.warning("stream %s: %s: %s; %s", spec.name, place, refused.error, spec.config.on_error.value)
+        last = before.kept
+        if policy is OnError.KEEP:
+            numbered = enumerate(zip(batch.messages, entries, strict=True), last + 1)
+            self._keeping += [kept(message, entry, number) for number, (message, entry) in numbered]
+            last += len(batch)
+        log.warning("stream %s: %s: %s; %s", spec.name, place, refused.error, policy.value)
         self._passed = dataclasses.replace(
             before,
+            kept=last,
             positions={**before.positions, **batch.end},
             set_aside=before.set_aside + len(batch),
             history=self._extended(before, entries),
         )
+
+    def _full_for(self, batch: Batch) -> str:
+        """What to do about there being no room to keep the batch's messages; empty if there is, or it is not wanted."""
+        config, name = self._spec.config, self._spec.name
+        if config.on_error is not OnError.KEEP:
+            return ""
+        there = self._count_kept() + len(self._keeping)
+        if there + len(batch) <= config.keep_limit:
+            return ""
+        held = f"{there} messages are kept already, and keep_limit is {config.keep_limit}"
+        more = f"CALL streams.configure('{name}', {{keep_limit: ...}}) makes room"
+        return f"{held}: CALL streams.retry('{name}') applies them again, {more}"
 
     def _after(self, batch: Batch, *, counts: bool) -> Checkpoint:
         """The checkpoint behind `batch` and all that was sent, or set aside, before it."""
@@ -302,13 +331,17 @@ class Applier:
         return limit is not None and checkpoint.batches_in(self._desired.generation) >= limit
 
 
-def _refused_query(refused: Refused) -> tuple[str, Any] | None:
-    """Text and parameters of the query that was refused; None if that is not known."""
-    index = refused.error.index if isinstance(refused.error, QueryRefused) else None
-    if index is None and refused.queries.size == 1:
+def refused_query(queries: PackedQueries, index: int | None) -> tuple[str, Any] | None:
+    """
+    Text and parameters of the query that was refused; None if that is not known.
+
+    Args:
+        index: which of them; None: the transaction as a whole was refused.
+    """
+    if index is None and queries.size == 1:
         index = 0  # refused at COMMIT, and there is no other
-    if index is None or index >= refused.queries.size:
+    if index is None or not 0 <= index < queries.size:
         return None
-    requests = MessageBuffer(MAX_MESSAGE).feed(refused.queries.frames)
+    requests = MessageBuffer(MAX_MESSAGE).feed(queries.frames)
     query, parameters, *_ = parse(requests[2 * index]).fields
     return query, parameters

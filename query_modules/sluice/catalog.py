@@ -15,6 +15,7 @@ from typing import Any
 from sluice import nodes
 from sluice.errors import SettingError, StreamExists, StreamNotFound
 from sluice.exchange import Exchange
+from sluice.kept import KeptMessage, message_of
 from sluice.model import (
     Checkpoint,
     Status,
@@ -71,6 +72,16 @@ class StreamNode:
                 except SettingError as error:
                     return self._lost(str(error))
         return self._lost("the stream's checkpoint node was deleted: where it was is not known")
+
+    def kept(self) -> list[KeptMessage]:
+        """The messages that the stream keeps, in no order. Raises ValueError if somebody edited their nodes."""
+        return [
+            message_of({item.name: item.value for item in beside.to_vertex.properties.items()})
+            for edge in self._vertex.out_edges
+            if edge.type.name == nodes.HAS_CHECKPOINT
+            for beside in edge.to_vertex.out_edges
+            if beside.type.name == nodes.HAS_SET_ASIDE
+        ]
 
     def _lost(self, reason: str) -> Checkpoint:
         return Checkpoint(

@@ -24,6 +24,8 @@ class OnError(str, enum.Enum):
 
     STOP = "stop"
     SKIP = "skip"
+    KEEP = "keep"
+    "As a node, for `streams.retry`."
     DEAD_LETTER = "dead_letter"
 
 
@@ -42,7 +44,10 @@ class Isolate(str, enum.Enum):
     "Not at all: the batch as a whole is what cannot be applied. For transforms that depend on the whole batch."
 
 
-OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "on_error", "on_gap")
+OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "keep_limit", "on_error", "on_gap")
+
+MOST_KEPT = 100_000
+"Nodes that a stream may be told to keep."
 
 REFUSED = {
     "bootstrap.servers": "it is the stream's uri",
@@ -100,6 +105,8 @@ class Configuration:
     dead_letter_topic: str | None = None
     isolate: Isolate = Isolate.BISECT
     on_gap: OnGap = OnGap.STOP
+    keep_limit: int = 1000
+    "With KEEP, how many messages may be kept at a time; at the next one the stream stops."
     fold: bool = True
     "Whether equal consecutive queries may become one where that gives the same graph."
     kafka: tuple[tuple[str, str], ...] = ()
@@ -145,6 +152,7 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         dead_letter_topic=_topic(stream, present.get("dead_letter_topic")),
         isolate=_choice(stream, present, "isolate", DEFAULT.isolate),
         on_gap=_choice(stream, present, "on_gap", DEFAULT.on_gap),
+        keep_limit=_count(stream, "keep_limit", present.get("keep_limit", DEFAULT.keep_limit), MOST_KEPT),
         fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
         kafka=tuple(
             (key, _kafka_value(stream, key, value)) for key, value in sorted(present.items()) if key not in OWN_KEYS
@@ -199,6 +207,12 @@ def _topic(stream: str, value: object) -> str | None:
 def _truth(stream: str, key: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise _wrong(stream, f"{key} must be true or false, got {value!r}")
+    return value
+
+
+def _count(stream: str, key: str, value: object, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise _wrong(stream, f"{key} must be an integer from 1 to {most}, got {value!r}")
     return value
 
 

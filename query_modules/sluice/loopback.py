@@ -11,13 +11,14 @@ more.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from sluice import nodes
 from sluice.bolt.client import Connection
 from sluice.errors import ConnectionLost, FenceLost, QueryRefused
+from sluice.kept import KeptMessage, RetryRequest, decode_requests, message_of
 from sluice.model import Checkpoint, Desired, Status, VertexId
 from sluice.settings import Settings
 
@@ -39,7 +40,7 @@ RETURN id(s) AS stream_id, id(k) AS checkpoint_id, s.running AS running, s.gener
        s.limit_batches AS limit_batches, k.ended_generation AS ended_generation,
        s.uid AS uid, s.name AS name, s.uri AS uri, s.topic AS topic, s.transform AS transform,
        s.transform_sha256 AS transform_sha256, s.batch_interval AS batch_interval, s.batch_size AS batch_size,
-       s.config AS config
+       s.config AS config, coalesce(s.retries, 0) AS retries_asked, coalesce(k.retries, 0) AS retries
 """
 
 READ_SOURCE = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.transform_source AS source"
@@ -58,7 +59,29 @@ IS_DROPPED = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.dropped RETURN i
 SWEEP = f"""
 MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.dropped
 OPTIONAL MATCH (s)-[:{nodes.HAS_CHECKPOINT}]->(k:{nodes.CHECKPOINT})
-DETACH DELETE s, k
+OPTIONAL MATCH (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE})
+DETACH DELETE s, k, m
+"""
+
+READ_REQUESTS = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.retry_requests AS requests"
+
+KEPT = f"MATCH (k:{nodes.CHECKPOINT})-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE}) WHERE id(k) = $id"
+
+COUNT_KEPT = f"{KEPT} RETURN count(m) AS count"
+
+# Without what may be large: that is read group by group.
+LIST_KEPT = f"""
+{KEPT}
+RETURN id(m) AS id, m.number AS number, m.topic AS topic, m.partition AS partition, m.offset AS offset,
+       m.payload_bytes AS payload_bytes, m.attempts AS attempts
+ORDER BY number
+"""
+
+READ_KEPT = f"""
+UNWIND $ids AS id
+MATCH (m:{nodes.SET_ASIDE}) WHERE id(m) = id
+RETURN id(m) AS id, properties(m) AS properties
+ORDER BY m.number
 """
 
 SHOW_ROLE = "SHOW REPLICATION ROLE"
@@ -74,6 +97,8 @@ class StreamRow(NamedTuple):
     stream_id: VertexId
     checkpoint_id: VertexId
     should_run: bool
+    should_retry: bool
+    "`streams.retry` was called, and is not answered."
     properties: Mapping[str, Any]
 
     @property
@@ -82,9 +107,18 @@ class StreamRow(NamedTuple):
         return str(self.properties["uid"])
 
     @property
-    def run(self) -> tuple[Any, ...]:
-        """Equal for rows whose runs are the same: same START, same settings."""
-        return tuple(self.properties[column] for column in RUN_COLUMNS)
+    def retries_asked(self) -> int:
+        """The number of the last `RetryRequest`."""
+        return int(self.properties["retries_asked"])
+
+    @property
+    def work(self) -> tuple[Any, ...]:
+        """
+        What a worker would have to do. Equal for rows whose runs are the same (same START, same settings), or, where
+        only something is to be retried, whose requests are.
+        """
+        retries = None if self.should_run else self.retries_asked
+        return (retries, *(self.properties[column] for column in RUN_COLUMNS))
 
 
 class Loopback:
@@ -158,6 +192,7 @@ class Loopback:
                 row["stream_id"],
                 row["checkpoint_id"],
                 bool(row["running"]) and row["ended_generation"] != row["generation"],
+                row["retries_asked"] > row["retries"],
                 row,
             )
             for row in rows
@@ -192,9 +227,28 @@ class Loopback:
         ended = nodes.ended_properties(generation, status, error)
         self._fetch(END_RUN, {"id": checkpoint_id, "generation": generation, "ended": ended})
 
+    def read_requests(self, stream_id: VertexId) -> tuple[RetryRequest, ...]:
+        """What was asked for by `streams.retry`, as committed, the oldest first."""
+        rows = self._fetch(READ_REQUESTS, {"id": stream_id})
+        return decode_requests(rows[0]["requests"]) if rows else ()
+
+    def count_kept(self, checkpoint_id: VertexId) -> int:
+        """How many messages are kept."""
+        return int(self._fetch(COUNT_KEPT, {"id": checkpoint_id})[0]["count"])
+
+    def list_kept(self, checkpoint_id: VertexId) -> list[tuple[VertexId, KeptMessage]]:
+        """The messages that are kept, in the order in which they were set aside; without what may be large."""
+        rows = self._fetch(LIST_KEPT, {"id": checkpoint_id})
+        return [(VertexId(row.pop("id")), message_of(row)) for row in rows]
+
+    def read_kept(self, ids: Sequence[VertexId]) -> list[tuple[VertexId, KeptMessage]]:
+        """The messages at these nodes, whole, in the order in which they were set aside; only those that there are."""
+        rows = self._fetch(READ_KEPT, {"ids": list(ids)})
+        return [(VertexId(row["id"]), message_of(row["properties"])) for row in rows]
+
     def sweep(self, stream_id: VertexId) -> bool:
         """
-        Deletes a stream node that is, committed, marked as dropped, and its checkpoint; whether there was one.
+        Deletes a stream node that is, committed, marked as dropped, and all that hangs from it; whether there was one.
         """
         if not self._fetch(IS_DROPPED, {"id": stream_id}):
             return False

@@ -107,6 +107,10 @@ class Checkpoint:
     "Those that took effect."
     set_aside: int = 0
     "Messages that the stream went on behind without applying them."
+    kept: int = 0
+    "How many messages the stream has ever kept as nodes; the number of the last one."
+    retries: int = 0
+    "The number of the last `RetryRequest` that was answered."
     history: tuple[SetAside, ...] = ()
     "The latest of those, and of what the stream stopped at or Kafka no longer had; the newest last."
     topic_id: str = ""

@@ -1,12 +1,12 @@
 """
 Metadata nodes: labels, relationship types and property names, and how values become properties and back.
 
-    (:SluiceCatalog)-[:STREAM]->(:SluiceStream)-[:CHECKPOINT]->(:SluiceCheckpoint)
+    (:SluiceCatalog)-[:STREAM]->(:SluiceStream)-[:CHECKPOINT]->(:SluiceCheckpoint)-[:SET_ASIDE]->(:SluiceSetAside)
 
 Written by: catalog, stream and the relationships by procedures (the supervisor makes a catalog where there is none),
-checkpoints by workers. Nobody writes what another writes, so a STOP never conflicts with a batch in flight. A dropped
-stream's node has lost its STREAM relationship and is marked `dropped`; the supervisor deletes it, and its checkpoint,
-once its worker is gone.
+checkpoints, and messages that were set aside (`kept`), by workers. Nobody writes what another writes, so a STOP never
+conflicts with a batch in flight. A dropped stream's node has lost its STREAM relationship and is marked `dropped`; the
+supervisor deletes it, and all that hangs from it, once its worker is gone.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from sluice.model import (
 CATALOG = "SluiceCatalog"
 STREAM = "SluiceStream"
 CHECKPOINT = "SluiceCheckpoint"
+SET_ASIDE = "SluiceSetAside"
 
 HAS_STREAM = "STREAM"
 HAS_CHECKPOINT = "CHECKPOINT"
+HAS_SET_ASIDE = "SET_ASIDE"
 
 SCHEMA_VERSION = 1
 "Of these nodes; on the catalog node as `schema_version`."
@@ -110,6 +112,8 @@ def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
         "set_aside": checkpoint.set_aside,
+        "kept": checkpoint.kept,
+        "retries": checkpoint.retries,
         "topic_id": checkpoint.topic_id,
         "generation": checkpoint.generation,
         "generation_batches": checkpoint.generation_batches,
@@ -133,6 +137,8 @@ def checkpoint_of(properties: Properties) -> Checkpoint:
         batches=properties.get("batches") or 0,
         messages=properties.get("messages") or 0,
         set_aside=properties.get("set_aside") or 0,
+        kept=properties.get("kept") or 0,
+        retries=properties.get("retries") or 0,
         history=set_aside.decode(properties.get("history") or "[]"),
         topic_id=properties.get("topic_id") or "",
         generation=properties.get("generation") or 0,

@@ -5,7 +5,7 @@ One stream's loop: Kafka, batch, transform, one transaction, from one reading of
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -14,12 +14,13 @@ from sluice.batch import Batch
 from sluice.consumer import Consumer
 from sluice.dead_letter import DeadLetters
 from sluice.errors import OffsetGone
-from sluice.jail import Jail, PackedQueries
 from sluice.loopback import Loopback
 from sluice.model import Desired
+from sluice.retrier import Retrier
 from sluice.settings import Settings
 from sluice.sink import Sink
 from sluice.topic_guard import TopicGuard, TopicIdentity
+from sluice.transformer import Transformer
 
 log = logging.getLogger("sluice.session")
 
@@ -41,27 +42,44 @@ class Session:
         loopback: Loopback,
         wants_stop: Callable[[], bool],
         listener: Listener,
+        retries_asked: Callable[[], int],
     ) -> None:
+        """
+        Args:
+            retries_asked: the number of the last `RetryRequest` that the supervisor has seen.
+        """
         self._desired = desired
         self._spec = desired.spec
         self._settings = settings
         self._loopback = loopback
         self._wants_stop = wants_stop
         self._listener = listener
+        self._retries_asked = retries_asked
         self._resources = ExitStack()
-        self._jail: Jail | None = None
 
     def __enter__(self) -> Session:
         spec, settings, wants_stop = self._spec, self._settings, self._wants_stop
         with ExitStack() as resources:
             self._consumer = resources.enter_context(Consumer(spec, settings))
-            resources.callback(self._close_jail)
+            self._transformer = Transformer(spec, settings, wants_stop)
+            resources.callback(self._transformer.close)
             letters = DeadLetters(spec, wants_stop)
             resources.callback(letters.close)
             held = self._loopback.read_checkpoint(self._desired.checkpoint_id)
             sink = Sink(self._loopback.connection, self._desired.checkpoint_id, held)
             self._applier = Applier(
-                self._desired, settings, sink, self._pack, letters, wants_stop, self._listener, fold=self._fold
+                self._desired,
+                settings,
+                sink,
+                self._transformer.pack,
+                letters,
+                wants_stop,
+                self._listener,
+                fold=self._transformer.fold,
+                count_kept=lambda: self._loopback.count_kept(self._desired.checkpoint_id),
+            )
+            self._retrier = Retrier(
+                self._desired, settings, self._loopback, sink, self._transformer.pack, wants_stop, self._listener
             )
             identity = TopicIdentity(spec, settings.broker_timeout)
             resources.callback(identity.close)
@@ -90,6 +108,9 @@ class Session:
         start = dict(applier.held.positions) or "its beginning"
         log.info("stream %s: running, topic %s from %s", spec.name, spec.topic, start)
         while not applier.finished and not self._wants_stop():
+            if applier.held.retries < self._retries_asked():
+                applier.drain()
+                self._retrier.run()
             if applier.full:
                 applier.settle()
             try:
@@ -114,19 +135,3 @@ class Session:
         # What is in flight is heard of as soon as there is nothing else to do.
         patience = 0.0 if self._applier.in_flight else IDLE
         return self._consumer.poll_batch(spec.batch_size, spec.batch_interval, self._wants_stop, patience=patience)
-
-    def _pack(self, payloads: Sequence[bytes | None]) -> PackedQueries:
-        return self._transform().pack(payloads)
-
-    def _fold(self, payloads: Sequence[bytes | None]) -> PackedQueries:
-        return self._transform().pack(payloads, fold=self._settings.fold and self._spec.config.fold)
-
-    def _transform(self) -> Jail:
-        """The transform; in a new process if it has brought the last one down."""
-        if self._jail is None or self._jail.closed:
-            self._jail = Jail(self._spec.transform, self._settings, self._wants_stop)
-        return self._jail
-
-    def _close_jail(self) -> None:
-        if self._jail is not None:
-            self._jail.close()

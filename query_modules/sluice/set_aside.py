@@ -39,7 +39,7 @@ class SetAside:
     time: str
     "When it was set aside, in UTC, ISO 8601."
     action: str
-    "What the stream did: stop, skip, dead_letter, or gap."
+    "What the stream did: stop, skip, keep, dead_letter, or gap."
     topic: str
     partition: int
     offset: int
@@ -80,6 +80,7 @@ def of_message(
         payload_limit: bytes kept of the payload.
     """
     value = message.value()
+    text, params = described_query(query)
     return SetAside(
         time=now(),
         action=action,
@@ -91,10 +92,17 @@ def of_message(
         payload=as_text(value, payload_limit),
         payload_bytes=len(value or b""),
         headers=_headers(message.headers() or ()),
-        query=None if query is None else as_text(query[0].encode()),
-        params=None if query is None else as_text(as_json(query[1]).encode()),
+        query=text,
+        params=params,
         transform_sha256=transform_sha256,
     )
+
+
+def described_query(query: tuple[str, Any] | None) -> tuple[str | None, str | None]:
+    """A query's text and, as JSON, its parameters, cut where they are long."""
+    if query is None:
+        return None, None
+    return as_text(query[0].encode()), as_text(as_json(query[1]).encode())
 
 
 def of_gap(topic: str, partition: int, offset: int, count: int, error: object) -> SetAside:

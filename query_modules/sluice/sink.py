@@ -9,6 +9,7 @@ may be sent before it is known what became of those before them, since after a f
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sluice import nodes
@@ -18,6 +19,7 @@ from sluice.bolt.framing import frame
 from sluice.bolt.replies import Failure, error_of
 from sluice.errors import FenceLost, GraphError
 from sluice.jail import PackedQueries
+from sluice.kept import KeptMessage
 from sluice.model import Checkpoint, VertexId, encode_positions
 
 FENCE_TEXT = "sluice: the checkpoint was moved by somebody else"
@@ -28,6 +30,14 @@ OPTIONAL MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id
 WITH k, assert(coalesce(k.positions = $from, false), '{FENCE_TEXT}') AS held
 SET k += $to
 """
+
+FENCE_AND_KEEP = f"""{FENCE}
+WITH k
+UNWIND $kept AS message
+CREATE (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE})
+SET m = message
+"""
+"... and puts messages that are set aside beside it."
 
 BEGIN = frame(messages.begin())
 PULL_ALL = frame(messages.pull(-1))
@@ -87,19 +97,28 @@ class Sink:
         """Whether a batch should be settled before the next is sent."""
         return len(self._sent) >= MOST_IN_FLIGHT or self._bytes >= MOST_BYTES_IN_FLIGHT
 
-    def send(self, queries: PackedQueries, reached: Checkpoint, properties: dict[str, Any]) -> None:
+    def send(
+        self,
+        queries: PackedQueries,
+        reached: Checkpoint,
+        properties: dict[str, Any],
+        kept: Sequence[KeptMessage] = (),
+    ) -> None:
         """
         Sends a batch: its queries and the checkpoint's move, all or nothing. `settle` tells what became of it.
 
         Args:
             reached: the checkpoint behind the batch.
             properties: the checkpoint node's, behind the batch.
+            kept: messages that become nodes in the same transaction.
 
         Raises:
             ConnectionLost: none, some or all of what is in flight may have been committed.
         """
         parameters = {"id": self._checkpoint_id, "from": encode_positions(self.reached.positions), "to": properties}
-        fence = frame(messages.run(FENCE, parameters))
+        if kept:
+            parameters["kept"] = [message.properties() for message in kept]
+        fence = frame(messages.run(FENCE_AND_KEEP if kept else FENCE, parameters))
         request = b"".join((BEGIN, fence, PULL_ALL, queries.frames, COMMIT))
         self._connection.send(request)
         self._sent.append(_Sent(reached, queries.size, len(request)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 from sluice.errors import GraphError, ProtocolError, SettingError
 from sluice.exchange import Exchange
@@ -15,7 +15,7 @@ from sluice.loopback import Loopback, StreamRow
 from sluice.model import Status
 from sluice.plan import Running, Start, plan
 from sluice.settings import Settings
-from sluice.worker import Worker, pause
+from sluice.worker import RetryWorker, Worker, pause
 
 log = logging.getLogger("sluice.supervisor")
 
@@ -57,10 +57,9 @@ class Supervisor:
     Threads: `run` is the body of its thread; `stop` may be called from any.
     """
 
-    def __init__(self, settings: Settings, exchange: Exchange, new_worker: Callable[..., Worker] = Worker) -> None:
+    def __init__(self, settings: Settings, exchange: Exchange) -> None:
         self._settings = settings
         self._exchange = exchange
-        self._new_worker = new_worker
         self._workers: dict[str, tuple[Hashable, Worker]] = {}
         self._stop = threading.Event()
         self._hurry = threading.Event()
@@ -113,13 +112,16 @@ class Supervisor:
         else:
             rows = self._look(loopback)
             self._sweep(loopback, rows)
-        wanted = {row.uid: row for row in rows if row.should_run}
+        wanted = {row.uid: row for row in rows if row.should_run or row.should_retry}
         running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
-        for action in plan({uid: row.run for uid, row in wanted.items()}, running):
+        for action in plan({uid: row.work for uid, row in wanted.items()}, running):
             if isinstance(action, Start):
                 self._start(loopback, wanted[action.uid])
             else:
                 self._workers[action.uid][1].stop()
+        for uid, row in wanted.items():
+            if row.should_retry and uid in self._workers:
+                self._workers[uid][1].retry(row.retries_asked)
 
     def _look(self, loopback: Loopback) -> list[StreamRow]:
         """
@@ -156,8 +158,8 @@ class Supervisor:
             log.error("stream %s: its metadata node cannot be run: %s", row.properties["name"], error)  # noqa: TRY400
             loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
             return
-        worker = self._new_worker(desired, self._settings)
-        self._workers[row.uid] = (row.run, worker)
+        worker = (Worker if row.should_run else RetryWorker)(desired, self._settings)
+        self._workers[row.uid] = (row.work, worker)
         self._exchange.announce_worker(row.uid, lambda: worker.status)
         worker.start()
 

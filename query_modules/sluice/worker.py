@@ -14,6 +14,7 @@ from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError
 from sluice.jail import Stopped
 from sluice.loopback import Loopback
 from sluice.model import Desired, Status, WorkerStatus
+from sluice.retrier import RetrySession
 from sluice.session import Session
 from sluice.set_aside import now
 from sluice.settings import Settings
@@ -39,6 +40,7 @@ class Worker:
     def __init__(self, desired: Desired, settings: Settings) -> None:
         self.desired = desired
         self._settings = settings
+        self._retries_asked = 0  # set by the supervisor, only ever to more; any thread may read it
         self._failures = 0  # in a row; the worker's thread alone
         self._stop = threading.Event()
         self._status = WorkerStatus()  # replaced by the worker's thread, never changed: any thread may read it
@@ -53,6 +55,10 @@ class Worker:
     def stop(self) -> None:
         """Asks the worker to end once what is in flight is settled. Returns at once."""
         self._stop.set()
+
+    def retry(self, number: int) -> None:
+        """Lets the worker know that the `RetryRequest` of that number, and those before it, are to be answered."""
+        self._retries_asked = number
 
     def abort(self) -> None:
         """Asks the worker to end now: a batch in flight is given up, and so is not in the graph, or is, whole."""
@@ -124,11 +130,12 @@ class Worker:
         self._stop.wait(pause(self._failures))
 
     def _session(self) -> None:
-        with (
-            self._connected() as loopback,
-            Session(self.desired, self._settings, loopback, self._stop.is_set, self) as session,
-        ):
-            session.run()
+        with self._connected() as loopback, self._work(loopback) as work:
+            work.run()
+
+    def _work(self, loopback: Loopback) -> Session | RetrySession:
+        """What is to be done over one connection."""
+        return Session(self.desired, self._settings, loopback, self._stop.is_set, self, lambda: self._retries_asked)
 
     def _connected(self) -> Loopback:
         loopback = Loopback(self._settings)
@@ -152,6 +159,23 @@ class Worker:
                 self._stop.wait(pause(failures))
             else:
                 break
+
+
+class RetryWorker(Worker):
+    """
+    Answers `streams.retry` for a stream that does not run, and ends.
+
+    What goes wrong with a message is in the message's node. Everything else is tried again: by this worker, or by the
+    next, which the supervisor starts as long as something is asked for.
+    """
+
+    def _work(self, loopback: Loopback) -> RetrySession:
+        return RetrySession(self.desired, self._settings, loopback, self._stop.is_set, self)
+
+    def _end(self, reason: str) -> None:
+        log.error("stream %s: what was set aside cannot be retried: %s; trying again", self.desired.spec.name, reason)
+        self.trouble(reason)
+        self._stop.wait(LONGEST_PAUSE)
 
 
 def pause(failures: int) -> float:

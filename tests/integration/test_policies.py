@@ -37,7 +37,7 @@ def test_a_bad_message_stops_the_stream_with_all_before_it_applied(stream: Confi
     reason = stream.info["reason"]
     assert reason.startswith(f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offset {bad}: ")
     assert reason.endswith(
-        f"START STREAM {stream.name} tries it again, on_error 'skip' or 'dead_letter' goes on behind it"
+        f"START STREAM {stream.name} tries it again, on_error 'skip', 'keep' or 'dead_letter' goes on behind it"
     )
     # START comes to the same message again: nothing is skipped, nothing applied twice.
     stream.start()
@@ -218,7 +218,7 @@ def test_configure_needs_a_stopped_stream(stream: Configured) -> None:
     stream.stop()
     stream.configure({"client.id": None, "isolate": "never"})
     assert stream.info["config"] == {"on_error": "skip", "isolate": "never"}
-    assert "on_error must be one of stop, skip, dead_letter" in refusal(stream.configure, {"on_error": "x"})
+    assert "on_error must be one of stop, skip, keep, dead_letter" in refusal(stream.configure, {"on_error": "x"})
     assert stream.info["config"] == {"on_error": "skip", "isolate": "never"}
 
 

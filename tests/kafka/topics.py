@@ -101,6 +101,7 @@ class Topics:
         values: Iterable[str | bytes | None],
         partition: int | None = None,
         key: str | bytes | None = None,
+        headers: list[tuple[str, bytes | None]] | None = None,
     ) -> list[tuple[int, int]]:
         """
         Put one message per value into `topic`, in order, and wait until the broker has them all.
@@ -116,10 +117,12 @@ class Topics:
         producer = Producer(self._settings(settings))
         places: dict[int, tuple[int, int]] = {}
         errors: list[KafkaError] = []
-        where: dict[str, Any] = {} if partition is None else {"partition": partition}
+        same: dict[str, Any] = {"key": key, "headers": headers}
+        if partition is not None:
+            same["partition"] = partition
         count = 0
         for count, value in enumerate(values, start=1):
-            self._send(producer, topic, _Delivery(count, places, errors), value=value, key=key, **where)
+            self._send(producer, topic, _Delivery(count, places, errors), value=value, **same)
         producer.flush(TIMEOUT + 1)
         if errors:
             raise KafkaException(errors[0])

@@ -26,6 +26,7 @@ from sluice.errors import (
     TransientFailure,
 )
 from sluice.jail import PackedQueries, Stopped
+from sluice.kept import KeptMessage
 from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
 from sluice.settings import Settings
 
@@ -44,18 +45,19 @@ class FakeSink:
         self.transactions = 0
         self.properties: dict = {}
         self.error = error or QueryRefused(REFUSED, code=CLIENT_ERROR, index=0)
-        self._sent: deque[tuple[PackedQueries, Checkpoint, dict]] = deque()
+        self.kept: list[KeptMessage] = []
+        self._sent: deque[tuple[PackedQueries, Checkpoint, dict, list[KeptMessage]]] = deque()
 
     @property
     def full(self) -> bool:
         return len(self._sent) >= 3
 
-    def send(self, queries: PackedQueries, reached: Checkpoint, properties: dict) -> None:
-        self._sent.append((queries, reached, properties))
+    def send(self, queries: PackedQueries, reached: Checkpoint, properties: dict, kept=()) -> None:
+        self._sent.append((queries, reached, properties, list(kept)))
         self.reached = reached
 
     def settle(self) -> None:
-        queries, reached, properties = self._sent.popleft()
+        queries, reached, properties, kept = self._sent.popleft()
         self.transactions += 1
         requests = MessageBuffer(1 << 20).feed(queries.frames)
         payloads = [parse(request).fields[0].encode() for request in requests[::2]]
@@ -64,6 +66,7 @@ class FakeSink:
             self.reached = self.held
             raise self.error
         self.applied += payloads
+        self.kept += kept
         self.held = reached
         self.properties |= properties
 
@@ -121,7 +124,14 @@ class Run:
         self.listener = Listener()
         self.stop = False
         self.applier = Applier(
-            desired, Settings(error_history=5), self.sink, pack, self.letters, lambda: self.stop, self.listener
+            desired,
+            Settings(error_history=5),
+            self.sink,
+            pack,
+            self.letters,
+            lambda: self.stop,
+            self.listener,
+            count_kept=lambda: len(self.sink.kept),
         )
 
     def feed(self, *batches: Sequence[bytes]) -> Run:
@@ -179,7 +189,7 @@ def test_stop_applies_what_comes_before_and_says_where_it_stopped(place):
         run.feed(good(8), spoilt(8, [place]), good(8))
     assert str(caught.value) == (
         f"Kafka stream people, topic t, partition 0, offset {8 + place}: {REFUSED}; START STREAM people tries it "
-        "again, on_error 'skip' or 'dead_letter' goes on behind it"
+        "again, on_error 'skip', 'keep' or 'dead_letter' goes on behind it"
     )
     assert run.sink.applied == good(8) + good(8)[:place]
     assert run.held.positions == {0: 8 + place}
@@ -233,6 +243,27 @@ def test_never_stops_at_the_whole_batch():
     with pytest.raises(MessageRefused, match="topic t, 3 messages from partition 0, offset 3: "):
         run.feed(good(3), spoilt(3, [1]))
     assert run.held.positions == {0: 3}
+
+
+KEEP = Configuration(on_error=OnError.KEEP, keep_limit=3)
+
+
+@pytest.mark.parametrize("places", [[0], [4], [9], [0, 9], [3, 4, 5]], ids=str)
+def test_keep_makes_each_a_node_in_the_transaction_that_passes_it(places):
+    run = Run(KEEP).feed(spoilt(10, places))
+    assert run.sink.applied == [payload for payload in spoilt(10, places) if payload != BAD]
+    assert [(message.number, message.offset) for message in run.sink.kept] == list(enumerate(places, 1))
+    assert (run.held.positions, run.held.set_aside, run.held.kept) == ({0: 10}, len(places), len(places))
+    assert [entry.action for entry in run.held.history] == ["keep"] * len(places)
+
+
+def test_keep_stops_where_there_is_no_more_room():
+    run = Run(KEEP)
+    with pytest.raises(MessageRefused, match="offset 6: .*; 3 messages are kept already, and keep_limit is 3: CALL"):
+        run.feed(spoilt(10, [1, 3, 5, 6]))
+    assert [message.offset for message in run.sink.kept] == [1, 3, 5]
+    assert (run.held.positions, run.held.set_aside) == ({0: 6}, 3)
+    assert run.held.history[-1].action == "stop"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,213 @@
+"""
+Applies messages that were set aside again: effect and removal in one transaction, so that each takes effect once.
+
+For a stream that runs its worker does this between two batches; for one that does not, a worker that does nothing else
+and ends.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from sluice import nodes
+from sluice.applier import NO_QUERIES, Listener, Packer, refused_query
+from sluice.bolt import messages
+from sluice.bolt.framing import frame
+from sluice.configuration import Isolate
+from sluice.errors import FenceLost, QueryRefused, ScriptError, SettingError, TransformError, one_line
+from sluice.jail import PackedQueries, Stopped
+from sluice.kept import KeptMessage, RetryRequest, groups
+from sluice.loopback import Loopback
+from sluice.model import Checkpoint, Desired, VertexId
+from sluice.set_aside import described_query, now
+from sluice.settings import Settings
+from sluice.sink import Sink
+from sluice.transformer import Transformer
+
+log = logging.getLogger("sluice.retrier")
+
+GONE_TEXT = "sluice: a message that was set aside is gone"
+
+# The number is compared as well: on some hosts an id is given again.
+REMOVE = f"""
+UNWIND $messages AS message
+OPTIONAL MATCH (m:{nodes.SET_ASIDE}) WHERE id(m) = message.id AND m.number = message.number
+WITH m, assert(m IS NOT NULL, '{GONE_TEXT}') AS there
+DETACH DELETE m
+"""
+
+CHANGE = f"""
+UNWIND $messages AS message
+MATCH (m:{nodes.SET_ASIDE}) WHERE id(m) = message.id AND m.number = message.number
+SET m += message.changes
+"""
+
+Group = Sequence[tuple[VertexId, KeptMessage]]
+
+
+class Retrier:
+    """
+    Answers what `streams.retry` asks of one stream.
+
+    Threads: for the thread that owns loopback and sink.
+    """
+
+    def __init__(
+        self,
+        desired: Desired,
+        settings: Settings,
+        loopback: Loopback,
+        sink: Sink,
+        pack: Packer,
+        wants_stop: Callable[[], bool],
+        listener: Listener,
+    ) -> None:
+        """
+        Args:
+            sink: over the loopback's connection.
+        """
+        self._desired = desired
+        self._spec = desired.spec
+        self._max_bytes = settings.batch_max_bytes
+        self._loopback = loopback
+        self._sink = sink
+        self._pack = pack
+        self._wants_stop = wants_stop
+        self._listener = listener
+
+    def run(self) -> None:
+        """
+        Answers every request that there is. Nothing may be in flight.
+
+        Raises:
+            QueryRefused, GraphError: what was applied is applied; the rest is still asked for.
+            Stopped: the same.
+        """
+        for request in self._loopback.read_requests(self._desired.stream_id):
+            if request.number > self._sink.held.retries:
+                self._answer(request)
+
+    def _answer(self, request: RetryRequest) -> None:
+        there = self._loopback.list_kept(self._desired.checkpoint_id)
+        ids = {message.number: vertex for vertex, message in there if request.means(message)}
+        meant = [message for _, message in there if message.number in ids]
+        applied = 0
+        for group in groups(meant, self._spec.batch_size, self._max_bytes):
+            applied += self._apply(self._loopback.read_kept([ids[message.number] for message in group]))
+        self._write(NO_QUERIES, dataclasses.replace(self._sink.held, retries=request.number))
+        log.info("stream %s: of %s messages that were set aside, %s took effect", self._spec.name, len(ids), applied)
+
+    def _apply(self, group: Group) -> int:
+        """Applies what can be applied of a group, in ever smaller parts; how many messages took effect."""
+        applied = 0
+        untried = [group] if group else []  # the next last
+        while untried:
+            if self._wants_stop():
+                raise Stopped
+            part = untried.pop()
+            if self._try(part, divisible=len(part) > 1 and self._spec.config.isolate is Isolate.BISECT):
+                applied += len(part)
+            elif len(part) > 1 and self._spec.config.isolate is Isolate.BISECT:
+                middle = len(part) // 2
+                untried += [part[middle:], part[:middle]]
+        return applied
+
+    def _try(self, part: Group, *, divisible: bool) -> bool:
+        """Applies a part, all of it or nothing; what cannot be parted, and fails, stays with its new error."""
+        queries = NO_QUERIES
+        try:
+            queries = self._pack([message.record.value for _, message in part])
+            self._write(_joined(_removal(part), queries), self._without(part))
+        except (TransformError, ScriptError, SettingError, ValueError) as error:
+            self._refused(part, error, None, divisible=divisible)
+        except QueryRefused as error:
+            index = None if error.index is None else error.index - 1
+            if index == -1 and GONE_TEXT in str(error):
+                raise FenceLost(GONE_TEXT) from error
+            if not error.of_data:
+                raise
+            self._refused(part, error, refused_query(queries, index), divisible=divisible)
+        else:
+            return True
+        return False
+
+    def _refused(self, part: Group, error: Exception, query: tuple[str, Any] | None, *, divisible: bool) -> None:
+        if divisible:
+            return
+        text, params = described_query(query)
+        changes = {
+            "error": one_line(error),
+            "query": text,
+            "params": params,
+            "transform_sha256": self._spec.transform.sha256,
+            "tried": now(),
+        }
+        failed = [
+            {"id": vertex, "number": message.number, "changes": {**changes, "attempts": message.attempts + 1}}
+            for vertex, message in part
+        ]
+        log.warning("stream %s: %s stays set aside: %s", self._spec.name, part[0][1].place, error)
+        self._write(_packed(CHANGE, {"messages": failed}), self._sink.held)
+
+    def _write(self, queries: PackedQueries, reached: Checkpoint) -> None:
+        """One transaction, waited for."""
+        self._sink.send(queries, reached, nodes.checkpoint_properties(reached))
+        self._sink.settle()
+        self._listener.committed(self._sink.held.positions)
+
+    def _without(self, part: Group) -> Checkpoint:
+        held = self._sink.held
+        return dataclasses.replace(
+            held, messages=held.messages + len(part), set_aside=max(0, held.set_aside - len(part))
+        )
+
+
+class RetrySession:
+    """
+    What a worker does for a stream that does not run: answers what is asked of it, and ends. No consumer, no topic.
+
+    Threads: as `Session`.
+    """
+
+    def __init__(
+        self,
+        desired: Desired,
+        settings: Settings,
+        loopback: Loopback,
+        wants_stop: Callable[[], bool],
+        listener: Listener,
+    ) -> None:
+        self._resources = ExitStack()
+        transformer = Transformer(desired.spec, settings, wants_stop)
+        self._resources.callback(transformer.close)
+        sink = Sink(loopback.connection, desired.checkpoint_id, loopback.read_checkpoint(desired.checkpoint_id))
+        self._retrier = Retrier(desired, settings, loopback, sink, transformer.pack, wants_stop, listener)
+
+    def __enter__(self) -> RetrySession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    def run(self) -> None:
+        """Until every request is answered. Raises as `Retrier.run`."""
+        self._retrier.run()
+
+
+def _removal(part: Group) -> PackedQueries:
+    return _packed(REMOVE, {"messages": [{"id": vertex, "number": message.number} for vertex, message in part]})
+
+
+def _packed(query: str, parameters: dict[str, Any]) -> PackedQueries:
+    return PackedQueries(1, frame(messages.run(query, parameters)) + frame(messages.pull(-1)))
+
+
+def _joined(first: PackedQueries, then: PackedQueries) -> PackedQueries:
+    return PackedQueries(first.size + then.size, first.frames + then.frames)

@@ -1,0 +1,259 @@
+"""Messages that a stream keeps: there whole, applied again on request, each once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sluice import nodes
+from tests.eventually import eventually
+from tests.hosts import Host
+from tests.integration.configured import POISON, Configured
+from tests.integration.test_kit import OwnHost, Row, Run, numbers, refusal
+from tests.kafka import KafkaBroker
+
+KEEP = {"on_error": "keep"}
+
+COLUMNS = (
+    "time, topic, partition, offset, timestamp, key, payload, headers, attempts, tried, waiting, query, params, error, "
+    "transform_sha256"
+)
+
+GATED = """
+GATE = '''
+OPTIONAL MATCH (g:GateLABEL)
+WITH g, assert(g IS NOT NULL, 'the gate is shut') AS open
+CREATE (:LABEL {value: $value})
+'''
+
+
+def stream(batch):
+    return [query(message) for message in batch]
+
+
+def query(message):
+    value = message.decode()
+    return (GATE if value.startswith("bad") else "CREATE (:LABEL {value: $value})", {"value": value})
+"""
+"Messages that begin with `bad` can be applied once there is a gate."
+
+
+class Keeping(Configured):
+    """A stream with on_error 'keep'."""
+
+    def set_aside(self, limit: int = 1000) -> list[Row]:
+        return self.run(
+            f"CALL streams.set_aside($name, $limit) YIELD {COLUMNS} RETURN {COLUMNS}", name=self.name, limit=limit
+        )
+
+    def retry(self, *which: int | None) -> int:
+        """How many messages will be tried again."""
+        limit, partition, offset = (*which, None, None, None)[:3]
+        (row,) = self.run(
+            "CALL streams.retry($name, $limit, $partition, $offset) YIELD messages RETURN messages",
+            name=self.name,
+            limit=limit,
+            partition=partition,
+            offset=offset,
+        )
+        return int(row["messages"])
+
+    def open_gate(self) -> None:
+        self.run(f"CREATE (:Gate{self.label})")
+
+    def shut_gate(self) -> None:
+        self.run(f"MATCH (g:Gate{self.label}) DELETE g")
+
+    @property
+    def kept(self) -> list[int]:
+        """The offsets that are kept."""
+        return [row["offset"] for row in self.set_aside()]
+
+    def await_kept(self, offsets: list[int]) -> None:
+        eventually(lambda: self.kept, equals=offsets, timeout=20)
+
+    def await_answered(self) -> None:
+        """Wait until nothing waits for a retry."""
+        eventually(lambda: not any(row["waiting"] for row in self.set_aside()), timeout=20)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Messages that took effect, and that are set aside."""
+        info = self.info
+        return info["messages"], info["set_aside"]
+
+
+@pytest.fixture
+def stream(run: Run, kafka: KafkaBroker, tmp_path: Path, new_stream_name: Callable[[], str]) -> Keeping:
+    return Keeping(run, kafka, tmp_path, new_stream_name())
+
+
+def test_a_kept_message_is_a_node_with_all_there_is(stream: Keeping) -> None:
+    stream.configured(KEEP)
+    whole = "raise" + "ä" * 5000
+    stream.send(["a", whole, "b"])
+    stream.kafka.topics.produce(stream.topic, [b"\xff\x00", "base64:not", None], key="the key")
+    stream.kafka.topics.produce(stream.topic, ["refused"], headers=[("h", b"\xff"), ("none", None), ("t", b"text")])
+    stream.start()
+    stream.await_position(7)
+    assert stream.values == ["a", "b", "base64:not"]
+    raised, binary, tombstone, refused = stream.set_aside()
+    assert (raised["offset"], raised["payload"], raised["attempts"], raised["tried"]) == (1, whole, 0, None)
+    assert (binary["offset"], binary["payload"], binary["key"]) == (3, "base64:/wA=", "the key")
+    assert (tombstone["offset"], tombstone["payload"]) == (5, None)
+    assert refused["headers"] == [["h", "base64:/w=="], ["none", None], ["t", "text"]]
+    assert refused["query"] == f"CREATE (:{stream.label} {{value: $value, x: 1 / $zero}})"
+    assert json.loads(refused["params"]) == {"value": "refused", "zero": 0}
+    assert "ValueError: raise" in raised["error"]
+    assert [row["topic"] for row in stream.set_aside()] == [stream.topic] * 4
+    assert all(row["timestamp"] > 1_600_000_000_000 and not row["waiting"] for row in stream.set_aside())
+    assert raised["transform_sha256"] == stream.info["transform_sha256"]
+    assert stream.counts == (3, 4)
+    assert [row["action"] for row in stream.errors()] == ["keep"] * 4
+    assert [row["offset"] for row in stream.set_aside(2)] == [1, 3]
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_retry_applies_what_the_mended_graph_takes(stream: Keeping, running: bool) -> None:
+    stream.configured(KEEP, GATED, size=7)
+    values = [f"bad{value}" if index % 3 == 0 else value for index, value in enumerate(numbers(0, 50))]
+    stream.send(values)
+    stream.start()
+    stream.await_position(50)
+    if not running:
+        stream.stop()
+    offsets = list(range(0, 50, 3))
+    assert stream.kept == offsets
+    # The gate is still shut: all stay, each with its attempt.
+    assert stream.retry() == 17
+    stream.await_answered()
+    assert [(row["offset"], row["attempts"]) for row in stream.set_aside()] == [(offset, 1) for offset in offsets]
+    assert all("the gate is shut" in row["error"] and row["tried"].endswith("Z") for row in stream.set_aside())
+    assert stream.counts == (33, 17)
+    stream.open_gate()
+    assert stream.retry(2) == 2
+    stream.await_kept(offsets[2:])
+    assert stream.retry(None, 0, 48) == 1
+    stream.await_kept(offsets[2:-1])
+    assert stream.retry(None, 0) == 14
+    stream.await_kept([])
+    stream.await_values(values)
+    assert stream.counts == (50, 0)
+    assert stream.status == ("running" if running else "stopped")
+    assert stream.retry() == 0
+
+
+def test_a_retry_uses_the_transform_that_the_stream_has_then(stream: Keeping) -> None:
+    stream.configured(KEEP)
+    stream.send(["a", "raise", "b", "contract"])
+    stream.start()
+    stream.await_position(4)
+    stream.stop()
+    assert stream.kept == [1, 3]
+    mended = POISON.replace("LABEL", stream.label).replace('startswith("raise")', 'startswith("never")')
+    stream.run(
+        f"MATCH (s:{nodes.STREAM}) WHERE s.name = $name SET s.transform_source = $source, s.transform_sha256 = 'new'",
+        name=stream.name,
+        source=mended,
+    )
+    assert stream.retry() == 2
+    stream.await_kept([3])
+    stream.await_answered()
+    stream.await_values(["a", "b", "raise"])
+    (left,) = stream.set_aside()
+    assert (left["attempts"], left["transform_sha256"]) == (1, "new")
+
+
+def test_a_retry_is_part_of_the_callers_transaction(stream: Keeping, host: Host) -> None:
+    stream.configured(KEEP, GATED)
+    stream.send(["bad"])
+    stream.start()
+    stream.await_kept([0])
+    with host.driver().session() as session, session.begin_transaction() as transaction:
+        inside = Keeping(
+            lambda query, /, **parameters: transaction.run(query, parameters).data(),
+            stream.kafka,
+            stream._folder,
+            stream.name,
+            topic=stream.topic,
+        )
+        assert inside.retry() == 1
+        assert [row["waiting"] for row in inside.set_aside()] == [True]
+        transaction.rollback()
+    assert [(row["waiting"], row["attempts"]) for row in stream.set_aside()] == [(False, 0)]
+
+
+def test_when_there_is_no_more_room_the_stream_stops_and_says_so(stream: Keeping) -> None:
+    stream.configured({**KEEP, "keep_limit": 3}, GATED)
+    stream.send(["bad0", "a", "bad2", "bad3", "b", "bad5", "c"])
+    stream.start()
+    stream.await_status("error")
+    assert stream.kept == [0, 2, 3]
+    assert stream.values == ["a", "b"]
+    reason = stream.info["reason"]
+    assert reason.startswith(f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offset 5: ")
+    assert reason.endswith(
+        f"3 messages are kept already, and keep_limit is 3: CALL streams.retry('{stream.name}') applies them again, "
+        f"CALL streams.configure('{stream.name}', {{keep_limit: ...}}) makes room"
+    )
+    stream.open_gate()
+    assert stream.retry() == 3
+    stream.await_kept([])
+    assert stream.status == "error"
+    stream.shut_gate()
+    stream.start()
+    stream.await_position(7)
+    assert stream.kept == [5]
+    assert stream.counts == (6, 1)
+
+
+def test_a_dropped_stream_takes_its_messages_along(stream: Keeping) -> None:
+    stream.configured(KEEP, GATED)
+    stream.send(["bad0", "bad1"])
+    stream.start()
+    stream.await_kept([0, 1])
+
+    def left() -> int:
+        (row,) = stream.run(
+            f"MATCH (m:{nodes.SET_ASIDE}) WHERE m.topic = $topic RETURN count(m) AS count", topic=stream.topic
+        )
+        return int(row["count"])
+
+    assert left() == 2
+    stream.drop()
+    eventually(left, equals=0, timeout=20)
+
+
+def test_wrong_arguments_are_named(stream: Keeping) -> None:
+    stream.configured({**KEEP, "keep_limit": 5})
+    assert stream.retry() == 0
+    error = f"sluice.errors.SettingError: Kafka stream {stream.name}, "
+    assert refusal(stream.retry, None, 0, 7) == f"{error}no message of partition 0, offset 7 is kept"
+    assert refusal(stream.retry, None, None, 7) == f"{error}an offset needs its partition"
+    assert refusal(stream.retry, None, -1) == f"{error}partition must be 0 or more, got -1"
+    assert refusal(stream.retry, 0).startswith(f"{error}limit must be an integer from 1 to ")
+    assert refusal(stream.configure, {"keep_limit": 0}).startswith(f"{error}config: keep_limit must be an integer from")
+    assert "stream not found" in refusal(stream.run, "CALL streams.retry('nowhere') YIELD messages RETURN messages")
+
+
+def test_a_kill_amid_a_retry_applies_each_message_once(own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path) -> None:
+    host = own_host()
+    stream = Keeping(host.run, kafka, tmp_path, "retrying")
+    stream.configured(KEEP, GATED, size=2)
+    values = [f"bad{number:03}" for number in range(60)]
+    stream.send(values)
+    stream.start()
+    stream.await_position(60)
+    stream.open_gate()
+    assert stream.retry() == 60
+    for least in (1, 30):
+        stream.await_at_least(least)
+        host.kill()
+        host.start()
+        stream = Keeping(host.run, kafka, tmp_path, "retrying", topic=stream.topic)
+    stream.await_values(values)
+    assert stream.set_aside() == []
+    eventually(lambda: stream.counts, equals=(60, 0))

@@ -1,0 +1,151 @@
+"""What is asked for is applied again: what can be, once; what cannot, stays with its new error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from sluice import nodes
+from sluice.bolt.framing import MessageBuffer
+from sluice.bolt.messages import parse
+from sluice.configuration import Configuration, Isolate
+from sluice.errors import FenceLost, QueryRefused, ScriptError, TransformError, TransientFailure
+from sluice.jail import PackedQueries, Stopped
+from sluice.kept import RetryRequest, message_of
+from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
+from sluice.retrier import CHANGE, GONE_TEXT, REMOVE, Retrier
+from sluice.settings import Settings
+from tests.unit.test_applier import Listener, packed
+from tests.unit.test_kept import keep
+
+CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
+BAD, RAISES = b"bad", b"raises"
+
+
+class Graph:
+    """Loopback and sink in one: the nodes that are kept, and a server that refuses bad messages."""
+
+    def __init__(self, values: Sequence[bytes], requests: Sequence[RetryRequest]) -> None:
+        self.kept = {VertexId(100 + n): keep(value, n) for n, value in enumerate(values, start=1)}
+        self.requests = tuple(requests)
+        self.held = Checkpoint({0: 50}, messages=40, set_aside=len(values), kept=len(values), batches=7)
+        self.applied: list[str] = []
+        self.transactions: list[list[str]] = []
+        self.error: Exception | None = None
+        self._sent = None
+
+    def read_requests(self, stream_id):
+        return self.requests
+
+    def list_kept(self, checkpoint_id):
+        return list(self.kept.items())
+
+    def read_kept(self, ids):
+        return [(vertex, self.kept[vertex]) for vertex in ids]
+
+    def send(self, queries: PackedQueries, reached: Checkpoint, properties: dict) -> None:
+        assert properties == nodes.checkpoint_properties(reached)
+        self._sent = (queries, reached)
+
+    def settle(self) -> None:
+        queries, reached = self._sent
+        requests = [parse(message).fields for message in MessageBuffer(1 << 20).feed(queries.frames)[::2]]
+        texts = [query for query, *_ in requests]
+        self.transactions.append(texts)
+        if self.error is not None:
+            raise self.error
+        if "bad" in texts:
+            raise QueryRefused("refused", code=CLIENT_ERROR, index=texts.index("bad"))
+        for query, parameters, *_ in requests:
+            if query == REMOVE:
+                for message in parameters["messages"]:
+                    assert self.kept.pop(message["id"]).number == message["number"]
+            elif query == CHANGE:
+                for message in parameters["messages"]:
+                    properties = self.kept[message["id"]].properties() | message["changes"]
+                    self.kept[message["id"]] = message_of(properties)
+            else:
+                self.applied.append(query)
+        self.held = reached
+
+
+def pack(payloads: Sequence[bytes]) -> PackedQueries:
+    if RAISES in payloads:
+        raise TransformError("stream(batch) raised ValueError")
+    return packed(*((payload.decode(), {"v": 1}) for payload in payloads))
+
+
+def retry(graph: Graph, config: Configuration = Configuration(), *, pack=pack, stop=lambda: False) -> Graph:  # noqa: B008
+    spec = StreamSpec("u", "people", "localhost:9092", "t", Transform("/t.py", "", "ab12"), batch_size=4, config=config)
+    desired = Desired(VertexId(1), VertexId(2), spec, generation=7, limit_batches=None)
+    Retrier(desired, Settings(), graph, graph, pack, stop, Listener()).run()
+    return graph
+
+
+ALL = RetryRequest(1, 99)
+
+
+@pytest.mark.parametrize("places", [[], [0], [3], [9], [0, 9], [3, 4, 5], list(range(10))], ids=str)
+@pytest.mark.parametrize("how", [BAD, RAISES])
+def test_all_that_can_be_applied_is_and_the_rest_stays(places, how):
+    values = [how if place in places else f"m{place}".encode() for place in range(10)]
+    graph = retry(Graph(values, [ALL]))
+    assert graph.applied == [value.decode() for value in values if value != how]
+    left = list(graph.kept.values())
+    assert [message.number - 1 for message in left] == places
+    assert all((message.attempts, message.transform_sha256) == (1, "ab12") for message in left)
+    assert {message.query for message in left} <= ({"bad"} if how == BAD else {None})
+    held = graph.held
+    assert (held.messages, held.set_aside, held.retries, held.positions) == (50 - len(places), len(places), 1, {0: 50})
+    assert held.batches == 7
+
+
+def test_effect_and_removal_are_one_transaction():
+    graph = retry(Graph([b"a", b"b"], [ALL]))
+    assert graph.transactions == [[REMOVE, "a", "b"], []]
+
+
+def test_what_was_answered_is_not_asked_again():
+    graph = Graph([b"a", b"b", b"c"], [RetryRequest(3, 1), RetryRequest(4, 3, 0, 3)])
+    graph.held = Checkpoint({}, retries=3)
+    assert retry(graph).applied == ["c"]
+    assert graph.held.retries == 4
+
+
+def test_never_is_all_or_nothing():
+    graph = retry(Graph([b"a", BAD, b"c"], [ALL]), Configuration(isolate=Isolate.NEVER))
+    assert (graph.applied, len(graph.kept)) == ([], 3)
+    assert all(message.query == "bad" for message in graph.kept.values())
+
+
+def test_a_script_that_does_not_load_is_the_messages_error():
+    def broken(payloads):
+        raise ScriptError("bad transform /t.py: SyntaxError")
+
+    graph = retry(Graph([b"a"], [ALL]), pack=broken)
+    assert [message.error for message in graph.kept.values()] == ["bad transform /t.py: SyntaxError"]
+    assert graph.held.retries == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (TransientFailure("conflict", code="Memgraph.TransientError.X.Y", index=1), TransientFailure),
+        (QueryRefused(f"Assertion failed: {GONE_TEXT}.", code=CLIENT_ERROR, index=0), FenceLost),
+    ],
+    ids=["a conflict", "a message that somebody else has removed"],
+)
+def test_what_is_not_the_messages_fault_changes_nothing(error, expected):
+    graph = Graph([b"a", b"b"], [ALL])
+    graph.error = error
+    with pytest.raises(expected):
+        retry(graph)
+    assert (graph.held.retries, len(graph.kept), len(graph.transactions)) == (0, 2, 1)
+
+
+def test_a_stop_leaves_the_rest_for_later():
+    graph = Graph([b"a"], [ALL])
+    with pytest.raises(Stopped):
+        retry(graph, stop=lambda: True)
+    assert (graph.held.retries, graph.transactions) == (0, [])
