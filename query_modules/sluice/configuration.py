@@ -68,12 +68,19 @@ REFUSED = {
     "default.topic.config": "topic settings are given like any other",
     "logger": "errors are the stream's own to tell",
     "log_level": "errors are the stream's own to tell",
+    "log.queue": "errors are the stream's own to tell",
+    "debug": "it would fill the server's log, at any rate",
     "on_commit": "it is no text, number or truth value",
     "on_delivery": "it is no text, number or truth value",
+    "opaque": "it is no text, number or truth value",
+    "test.mock.num.brokers": "the stream would read from brokers that are not there",
     "plugin.library.paths": "it would load code into the database",
     "ssl.engine.location": "it would load code into the database",
+    "ssl.engine.id": "it would load code into the database",
     "ssl.providers": "it would load code into the database",
     "sasl.kerberos.kinit.cmd": "it would run a program beside the database",
+    "sasl.kerberos.principal": "it would be part of a program's command line, run beside the database",
+    "sasl.kerberos.keytab": "it would be part of a program's command line, run beside the database",
 }
 "librdkafka's settings that a stream cannot have, and why. So are all that end with `_cb`."
 

@@ -29,6 +29,8 @@ log = logging.getLogger("sluice.consumer")
 SLICE = 0.2
 "Seconds between two looks at whether the owner wants to stop."
 
+SPEAKS_OTHERWISE = "if that port wants TLS or SASL, the config needs security.protocol"
+
 PATIENCE = 1.5
 "Seconds of the wait for a broker's answer after which a known trouble, such as a refused connection, ends it."
 
@@ -296,4 +298,6 @@ class Consumer:
         self._trouble = error
 
     def _unreachable(self, reason: KafkaError) -> str:
-        return f"Kafka stream {self._name}, broker unreachable at {self._uri}: {reason.str()}"
+        text = f"Kafka stream {self._name}, broker unreachable at {self._uri}: {reason.str()}"
+        # librdkafka gives no reason where a listener hangs up on a client that does not speak as it does.
+        return f"{text}; {SPEAKS_OTHERWISE}" if reason.str().endswith("brokers are down") else text

@@ -70,6 +70,10 @@ class StreamSpec:
     def __post_init__(self) -> None:
         check_name(self.name)
         check_text(self.name, "the Kafka URI", self.uri)
+        if "@" in self.uri:
+            # Not repeated: it is a password that most likely stands before it.
+            what = "the Kafka URI takes no user and password: config has sasl.username, and sasl.password: 'env:NAME'"
+            raise SettingError(f"Kafka stream {self.name}, {what}")
         check_text(self.name, "the topic", self.topic)
         check_text(self.name, "the transform URI", self.transform.uri)
         check_count(self.name, "BATCH_INTERVAL", self.batch_interval_ms)

@@ -19,7 +19,8 @@ from tests.hosts.uri import UriHost
 from tests.logs import LogKeeper
 
 
-def _new_host(config: pytest.Config, folder: Path, options: HostOptions) -> ServerHost:
+def new_host(config: pytest.Config, folder: Path, options: HostOptions) -> ServerHost:
+    """A host of the kind that the options name, not started."""
     if config.getoption("--host") == "memgraph":
         binary: Path = config.getoption("--memgraph-bin")
         return MemgraphHost(folder, binary.resolve(), config.getoption("--memgraph-pythonpath"), options)
@@ -38,7 +39,7 @@ def host(
         yield given
         given.close()
         return
-    server = _new_host(pytestconfig, tmp_path_factory.mktemp("host"), HostOptions())
+    server = new_host(pytestconfig, tmp_path_factory.mktemp("host"), HostOptions())
     with log_keeper.watching("host", server):
         server.start()
         yield server
@@ -70,7 +71,7 @@ def own_host(pytestconfig: pytest.Config, tmp_path: Path, log_keeper: LogKeeper)
             count += 1
             folder = tmp_path / f"host-{count}"
             options = HostOptions(env or {}, arguments, query_modules or QUERY_MODULES)
-            server = _new_host(pytestconfig, folder, options)
+            server = new_host(pytestconfig, folder, options)
             cleaning.enter_context(log_keeper.watching(folder.name, server))
             cleaning.callback(server.close)
             if start:

@@ -23,7 +23,6 @@ SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     # On purpose: a product that asks for a topic that is not there must not make it, and here it would.
     "auto.create.topics.enable": "true",
     "num.partitions": "1",
@@ -56,18 +55,24 @@ class KafkaBroker(Server):
     name = "Apache Kafka"
     start_timeout = 90.0
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str] | None = None, listeners: Mapping[str, str] | None = None
+    ) -> None:
         """
         Args:
             folder: where its data, its settings and its log go; made if it is not there.
             settings: broker settings on top of SETTINGS, or instead of those of the same name.
+            listeners: name -> security protocol of listeners beside the plain one that `bootstrap` and `topics` use.
         """
         folder.mkdir(parents=True, exist_ok=True)
         super().__init__(folder / "kafka.log")
         self._folder = folder
         self._settings = {**SETTINGS, **(settings or {})}
-        self.port, self._controller_port = free_ports(2)
+        self._listeners = dict(listeners or {})
+        self.port, self._controller_port, *ports = free_ports(2 + len(self._listeners))
         self.bootstrap = f"127.0.0.1:{self.port}"
+        self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(self._listeners, ports, strict=True)}
+        "Name -> host and port of the further listeners."
         self.topics = Topics(self.bootstrap)
 
     def start(self) -> None:
@@ -104,8 +109,14 @@ class KafkaBroker(Server):
         """
         data = self._folder / "data"
         voter = f"1@127.0.0.1:{self._controller_port}"
-        listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}"
-        own = {"log.dirs": str(data), "listeners": listeners, "controller.quorum.voters": voter}
+        plain = {"PLAINTEXT": self.bootstrap, "CONTROLLER": f"127.0.0.1:{self._controller_port}"}
+        protocols = {**dict.fromkeys(plain, "PLAINTEXT"), **self._listeners}
+        own = {
+            "log.dirs": str(data),
+            "listeners": ",".join(f"{name}://{place}" for name, place in {**plain, **self.addresses}.items()),
+            "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in protocols.items()),
+            "controller.quorum.voters": voter,
+        }
         _write_properties(self._folder / "server.properties", {**own, **self._settings})
         if not data.exists():
             data.mkdir()

@@ -1,0 +1,238 @@
+"""Kafka over TLS and with SASL: every way of signing in works, and no secret is anywhere but where it was put."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hosts import ServerHost
+from tests.hosts.fixtures import new_host
+from tests.hosts.host import HostOptions
+from tests.integration.configured import Configured
+from tests.integration.test_kit import Row, refusal
+from tests.kafka.secure import MUTUAL, SASL, SecureKafkaBroker, token_server
+from tests.logs import LogKeeper
+
+Config = dict[str, Any]
+
+PASSWORD = "kafka-hunter2"
+OAUTH_SECRET = "oauth-hunter2"
+LOOPBACK_PASSWORD = "loopback-hunter2"
+SECRETS = (PASSWORD, OAUTH_SECRET, LOOPBACK_PASSWORD)
+WRONG = "wrong-hunter2"
+
+PATIENCE = 8.0
+"Seconds that a wrong password may take to be named; SLUICE_BROKER_TIMEOUT is 5."
+
+ENVIRON = """
+import os
+
+
+def stream(batch):
+    seen = dict(os.environ)
+    return [("CREATE (:LABEL {value: $value, seen: $seen})", {"value": message.decode(), "seen": str(seen)})
+            for message in batch]
+"""
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper) -> Iterator[SecureKafkaBroker]:
+    folder = tmp_path_factory.mktemp("secure-kafka")
+    kafka = SecureKafkaBroker(folder, PASSWORD)
+    with log_keeper.watching("secure-kafka", kafka):
+        kafka.start()
+        yield kafka
+        kafka.kill()
+    shutil.rmtree(folder / "data", ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def keeper(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper
+) -> Iterator[ServerHost]:
+    """A host with secrets in its environment, which logs whatever it can."""
+    if pytestconfig.getoption("--host") not in ("sandbox", "memgraph"):
+        pytest.skip("needs a host of its own")
+    environment = {"KAFKA_PASSWORD": PASSWORD, "OAUTH_SECRET": OAUTH_SECRET, "WRONG_PASSWORD": WRONG}
+    environment |= {"SLUICE_LOOPBACK_PASSWORD": LOOPBACK_PASSWORD}
+    options = HostOptions(environment, ["--log-level=TRACE"])
+    host = new_host(pytestconfig, tmp_path_factory.mktemp("keeper"), options)
+    with log_keeper.watching("keeper", host):
+        host.start()
+        yield host
+        host.close()
+
+
+@pytest.fixture(scope="module")
+def token_url() -> Iterator[str]:
+    with token_server("ada", OAUTH_SECRET) as url:
+        yield url
+
+
+@pytest.fixture
+def config_of(broker: SecureKafkaBroker, token_url: str, tmp_path: Path) -> Callable[..., tuple[str, Config]]:
+    """`config_of(way, right=True)`: the brokers' address and a stream's config for a way of signing in."""
+
+    def config(way: str, right: bool = True) -> tuple[str, Config]:
+        kept = tmp_path / "password"
+        kept.write_text((PASSWORD if right else WRONG) + "\n")
+        variable = "env:KAFKA_PASSWORD" if right else "env:WRONG_PASSWORD"
+        reference = variable if way in ("PLAIN", "SCRAM-SHA-512") else f"file:{kept}"
+        tls = {"ssl.ca.location": str(broker.certificates.authority)}
+        if way == "certificate":
+            ours = {
+                "security.protocol": "SSL",
+                "ssl.certificate.location": str(broker.certificates.client),
+                "ssl.key.location": str(broker.certificates.client_key),
+                "ssl.key.password": reference,
+            }
+            return broker.addresses[MUTUAL], {**tls, **ours}
+        if way == "OAUTHBEARER":
+            ours = {
+                "security.protocol": "SASL_SSL",
+                "sasl.mechanism": "OAUTHBEARER",
+                "sasl.oauthbearer.method": "oidc",
+                "sasl.oauthbearer.token.endpoint.url": token_url,
+                "sasl.oauthbearer.client.id": "ada",
+                "sasl.oauthbearer.client.secret": "env:OAUTH_SECRET" if right else "env:WRONG_PASSWORD",
+            }
+            return broker.addresses[SASL], {**tls, **ours}
+        return broker.addresses[SASL], broker.config(way, reference)
+
+    return config
+
+
+WAYS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "certificate")
+
+
+@pytest.fixture
+def stream(keeper: ServerHost, broker: SecureKafkaBroker, tmp_path: Path, request: pytest.FixtureRequest) -> Configured:
+    return Configured(keeper.run, broker, tmp_path, f"s{abs(hash(request.node.name)):x}")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_create_test_ingestion_and_dead_letters_with_every_way_of_signing_in(
+    stream: Configured, broker: SecureKafkaBroker, keeper: ServerHost, config_of: Any, way: str
+) -> None:
+    uri, config = config_of(way)
+    errors = broker.topics.create()
+    stream.send(["1", "raise", "2"])
+    stream.configured({**config, "on_error": "dead_letter", "dead_letter_topic": errors}, uri=uri, size=1)
+    assert [row["params"] for row in stream.test()] == [{"value": "1"}]
+    stream.start()
+    stream.await_values(["1", "2"])
+    stream.await_position(3)
+    assert [message.value for message in broker.topics.read(errors)] == [b"raise"]
+    assert {key: stream.info["config"][key] for key in config} == {key: str(value) for key, value in config.items()}
+    stream.drop()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_wrong_secret_is_one_line_that_does_not_show_it(
+    stream: Configured, keeper: ServerHost, config_of: Any, way: str
+) -> None:
+    uri, config = config_of(way, right=False)
+    began = time.monotonic()
+    said = refusal(stream.configured, config, uri=uri)
+    assert time.monotonic() - began < PATIENCE
+    assert said.startswith(f"sluice.errors.BrokerError: Kafka stream {stream.name}, ")
+    words = {
+        "PLAIN": "Invalid username or password",
+        "OAUTHBEARER": "invalid_client",
+        "certificate": "ssl.key.location",
+    }
+    assert words.get(way, "invalid credentials") in said
+    assert WRONG not in said + keeper.log_text()
+    assert stream.status is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param({"ssl.ca.location": None}, "certificate verify failed", id="nobody vouches for the broker"),
+        pytest.param({"security.protocol": None}, "the config needs security.protocol", id="plain"),
+        pytest.param({"security.protocol": "SSL"}, "the config needs security.protocol", id="no sign-in"),
+        pytest.param({"sasl.mechanism": "GSSAPI"}, "No provider for SASL mechanism GSSAPI", id="a way nobody has"),
+    ],
+)
+def test_what_does_not_fit_the_listener_is_one_line(
+    stream: Configured, config_of: Any, change: Config, words: str
+) -> None:
+    uri, config = config_of("PLAIN")
+    said = refusal(stream.configured, {**config, **change}, uri=uri)
+    assert said.startswith(f"sluice.errors.BrokerError: Kafka stream {stream.name}, ")
+    assert words in said
+    assert PASSWORD not in said
+
+
+def test_a_password_in_the_kafka_uri_is_refused_and_not_repeated(stream: Configured, keeper: ServerHost) -> None:
+    said = refusal(stream.configured, None, uri=f"ada:{WRONG}@127.0.0.1:9092")
+    assert "the Kafka URI takes no user and password" in said
+    assert WRONG not in said
+
+
+def test_no_secret_is_in_the_graph_on_disk_in_logs_or_in_processes(
+    stream: Configured, keeper: ServerHost, broker: SecureKafkaBroker, config_of: Any
+) -> None:
+    uri, config = config_of("SCRAM-SHA-512")
+    stream.send(["1"])
+    stream.configured(config, ENVIRON, uri=uri)
+    stream.test()
+    stream.start()
+    stream.await_count(1)
+    said: list[Row] = [stream.info, *stream.errors()]
+    said += keeper.run("CALL streams.show() YIELD *")
+    said += keeper.run("CALL streams.settings() YIELD *")
+    said += keeper.run("CALL streams.version() YIELD *")
+    said += keeper.run("MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties")
+    said += keeper.run("MATCH ()-[e]->() RETURN properties(e) AS properties")
+    assert any("env:KAFKA_PASSWORD" in json.dumps(row) for row in said), "what is looked through is what holds it"
+    processes = list(_processes(keeper.pid))
+    assert any("jail_child.py" in process.command for process in processes)
+    places = {
+        "graph and answers": json.dumps(said),
+        "logs": keeper.log_text(),
+        "command lines": " ".join(process.command for process in processes),
+        "transforms' environments": " ".join(
+            process.environment for process in processes if "jail_child.py" in process.command
+        ),
+        "data on disk": "".join(
+            path.read_bytes().decode("latin-1") for path in keeper.data.rglob("*") if path.is_file()
+        ),
+    }
+    found = [(place, secret) for place, text in places.items() for secret in SECRETS if secret in text]
+    assert found == []
+    stream.drop()
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    command: str
+    environment: str
+
+
+def _processes(session: int) -> Iterator[Process]:
+    """The processes of a session; a host leads one, and its children stay in it."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if os.getsid(int(entry.name)) == session:
+                command, environment = (
+                    (entry / name).read_bytes().decode("latin-1") for name in ("cmdline", "environ")
+                )
+                yield Process(command, environment)
+        except OSError:  # it has just ended
+            continue
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("latin-1")
