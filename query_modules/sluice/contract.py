@@ -10,11 +10,12 @@ Runs in the transform's own process. Whatever breaks the contract is an error th
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sluice.bolt.packstream import Value, pack
-from sluice.clauses.lexer import Kind, tokens
+from sluice.clauses.lexer import Kind, Token, tokens
 from sluice.errors import ClauseError, LocalProtocolError, TransformError, one_line
 
 Query = tuple[str, dict[str, Value]]
@@ -24,6 +25,27 @@ Stream = Callable[[list[Any]], Any]
 
 TRANSACTION_CONTROL = frozenset({"BEGIN", "COMMIT", "ROLLBACK"})
 "Queries that would end the batch's transaction in its middle: Memgraph takes them as text, too."
+
+COMMITS_ITSELF = (("PERIODIC", "COMMIT"), ("}", "IN", "TRANSACTIONS"))
+"""
+Parts of queries that Memgraph 3 commits in their middle, inside an explicit transaction as well: the batch's checkpoint
+would be in the graph before all of the batch is.
+
+Source: `MemgraphCypher.g4` (periodicCommit, periodicSubquery) and `InMemoryAccessor::PeriodicCommit` of v3.11.0.
+"""
+
+NEEDS_EVERYTHING = ("CALL", "SCHEMA", ".", "ASSERT")
+"""
+A procedure that makes indexes, for which Memgraph 2 wants the whole storage, and ends the server where a transaction
+began without it.
+
+Source: `InMemoryStorage::InMemoryAccessor::CreateIndex` of v2.14.1; v3 refuses it in a transaction.
+"""
+
+SUSPECT = re.compile("PERIODIC|TRANSACTIONS|SCHEMA", re.IGNORECASE)
+"In every query that has one of those parts, and hardly in any other: only these are looked at to their end."
+
+ONE_TRANSACTION = "a batch is one transaction, which only the stream itself begins and ends"
 
 QUOTED_IN_ERRORS = 120
 "Characters of a wrong item that an error repeats."
@@ -73,14 +95,39 @@ def _refusal(query: str) -> str:
     """What is wrong with a query's text whatever the server is; empty if nothing."""
     try:
         first = next(token for token in tokens(query) if token.text != ";")
+        if first.kind is Kind.END:
+            return "is empty"
+        word = first.text.upper()
+        if word in TRANSACTION_CONTROL:
+            return f"is {word}: {ONE_TRANSACTION}"
+        return _refusal_within(query) if SUSPECT.search(query) else ""
     except ClauseError:
-        return ""  # not even a token: the server says what is wrong
-    if first.kind is Kind.END:
-        return "is empty"
-    word = first.text.upper()
-    if word in TRANSACTION_CONTROL:
-        return f"is {word}: a batch is one transaction, which only the stream itself begins and ends"
+        return ""  # not even tokens: the server says what is wrong
+
+
+def _refusal_within(query: str) -> str:
+    words = []
+    for token in tokens(query):
+        words.append(_word(token))
+        for part in COMMITS_ITSELF:
+            if _ends_with(words, part):
+                return f"commits in its middle ({' '.join(part).lstrip('} ')}): {ONE_TRANSACTION}"
+        if _ends_with(words, NEEDS_EVERYTHING):
+            return "calls schema.assert, which has to be called outside of any transaction: do so before START"
+        if token.kind is Kind.END:
+            return ""
     return ""
+
+
+def _word(token: Token) -> str:
+    """What a token is compared as; a string or a parameter is none of our words, whatever it holds."""
+    if token.kind in (Kind.NAME, Kind.QUOTED_NAME):
+        return token.value.upper()
+    return token.text if token.kind is Kind.SYMBOL else ""
+
+
+def _ends_with(words: Sequence[str], part: Sequence[str]) -> bool:
+    return tuple(words[-len(part) :]) == tuple(part)
 
 
 def _shown(value: object) -> str:
