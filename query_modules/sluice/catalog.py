@@ -47,15 +47,36 @@ class StreamNode:
         return self._vertex.properties.get(name)
 
     @property
+    def next_generation(self) -> int:
+        """The next run's: above that of every run that there was, also after somebody has set the numbers back."""
+        known = [self.get("generation")]
+        for checkpoint in self._checkpoints():
+            known += [checkpoint.properties.get(name) for name in ("generation", "ended_generation")]
+        return 1 + max((number for number in known if isinstance(number, int)), default=0)
+
+    def text(self, name: str) -> str:
+        """A property as text, whatever somebody has written there; empty if it is not there."""
+        value = self.get(name)
+        return "" if value is None else str(value)
+
+    @property
     def name(self) -> str:
         """The stream's name."""
-        return str(self.get("name"))
+        return self.text("name")
+
+    @property
+    def generation(self) -> int:
+        """How many STARTs there were; 0 if that cannot be known, after an edit by hand."""
+        try:
+            return nodes.generation_of({"generation": self.get("generation")})
+        except SettingError:
+            return 0
 
     @property
     def status(self) -> Status:
         """What SHOW says."""
         return effective_status(
-            running=bool(self.get("running")), generation=self.get("generation") or 0, checkpoint=self.checkpoint()
+            running=bool(self.get("running")), generation=self.generation, checkpoint=self.checkpoint()
         )
 
     @property
@@ -65,13 +86,18 @@ class StreamNode:
 
     def checkpoint(self) -> Checkpoint:
         """How far the stream got. Where that cannot be known, since somebody edited or deleted the node: an error."""
-        for edge in self._vertex.out_edges:
-            if edge.type.name == nodes.HAS_CHECKPOINT:
-                try:
-                    return nodes.checkpoint_of({item.name: item.value for item in edge.to_vertex.properties.items()})
-                except SettingError as error:
-                    return self._lost(str(error))
-        return self._lost("the stream's checkpoint node was deleted: where it was is not known")
+        try:
+            nodes.generation_of({"generation": self.get("generation")})
+            for checkpoint in self._checkpoints():
+                return nodes.checkpoint_of({item.name: item.value for item in checkpoint.properties.items()})
+        except SettingError as error:
+            return self._lost(f"{error}; put it right and START it, or DROP it and CREATE it anew")
+        gone = "the stream's checkpoint node was deleted: where it was is not known"
+        return self._lost(f"{gone}; DROP it and CREATE it anew")
+
+    def _checkpoints(self) -> list[Vertex]:
+        """One, unless somebody has edited the graph."""
+        return [edge.to_vertex for edge in self._vertex.out_edges if edge.type.name == nodes.HAS_CHECKPOINT]
 
     def kept(self) -> list[KeptMessage]:
         """The messages that the stream keeps, in no order. Raises ValueError if somebody edited their nodes."""
@@ -86,9 +112,9 @@ class StreamNode:
     def _lost(self, reason: str) -> Checkpoint:
         return Checkpoint(
             positions={},
-            ended_generation=self.get("generation") or 0,
+            ended_generation=self.generation,
             ended_status=Status.ERROR,
-            error=f"Kafka stream {self.name}, {reason}; DROP it and CREATE it anew",
+            error=f"Kafka stream {self.name}, {reason}",
         )
 
     def set(self, **properties: Any) -> None:

@@ -19,7 +19,7 @@ from sluice import nodes
 from sluice.bolt.client import Connection
 from sluice.errors import ConnectionLost, FenceLost, QueryRefused
 from sluice.kept import KeptMessage, RetryRequest, decode_requests, message_of
-from sluice.model import Checkpoint, Desired, Status, VertexId
+from sluice.model import Checkpoint, Desired, Status, VertexId, encode_positions
 from sluice.settings import Settings
 
 USER_AGENT = "sluice-loopback/1"
@@ -37,7 +37,7 @@ LIST_STREAMS = f"""
 MATCH (c:{nodes.CATALOG}) WHERE id(c) = $catalog
 OPTIONAL MATCH (c)-[:{nodes.HAS_STREAM}]->(s:{nodes.STREAM})-[:{nodes.HAS_CHECKPOINT}]->(k:{nodes.CHECKPOINT})
 RETURN id(s) AS stream_id, id(k) AS checkpoint_id, s.running AS running, s.generation AS generation,
-       s.limit_batches AS limit_batches, k.ended_generation AS ended_generation,
+       s.limit_batches AS limit_batches, k.ended_generation AS ended_generation, k.ended_status AS ended_status,
        s.uid AS uid, s.name AS name, s.uri AS uri, s.topic AS topic, s.transform AS transform,
        s.transform_sha256 AS transform_sha256, s.batch_interval AS batch_interval, s.batch_size AS batch_size,
        s.config AS config, coalesce(s.retries, 0) AS retries_asked, coalesce(k.retries, 0) AS retries
@@ -47,10 +47,16 @@ READ_SOURCE = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.transform_so
 
 READ_CHECKPOINT = f"MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id RETURN properties(k) AS properties"
 
+# Texts that say the same in other words, after an edit by hand: the fence compares them letter by letter.
+REWRITE_POSITIONS = f"""
+MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id AND coalesce(k.positions, '') = $found
+SET k.positions = $positions
+"""
+
 # A run that was superseded has nothing to say any more: the condition keeps a late writer from ending its successor's
-# run.
+# run. What is no number, after an edit by hand, is written over.
 END_RUN = f"""
-MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id AND coalesce(k.ended_generation, 0) < $generation
+MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id AND NOT coalesce(k.ended_generation >= $generation, false)
 SET k += $ended
 """
 
@@ -85,6 +91,11 @@ ORDER BY m.number
 """
 
 SHOW_ROLE = "SHOW REPLICATION ROLE"
+
+SHOW_STORAGE = ("SHOW STORAGE INFO", "SHOW STORAGE INFO ON CURRENT DATABASE")
+"The first tells of the database up to Memgraph 3.10, and of the server as a whole from 3.11 on, which has the second."
+
+ANALYTICAL = "IN_MEMORY_ANALYTICAL"
 
 
 RUN_COLUMNS = ("generation", "limit_batches", *(name for name in nodes.SPEC_PROPERTIES if name != "transform_source"))
@@ -169,6 +180,18 @@ class Loopback:
             return True
         return not any("replica" in str(value).lower() for row in rows for value in row.values())
 
+    def is_transactional(self) -> bool:
+        """Whether what is written in a transaction is taken back with it. True where we may not ask."""
+        for query in SHOW_STORAGE:
+            try:
+                rows = self._fetch(query)
+            except QueryRefused:
+                continue
+            for row in rows:
+                if row.get("storage info") == "storage_mode":
+                    return row.get("value") != ANALYTICAL
+        return True
+
     def find_catalogs(self) -> set[VertexId]:
         """The catalog nodes there are. Walks the whole graph."""
         return {row["id"] for row in self._fetch(FIND_CATALOGS)}
@@ -188,13 +211,7 @@ class Loopback:
         if not rows:
             return None
         return [
-            StreamRow(
-                row["stream_id"],
-                row["checkpoint_id"],
-                bool(row["running"]) and row["ended_generation"] != row["generation"],
-                row["retries_asked"] > row["retries"],
-                row,
-            )
+            StreamRow(row["stream_id"], row["checkpoint_id"], nodes.asks_to_run(row), nodes.asks_to_retry(row), row)
             for row in rows
             if row["checkpoint_id"] is not None
         ]
@@ -212,15 +229,21 @@ class Loopback:
 
     def read_checkpoint(self, checkpoint_id: VertexId) -> Checkpoint:
         """
-        The checkpoint as committed.
+        The checkpoint as committed. Its positions are then written as the fence compares them.
 
         Raises:
             FenceLost: the node is gone.
+            SettingError: it was edited into something impossible.
         """
         rows = self._fetch(READ_CHECKPOINT, {"id": checkpoint_id})
         if not rows:
             raise FenceLost("the stream's checkpoint node was deleted")
-        return nodes.checkpoint_of(rows[0]["properties"])
+        properties = rows[0]["properties"]
+        checkpoint = nodes.checkpoint_of(properties)
+        found, positions = properties.get("positions") or "", encode_positions(checkpoint.positions)
+        if found != positions:
+            self._fetch(REWRITE_POSITIONS, {"id": checkpoint_id, "found": found, "positions": positions})
+        return checkpoint
 
     def end_run(self, checkpoint_id: VertexId, generation: int, status: Status, error: str | None) -> None:
         """Writes how the run `generation` ended."""

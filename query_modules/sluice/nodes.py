@@ -11,10 +11,12 @@ supervisor deletes it, and all that hangs from it, once its worker is gone.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from sluice import configuration, set_aside
+from sluice.errors import SettingError
 from sluice.model import (
     Checkpoint,
     Desired,
@@ -77,21 +79,27 @@ def spec_of(properties: Properties) -> StreamSpec:
     Raises:
         SettingError: a property is missing or has a value that it cannot have, which only an edit by hand can cause.
     """
-    transform = Transform(
-        uri=properties.get("transform") or "",
-        source=properties.get("transform_source") or "",
-        sha256=properties.get("transform_sha256") or "",
-    )
+    name = properties.get("name")
     return StreamSpec(
-        uid=properties.get("uid") or "",
-        name=properties.get("name") or "",
+        uid=_text(properties, "uid"),
+        name=name or "",
         uri=properties.get("uri") or "",
         topic=properties.get("topic") or "",
-        transform=transform,
+        transform=_pinned(properties),
         batch_interval_ms=properties.get("batch_interval") or 0,
         batch_size=properties.get("batch_size") or 0,
-        config=configuration.decode(properties.get("name") or "", properties.get("config") or ""),
+        config=configuration.decode(str(name), _text(properties, "config")),
     )
+
+
+def _pinned(properties: Properties) -> Transform:
+    """The script, which must be the one that was tested."""
+    uri, source = properties.get("transform") or "", _text(properties, "transform_source")
+    sha256 = _text(properties, "transform_sha256")
+    if hashlib.sha256(source.encode()).hexdigest() != sha256:
+        stream = properties.get("name")
+        raise SettingError(f"Kafka stream {stream}, the script in its node is not the one with the SHA-256 beside it")
+    return Transform(uri, source, sha256)
 
 
 def desired_of(properties: Properties, stream_id: VertexId, checkpoint_id: VertexId) -> Desired:
@@ -100,9 +108,42 @@ def desired_of(properties: Properties, stream_id: VertexId, checkpoint_id: Verte
         stream_id=stream_id,
         checkpoint_id=checkpoint_id,
         spec=spec_of(properties),
-        generation=properties.get("generation") or 0,
-        limit_batches=properties.get("limit_batches"),
+        generation=generation_of(properties),
+        limit_batches=_count(properties, "limit_batches") or None,
     )
+
+
+def generation_of(properties: Properties) -> int:
+    """The generation in a stream node's properties. Raises SettingError as `spec_of` does."""
+    return _count(properties, "generation")
+
+
+def asks_to_run(properties: Properties) -> bool:
+    """
+    Whether a stream is to run: it was asked to, and this very run has not ended.
+
+    Args:
+        properties: the stream node's, and those of its checkpoint that say how a run ended. Where these were edited
+            into the impossible it is not to run, which SHOW calls an error.
+    """
+    try:
+        ended_generation, _ = _ended(properties)
+        return bool(properties.get("running")) and ended_generation != generation_of(properties)
+    except SettingError:
+        return False
+
+
+def asks_to_retry(properties: Properties) -> bool:
+    """
+    Whether kept messages are to be applied again.
+
+    Args:
+        properties: how often that was asked for (`retries_asked`) and how often it was done (`retries`).
+    """
+    try:
+        return _count(properties, "retries_asked") > _count(properties, "retries")
+    except SettingError:
+        return False
 
 
 def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -131,19 +172,59 @@ def ended_properties(generation: int, status: Status, error: str | None) -> dict
 
 
 def checkpoint_of(properties: Properties) -> Checkpoint:
-    """The checkpoint in a node's properties. Raises SettingError if its positions cannot be read."""
+    """
+    The checkpoint in a node's properties.
+
+    Raises:
+        SettingError: a property has a value that it cannot have, which only an edit by hand can cause.
+    """
+    ended_generation, ended_status = _ended(properties)
     return Checkpoint(
         positions=decode_positions(properties.get("positions") or "{}"),
-        batches=properties.get("batches") or 0,
-        messages=properties.get("messages") or 0,
-        set_aside=properties.get("set_aside") or 0,
-        kept=properties.get("kept") or 0,
-        retries=properties.get("retries") or 0,
+        batches=_count(properties, "batches"),
+        messages=_count(properties, "messages"),
+        set_aside=_count(properties, "set_aside"),
+        kept=_count(properties, "kept"),
+        retries=_count(properties, "retries"),
         history=set_aside.decode(properties.get("history") or "[]"),
-        topic_id=properties.get("topic_id") or "",
-        generation=properties.get("generation") or 0,
-        generation_batches=properties.get("generation_batches") or 0,
-        ended_generation=properties.get("ended_generation") or 0,
-        ended_status=Status(properties.get("ended_status") or Status.STOPPED),
-        error=properties.get("error"),
+        topic_id=_text(properties, "topic_id"),
+        generation=_count(properties, "generation"),
+        generation_batches=_count(properties, "generation_batches"),
+        ended_generation=ended_generation,
+        ended_status=ended_status,
+        error=_text(properties, "error") or None,
     )
+
+
+def _ended(properties: Properties) -> tuple[int, Status]:
+    """The last run that ended by itself, and how."""
+    try:
+        status = Status(properties.get("ended_status") or Status.STOPPED)
+    except ValueError:
+        raise _impossible(properties, "ended_status", "stopped or error") from None
+    return _count(properties, "ended_generation"), status
+
+
+def _count(properties: Properties, name: str) -> int:
+    """An integer, 0 if it is not there."""
+    value = properties.get(name)
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _impossible(properties, name, "an integer, 0 or more")
+    return value
+
+
+def _text(properties: Properties, name: str) -> str:
+    """A text, empty if it is not there."""
+    value = properties.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _impossible(properties, name, "a text")
+    return value
+
+
+def _impossible(properties: Properties, name: str, expected: str) -> SettingError:
+    stream = f"Kafka stream {properties['name']}, " if "name" in properties else ""
+    return SettingError(f"{stream}the property {name} of its node must be {expected}, got {properties[name]!r}")

@@ -18,7 +18,7 @@ from sluice import __version__, process, script
 from sluice.catalog import Catalog, Graph, StreamNode
 from sluice.configuration import configuration_of
 from sluice.consumer import Consumer
-from sluice.errors import BrokerError, NothingToRead, ScriptError, StreamRunning
+from sluice.errors import BrokerError, NothingToRead, ScriptError, SettingError, StreamRunning
 from sluice.exchange import Exchange
 from sluice.jail import Jail
 from sluice.model import Status, StreamSpec, Transform, check_count
@@ -82,9 +82,9 @@ def show(graph: Graph) -> list[Row]:
     return [
         {
             "name": stream.name,
-            "uri": stream.get("uri"),
-            "topic": stream.get("topic"),
-            "transform": stream.get("transform"),
+            "uri": stream.text("uri"),
+            "topic": stream.text("topic"),
+            "transform": stream.text("transform"),
             "status": stream.status.value,
         }
         for stream in streams
@@ -165,7 +165,7 @@ def info(graph: Graph, name: str) -> list[Row]:
     All that is known of a stream: what was asked for, how far it is, what it is doing now.
 
     Raises:
-        StreamNotFound, SettingError.
+        StreamNotFound.
     """
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
@@ -175,13 +175,13 @@ def info(graph: Graph, name: str) -> list[Row]:
             "name": stream.name,
             "status": stream.status.value,
             "reason": _reason(stream, here.exchange),
-            "generation": stream.get("generation") or 0,
+            "generation": stream.generation,
             "positions": {str(partition): offset for partition, offset in sorted(checkpoint.positions.items())},
             "batches": checkpoint.batches,
             "messages": checkpoint.messages,
             "set_aside": checkpoint.set_aside,
-            "transform_sha256": stream.get("transform_sha256") or "",
-            "config": stream.spec.config.as_map(),
+            "transform_sha256": stream.text("transform_sha256"),
+            "config": _config(stream),
         }
     ]
 
@@ -225,6 +225,14 @@ def test(graph: Graph, name: str, limit_batches: int, check_abort: Callable[[], 
     return rows
 
 
+def _config(stream: StreamNode) -> dict[str, Any]:
+    """What was configured; nothing if the node was edited into something that cannot be read, as its reason says."""
+    try:
+        return stream.spec.config.as_map()
+    except SettingError:
+        return {}
+
+
 def _check_stopped(stream: StreamNode, what: str) -> None:
     if stream.status is Status.RUNNING:
         name = stream.name
@@ -249,7 +257,7 @@ def _reason(stream: StreamNode, exchange: Exchange) -> str | None:
 
 def _start(stream: StreamNode, limit_batches: int | None) -> None:
     if stream.status is not Status.RUNNING:
-        stream.set(running=True, generation=(stream.get("generation") or 0) + 1, limit_batches=limit_batches)
+        stream.set(running=True, generation=stream.next_generation, limit_batches=limit_batches)
 
 
 def _stop(stream: StreamNode) -> None:

@@ -43,8 +43,20 @@ transaction that was rolled back. Until then each look asks for it.
 SEARCH_SHARE = 20
 "A search of the whole graph is not repeated before so many times its own duration has passed."
 
-STARTING_FAILURES = 6
-"Connections to the server that may fail in a row, for some two seconds, before that is called a trouble."
+STARTING = 2.0
+"Seconds for which connections to the server may fail before that is called a trouble: it may be about to start."
+
+MODE_INTERVAL = 2.0
+"Seconds between two looks at the storage mode, which may change at any time and costs more than a look at nodes."
+
+HOW_REACHED = "SLUICE_LOOPBACK_PORT and SLUICE_LOOPBACK_TLS say how it is reached"
+
+ON_REPLICA = "this instance is a replica: the main instance runs the streams"
+
+NO_TRANSACTIONS = (
+    "the storage mode is IN_MEMORY_ANALYTICAL, where nothing can be taken back and no batch is applied exactly once: "
+    "STORAGE MODE IN_MEMORY_TRANSACTIONAL"
+)
 
 STOP_PATIENCE = 10.0
 "Seconds that a worker has to finish its batch when all are to end."
@@ -66,6 +78,9 @@ class Supervisor:
         self._rung_at = time.monotonic()
         self._next_search = 0.0
         self._second_looks: list[float] = []
+        self._unobstructed = False  # as of the last look
+        self._next_mode_look = 0.0
+        self._transactional = True
 
     def stop(self, *, hurry: bool = False) -> None:
         """Asks for the end: workers finish their batch, or give it up if there is a hurry."""
@@ -76,25 +91,24 @@ class Supervisor:
 
     def run(self) -> None:
         """Until stopped: keep a connection to the server, and look, plan and act over it."""
-        failures = 0
+        failures, in_touch = 0, time.monotonic()
         while not self._stop.is_set():
             try:
                 with Loopback(self._settings) as loopback:
                     if failures:
                         log.info("connected to the server")
                     failures = 0
-                    self._exchange.trouble = None
-                    for stream in loopback.find_dropped():
-                        self._exchange.announce_dropped(stream)
+                    self._unobstructed, self._next_mode_look = False, 0.0
                     while not self._stop.is_set():
                         self._reconcile(loopback)
+                        in_touch = time.monotonic()
                         self._wait()
             except (GraphError, ProtocolError) as error:
                 failures += 1
                 # While the server starts its Bolt port is closed: that is no news.
-                if failures >= STARTING_FAILURES:
+                if time.monotonic() - in_touch >= STARTING:
                     port = self._settings.loopback_port
-                    self._exchange.trouble = f"no connection to the server at port {port}: {error}"
+                    self._exchange.trouble = f"no connection to the server at port {port}: {error}; {HOW_REACHED}"
                 level = logging.WARNING if failures in (10, 100) else logging.DEBUG
                 log.log(level, "no connection to the server at port %s: %s", self._settings.loopback_port, error)
                 self._stop.wait(pause(failures) / 2)
@@ -107,11 +121,18 @@ class Supervisor:
     def _reconcile(self, loopback: Loopback) -> None:
         """Looks at the graph once and acts on what it says."""
         self._reap()
-        if not loopback.is_main():
-            rows = []
-        else:
+        rows = []
+        obstacle = self._look_for_obstacle(loopback)
+        if obstacle is None:
+            if not self._unobstructed:
+                self._begin(loopback)
             rows = self._look(loopback)
             self._sweep(loopback, rows)
+        elif obstacle != self._exchange.trouble:
+            log.warning("streams wait: %s", obstacle)
+        self._exchange.trouble = obstacle
+        self._unobstructed = obstacle is None
+        listed = {row.uid for row in rows}
         wanted = {row.uid: row for row in rows if row.should_run or row.should_retry}
         running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
         for action in plan({uid: row.work for uid, row in wanted.items()}, running):
@@ -119,9 +140,25 @@ class Supervisor:
                 self._start(loopback, wanted[action.uid])
             else:
                 self._workers[action.uid][1].stop()
+                if obstacle is None and action.uid not in listed:
+                    self._note_gone(self._workers[action.uid][1])
         for uid, row in wanted.items():
             if row.should_retry and uid in self._workers:
                 self._workers[uid][1].retry(row.retries_asked)
+
+    def _look_for_obstacle(self, loopback: Loopback) -> str | None:
+        """What keeps every stream from running, for as long as it is so."""
+        if not loopback.is_main():
+            return ON_REPLICA
+        if time.monotonic() >= self._next_mode_look:
+            self._transactional = loopback.is_transactional()
+            self._next_mode_look = time.monotonic() + MODE_INTERVAL
+        return None if self._transactional else NO_TRANSACTIONS
+
+    def _begin(self, loopback: Loopback) -> None:
+        """What is done once whenever streams may run again: others may have changed the graph meanwhile."""
+        for stream in loopback.find_dropped():
+            self._exchange.announce_dropped(stream)
 
     def _look(self, loopback: Loopback) -> list[StreamRow]:
         """
@@ -162,6 +199,13 @@ class Supervisor:
         self._workers[row.uid] = (row.work, worker)
         self._exchange.announce_worker(row.uid, lambda: worker.status)
         worker.start()
+
+    def _note_gone(self, worker: Worker) -> None:
+        name = worker.desired.spec.name
+        if worker.desired.stream_id in self._exchange.dropped():
+            log.info("stream %s: dropped", name)
+        else:
+            log.warning("stream %s: its node is not in the graph any more, nor is what it held: it has ended", name)
 
     def _reap(self) -> None:
         ended = [uid for uid, (_, worker) in self._workers.items() if not worker.alive]

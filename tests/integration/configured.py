@@ -4,10 +4,12 @@ A stream with a `config`, and what its procedures say about it. Holds no test.
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 from tests.eventually import eventually
-from tests.integration.test_kit import Row, Stream
+from tests.integration.test_kit import VALUES, Row, Stream, numbers
 
 POISON = """
 def stream(batch):
@@ -71,6 +73,25 @@ class Configured(Stream):
         """Wait until `reason` has this in it."""
         return str(eventually(lambda: part in (self.info["reason"] or "") and self.info["reason"], timeout=timeout))
 
+    def insist(self, statement: str, **parameters: Any) -> list[Row]:
+        """Runs what may conflict with a worker or the supervisor; $name is the stream's."""
+        return eventually(lambda: [self.run(statement, name=self.name, **parameters)], timeout=20, interval=0.01)[0]
+
+    def another(self, folder: Path) -> Configured:
+        """One of the same name and topic that imports into vertices of its own; not created."""
+        again = Configured(self.run, self.kafka, folder, self.name, topic=self.topic)
+        again.label = f"Again_{self.name}"
+        return again
+
+    def answers_quickly(self) -> None:
+        """Procedures wait neither for a broker nor for the loopback."""
+        began = time.monotonic()
+        assert self.status == "running"
+        self.stop()
+        self.start()
+        assert self.status == "running"
+        assert time.monotonic() - began < 2
+
     def await_no_reason(self, timeout: float = 30.0) -> None:
         """Wait until all is well."""
         eventually(lambda: self.info["reason"] is None, timeout=timeout)
@@ -78,3 +99,12 @@ class Configured(Stream):
     def await_position(self, position: int, partition: int = 0, timeout: float = 20.0) -> None:
         """Wait until the stream is there."""
         eventually(lambda: self.info["positions"].get(str(partition)), equals=position, timeout=timeout)
+
+
+def started(stream: Configured) -> Configured:
+    """A stream that is not created yet, made to run, with ten messages imported."""
+    stream.create(VALUES)
+    stream.start()
+    stream.send(numbers(0, 10))
+    stream.await_values(numbers(0, 10))
+    return stream

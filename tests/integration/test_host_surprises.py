@@ -11,16 +11,15 @@ from typing import NamedTuple
 
 import pytest
 
-from sluice import nodes
 from sluice.bolt.messages import Tag
 from sluice.loopback import Loopback
 from sluice.settings import Settings
 from sluice.worker import Worker
 from tests.eventually import eventually
 from tests.faults.proxy import CuttingProxy, Moment, Trap
-from tests.hosts import Host, ServerHost
-from tests.integration.configured import Configured
-from tests.integration.test_kit import VALUES, OwnHost, Run, Stream, numbers, transforms_running
+from tests.hosts import ServerHost
+from tests.integration.configured import Configured, started
+from tests.integration.test_kit import OwnHost, Run, Stream, numbers, transforms_running
 from tests.kafka import KafkaBroker
 
 STOP_IN = {True: 2.0, False: 5.0}
@@ -69,13 +68,13 @@ def behind(own_host: OwnHost, proxy: CuttingProxy) -> Behind:
 @pytest.fixture
 def stream(run: Run, kafka: KafkaBroker, tmp_path: Path, stream_name: str) -> Configured:
     """A stream on the shared host that runs, and has imported ten messages."""
-    return _running(Configured(run, kafka, tmp_path, stream_name))
+    return started(Configured(run, kafka, tmp_path, stream_name))
 
 
 @pytest.fixture
 def running(behind: Behind, kafka: KafkaBroker, tmp_path: Path) -> Configured:
     """A stream behind the proxy that runs, and has imported ten messages."""
-    return _running(Configured(behind.host.run, kafka, tmp_path, "surprised"))
+    return started(Configured(behind.host.run, kafka, tmp_path, "surprised"))
 
 
 @pytest.mark.faults
@@ -126,7 +125,7 @@ def test_a_live_stale_worker_that_wakes_up_behind_its_successor_imports_nothing_
 ) -> None:
     host = own_host()
     proxy.target = host.port
-    stream = _running(Configured(host.run, kafka, tmp_path, "contested"))
+    stream = started(Configured(host.run, kafka, tmp_path, "contested"))
     # The same worker as the one in the server, in the same run of the stream: what a failover may leave behind.
     stale = _second_worker(host, proxy)
     stale.start()
@@ -145,50 +144,6 @@ def test_a_live_stale_worker_that_wakes_up_behind_its_successor_imports_nothing_
         stale.stop()
         assert stale.join(20)
     _goes_on(stream, 520)
-
-
-def test_a_stream_whose_node_is_deleted_by_hand_is_gone_as_if_dropped(stream: Configured, tmp_path: Path) -> None:
-    _insist(stream, f"MATCH (s:{nodes.STREAM} {{name: $name}}) DETACH DELETE s")
-    assert stream.status is None
-    stream.send(numbers(10, 20))
-    again = _another(stream, tmp_path)
-    again.create()
-    again.start()
-    again.await_values(numbers(0, 20))
-    assert again.status == "running"
-    assert stream.values in (numbers(0, 10), numbers(0, 20))  # it may have imported them before its end
-
-
-def test_streams_of_a_graph_that_is_deleted_are_gone_and_others_can_be_made(
-    running: Configured, behind: Behind, tmp_path: Path
-) -> None:
-    other = Configured(running.run, running.kafka, tmp_path, "other", topic=running.topic)
-    other.create()
-    _insist(running, "MATCH (n) DETACH DELETE n")
-    eventually(lambda: transforms_running(behind.host), equals=0, timeout=20)
-    assert (running.status, other.status) == (None, None)
-    running.send(numbers(10, 20))
-    again = _another(running, tmp_path)
-    again.create()
-    again.start()
-    again.await_values(numbers(0, 20))
-    assert (again.status, other.status) == ("running", None)
-    assert running.count == 0
-
-
-def test_a_stream_whose_checkpoint_is_deleted_by_hand_imports_nothing_until_it_is_made_anew(
-    stream: Configured, tmp_path: Path
-) -> None:
-    _insist(stream, f"MATCH (:{nodes.STREAM} {{name: $name}})-->(k:{nodes.CHECKPOINT}) DETACH DELETE k")
-    eventually(lambda: stream.status != "running", timeout=20)  # nothing can run, and SHOW says so
-    stream.send(numbers(10, 20))
-    stream.drop()
-    assert stream.status is None
-    again = _another(stream, tmp_path)
-    again.create()
-    again.start()
-    again.await_values(numbers(0, 20))
-    assert stream.values == numbers(0, 10)
 
 
 def test_streams_of_one_topic_each_import_everything_and_stop_by_themselves(
@@ -212,58 +167,6 @@ def test_streams_of_one_topic_each_import_everything_and_stop_by_themselves(
     assert 400 < second.count <= 410
 
 
-def test_settings_that_are_edited_by_hand_while_a_stream_runs_are_followed(stream: Configured) -> None:
-    _insist(stream, f"MATCH (s:{nodes.STREAM} {{name: $name}}) SET s.batch_size = 3")
-    counts = iter(range(10, 1000, 9))
-
-    def in_threes() -> bool:
-        """Whether nine more messages are three batches at least."""
-        count, before = next(counts), stream.info["batches"]
-        stream.send(numbers(count, count + 9))
-        stream.await_values(numbers(0, count + 9))
-        return bool(stream.info["batches"] >= before + 3)
-
-    eventually(in_threes, timeout=20)
-    assert stream.status == "running"
-
-
-@pytest.mark.parametrize(
-    ("edit", "reason"),
-    [
-        pytest.param("s.batch_size = -1", "BATCH_SIZE must be an integer from 1 to 2147483647, got -1", id="a size"),
-        pytest.param("s.uri = ''", "the Kafka URI must be printable text and not empty", id="a URI"),
-        pytest.param("s.config = '[]'", "the stream's node must hold it as a JSON object", id="a config"),
-    ],
-)
-def test_settings_that_are_edited_into_the_impossible_end_the_stream_with_the_reason(
-    stream: Configured, edit: str, reason: str
-) -> None:
-    _insist(stream, f"MATCH (s:{nodes.STREAM} {{name: $name}}) SET {edit}")
-    stream.await_status("error")
-    assert reason in (stream.error or "")
-    assert stream.values == numbers(0, 10)
-    stream.drop()
-    assert stream.status is None
-
-
-def test_drop_and_create_of_a_running_name_in_one_transaction_is_another_stream(
-    stream: Configured, host: Host, tmp_path: Path
-) -> None:
-    again = _another(stream, tmp_path)
-    with host.driver().session() as session, session.begin_transaction() as transaction:
-        inside = again.within(transaction)
-        inside.label = again.label
-        inside.drop()
-        inside.create()
-        inside.start()
-        transaction.commit()
-    again.await_values(numbers(0, 10))
-    again.send(numbers(10, 20))
-    again.await_values(numbers(0, 20))
-    assert again.status == "running"
-    assert stream.values in (numbers(0, 10), numbers(0, 20))  # the old one may have imported them before its end
-
-
 def test_a_stream_that_is_started_with_its_broker_down_runs_says_why_it_waits_and_goes_on(
     own_host: OwnHost, own_kafka: Callable[[], KafkaBroker], tmp_path: Path
 ) -> None:
@@ -275,57 +178,10 @@ def test_a_stream_that_is_started_with_its_broker_down_runs_says_why_it_waits_an
     stream.start()
     stream.await_reason("retrying since", timeout=30)
     assert (stream.status, stream.count) == ("running", 0)
-    _answers_quickly(stream)
+    stream.answers_quickly()
     kafka.start()
     stream.await_values(numbers(0, 10), timeout=40)
     stream.await_no_reason()
-
-
-def test_a_loopback_that_reaches_nobody_is_told_and_procedures_answer(
-    own_host: OwnHost, proxy: CuttingProxy, kafka: KafkaBroker, tmp_path: Path
-) -> None:
-    host = own_host(env={"SLUICE_LOOPBACK_PORT": str(proxy.port)})  # which leads nowhere
-    stream = Configured(host.run, kafka, tmp_path, "lonely")
-    stream.create()
-    stream.send(numbers(0, 10))
-    stream.start()
-    reason = stream.await_reason("retrying: ")
-    assert str(proxy.port) in reason
-    _answers_quickly(stream)
-    assert (stream.status, stream.count) == ("running", 0)
-    proxy.target = host.port
-    stream.await_values(numbers(0, 10), timeout=40)
-    stream.await_no_reason()
-
-
-@pytest.mark.memgraph_only("the sandbox lets everybody in")
-def test_a_loopback_that_is_refused_is_told_and_procedures_answer(
-    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
-) -> None:
-    secret = tmp_path / "password"
-    secret.write_text("wrong")
-    host = own_host(env={"SLUICE_LOOPBACK_USER": "sluice", "SLUICE_LOOPBACK_PASSWORD_FILE": str(secret)}, start=False)
-    host.start()
-    # A connection that there is stays; with the first user, new ones need one.
-    with host.driver().session() as session:
-
-        def run(query: str, /, **parameters: object) -> list[dict[str, object]]:
-            return session.run(query, parameters).data()
-
-        stream = Configured(run, kafka, tmp_path, "stranger")
-        stream.create()
-        stream.send(numbers(0, 10))
-        session.run("CREATE USER sluice IDENTIFIED BY 'right'").consume()
-        stream.start()
-        reason = stream.await_reason("refuses the loopback's sign-in (SLUICE_LOOPBACK_USER)")
-        assert "wrong" not in reason
-        assert "wrong" not in host.log_text()
-        _answers_quickly(stream)
-        assert (stream.status, stream.count) == ("running", 0)
-        # The password is read when the module is loaded.
-        secret.write_text("right")
-        session.run("CALL mg.load_all()").consume()
-        stream.await_values(numbers(0, 10), timeout=40)
 
 
 def test_a_clean_stop_with_five_running_streams_is_quick_and_all_go_on(
@@ -398,14 +254,6 @@ def test_twenty_reloads_in_a_row_leave_one_supervisor_and_one_worker(running: Co
     eventually(lambda: _threads(behind.host) <= threads, timeout=20)
 
 
-def _running(stream: Configured) -> Configured:
-    stream.create(VALUES)
-    stream.start()
-    stream.send(numbers(0, 10))
-    stream.await_values(numbers(0, 10))
-    return stream
-
-
 def _held(stream: Configured, proxy: CuttingProxy, moment: Moment) -> Trap:
     """Ten more messages, whose transaction is held back."""
     trap = proxy.arm(moment, hold=True)
@@ -423,34 +271,12 @@ def _goes_on(stream: Configured, count: int) -> None:
     assert info["positions"] == {"0": count + 10}
 
 
-def _insist(stream: Stream, statement: str) -> None:
-    """Runs what may conflict with a worker or the supervisor; $name is the stream's."""
-    eventually(lambda: [stream.run(statement, name=stream.name)], timeout=20, interval=0.01)
-
-
-def _another(stream: Configured, folder: Path) -> Configured:
-    """One of the same name and topic that imports into vertices of its own; not created."""
-    again = Configured(stream.run, stream.kafka, folder, stream.name, topic=stream.topic)
-    again.label = f"Again_{stream.name}"
-    return again
-
-
 def _second_worker(host: ServerHost, proxy: CuttingProxy) -> Worker:
     """The worker of the only stream, in this process, its loopback through the proxy."""
     settings = Settings(loopback_port=proxy.port)
     with Loopback(settings) as loopback:
         (row,) = [row for catalog in loopback.find_catalogs() for row in loopback.list_streams(catalog) or []]
         return Worker(loopback.desired(row), settings)
-
-
-def _answers_quickly(stream: Stream) -> None:
-    """Procedures wait neither for a broker nor for the loopback."""
-    began = time.monotonic()
-    assert stream.status == "running"
-    stream.stop()
-    stream.start()
-    assert stream.status == "running"
-    assert time.monotonic() - began < 2
 
 
 def _stop_quickly(host: ServerHost) -> None:

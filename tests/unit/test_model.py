@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,9 @@ from sluice.model import (
     encode_positions,
 )
 
-SPEC = StreamSpec("u1", "people", "localhost:9092", "test", Transform("/t.py", "def stream(b): ...", "ab12"))
+SOURCE = "def stream(b): ..."
+TRANSFORM = Transform("/t.py", SOURCE, hashlib.sha256(SOURCE.encode()).hexdigest())
+SPEC = StreamSpec("u1", "people", "localhost:9092", "test", TRANSFORM)
 
 
 def test_the_defaults_are_those_of_the_specification():
@@ -79,6 +82,40 @@ def test_a_desired_run_is_read_from_its_node():
     properties = {**nodes.spec_properties(SPEC), "generation": 3, "limit_batches": 7}
     desired = nodes.desired_of(properties, VertexId(1), VertexId(2))
     assert (desired.spec, desired.generation, desired.limit_batches) == (SPEC, 3, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("uid", 5), ("name", ""), ("name", [1]), ("uri", 5), ("topic", {"a": 1}), ("transform", True),
+        ("transform_source", 5), ("transform_sha256", "x"), ("transform_sha256", 5), ("batch_interval", "x"),
+        ("batch_interval", 1.5), ("batch_size", -1), ("config", "[]"), ("config", 5), ("config", '{"on_error": "x"}'),
+        ("generation", "x"), ("generation", True), ("limit_batches", -1), ("limit_batches", "x"),
+    ],
+)  # fmt: skip
+def test_a_stream_node_that_was_edited_into_the_impossible_cannot_be_run(name, value):
+    properties = {**nodes.spec_properties(SPEC), "generation": 3, "limit_batches": 7, name: value}
+    with pytest.raises(SettingError):
+        nodes.desired_of(properties, VertexId(1), VertexId(2))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("positions", 5), ("positions", "x"), ("positions", {"0": 1}), ("batches", "x"), ("messages", -1),
+        ("set_aside", 0.5), ("topic_id", 5), ("generation", "x"), ("generation_batches", True),
+        ("ended_generation", "x"), ("ended_status", "x"), ("ended_status", 5), ("error", 5),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_node_that_was_edited_into_the_impossible_is_named(name, value):
+    whole = {**nodes.checkpoint_properties(Checkpoint({0: 12})), **nodes.ended_properties(2, Status.ERROR, "refused")}
+    with pytest.raises(SettingError, match=name):
+        nodes.checkpoint_of({**whole, name: value})
+
+
+def test_a_script_that_was_edited_in_the_node_is_not_the_one_that_was_tested():
+    with pytest.raises(SettingError, match="is not the one with the SHA-256 beside it"):
+        nodes.spec_of({**nodes.spec_properties(SPEC), "transform_source": SOURCE + " "})
 
 
 def test_a_checkpoint_survives_its_node():

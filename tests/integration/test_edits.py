@@ -1,0 +1,212 @@
+"""What people do to the metadata nodes by hand; each has a named outcome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluice import nodes
+from tests.eventually import eventually
+from tests.hosts import Host
+from tests.integration.configured import Configured, started
+from tests.integration.test_kit import OwnHost, Run, metadata, numbers, transforms_running
+from tests.kafka import KafkaBroker
+
+# label -> (property, what it is edited into, what the reason says)
+IMPOSSIBLE: dict[str, list[tuple[str, Any, str]]] = {
+    nodes.STREAM: [
+        ("uid", 5, "the property uid of its node must be a text, got 5"),
+        ("uri", "", "the Kafka URI must be printable text and not empty, got ''"),
+        ("uri", 5, "the Kafka URI must be printable text and not empty, got 5"),
+        ("topic", [1], "the topic must be printable text and not empty, got [1]"),
+        ("transform", 5, "the transform URI must be printable text"),
+        ("transform_source", "def stream(batch): return []", "the script in its node is not the one with the SHA-256"),
+        ("transform_sha256", "x", "the script in its node is not the one with the SHA-256 beside it"),
+        ("batch_interval", "x", "BATCH_INTERVAL must be an integer from 1 to 2147483647, got 'x'"),
+        ("batch_size", -1, "BATCH_SIZE must be an integer from 1 to 2147483647, got -1"),
+        ("config", "[]", "config: the stream's node must hold it as a JSON object"),
+        ("config", 5, "the property config of its node must be a text, got 5"),
+    ],
+    nodes.CHECKPOINT: [
+        ("positions", "x", "positions of a checkpoint must be like"),
+        ("positions", 5, "positions of a checkpoint must be like"),
+        ("topic_id", 5, "the property topic_id of its node must be a text, got 5"),
+        ("batches", "x", "the property batches of its node must be an integer, 0 or more, got 'x'"),
+        ("messages", -1, "the property messages of its node must be an integer, 0 or more, got -1"),
+        ("set_aside", 0.5, "the property set_aside of its node must be an integer, 0 or more, got 0.5"),
+        ("kept", "x", "the property kept of its node must be an integer, 0 or more, got 'x'"),
+        ("retries", "x", "the property retries of its node must be an integer, 0 or more, got 'x'"),
+        ("generation", "x", "the property generation of its node must be an integer, 0 or more, got 'x'"),
+        ("generation_batches", "x", "the property generation_batches of its node must be an integer"),
+        ("ended_generation", "x", "the property ended_generation of its node must be an integer"),
+        ("ended_status", "x", "the property ended_status of its node must be stopped or error, got 'x'"),
+    ],
+}
+
+
+@pytest.fixture
+def stream(run: Run, kafka: KafkaBroker, tmp_path: Path, stream_name: str) -> Configured:
+    """A stream on the shared host that runs, and has imported ten messages."""
+    return started(Configured(run, kafka, tmp_path, stream_name))
+
+
+@pytest.mark.parametrize("label", IMPOSSIBLE)
+def test_a_property_that_is_edited_into_the_impossible_is_the_reason_why_the_stream_does_not_run(
+    stream: Configured, label: str
+) -> None:
+    stream.stop()
+    for name, value, reason in IMPOSSIBLE[label]:
+        right = edited(stream, label, name, value)
+        stream.start()
+        stream.await_status("error")
+        assert reason in stream.info["reason"], name
+        assert stream.info["reason"].startswith(f"Kafka stream {stream.name}, "), name
+        assert edited(stream, label, name, right) == value
+    stream.start()
+    stream.send(numbers(10, 20))
+    stream.await_values(numbers(0, 20))
+    assert (stream.status, stream.info["reason"]) == ("running", None)
+
+
+def test_a_generation_that_was_edited_is_made_right_by_start(stream: Configured) -> None:
+    edited(stream, nodes.STREAM, "generation", "x")
+    stream.await_status("error")
+    assert "the property generation of its node must be an integer" in stream.info["reason"]
+    stream.start()
+    stream.send(numbers(10, 20))
+    stream.await_values(numbers(0, 20))
+    stream.start(limit=1)  # it runs, and is left alone
+    edited(stream, nodes.STREAM, "generation", 0)  # as if it had never been started
+    stream.await_status("stopped")
+    stream.start()
+    stream.send(numbers(20, 30))
+    stream.await_values(numbers(0, 30))
+
+
+def test_positions_that_are_edited_are_where_the_next_run_begins(stream: Configured) -> None:
+    stream.stop()
+    edited(stream, nodes.CHECKPOINT, "positions", '{"7": 3, "0": 5}')  # other blanks and order than ours
+    stream.start()
+    stream.await_count(15)
+    assert stream.values == sorted(numbers(0, 10) + numbers(5, 10))
+    assert stream.info["positions"] == {"0": 10, "7": 3}
+    stream.stop()
+    edited(stream, nodes.CHECKPOINT, "positions", None)
+    stream.start()
+    stream.await_count(25)
+    # There is no message at such a position, and nothing is skipped silently.
+    stream.stop()
+    edited(stream, nodes.CHECKPOINT, "positions", '{"0":1000}')
+    stream.start()
+    stream.await_status("error")
+    assert "partition 0 ends at offset 10, before the stream's position 1000" in stream.info["reason"]
+
+
+def test_positions_that_are_edited_while_it_runs_are_followed(stream: Configured) -> None:
+    edited(stream, nodes.CHECKPOINT, "positions", '{"0": 5}')
+    stream.send(numbers(10, 20))
+    stream.await_count(25)
+    assert stream.values == sorted(numbers(0, 20) + numbers(5, 10))
+    stream.await_no_reason()
+
+
+def test_a_stream_that_is_renamed_by_hand_goes_on_under_its_new_name(stream: Configured) -> None:
+    old, stream.name = stream.name, f"{stream.name}_renamed"
+    stream.insist(f"MATCH (s:{nodes.STREAM} {{name: $old}}) SET s.name = $name", old=old)
+    stream.send(numbers(10, 20))
+    stream.await_values(numbers(0, 20))
+    assert stream.status == "running"
+    stream.drop()
+
+
+def test_a_stream_whose_node_is_deleted_by_hand_is_gone_as_if_dropped(stream: Configured, tmp_path: Path) -> None:
+    stream.insist(f"MATCH (s:{nodes.STREAM} {{name: $name}}) DETACH DELETE s")
+    assert stream.status is None
+    stream.send(numbers(10, 20))
+    again = stream.another(tmp_path)
+    again.create()
+    again.start()
+    again.await_values(numbers(0, 20))
+    assert again.status == "running"
+    assert stream.values in (numbers(0, 10), numbers(0, 20))  # it may have imported them before its end
+
+
+def test_streams_of_a_graph_that_is_deleted_are_gone_and_others_can_be_made(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host()
+    running = started(Configured(host.run, kafka, tmp_path, "deleted"))
+    other = Configured(host.run, kafka, tmp_path, "other", topic=running.topic)
+    other.create()
+    running.insist("MATCH (n) DETACH DELETE n")
+    eventually(lambda: transforms_running(host), equals=0, timeout=20)
+    assert "stream deleted: its node is not in the graph any more" in host.log_text()
+    assert (running.status, other.status) == (None, None)
+    running.send(numbers(10, 20))
+    again = running.another(tmp_path)
+    again.create()
+    again.start()
+    again.await_values(numbers(0, 20))
+    assert (again.status, other.status) == ("running", None)
+    assert running.count == 0
+    assert metadata(host.run) == {nodes.CATALOG: 1, nodes.STREAM: 1, nodes.CHECKPOINT: 1}
+
+
+def test_a_stream_whose_checkpoint_is_deleted_by_hand_imports_nothing_until_it_is_made_anew(
+    stream: Configured, tmp_path: Path
+) -> None:
+    stream.insist(f"MATCH (:{nodes.STREAM} {{name: $name}})-->(k:{nodes.CHECKPOINT}) DETACH DELETE k")
+    eventually(lambda: stream.status != "running", timeout=20)  # nothing can run, and SHOW says so
+    stream.send(numbers(10, 20))
+    stream.drop()
+    assert stream.status is None
+    again = stream.another(tmp_path)
+    again.create()
+    again.start()
+    again.await_values(numbers(0, 20))
+    assert stream.values == numbers(0, 10)
+
+
+def test_settings_that_are_edited_by_hand_while_a_stream_runs_are_followed(stream: Configured) -> None:
+    stream.insist(f"MATCH (s:{nodes.STREAM} {{name: $name}}) SET s.batch_size = 3")
+    counts = iter(range(10, 1000, 9))
+
+    def in_threes() -> bool:
+        """Whether nine more messages are three batches at least."""
+        count, before = next(counts), stream.info["batches"]
+        stream.send(numbers(count, count + 9))
+        stream.await_values(numbers(0, count + 9))
+        return bool(stream.info["batches"] >= before + 3)
+
+    eventually(in_threes, timeout=20)
+    assert stream.status == "running"
+
+
+def test_drop_and_create_of_a_running_name_in_one_transaction_is_another_stream(
+    stream: Configured, host: Host, tmp_path: Path
+) -> None:
+    again = stream.another(tmp_path)
+    with host.driver().session() as session, session.begin_transaction() as transaction:
+        inside = again.within(transaction)
+        inside.label = again.label
+        inside.drop()
+        inside.create()
+        inside.start()
+        transaction.commit()
+    again.await_values(numbers(0, 10))
+    again.send(numbers(10, 20))
+    again.await_values(numbers(0, 20))
+    assert again.status == "running"
+    assert stream.values in (numbers(0, 10), numbers(0, 20))  # the old one may have imported them before its end
+
+
+def edited(stream: Configured, label: str, name: str, value: Any) -> Any:
+    """Writes a property of the stream's node or its checkpoint; what it was before."""
+    match = f"MATCH (s:{nodes.STREAM} {{name: $name}})-[:{nodes.HAS_CHECKPOINT}]->(k)"
+    node = "s" if label == nodes.STREAM else "k"
+    (row,) = stream.insist(
+        f"{match} WITH {node} AS n, {node}.{name} AS old SET n.{name} = $value RETURN old", value=value
+    )
+    return row["old"]

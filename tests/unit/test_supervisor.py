@@ -1,0 +1,122 @@
+"""What keeps all streams from running is told, and they run as soon as it is over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from sluice import supervisor
+from sluice.exchange import Exchange
+from sluice.loopback import RUN_COLUMNS, StreamRow
+from sluice.model import VertexId, WorkerStatus
+from sluice.settings import Settings
+from sluice.supervisor import NO_TRANSACTIONS, ON_REPLICA, Supervisor
+from tests.eventually import eventually
+
+CATALOG = VertexId(1)
+ROW = StreamRow(VertexId(2), VertexId(3), True, False, dict.fromkeys(RUN_COLUMNS, 1))
+
+
+class Server:
+    """What the supervisor asks of a server with one stream; a test changes what it is."""
+
+    def __init__(self) -> None:
+        self.main = True
+        self.transactional = True
+        self.searches = 0
+
+    def __call__(self, _: Settings) -> Server:
+        return self
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+    def is_main(self) -> bool:
+        return self.main
+
+    def is_transactional(self) -> bool:
+        return self.transactional
+
+    def find_catalogs(self) -> set[VertexId]:
+        return {CATALOG}
+
+    def find_dropped(self) -> set[VertexId]:
+        self.searches += 1
+        return set()
+
+    def list_streams(self, _: VertexId) -> list[StreamRow]:
+        return [ROW]
+
+    def desired(self, row: StreamRow) -> Any:
+        return row
+
+
+class Idle:
+    """A worker that does nothing."""
+
+    def __init__(self, desired: StreamRow, _: Settings) -> None:
+        self.desired = desired
+        self.status = WorkerStatus()
+        self.alive = True
+        self.stopping = False
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def stop(self) -> None:
+        self.alive, self.stopping = False, True
+
+    def join(self, _: float) -> bool:
+        return True
+
+
+@contextmanager
+def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Exchange, list[Idle]]]:
+    """A supervisor with that server; the workers it has made."""
+    exchange, workers = Exchange(), []
+
+    def new_worker(desired: StreamRow, settings: Settings) -> Idle:
+        workers.append(Idle(desired, settings))
+        return workers[-1]
+
+    monkeypatch.setattr(supervisor, "Loopback", server)
+    monkeypatch.setattr(supervisor, "MODE_INTERVAL", 0.02)
+    monkeypatch.setattr(supervisor, "Worker", new_worker)
+    supervised = Supervisor(Settings(poll_interval=0.01), exchange)
+    thread = threading.Thread(target=supervised.run)
+    thread.start()
+    try:
+        yield exchange, workers
+    finally:
+        supervised.stop(hurry=True)
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("fact", "trouble"), [("transactional", NO_TRANSACTIONS), ("main", ON_REPLICA)], ids=["analytical", "replica"]
+)
+def test_streams_wait_where_they_cannot_run_and_say_why(
+    monkeypatch: pytest.MonkeyPatch, fact: str, trouble: str
+) -> None:
+    server = Server()
+    setattr(server, fact, False)
+    with running(server, monkeypatch) as (exchange, workers):
+        eventually(lambda: exchange.trouble, equals=trouble)
+        assert not workers
+        setattr(server, fact, True)
+        eventually(lambda: len(workers), equals=1)
+        eventually(lambda: exchange.trouble is None)
+        setattr(server, fact, False)
+        eventually(lambda: exchange.trouble, equals=trouble)
+        eventually(lambda: not workers[0].alive)
+        setattr(server, fact, True)
+        eventually(lambda: len(workers), equals=2)
+    # What was dropped while somebody else ruled is looked for each time.
+    assert server.searches == 2
