@@ -261,15 +261,51 @@ def stop_all(ctx: mgp.ProcCtx) -> mgp.Record():
 
 
 @mgp.read_proc
-def test(ctx: mgp.ProcCtx, name: str, limit_batches: int = 1) -> mgp.Record(query=str, params=mgp.Map):
+def test(ctx: mgp.ProcCtx, name: str, limit_batches: int = 1, execute: bool = False) -> mgp.Record(
+    query=str, params=mgp.Map
+):
     """
     What a stopped stream would do with the next messages, one record per query. What TEST STREAM gives. Nothing is
     changed anywhere.
 
+    With `execute` the queries are run, too, in a transaction that is rolled back; `streams.test_report` then says what
+    they did.
+
     Example:
         CALL streams.test('mystream', 2) YIELD query, params;
     """
-    return _answer(sluice.service.test, ctx.graph, name, limit_batches, ctx.check_must_abort)
+    return _answer(sluice.service.test, ctx.graph, name, limit_batches, execute, ctx.check_must_abort)
+
+
+@mgp.read_proc
+def test_report(ctx: mgp.ProcCtx, name: str) -> mgp.Record(
+    query=str,
+    queries=int,
+    runs=int,
+    ms=float,
+    slowest_ms=float,
+    nodes_created=int,
+    nodes_deleted=int,
+    relationships_created=int,
+    relationships_deleted=int,
+    properties_set=int,
+    labels_added=int,
+    labels_removed=int,
+    warning=mgp.Nullable[str],
+    error=mgp.Nullable[str],
+):
+    """
+    What the queries of the stream's latest test with `execute` did before they were rolled back: one record for each
+    text, those that took longest first.
+
+    `warning` names what is looked for without an index, `error` what the server said to a query that failed; nothing
+    was run after that one, so `runs` is less than `queries`.
+
+    Example:
+        CALL streams.test('mystream', 1, true) YIELD query RETURN count(query);
+        CALL streams.test_report('mystream') YIELD query, runs, ms, nodes_created, warning, error;
+    """
+    return _answer(sluice.service.test_report, ctx.graph, name)
 
 
 def _answer(verb, *arguments):

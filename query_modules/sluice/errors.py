@@ -10,6 +10,7 @@ SluiceError
     StreamRunning              ... the stream has to be stopped first
     TopicNotFound              ... the broker has no such topic
     NothingToRead              ... the topic holds no message that a test could show
+    NoReport                   ... no executed test was asked for, or it is not done yet
   ScriptError                  the transform script cannot be fetched or loaded
   TransformError               the transform raised, broke its contract or did not end (a data error)
   MessageRefused               a single message that cannot be applied: what its stream stopped for
@@ -95,6 +96,10 @@ class TopicNotFound(UserError):
 
 class NothingToRead(UserError):
     """The topic holds no message behind the stream's position."""
+
+
+class NoReport(UserError):
+    """There is no report of an executed test: none was asked for, it is not done yet, or it could not be."""
 
 
 class ScriptError(SluiceError):

@@ -9,6 +9,10 @@ import time
 from collections.abc import Callable
 
 from sluice.model import VertexId, WorkerStatus
+from sluice.rehearsal import Rehearsal
+
+MOST_REHEARSALS = 50
+"Executed tests whose reports are kept, one for each stream."
 
 
 class Exchange:
@@ -26,6 +30,7 @@ class Exchange:
         self._catalogs: dict[VertexId, float] = {}
         self._dropped: dict[VertexId, float] = {}
         self._statuses: dict[str, Callable[[], WorkerStatus]] = {}
+        self._rehearsals: dict[str, Rehearsal] = {}
         self._bell = threading.Event()
         self.trouble: str | None = None
         "Why the supervisor cannot reach the server, in one line; None: it can. Written by the supervisor."
@@ -81,6 +86,24 @@ class Exchange:
         with self._lock:
             status = self._statuses.get(uid)
         return None if status is None else status()
+
+    def announce_rehearsal(self, uid: str, rehearsal: Rehearsal) -> None:
+        """A stream's executed test is to be run; one before it is forgotten, and those of others if there are many."""
+        with self._lock:
+            self._rehearsals.pop(uid, None)
+            self._rehearsals[uid] = rehearsal
+            while len(self._rehearsals) > MOST_REHEARSALS:
+                del self._rehearsals[next(iter(self._rehearsals))]
+
+    def rehearsal(self, uid: str) -> Rehearsal | None:
+        """The latest executed test of a stream; None if there was none."""
+        with self._lock:
+            return self._rehearsals.get(uid)
+
+    def rehearsals(self) -> list[Rehearsal]:
+        """All that are known."""
+        with self._lock:
+            return list(self._rehearsals.values())
 
     def ring(self) -> None:
         """Something was written that the supervisor should see soon."""

@@ -18,10 +18,11 @@ from sluice import __version__, process, script
 from sluice.catalog import Catalog, Graph, StreamNode
 from sluice.configuration import configuration_of
 from sluice.consumer import Consumer
-from sluice.errors import BrokerError, NothingToRead, ScriptError, SettingError, StreamRunning
+from sluice.errors import BrokerError, NoReport, NothingToRead, ScriptError, SettingError, StreamRunning
 from sluice.exchange import Exchange
 from sluice.jail import Jail
 from sluice.model import Status, StreamSpec, Transform, check_count
+from sluice.rehearsal import Rehearsal
 from sluice.settings import Settings
 from sluice.topic_guard import check_topics
 
@@ -198,13 +199,14 @@ def errors(graph: Graph, name: str, limit: int) -> list[Row]:
     return [entry.as_row() for entry in reversed(history[-limit:])]
 
 
-def test(graph: Graph, name: str, limit_batches: int, check_abort: Callable[[], None]) -> list[Row]:
+def test(graph: Graph, name: str, limit_batches: int, execute: bool, check_abort: Callable[[], None]) -> list[Row]:
     """
     What the stream's transform makes of the next messages, at most `limit_batches` batches of them: `query, params`.
 
     Reads from where the stream would go on and moves nothing: no graph write, no group, no offset.
 
     Args:
+        execute: have the queries run as well, and rolled back; `test_report` tells what they did.
         check_abort: raises if the caller's query is to end.
 
     Raises:
@@ -217,12 +219,36 @@ def test(graph: Graph, name: str, limit_batches: int, check_abort: Callable[[], 
     _check_stopped(stream, "tested")
     spec = stream.spec
     batches = _read(spec, stream, limit_batches, here.settings, check_abort)
-    rows = []
+    queries = []
     with Jail(spec.transform, here.settings) as jail:
         for batch in batches:
             check_abort()
-            rows += [{"query": query, "params": parameters} for query, parameters in jail.rows(batch)]
-    return rows
+            queries += jail.rows(batch)
+    if execute:
+        here.exchange.announce_rehearsal(str(stream.get("uid")), Rehearsal(name, queries))
+        here.exchange.ring()
+    return [{"query": query, "params": parameters} for query, parameters in queries]
+
+
+def test_report(graph: Graph, name: str) -> list[Row]:
+    """
+    What the queries of the stream's latest executed test did before they were rolled back, a row for each text, those
+    that took longest first.
+
+    Raises:
+        StreamNotFound; NoReport: there is none, or not yet.
+    """
+    here = process.current()
+    stream = Catalog(graph, here.exchange).find(name)
+    rehearsal = here.exchange.rehearsal(str(stream.get("uid")))
+    if rehearsal is None:
+        raise NoReport(f"Kafka stream {name}, no test was executed: CALL streams.test('{name}', 1, true) executes one")
+    if rehearsal.failure is not None:
+        raise NoReport(f"Kafka stream {name}, the test could not be executed: {rehearsal.failure}")
+    if rehearsal.reports is None:
+        why = here.exchange.trouble or "ask again in a moment"
+        raise NoReport(f"Kafka stream {name}, the test is still being executed: {why}")
+    return [report.as_row() for report in rehearsal.reports]
 
 
 def _config(stream: StreamNode) -> dict[str, Any]:

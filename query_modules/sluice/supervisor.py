@@ -126,6 +126,9 @@ class Supervisor:
         if obstacle is None:
             if not self._unobstructed:
                 self._begin(loopback)
+            for rehearsal in self._exchange.rehearsals():
+                if not rehearsal.started:
+                    rehearsal.start(self._settings)
             rows = self._look(loopback)
             self._sweep(loopback, rows)
         elif obstacle != self._exchange.trouble:
@@ -234,6 +237,8 @@ class Supervisor:
         workers = [worker for _, worker in self._workers.values()]
         for worker in workers:
             worker.stop()
+        for rehearsal in self._exchange.rehearsals():
+            rehearsal.end(timeout=0.5)
         deadline = time.monotonic() + STOP_PATIENCE
         while any(worker.alive for worker in workers):
             if self._hurry.is_set() or time.monotonic() > deadline:

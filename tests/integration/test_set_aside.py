@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -155,16 +156,17 @@ def test_a_retry_uses_the_transform_that_the_stream_has_then(stream: Keeping) ->
     assert stream.kept == [1, 3]
     mended = POISON.replace("LABEL", stream.label).replace('startswith("raise")', 'startswith("never")')
     stream.run(
-        f"MATCH (s:{nodes.STREAM}) WHERE s.name = $name SET s.transform_source = $source, s.transform_sha256 = 'new'",
+        f"MATCH (s:{nodes.STREAM}) WHERE s.name = $name SET s.transform_source = $source, s.transform_sha256 = $sha256",
         name=stream.name,
         source=mended,
+        sha256=hashlib.sha256(mended.encode()).hexdigest(),
     )
     assert stream.retry() == 2
     stream.await_kept([3])
     stream.await_answered()
     stream.await_values(["a", "b", "raise"])
     (left,) = stream.set_aside()
-    assert (left["attempts"], left["transform_sha256"]) == (1, "new")
+    assert (left["attempts"], left["transform_sha256"]) == (1, stream.info["transform_sha256"])
 
 
 def test_a_retry_is_part_of_the_callers_transaction(stream: Keeping, host: Host) -> None:
