@@ -1,9 +1,9 @@
 """
-The Kafka broker that librdkafka carries for its own tests, in a process of its own: a broker without Java.
+The Kafka brokers that librdkafka carries for its own tests, in a process of their own: a cluster without Java.
 
 It speaks enough of the protocol for producers and consumers, keeps messages in memory only, and cannot be asked by an
-admin client to create topics. `python mock_broker.py` runs it by hand: it prints its address, then obeys lines on its
-standard input (`topic NAME PARTITIONS`, `down`, `up`) and ends with it.
+admin client to create topics. `python mock_broker.py [BROKERS]` runs it by hand: it prints its address, then obeys
+lines on its standard input (`topic NAME PARTITIONS`, `leader TOPIC PARTITION BROKER`, `down`, `up`) and ends with it.
 
 Source: librdkafka, `src/rdkafka_mock.h`.
 """
@@ -26,7 +26,7 @@ class MockBrokerError(Exception):
 
 class MockBroker:
     """
-    One mock broker, which ends with this process at the latest.
+    One mock broker, or some, which end with this process at the latest.
 
     A topic exists from when `create_topic` made it, or from when a producer sent to it: then with librdkafka's four
     partitions.
@@ -36,12 +36,14 @@ class MockBroker:
     States: down -> start -> up -> stop -> down; what it held is gone after a stop.
     """
 
-    def __init__(self, partitions: int = 1) -> None:
+    def __init__(self, partitions: int = 1, brokers: int = 1) -> None:
         """
         Args:
             partitions: how many `create_topic` gives a topic when it is not told.
+            brokers: numbered from 1.
         """
         self._partitions = partitions
+        self._brokers = brokers
         self._process: subprocess.Popen[str] | None = None
         self._bootstrap = ""
 
@@ -56,7 +58,7 @@ class MockBroker:
 
     @property
     def bootstrap(self) -> str:
-        """Its address, `127.0.0.1:port`, for `bootstrap.servers`. Known once it is started."""
+        """Its address, `127.0.0.1:port[,...]`, for `bootstrap.servers`. Known once it is started."""
         return self._bootstrap
 
     def start(self) -> None:
@@ -67,7 +69,7 @@ class MockBroker:
             MockBrokerError: it did not give one; what it said is on standard error.
         """
         # Isolated, or the modules beside this file would stand before the standard library's.
-        command = [sys.executable, "-I", str(Path(__file__).resolve())]
+        command = [sys.executable, "-I", str(Path(__file__).resolve()), str(self._brokers)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             self._bootstrap = self._answer().removeprefix("listening at ")
@@ -95,8 +97,12 @@ class MockBroker:
         self._command(f"topic {name} {partitions or self._partitions}")
         return name
 
+    def move_leader(self, topic: str, partition: int, broker: int) -> None:
+        """Let another broker lead a partition; its messages go along."""
+        self._command(f"leader {topic} {partition} {broker}")
+
     def set_down(self) -> None:
-        """Close every connection and refuse new ones; topics and messages stay."""
+        """Close every connection of the first broker and refuse new ones; topics and messages stay."""
         self._command("down")
 
     def set_up(self) -> None:
@@ -119,9 +125,9 @@ class MockBroker:
 
 
 class _Cluster:
-    """A mock cluster of one broker in this process, by librdkafka's C functions; confluent_kafka offers none."""
+    """A mock cluster in this process, by librdkafka's C functions; confluent_kafka offers none."""
 
-    def __init__(self) -> None:
+    def __init__(self, brokers: int) -> None:
         """
         Raises:
             MockBrokerError: librdkafka refuses.
@@ -134,12 +140,12 @@ class _Cluster:
         client = ctypes.c_void_p(self._c.rd_kafka_new(PRODUCER, settings, failure, len(failure)))
         if not client:
             raise MockBrokerError(failure.value.decode())
-        self._cluster = ctypes.c_void_p(self._c.rd_kafka_mock_cluster_new(client, 1))
+        self._cluster = ctypes.c_void_p(self._c.rd_kafka_mock_cluster_new(client, brokers))
         if not self._cluster:
             raise MockBrokerError("librdkafka could not make a mock cluster")
 
     def bootstrap(self) -> str:
-        """The broker's address."""
+        """The brokers' addresses."""
         address: bytes = self._c.rd_kafka_mock_cluster_bootstraps(self._cluster)
         return address.decode()
 
@@ -153,6 +159,10 @@ class _Cluster:
         match line.split():
             case ["topic", name, partitions]:
                 error = self._c.rd_kafka_mock_topic_create(self._cluster, name.encode(), int(partitions), 1)
+            case ["leader", topic, partition, broker]:
+                error = self._c.rd_kafka_mock_partition_set_leader(
+                    self._cluster, topic.encode(), int(partition), int(broker)
+                )
             case ["down"]:
                 error = self._c.rd_kafka_mock_broker_set_down(self._cluster, BROKER_ID)
             case ["up"]:
@@ -194,8 +204,8 @@ def _librdkafka() -> ctypes.CDLL:
 
 
 def main() -> None:
-    """Run a broker until the standard input ends; one line of answer for each command."""
-    cluster = _Cluster()
+    """Run brokers until the standard input ends; one line of answer for each command."""
+    cluster = _Cluster(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
     print(f"listening at {cluster.bootstrap()}", flush=True)
     for line in sys.stdin:
         try:

@@ -47,7 +47,7 @@ SETTINGS = {
 
 class KafkaBroker(Server):
     """
-    Apache Kafka in KRaft mode, one node.
+    Apache Kafka in KRaft mode, one node: a cluster of its own, unless `cluster.KafkaCluster` makes it a part of one.
 
     The port and what the topics hold stay the same over stop, kill and start.
     """
@@ -74,6 +74,19 @@ class KafkaBroker(Server):
         self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(self._listeners, ports, strict=True)}
         "Name -> host and port of the further listeners."
         self.topics = Topics(self.bootstrap)
+        self.cluster_id = _kafka_uuid()
+        self.voters = self.voter
+        "The controllers; brokers of one cluster have the same, and the same `cluster_id`."
+
+    @property
+    def node_id(self) -> int:
+        """Its number in the cluster."""
+        return int(self._settings["node.id"])
+
+    @property
+    def voter(self) -> str:
+        """The address of its controller, as `controller.quorum.voters` has it."""
+        return f"{self.node_id}@127.0.0.1:{self._controller_port}"
 
     def start(self) -> None:
         """
@@ -108,19 +121,18 @@ class KafkaBroker(Server):
         Source: Kafka, `MetaProperties`: version 1 is what KRaft uses. Features come from the defaults of the release.
         """
         data = self._folder / "data"
-        voter = f"1@127.0.0.1:{self._controller_port}"
         plain = {"PLAINTEXT": self.bootstrap, "CONTROLLER": f"127.0.0.1:{self._controller_port}"}
         protocols = {**dict.fromkeys(plain, "PLAINTEXT"), **self._listeners}
         own = {
             "log.dirs": str(data),
             "listeners": ",".join(f"{name}://{place}" for name, place in {**plain, **self.addresses}.items()),
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in protocols.items()),
-            "controller.quorum.voters": voter,
+            "controller.quorum.voters": self.voters,
         }
         _write_properties(self._folder / "server.properties", {**own, **self._settings})
         if not data.exists():
             data.mkdir()
-            ids = {"cluster.id": _kafka_uuid(), "directory.id": _kafka_uuid()}
+            ids = {"cluster.id": self.cluster_id, "directory.id": _kafka_uuid()}
             _write_properties(data / "meta.properties", {"version": "1", "node.id": self._settings["node.id"], **ids})
 
 

@@ -54,16 +54,23 @@ class Topics:
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
 
-    def create(self, name: str | None = None, partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
+    def create(
+        self,
+        name: str | None = None,
+        partitions: int = 1,
+        config: Mapping[str, str] | None = None,
+        replicas: int = 1,
+    ) -> str:
         """
         Create a topic and wait until the broker leads its partitions.
 
         Args:
             name: None makes a fresh one.
             config: the topic's settings, such as `{"message.timestamp.type": "LogAppendTime"}`.
+            replicas: how many brokers have each partition.
         """
         name = name or f"topic-{uuid.uuid4().hex[:12]}"
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=replicas, config=dict(config or {}))
         admin = self._admin()
         admin.create_topics([topic], operation_timeout=TIMEOUT)[name].result(TIMEOUT)
         self._wait_until_led(name, partitions)
