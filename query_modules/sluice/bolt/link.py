@@ -22,6 +22,9 @@ from sluice.bolt.transport import reason_of, tune
 HIGH_WATER = 0x40000
 "Bytes waiting for one side at which the other is not read any more. What one read brings comes on top."
 
+A_LOT = 0x30000
+"Bytes of one read that show that more are waiting, when the loop would read on from the same connection."
+
 LINGER = 30.0
 "How long a side may take to read the last words of the other, in seconds."
 
@@ -59,6 +62,10 @@ class End(asyncio.Protocol):
         "Whether this side has said that it sends no more."
         self._ended = ended
         self._link = link
+        self._blocked = False
+        "Whether the other side has to take something first, before more is read from this one."
+        self._resting = False
+        "Whether the other connections have their turn first."
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # which uvloop's are not, by their class
@@ -76,6 +83,11 @@ class End(asyncio.Protocol):
             self._link.abort()
             return
         self.other.say(passing)
+        if len(data) > A_LOT:
+            # One connection's bulk must not keep the others waiting: libuv would read 32 times before it looks up.
+            self._resting = True
+            self._read_or_wait()
+            asyncio.get_running_loop().call_soon(self._rested)
 
     def eof_received(self) -> bool:
         self.silent = True
@@ -95,12 +107,27 @@ class End(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
-        if self.other.transport is not None:
-            self.other.transport.pause_reading()
+        self.other.block(True)
 
     def resume_writing(self) -> None:
-        if self.other.transport is not None:
-            self.other.transport.resume_reading()
+        self.other.block(False)
+
+    def block(self, blocked: bool) -> None:
+        """Read no more, or go on."""
+        self._blocked = blocked
+        self._read_or_wait()
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._read_or_wait()
+
+    def _read_or_wait(self) -> None:
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self._blocked or self._resting:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
@@ -136,7 +163,7 @@ class Link:
         else:
             self.connecting = False
             # First, for what is said then may be much, and stop the client's being read again.
-            self.client.transport.resume_reading()
+            self.client.block(False)
             end.say(bytes(self._early))
             self._early.clear()
             if self.client.silent and not end.end():
@@ -146,8 +173,7 @@ class Link:
         """What a client says before there is a server to hear it."""
         if self.connecting:
             self._early += data
-            if self.client.transport is not None:
-                self.client.transport.pause_reading()
+            self.client.block(True)
 
     def connect(self, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
         """Connect to the server."""

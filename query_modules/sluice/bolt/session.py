@@ -17,7 +17,7 @@ from sluice.bolt.ledger import LATEST, NEVER, Clause, Ledger
 from sluice.bolt.messages import Tag
 from sluice.bolt.opening import Kind, Opening
 from sluice.bolt.rewriting import Rewritten, Translate, begins_like_clause, mend, qid_of, refuse, rewrite
-from sluice.bolt.sieve import Sieve, Verdict
+from sluice.bolt.sieve import Sieve, Verdict, skim_trifles
 from sluice.bolt.values import STRING
 
 MAX_HELD = 1024 * 1024
@@ -118,7 +118,12 @@ class _Requests:
         while position + 6 <= end:
             after = position + 4 + (data[position] << 8 | data[position + 1])
             if after > end or data[after - 1] or data[after - 2] or after < position + 6:
-                break
+                begun = position
+                position, count = skim_trifles(data, begun)
+                if position == begun:
+                    break
+                ledger.asked += count
+                continue
             tag = data[position + 3]
             if tag == _RUN:
                 first = _FIRST_LETTER.get(data[position + 4])
@@ -189,9 +194,15 @@ class _Answers:
         answered, limit = self._ledger.answered, self._ledger.next_watched
         while position + 6 <= end:
             after = position + 4 + (data[position] << 8 | data[position + 1])
-            # In several chunks, not whole, or too short to have a tag: not for here.
+            # In several chunks or not whole: not for here.
             if after > end or data[after - 1] or data[after - 2] or after < position + 6:
-                break
+                begun = position
+                position, count = skim_trifles(data, begun)
+                if position == begun or (count and answered == limit):
+                    position = begun
+                    break
+                answered += count
+                continue
             if data[position + 3] != _RECORD:
                 if answered == limit:
                     break

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -375,6 +376,24 @@ def test_byte_by_byte() -> None:
         assert (arrived, received) == (to_server, to_client)
 
 
+@pytest.mark.parametrize("opening", [OPENINGS[0], OPENINGS[2]], ids=["version", "manifest"])
+def test_cut_in_two_anywhere_they_come_out_the_same(opening: tuple[list[bytes], list[bytes]]) -> None:
+    client, server, to_server, to_client = wires(opening)
+    head, answer = len(b"".join(opening[0])), len(b"".join(opening[1]))
+    for at in anywhere(client, head):
+        pieces = cut(client[head:], [at])
+        assert run_through(opening, pieces, [server[answer:]]) == (to_server, to_client), at
+    for at in anywhere(server, answer):
+        pieces = cut(server[answer:], [at])
+        assert run_through(opening, [client[head:]], pieces) == (to_server, to_client), at
+
+
+def anywhere(wire: bytes, start: int) -> list[int]:
+    """Every position behind `start`, but for those in the middle of the padding."""
+    padding = {b"yyyyyyyy", b"zzzzzzzz"}
+    return [at - start for at in range(start, len(wire)) if wire[at - 4 : at + 4] not in padding]
+
+
 @settings(deadline=None)
 @given(chunks=st.lists(st.integers(1, 9), min_size=1, max_size=30))
 def test_a_clause_may_come_in_any_chunks(chunks: list[int]) -> None:
@@ -388,6 +407,24 @@ def test_a_clause_may_come_in_any_chunks(chunks: list[int]) -> None:
     talk = Talk()
     [run] = unframe(talk.session.from_client(wire + b"\0\0"))
     assert run.fields[0].startswith("CALL streams.create(")
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(bytes(1_000_000), id="NOOPs"),
+        pytest.param(b"\0\1x\0\0" * 200_000, id="messages of a byte"),
+        pytest.param(b"\0\1x" * 333_333, id="chunks of a byte"),
+        pytest.param(frame(messages.reset()) * 166_666, id="the smallest requests"),
+    ],
+)
+def test_a_flood_of_trifles_is_cheap(flood: bytes) -> None:
+    """All connections share one thread: what one of them sends must not cost the others their time."""
+    session = Talk().session
+    began = time.thread_time()
+    assert session.from_client(flood) + session.client_ended() == flood
+    assert session.from_server(flood) + session.server_ended() == flood
+    assert time.thread_time() - began < 1.5
 
 
 @settings(deadline=None)
