@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,11 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import neo4j
-import pytest
 
 from tests.hosts.host import REPOSITORY
-
-JAVASCRIPT = REPOSITORY / ".cache" / "neo4j-javascript"
+from tests.javascript import node_folder
 
 
 class Table(NamedTuple):
@@ -99,43 +96,15 @@ def pymgclient(port: int) -> Iterator[Client]:
         yield run
 
 
-NODE_PROGRAM = """
-const neo4j = require('neo4j-driver');
-const lines = require('readline').createInterface({ input: process.stdin });
-const driver = neo4j.driver(process.argv[2], undefined, { disableLosslessIntegers: true, telemetryDisabled: true });
-(async () => {
-  for await (const line of lines) {
-    const { query, parameters } = JSON.parse(line);
-    const session = driver.session();
-    let answer;
-    try {
-      const result = await session.run(query, parameters);
-      const columns = result.records.length ? result.records[0].keys : [];
-      answer = { columns, rows: result.records.map(record => record.keys.map(key => record.get(key))) };
-    } catch (error) {
-      answer = { error: error.message };
-    }
-    await session.close();
-    console.log(JSON.stringify(answer));
-  }
-  await driver.close();
-})();
-"""
-"Knows columns of results that have rows only, as the driver's plain interface does."
+def neo4j_javascript(package: str) -> Callable[[int], AbstractContextManager[Client]]:
+    """The driver that is called `package` in tests/javascript/package.json."""
 
+    @contextmanager
+    def client(port: int) -> Iterator[Client]:
+        with program(["node", "run.js", package, f"bolt://127.0.0.1:{port}"], node_folder()) as run:
+            yield run
 
-@contextmanager
-def neo4j_javascript(port: int) -> Iterator[Client]:
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("needs node and npm")
-    JAVASCRIPT.mkdir(parents=True, exist_ok=True)
-    if not (JAVASCRIPT / "node_modules" / "neo4j-driver").exists():
-        install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "neo4j-driver@5"]
-        if subprocess.run(install, cwd=JAVASCRIPT, check=False).returncode:
-            pytest.skip("npm cannot install neo4j-driver")
-    (JAVASCRIPT / "run.js").write_text(NODE_PROGRAM, "utf-8")
-    with program(["node", "run.js", f"bolt://127.0.0.1:{port}"], JAVASCRIPT) as run:
-        yield run
+    return client
 
 
 @contextmanager
@@ -162,5 +131,6 @@ CLIENTS: Mapping[str, Callable[[int], AbstractContextManager[Client]]] = {
     "neo4j, Python": neo4j_sync,
     "neo4j, Python, async": neo4j_async,
     "pymgclient": pymgclient,
-    "neo4j, JavaScript": neo4j_javascript,
+    "neo4j, JavaScript 5": neo4j_javascript("neo4j-driver-5"),
+    "neo4j, JavaScript 6": neo4j_javascript("neo4j-driver-6"),
 }

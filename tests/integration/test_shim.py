@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import neo4j
 import pytest
@@ -19,18 +21,11 @@ from tests.integration.shim_server import ShimServer
 from tests.integration.test_kit import EXAMPLE, OwnHost
 from tests.kafka import KafkaBroker
 
-COLUMNS = ["name", "uri", "topic", "transform", "status"]
-VERTEX = "CREATE (:Node {id: $id})"
-EDGE = "MATCH (n:Node {id: $from_id}), (m:Node {id: $to_id}) CREATE (n)-[:Edge]->(m)"
 VERTICES = "MATCH (n:Node) RETURN n.id AS id ORDER BY id"
 EDGES = "MATCH (n:Node)-[:Edge]->(m:Node) RETURN n.id AS origin, m.id AS destination"
 
-CREATE = """CREATE STREAM mystream
-AS LOAD DATA KAFKA 'localhost:9092'
-WITH TOPIC 'test'
-WITH TRANSFORM 'http://localhost/transform.py'
-"""
-"The specification's."
+EXAMPLE_TEXT = Path(__file__).with_name("specification_example.txt").read_text("utf-8")
+"The example's section of the specification, character by character, which has no line ends."
 
 
 @pytest.fixture
@@ -74,45 +69,69 @@ def test_the_specifications_example(
 
 
 def run_example(run: Client, kafka: KafkaBroker, script_server: ScriptServer) -> None:
+    topic, missing = kafka.topics.create(), script_server.url("/missing.py")
+    transform = script_server.serve("/transform.py", EXAMPLE)
+
+    def here(text: str, topic: str = topic, transform: str = transform) -> str:
+        """The specification's text with the addresses of this test. Its tables have the script by another name."""
+        for theirs, ours in {
+            "localhost:9092": kafka.bootstrap,
+            "'test'": f"'{topic}'",
+            " test ": f" {topic} ",
+            "http://localhost/transform.py": transform,
+            "http://localhost/memgraph.py": transform,
+        }.items():
+            text = text.replace(theirs, ours)
+        return text
+
     def refusal(query: str) -> str:
         with pytest.raises(Refused) as caught:
             run(query)
-        return str(caught.value)
+        return f"Client received exception: {caught.value}"
 
-    topic, missing = kafka.topics.create(), script_server.url("/missing.py")
-    transform = script_server.serve("/transform.py", EXAMPLE)
-    create = CREATE.replace("localhost:9092", kafka.bootstrap)
-
-    assert (
-        refusal(create.replace("test", topic).replace("http://localhost/transform.py", missing))
-        == f"Couldn't get the transform script from {missing}"
-    )
-    create = create.replace("http://localhost/transform.py", transform)
-    assert refusal(create.replace("test", "no_such_topic")) == "Kafka stream mystream, topic not found"
-    assert run(create.replace("test", topic)).rows == []
-
-    stopped = ["mystream", kafka.bootstrap, topic, transform, "stopped"]
-    assert run("SHOW STREAMS") == Table(COLUMNS, [stopped])
+    create, show, test, start, stop = re.findall("```opencypher (.*?) ```", EXAMPLE_TEXT)
+    no_script, no_topic, stopped, tested, running = re.findall("```plaintext (.*?) ```", EXAMPLE_TEXT)
+    assert refusal(here(create, transform=missing)) == here(no_script, transform=missing)
+    assert refusal(here(create, topic="no_such_topic")) == no_topic
+    assert run(here(create)).rows == []
+    assert cells(run(show)) == cells_of_the_specification(here(stopped))
     kafka.topics.produce(topic, ["1", "1 2"])
-    edge = [EDGE, {"from_id": "1", "to_id": "2"}]
-    assert run("TEST STREAM mystream;") == Table(["query", "params"], [[VERTEX, {"id": "1"}], edge])
-    assert run("START STREAM mystream;").rows == []
-    assert run("SHOW STREAMS").rows == [[*stopped[:4], "running"]]
+    assert cells(run(test)) == cells_of_the_specification(tested)
+    assert run(VERTICES).rows == []
+    assert run(start).rows == []
+    assert cells(run(show)) == cells_of_the_specification(here(running))
     eventually(lambda: run(VERTICES).rows, equals=[["1"]])
     kafka.topics.produce(topic, ["2", "1 2"])
     eventually(lambda: run(EDGES).rows, equals=[["1", "2"]])
-    assert run("STOP STREAM mystream;").rows == []
-    assert run("SHOW STREAMS").rows == [stopped]
-    run("START ALL STREAMS;")
-    assert run("SHOW STREAMS").rows == [[*stopped[:4], "running"]]
-    run("STOP ALL STREAMS;")
-    assert run("SHOW STREAMS").rows == [stopped]
-    run("DROP STREAM mystream;")
-    assert run("SHOW STREAMS").rows == []
-    assert refusal("DROP STREAM mystream") == "Kafka stream mystream, stream not found"
+    assert run(stop).rows == []
+    assert cells(run(show)) == cells_of_the_specification(here(stopped))
+    # What the specification tells and does not show.
+    assert run("START ALL STREAMS;").rows == []
+    assert cells(run(show)) == cells_of_the_specification(here(running))
+    assert run("STOP ALL STREAMS;").rows == []
+    assert cells(run(show)) == cells_of_the_specification(here(stopped))
+    assert run("DROP STREAM mystream;").rows == []
+    assert run(show).rows == []
+    assert refusal("DROP STREAM mystream").endswith(": Kafka stream mystream, stream not found")
     assert "line 1, column 13" in refusal("DROP STREAM 'mystream'")
     # And the session goes on.
     assert run("RETURN $x AS x", {"x": 1}) == Table(["x"], [[1]])
+
+
+def cells(table: Table) -> list[str]:
+    """What a client that draws tables as the specification does puts into the cells."""
+    return [*table.columns, *(drawn(value) for row in table.rows for value in row)]
+
+
+def drawn(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f'{key}:"{item}"' for key, item in value.items()) + "}"
+    return str(value)
+
+
+def cells_of_the_specification(table: str) -> list[str]:
+    """The cells of a table that is drawn on one line."""
+    return [cell.strip() for cell in re.sub(r"\+[-+]+\+", "", table).split("|") if cell.strip()]
 
 
 def code_and_text(caught: pytest.ExceptionInfo[neo4j.exceptions.Neo4jError]) -> tuple[str | None, str | None]:

@@ -55,7 +55,7 @@ def test_messages_and_closed_connections_are_the_same(ports: tuple[int, int]) ->
     assert not different, "\n".join(different)
 
 
-@pytest.mark.parametrize("name", ["neo4j, Python", "neo4j, JavaScript", "pymgclient"])
+@pytest.mark.parametrize("name", ["neo4j, Python", "neo4j, JavaScript 6", "pymgclient"])
 def test_drivers_show_the_same(name: str, ports: tuple[int, int]) -> None:
     with CLIENTS[name](ports[0]) as direct, CLIENTS[name](ports[1]) as proxied:
         different = []
