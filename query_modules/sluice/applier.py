@@ -1,72 +1,64 @@
 """
-Takes batches to the graph: transform, one transaction, and what is to happen if that cannot be.
+Takes groups of batches to the graph: transform, one transaction, and what is to happen if that cannot be.
 
 Errors of data end here: the message that causes one is found, and the stream's policy says whether to stop at it or to
-go on behind it. All other errors pass through, with the graph holding the checkpoint that tells how far it came.
+go on behind it. So do conflicts with other transactions: the group is sent again, in smaller ones. All other errors
+pass through, with the graph holding the checkpoint that tells how far it came.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from sluice import nodes, set_aside
-from sluice.batch import Batch
-from sluice.bolt.framing import MessageBuffer
-from sluice.bolt.messages import parse
+from sluice.batch import Batch, Group
 from sluice.configuration import Isolate, OnError
 from sluice.dead_letter import DeadLetters
-from sluice.errors import MessageRefused, QueryRefused, TransformError, one_line
+from sluice.errors import MessageRefused, QueryRefused, TransientFailure, one_line
 from sluice.jail import PackedQueries, Stopped
 from sluice.kept import KeptMessage, kept
+from sluice.listener import Listener, Stop, Transaction
 from sluice.model import Checkpoint, Desired, Status
+from sluice.pace import Pace, pause
+from sluice.progress import Progress
+from sluice.refusal import NO_QUERIES, Refused, divided
 from sluice.set_aside import SetAside
 from sluice.settings import Settings
 from sluice.sink import Sink
 
 log = logging.getLogger("sluice.applier")
 
-NO_QUERIES = PackedQueries(0, b"")
+NOTHING = Group([])
 
 REASON_LIMIT = 300
 "Characters of a refusal that the stream's error repeats, so that what to do about it fits behind."
 
 GOES_ON = "on_error 'skip', 'keep' or 'dead_letter' goes on behind it"
 
-MAX_MESSAGE = 1 << 30
-"Bytes of a query that can be looked into after it was refused."
-
-Packer = Callable[[Sequence[bytes | None]], PackedQueries]
-"A transform: payloads to queries."
+Packer = Callable[[Group], PackedQueries]
+"A transform: batches to queries."
 
 
-class Listener(Protocol):
-    """Who wants to know how a stream is doing."""
+class _Sent(NamedTuple):
+    """A group on its way."""
 
-    def committed(self, positions: Mapping[int, int]) -> None:
-        """These positions are in the graph: what was wrong before is over."""
-
-    def trouble(self, text: str | None) -> None:
-        """What the stream is trying to get over, in one line; None: nothing."""
-
-
-class Refused(NamedTuple):
-    """A batch, or a part of one, that cannot be applied."""
-
-    batch: Batch
-    error: TransformError | QueryRefused
+    group: Group
     queries: PackedQueries
-    "None at all if it was the transform that refused."
+    transformed: float
+    written: float
+    at: float
+    "When it was sent: `time.monotonic`."
 
 
 class Applier:
     """
     One stream's batches, in order, each applied once.
 
-    Several transactions may be in flight; after a refusal one by one, until the refused batch is dealt with.
+    Several transactions may be in flight; after a refusal one by one, until the refused group is dealt with.
 
     Threads: for the thread that owns the sink.
     """
@@ -78,7 +70,7 @@ class Applier:
         sink: Sink,
         pack: Packer,
         letters: DeadLetters,
-        wants_stop: Callable[[], bool],
+        stop: Stop,
         listener: Listener,
         *,
         fold: Packer | None = None,
@@ -87,32 +79,41 @@ class Applier:
         """
         Args:
             pack: the transform.
-            count_kept: how many messages are kept as nodes, as committed.
             fold: the transform, and what it gives folded; None: it never is.
+            count_kept: how many messages are kept as nodes, as committed.
         """
-        self._desired = desired
         self._spec = desired.spec
         self._settings = settings
         self._sink = sink
         self._pack = pack
         self._fold = fold or pack
         self._letters = letters
-        self._wants_stop = wants_stop
+        self._stop = stop
         self._listener = listener
-        self._sent: deque[tuple[Batch, PackedQueries]] = deque()
+        self._progress = Progress(desired, settings.error_history)
+        self._pace = Pace(self._spec.batch_size)
+        self._sent: deque[_Sent] = deque()
+        self._settled_at = 0.0
+        self._refusals = 0  # in a row, for reasons that pass
         self._count_kept = count_kept
         self._keeping: list[KeptMessage] = []  # set aside, to be written by the next transaction
         self._passed: Checkpoint | None = None  # reached, and messages set aside behind it that no transaction has told
 
     @property
     def in_flight(self) -> int:
-        """Batches sent and not settled."""
+        """Groups sent and not settled."""
         return len(self._sent)
 
     @property
     def full(self) -> bool:
-        """Whether a batch should be settled before the next is given."""
+        """Whether a group should be settled before the next is given."""
         return self._sink.full
+
+    @property
+    def room(self) -> int:
+        """How many batches the next group may have."""
+        left = self._progress.batches_left(self._sink.reached)
+        return self._pace.batches if left is None else max(1, min(self._pace.batches, left))
 
     @property
     def held(self) -> Checkpoint:
@@ -122,44 +123,61 @@ class Applier:
     @property
     def finished(self) -> bool:
         """Whether the limit of batches is reached once everything that was sent is committed."""
-        return self._limit_reached(self._sink.reached)
+        return self._progress.batches_left(self._sink.reached) == 0
 
-    def apply(self, batch: Batch) -> None:
+    def apply(self, group: Group) -> None:
         """
-        Sends a batch on its way; `settle` tells what became of it.
+        Sends a group on its way, whole or, where transforms take their time, in parts; `settle` tells what became of
+        it.
 
         Raises:
             MessageRefused: a message cannot be applied and the stream stops at it; all before it are applied.
-            QueryRefused: for now; nothing that was in flight took effect from that batch on.
+            QueryRefused: for now; nothing that was in flight took effect from that group on.
             BrokerError, GraphError: the checkpoint tells how far it came.
             Stopped: the owner wants to stop; the same.
         """
-        try:
-            queries = self._fold(batch.payloads)
-        except TransformError as error:
-            self.drain()  # what comes before it is not to blame
-            if not self.finished:
-                self._part(Refused(batch, error, NO_QUERIES))
-        else:
-            self._send(batch, queries)
+        untried: list[Group | Refused] = [group]  # the next last
+        while untried:
+            if self._stop.is_set():
+                raise Stopped
+            item = untried.pop()
+            if isinstance(item, Refused):
+                self.drain()  # what comes before it is not to blame
+                self._part(item)
+                continue
+            began = time.monotonic()
+            queries = self._fold(item)
+            now, later = divided(item, queries)
+            untried += reversed(later)
+            if now:
+                if self.full:
+                    self.settle()
+                self._send(now, queries, time.monotonic() - began)
 
     def settle(self) -> None:
-        """Waits until the oldest batch in flight is applied, or dealt with. Raises as `apply`."""
-        batch, queries = self._sent[0]
+        """Waits until the oldest group in flight is applied, or dealt with. Raises as `apply`."""
+        oldest = self._sent[0]
         try:
             self._sink.settle()
         except QueryRefused as error:
-            _, *behind = self._sent
+            again = list(self._sent)
             self._sent.clear()
-            if not error.of_data:
+            if error.of_data:
+                self._part(Refused(oldest.group, error, oldest.queries))
+                del again[0]
+            elif not isinstance(error, TransientFailure):
                 raise
-            self._part(Refused(batch, error, queries))
-            for later in behind:
-                if not self.finished:
-                    self._send(*later)
+            else:
+                self._rest(error, oldest.group)
+            most = self._pace.batches
+            for sent in again:
+                if len(sent.group) <= most:
+                    self._send(sent.group, sent.queries, sent.transformed)
+                    continue
+                for start in range(0, len(sent.group), most):
+                    self.apply(sent.group.part(start, start + most))
         else:
-            self._sent.popleft()
-            self._listener.committed(self.held.positions)
+            self._committed(self._sent.popleft())
 
     def drain(self) -> None:
         """Until nothing is in flight. Raises as `apply`."""
@@ -174,67 +192,100 @@ class Applier:
             entries: what to put into the history.
             changes: of the checkpoint's fields.
         """
-        history = self._extended(self.held, entries) if entries else self.held.history
-        self._write(NO_QUERIES, dataclasses.replace(self.held, history=history, **changes))
+        self._write(NOTHING, NO_QUERIES, dataclasses.replace(self._progress.told(self.held, entries), **changes))
 
-    def _send(self, batch: Batch, queries: PackedQueries) -> None:
-        reached = self._after(batch, counts=True)
-        self._sink.send(queries, reached, self._properties(reached))
-        self._sent.append((batch, queries))
+    def _send(self, group: Group, queries: PackedQueries, transformed: float) -> None:
+        reached = self._progress.after(self._sink.reached, group)
+        properties = self._progress.properties(self._sink.reached, reached)
+        began = time.monotonic()
+        self._sink.send(queries, reached, properties)
+        now = time.monotonic()
+        self._sent.append(_Sent(group, queries, transformed, now - began, now))
+
+    def _committed(self, sent: _Sent) -> None:
+        """What is to be done once the oldest group is in the graph."""
+        group, now = sent.group, time.monotonic()
+        if group:
+            self._pace.took(len(group), now - max(sent.at, self._settled_at))
+        self._settled_at = now
+        transaction = Transaction(
+            self.held, group.ends, group.messages, sent.queries.given, sent.queries.size,
+            group.polled, sent.transformed, sent.written, now - sent.at, self._refusals,
+        )  # fmt: skip
+        self._refusals = 0
+        self._listener.committed(transaction)
+
+    def _rest(self, error: TransientFailure, group: Group) -> None:
+        """Waits before a group is sent again that was refused for a reason that may pass. Raises Stopped."""
+        self._refusals += 1
+        self._pace.refused(len(group))
+        log.warning("stream %s: %s; trying again", self._spec.name, error)
+        self._listener.trouble(str(error))
+        if self._stop.wait(pause(self._refusals)):
+            raise Stopped
 
     def _part(self, refused: Refused) -> None:
         """
-        Applies what can be applied of a batch that was refused, in ever smaller parts, each in a transaction of its
-        own.
+        Applies what can be applied of a group that was refused, in ever smaller parts, each in a transaction of its
+        own: the group's halves, down to batches, and the batches' halves, down to messages.
 
-        For k messages that cannot be applied, of n, these are at most 2 k log2(n) + 1 transactions, the refused one
-        among them; and one more if the last message is set aside, which has no transaction behind it to ride with.
+        For k messages that cannot be applied, in a group of b batches of n, these are at most
+        2 k (ceil(log2 b) + ceil(log2 n)) + 1 transactions, the refused one among them; and one more if the last message
+        is set aside, which has no transaction behind it to ride with. If only the folded queries were at fault, three.
         """
         log.warning("stream %s: %s; looking for the message that caused it", self._spec.name, refused.error)
         self._listener.trouble(f"looking for the message that cannot be applied: {refused.error}")
-        untried: list[Batch] = []  # the next last
-        failed: Refused | None = refused
-        if self._fold is not self._pack and not self._divisible(refused.batch):
+        untried: list[Group | Refused] = [refused]  # the next last
+        if refused.queries.size and self._fold is not self._pack and not self._divisible(refused.group):
             # What cannot be parted has to fail as it is, so that the query that fails is known.
-            failed = self._try(refused.batch, counts=True)
-        while failed is not None or untried:
-            if self._wants_stop():
+            untried = [refused.group]
+        while untried:
+            if self._stop.is_set():
                 raise Stopped
-            if failed is None:
-                failed = self._try(untried.pop(), counts=not untried)
-            elif self._divisible(failed.batch):
-                untried += reversed(failed.batch.halves())
-                failed = None
+            item = untried.pop()
+            if isinstance(item, Group):
+                untried += reversed(self._try(item))
+            elif self._divisible(item.group):
+                untried += reversed(item.group.halves())
             else:
-                self._set_aside(failed)
-                failed = None
+                self._set_aside(item)
         if self._passed is not None:
-            self._write(NO_QUERIES, self._counted(self._passed, messages=0, counts=True))
+            self._write(NOTHING, NO_QUERIES, self._passed)
 
-    def _divisible(self, batch: Batch) -> bool:
-        return len(batch) > 1 and self._spec.config.isolate is Isolate.BISECT
+    def _divisible(self, group: Group) -> bool:
+        return len(group) > 1 or (group.messages > 1 and self._spec.config.isolate is Isolate.BISECT)
 
-    def _try(self, part: Batch, *, counts: bool) -> Refused | None:
-        """Applies a part; if it cannot be applied, what there is to know of that."""
-        queries = NO_QUERIES
-        try:
-            queries = self._pack(part.payloads)
-            self._write(queries, self._after(part, counts=counts))
-        except TransformError as error:
-            return Refused(part, error, queries)
-        except QueryRefused as error:
-            if not error.of_data:
-                raise
-            return Refused(part, error, queries)
-        return None
+    def _try(self, group: Group) -> list[Group | Refused]:
+        """Applies a part, as much of it as can be at once; what is left of it, in order."""
+        queries = self._pack(group)
+        now, later = divided(group, queries)
+        if now:
+            try:
+                self._write(now, queries, self._progress.after(self._passed or self.held, now))
+            except QueryRefused as error:
+                if not error.of_data:
+                    raise
+                return [Refused(now, error, queries), *later]
+        return later
 
-    def _write(self, queries: PackedQueries, reached: Checkpoint, ended: Mapping[str, Any] | None = None) -> None:
+    def _write(
+        self, group: Group, queries: PackedQueries, reached: Checkpoint, ended: Mapping[str, Any] | None = None
+    ) -> None:
         """One transaction, waited for."""
-        self._sink.send(queries, reached, {**self._properties(reached), **(ended or {})}, self._keeping)
-        self._sink.settle()
+        properties = {**self._progress.properties(self.held, reached), **(ended or {})}
+        while True:
+            began = time.monotonic()
+            self._sink.send(queries, reached, properties, self._keeping)
+            now = time.monotonic()
+            try:
+                self._sink.settle()
+            except TransientFailure as error:
+                self._rest(error, group)
+            else:
+                break
         self._passed = None
         self._keeping = []
-        self._listener.committed(self.held.positions)
+        self._committed(_Sent(group, queries, 0.0, now - began, now))
 
     def _set_aside(self, refused: Refused) -> None:
         """
@@ -243,47 +294,27 @@ class Applier:
         Raises:
             MessageRefused: the policy is to stop. The error is in the checkpoint.
         """
-        spec, batch = self._spec, refused.batch
-        index = refused.error.index if isinstance(refused.error, QueryRefused) else None
-        query = refused_query(refused.queries, index)
+        spec, [batch] = self._spec, refused.group.batches
         full = self._full_for(batch)
         policy = OnError.STOP if full else spec.config.on_error
-        entries = [
-            set_aside.of_message(
-                message,
-                action=policy.value,
-                error=refused.error,
-                query=query,
-                transform_sha256=spec.transform.sha256,
-                payload_limit=self._settings.error_payload_bytes,
-            )
-            for message in batch.messages
-        ]
+        entries = refused.entries(policy, spec.transform.sha256, self._settings.error_payload_bytes)
         before = self._passed or self.held
         place = f"topic {spec.topic}, {batch.place}"
         if policy is OnError.STOP:
             reason = one_line(refused.error, REASON_LIMIT)
             remedy = full or f"START STREAM {spec.name} tries it again, {GOES_ON}"
             text = f"Kafka stream {spec.name}, {place}: {reason}; {remedy}"
-            ended = nodes.ended_properties(self._desired.generation, Status.ERROR, text)
-            stopped = dataclasses.replace(before, history=self._extended(before, entries))
-            self._write(NO_QUERIES, stopped, ended)
+            ended = self._progress.ended(Status.ERROR, text)
+            self._write(NOTHING, NO_QUERIES, self._progress.told(before, entries), ended)
             raise MessageRefused(text)
         if policy is OnError.DEAD_LETTER:
             self._letters.deliver(list(zip(batch.messages, entries, strict=True)))
-        last = before.kept
         if policy is OnError.KEEP:
-            numbered = enumerate(zip(batch.messages, entries, strict=True), last + 1)
+            numbered = enumerate(zip(batch.messages, entries, strict=True), before.kept + 1)
             self._keeping += [kept(message, entry, number) for number, (message, entry) in numbered]
-            last += len(batch)
+            before = dataclasses.replace(before, kept=before.kept + len(batch))
         log.warning("stream %s: %s: %s; %s", spec.name, place, refused.error, policy.value)
-        self._passed = dataclasses.replace(
-            before,
-            kept=last,
-            positions={**before.positions, **batch.end},
-            set_aside=before.set_aside + len(batch),
-            history=self._extended(before, entries),
-        )
+        self._passed = self._progress.beyond(before, refused.group, entries)
 
     def _full_for(self, batch: Batch) -> str:
         """What to do about there being no room to keep the batch's messages; empty if there is, or it is not wanted."""
@@ -296,52 +327,3 @@ class Applier:
         held = f"{there} messages are kept already, and keep_limit is {config.keep_limit}"
         more = f"CALL streams.configure('{name}', {{keep_limit: ...}}) makes room"
         return f"{held}: CALL streams.retry('{name}') applies them again, {more}"
-
-    def _after(self, batch: Batch, *, counts: bool) -> Checkpoint:
-        """The checkpoint behind `batch` and all that was sent, or set aside, before it."""
-        before = self._passed or self._sink.reached
-        behind = dataclasses.replace(before, positions={**before.positions, **batch.end})
-        return self._counted(behind, messages=len(batch), counts=counts)
-
-    def _counted(self, checkpoint: Checkpoint, *, messages: int, counts: bool) -> Checkpoint:
-        """With so many more messages, and one more batch if it `counts`: parts of a batch do not."""
-        generation = self._desired.generation
-        return dataclasses.replace(
-            checkpoint,
-            batches=checkpoint.batches + counts,
-            messages=checkpoint.messages + messages,
-            generation=generation,
-            generation_batches=checkpoint.batches_in(generation) + counts,
-        )
-
-    def _properties(self, reached: Checkpoint) -> dict[str, Any]:
-        """What the checkpoint node is to hold; with the last batch of a limit, also that the run has ended."""
-        properties = nodes.checkpoint_properties(reached)
-        if reached.history is not self._sink.reached.history:
-            properties |= nodes.history_properties(reached)
-        if self._limit_reached(reached):
-            properties |= nodes.ended_properties(self._desired.generation, Status.STOPPED, None)
-        return properties
-
-    def _extended(self, checkpoint: Checkpoint, entries: Sequence[SetAside]) -> tuple[SetAside, ...]:
-        return set_aside.extended(checkpoint.history, entries, self._settings.error_history)
-
-    def _limit_reached(self, checkpoint: Checkpoint) -> bool:
-        limit = self._desired.limit_batches
-        return limit is not None and checkpoint.batches_in(self._desired.generation) >= limit
-
-
-def refused_query(queries: PackedQueries, index: int | None) -> tuple[str, Any] | None:
-    """
-    Text and parameters of the query that was refused; None if that is not known.
-
-    Args:
-        index: which of them; None: the transaction as a whole was refused.
-    """
-    if index is None and queries.size == 1:
-        index = 0  # refused at COMMIT, and there is no other
-    if index is None or not 0 <= index < queries.size:
-        return None
-    requests = MessageBuffer(MAX_MESSAGE).feed(queries.frames)
-    query, parameters, *_ = parse(requests[2 * index]).fields
-    return query, parameters

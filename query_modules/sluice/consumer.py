@@ -12,13 +12,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from operator import methodcaller
 from types import TracebackType
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sluice import clients
-from sluice.batch import Batch, fitting
+from sluice.batch import Batch, Group, Messages, fitting
 from sluice.errors import BrokerError, OffsetGone, TopicNotFound
 from sluice.model import StreamSpec
 from sluice.reporter import Reporter, group_of
@@ -43,6 +44,11 @@ TOPIC_PATIENCE = 1.0
 OF_THE_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.INVALID_GROUP_ID})
 "What is wrong with the group alone keeps nobody from reading."
 
+GROUP_BYTES = 1 << 20
+"Bytes of payloads in a group of several batches."
+
+_error = methodcaller("error")
+
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
 
 
@@ -57,7 +63,7 @@ class Consumer:
     def __init__(self, spec: StreamSpec, settings: Settings, *, to_the_end: bool = False) -> None:
         """
         Args:
-            to_the_end: make `poll_batch` notice where the partitions end (`at_end`).
+            to_the_end: make `poll` notice where the partitions end (`at_end`).
 
         Raises:
             SettingError: a secret of the stream's configuration cannot be resolved.
@@ -71,8 +77,10 @@ class Consumer:
         self._trouble: KafkaError | None = None
         self._partitions: frozenset[int] = frozenset()
         self._ended: set[int] = set()
-        self._ready: deque[confluent_kafka.Message] = deque()
-        "Messages that came and did not fit into the batch before."
+        self._taken: Messages = []
+        "Messages that came and were not given out."
+        self._arrivals: deque[tuple[int, float]] = deque()
+        "How many of them came when, in their order."
         self._reporter = Reporter(spec.name, spec.topic)
         self._deferred: BrokerError | None = None
         "What is to be raised once the messages that came before it are given out."
@@ -175,7 +183,8 @@ class Consumer:
         """Begins to read: each partition from its position, or from the earliest message where it has none."""
         self._partitions = frozenset(partitions)
         self._ended.clear()
-        self._ready.clear()
+        self._taken = []
+        self._arrivals.clear()
         self._deferred = None
         self._consumer.assign(
             [
@@ -205,73 +214,104 @@ class Consumer:
 
     @property
     def at_end(self) -> bool:
-        """Whether every partition was read up to its end; for consumers made with `to_the_end`."""
-        return bool(self._partitions) and self._ended >= self._partitions and not self._ready
+        """Whether every partition was read up to its end and given out; for consumers made with `to_the_end`."""
+        return self._exhausted and not self._taken
 
-    def poll_batch(
-        self, size: int, interval: float, wants_stop: Callable[[], bool], *, patience: float | None = None
-    ) -> Batch | None:
+    @property
+    def _exhausted(self) -> bool:
+        return bool(self._partitions) and self._ended >= self._partitions
+
+    def poll(
+        self,
+        size: int,
+        interval: float,
+        wants_stop: Callable[[], bool],
+        *,
+        patience: float | None = None,
+        most: int = 1,
+    ) -> Group | None:
         """
-        Waits for a message, then gathers until there are `size` of them, `interval` seconds have passed since the
-        first, or the payloads are as many bytes as the settings allow.
+        The batches that are due. A batch is, once it has `size` messages, as many bytes of payloads as the settings
+        allow, or `interval` seconds after its first message was taken.
+
+        Waits for the first; further ones come along if their messages wait already. What is not due yet is kept for the
+        next call.
 
         Args:
-            patience: seconds to wait for the first message; None: until there is one.
+            patience: seconds to wait for a batch; None: until there is one.
+            most: batches in the group. Groups also end before their payloads exceed `GROUP_BYTES`.
 
         Returns:
-            None when no message came in time, when `wants_stop` answered True, or when the topic's end is reached with
-            nothing gathered (`at_end`).
+            None when no batch came in time, when `wants_stop` answered True, or when the topic's end is reached with
+            nothing left to give out (`at_end`).
 
         Raises:
             OffsetGone: a partition has nothing at the position any more.
             BrokerError: the broker refuses to go on. All messages that came before were given out.
         """
-        messages = self._consume(size, 0) or self._await_first(patience, wants_stop)
-        complete_by = time.monotonic() + interval
-        while messages and len(messages) < size and sum(map(len, messages)) < self._max_bytes:
-            wait = min(complete_by - time.monotonic(), SLICE)
-            if wait <= 0 or self.at_end or self._deferred is not None:
-                break
-            if wants_stop():
-                return None
-            messages += self._consume(size - len(messages), wait)
-        if not messages:
-            return None
-        batch, rest = fitting(messages, self._max_bytes)
-        self._ready.extendleft(reversed(rest))
-        return Batch(batch)
-
-    def _await_first(self, patience: float | None, wants_stop: Callable[[], bool]) -> list[confluent_kafka.Message]:
-        """The next message, alone, so that the interval counts from its arrival; nothing if it does not come."""
         give_up = None if patience is None else time.monotonic() + patience
-        while not wants_stop() and not self.at_end:
-            wait = SLICE if give_up is None else min(give_up - time.monotonic(), SLICE)
-            if wait <= 0:
-                break
-            if found := self._consume(1, wait):
-                return found
-        return []
+        while True:
+            if len(self._taken) < size * most and sum(map(len, self._taken)) < self._max_bytes:
+                self._take(size * most - len(self._taken), 0)
+            group = self._due(size, interval, most)
+            now = time.monotonic()
+            if group is not None or wants_stop() or self.at_end or (give_up is not None and now >= give_up):
+                return group
+            wait = SLICE if give_up is None else min(SLICE, give_up - now)
+            if self._taken:
+                self._take(size - len(self._taken), max(0, min(wait, self._arrivals[0][1] + interval - now)))
+            else:
+                self._take(1, wait)  # alone, so that the interval counts from its arrival
 
-    def _consume(self, most: int, wait: float) -> list[confluent_kafka.Message]:
+    def _due(self, size: int, interval: float, most: int) -> Group | None:
+        """The batches that are due, at most `most`, taken out of the messages that came; None if none is."""
+        batches: list[Batch] = []
+        room = GROUP_BYTES
+        polled = 0.0
+        while self._taken and len(batches) < most:
+            came = self._arrivals[0][1]
+            messages, rest = fitting(self._taken[:size], self._max_bytes)
+            payloads = sum(map(len, messages))
+            whole = len(messages) == size or bool(rest) or payloads >= self._max_bytes
+            now = time.monotonic()
+            if not (whole or self._exhausted or self._deferred is not None or now >= came + interval):
+                break
+            if batches and payloads > room:
+                break
+            room -= payloads
+            polled = polled or now - came
+            batches.append(Batch(messages))
+            self._give_out(len(messages))
+        return Group(batches, polled) if batches else None
+
+    def _give_out(self, count: int) -> None:
+        del self._taken[:count]
+        while count:
+            number, came = self._arrivals.popleft()
+            if number > count:
+                self._arrivals.appendleft((number - count, came))
+            count -= min(number, count)
+
+    def _take(self, most: int, wait: float) -> None:
         """
-        At most `most` messages, events sorted out; waits `wait` seconds if there are fewer. An event that is an error
-        is raised once there are no messages before it.
+        Takes at most `most` messages from librdkafka, events sorted out; waits `wait` seconds if there are fewer. An
+        event that is an error is raised once there are no messages before it.
         """
-        if self._ready:
-            return [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
         if self._deferred is not None:
+            if self._taken:
+                return
             error, self._deferred = self._deferred, None
             raise error
         arrived = self._consumer.consume(most, wait)
-        good = [message for message in arrived if message.error() is None]
-        if good:
+        errors = list(map(_error, arrived))
+        if not set(map(type, errors)) <= {type(None)}:  # a KafkaError cannot be compared with None
+            found = [self._meaning(event) for event in arrived if event.error() is not None]
+            self._deferred = next((error for error in found if error is not None), None)
+            arrived = [message for message, error in zip(arrived, errors, strict=True) if error is None]
+        if arrived:
             self._trouble = None
-        if len(good) < len(arrived):
-            errors = [self._meaning(event) for event in arrived if event.error() is not None]
-            self._deferred = next((error for error in errors if error is not None), None)
-            if self._deferred is not None and not good:
-                return self._consume(most, 0)
-        return good
+            self._taken += arrived
+            self._arrivals.append((len(arrived), time.monotonic()))
 
     def _meaning(self, message: confluent_kafka.Message) -> BrokerError | None:
         """What a message that is an error means; None if it is no error."""

@@ -11,12 +11,18 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from sluice.bolt.packstream import Value, pack
 from sluice.clauses.lexer import Kind, Token, tokens
 from sluice.errors import ClauseError, LocalProtocolError, TransformError, one_line
+
+_text, _parameters = itemgetter(0), itemgetter(1)
+
+_UNCHANGING = frozenset({str, int, float, bool, bytes, type(None)})
 
 Query = tuple[str, dict[str, Value]]
 "A query's text and its parameters."
@@ -51,7 +57,7 @@ QUOTED_IN_ERRORS = 120
 "Characters of a wrong item that an error repeats."
 
 
-def queries_of(stream: Stream, batch: list[bytes | None]) -> Iterator[Query]:
+def queries_of(stream: Stream, batch: list[bytes | None]) -> list[Query]:
     """
     What `stream` makes of `batch`, checked but for the values of the parameters (`check_values`).
 
@@ -61,20 +67,55 @@ def queries_of(stream: Stream, batch: list[bytes | None]) -> Iterator[Query]:
     result = stream(batch)
     if not isinstance(result, list):
         raise TransformError(f"stream(batch) must return a list of (query, parameters), got {_shown(result)}")
-    for index, item in enumerate(result):
-        if not isinstance(item, (tuple, list)) or len(item) != 2:
-            raise TransformError(
-                f"item {index} of what stream(batch) returned must be (query, parameters), got {_shown(item)}"
-            )
-        query, parameters = item
-        if not isinstance(query, str):
-            raise TransformError(f"the query of item {index} must be a str, got {_shown(query)}")
-        if not isinstance(parameters, dict):
-            raise TransformError(f"the parameters of item {index} must be a dict, got {_shown(parameters)}")
-        refusal = _refusal(query)
-        if refusal:
-            raise TransformError(f"the query of item {index} {refusal}")
-        yield query, parameters
+    if not _is_plain(result):
+        for index, item in enumerate(result):
+            _check(index, item)
+    return result
+
+
+def _is_plain(result: list[Any]) -> bool:
+    """Whether a look at all items together shows already that they are what the contract says, as is nearly always."""
+    if not set(map(type, result)) <= {tuple} or not set(map(len, result)) <= {2}:
+        return False
+    if not set(map(type, map(_text, result))) <= {str} or not set(map(type, map(_parameters, result))) <= {dict}:
+        return False
+    return not any(map(_refusal, set(map(_text, result))))
+
+
+def _check(index: int, item: Any) -> None:
+    if not isinstance(item, (tuple, list)) or len(item) != 2:
+        raise TransformError(
+            f"item {index} of what stream(batch) returned must be (query, parameters), got {_shown(item)}"
+        )
+    query, parameters = item
+    if not isinstance(query, str):
+        raise TransformError(f"the query of item {index} must be a str, got {_shown(query)}")
+    if not isinstance(parameters, dict):
+        raise TransformError(f"the parameters of item {index} must be a dict, got {_shown(parameters)}")
+    refusal = _refusal(query)
+    if refusal:
+        raise TransformError(f"the query of item {index} {refusal}")
+
+
+def as_they_are(queries: list[Query]) -> list[Query]:
+    """The queries as they are now, whatever the transform does to its lists and dicts later."""
+    values = chain.from_iterable(map(dict.values, map(_parameters, queries)))
+    if set(map(type, values)) <= _UNCHANGING:
+        return list(zip(map(_text, queries), map(dict.copy, map(_parameters, queries)), strict=True))
+    try:
+        return [(text, _copied(parameters)) for text, parameters in queries]
+    except RecursionError:
+        return queries  # nested without end: packing refuses it
+
+
+def _copied(value: Value) -> Value:
+    if isinstance(value, dict):
+        if set(map(type, value.values())) <= _UNCHANGING:
+            return dict(value)
+        return {name: _copied(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return list(map(_copied, value))
+    return value
 
 
 def check_values(index: int, parameters: dict[str, Value]) -> None:

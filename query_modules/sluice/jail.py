@@ -8,10 +8,12 @@ interpreter lock is free while a transform computes.
 from __future__ import annotations
 
 import marshal
+import mmap
 import os
 import re
 import select
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -20,10 +22,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from sluice.batch import Columns
 from sluice.bolt.packstream import unpack
-from sluice.errors import ScriptError, SettingError, TransformError
+from sluice.errors import RemoteProtocolError, ScriptError, SettingError, TransformError
 from sluice.interpreter import find_interpreter
-from sluice.jail_frames import FAILED, FOLDED, LENGTH, PACKED, READY, ROWS
+from sluice.jail_frames import COUNTER, FAILED, FOLDED, LENGTH, PACKED, READY, ROWS, answer_of
 from sluice.model import Transform
 from sluice.settings import Settings
 
@@ -41,7 +44,8 @@ Variables that a transform sees: what an interpreter and its packages need. Othe
 into the database, those that streams refer to by `env:NAME` the way into Kafka.
 """
 
-Payload = bytes | None
+MOST_NEWS = 64
+"Texts of queries of which it is remembered how they are folded, the latest."
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the owner asked for it
@@ -49,11 +53,35 @@ class Stopped(Exception):  # noqa: N818 - not an error: the owner asked for it
 
 
 class PackedQueries(NamedTuple):
-    """A batch's queries as framed Bolt messages, ready to be sent."""
+    """The queries of a group's first batches as framed Bolt messages, ready to be sent."""
 
     size: int
     "How many queries; each is a RUN and a PULL."
-    frames: bytes
+    frames: bytes | memoryview
+    batches: int = 1
+    "How many batches were done. Fewer than asked for: the others are to be asked for again."
+    given: int = 0
+    "How many queries they gave, before any were folded."
+    failed: int = 0
+    "The number of the batch that `error` is about; those between `batches` and it are as those behind it."
+    error: TransformError | None = None
+    "Why a batch cannot be transformed."
+
+
+class _Patience:
+    """The time that a child has for each batch."""
+
+    def __init__(self, timeout: float, begun: int) -> None:
+        self._timeout = timeout
+        self._begun = begun
+        self._deadline = time.monotonic() + timeout
+
+    def remaining(self, begun: int) -> float:
+        """Seconds left, for a child that has begun so many batches."""
+        now = time.monotonic()
+        if begun != self._begun:
+            self._begun, self._deadline = begun, now + self._timeout
+        return self._deadline - now
 
 
 class Jail:
@@ -78,10 +106,19 @@ class Jail:
         self._uri = transform.uri
         self._timeout = settings.transform_timeout
         self._wants_stop = wants_stop
+        self.explanations: dict[str, str] = {}
+        "How queries of a text are folded, or why not: text -> one line. The latest texts only."
+        interpreter = find_interpreter(settings)
         self._channel, theirs = socket.socketpair()
         self._channel.setblocking(False)
-        with theirs:
-            self._process = _start_child(find_interpreter(settings), theirs)
+        counter = os.memfd_create("sluice-jail")
+        try:
+            with theirs:
+                os.ftruncate(counter, COUNTER.size)
+                self._counter = mmap.mmap(counter, COUNTER.size)
+                self._process = _start_child(interpreter, theirs, counter)
+        finally:
+            os.close(counter)
         task = {
             "uri": transform.uri,
             "source": transform.source,
@@ -98,7 +135,7 @@ class Jail:
             raise
         if answer[:1] != READY:
             self.close()
-            raise ScriptError(f"bad transform {self._uri}: {answer[1:].decode(errors='replace')}")
+            raise ScriptError(f"bad transform {self._uri}: {bytes(answer[1:]).decode(errors='replace')}")
 
     def __enter__(self) -> Jail:
         return self
@@ -108,26 +145,46 @@ class Jail:
     ) -> None:
         self.close()
 
-    def pack(self, batch: Sequence[Payload], *, fold: bool = False) -> PackedQueries:
+    def pack(self, batches: Sequence[Columns], *, fold: bool = False) -> PackedQueries:
         """
-        The queries that `stream(batch)` gives, packed.
+        The queries that `stream(batch)` gives for each batch, packed. At least those of the first batch, or why there
+        are none; of further ones as many as do not take long.
 
         Args:
             fold: fewer queries, which do the same to the graph.
 
+        Returns:
+            With an error if a batch made the transform raise, break its contract or not end in time; the jail can be
+            used again only in the first two cases (`closed` tells).
+
         Raises:
-            TransformError: it raised, broke its contract or did not end in time; the jail can be used again only in
-                the first two cases
-                (`closed` tells).
             Stopped: the owner wants to stop.
         """
-        answer = self._answer(FOLDED if fold else PACKED, batch)
-        (count,) = LENGTH.unpack_from(answer, 0)
-        return PackedQueries(count, answer[LENGTH.size :])
+        kind = FOLDED if fold else PACKED
+        before = self._begun
+        try:
+            answer, frames = answer_of(self._answer(kind, batches))
+            if not 0 < answer.batches + bool(answer.error) <= len(batches):
+                raise self._out_of_turn()
+            self._learn(answer.news)
+        except TransformError as error:
+            # The child is gone, and with it what it had of the batches that it began before the last.
+            failed = min(max(self._begun - before, 1), len(batches)) - 1
+            return PackedQueries(0, b"", 0, failed=failed, error=error)
+        except (struct.error, RemoteProtocolError):
+            return PackedQueries(0, b"", 0, error=self._out_of_turn())
+        failure = self._failure(answer.error) if answer.error else None
+        return PackedQueries(answer.size, frames, answer.batches, answer.given, answer.batches, failure)
 
-    def rows(self, batch: Sequence[Payload]) -> list[tuple[str, dict[str, Any]]]:
-        """The queries that `stream(batch)` gives, as (query, parameters). Raises as `pack` does."""
-        return [(query, parameters) for query, parameters in unpack(self._answer(ROWS, batch))]
+    def rows(self, batch: Columns) -> list[tuple[str, dict[str, Any]]]:
+        """
+        The queries that `stream(batch)` gives, as (query, parameters).
+
+        Raises:
+            TransformError: it raised, broke its contract or did not end in time.
+            Stopped: the owner wants to stop.
+        """
+        return [(query, parameters) for query, parameters in unpack(bytes(self._answer(ROWS, [batch])))]
 
     @property
     def closed(self) -> bool:
@@ -140,22 +197,41 @@ class Jail:
         self._process.kill()
         self._process.wait()
 
-    def _answer(self, kind: bytes, batch: Sequence[Payload]) -> bytes:
-        answer = self._exchange((kind, list(batch)), self._timeout, "stream(batch)")
+    @property
+    def _begun(self) -> int:
+        """How many batches the child has begun."""
+        (begun,) = COUNTER.unpack_from(self._counter)
+        return int(begun)
+
+    def _answer(self, kind: bytes, batches: Sequence[Columns]) -> memoryview:
+        answer = self._exchange((kind, list(batches)), self._timeout, "stream(batch)")
         if answer[:1] == FAILED:
-            raise TransformError(f"transform {self._uri}: {answer[1:].decode(errors='replace')}")
+            raise self._failure(bytes(answer[1:]))
         if answer[:1] != kind:
-            self.close()
-            raise TransformError(f"transform {self._uri}: its process answered out of turn")
+            raise self._out_of_turn()
         return answer[1:]
 
-    def _exchange(self, request: Any, timeout: float, what: str) -> bytes:
-        deadline = time.monotonic() + timeout
+    def _failure(self, reason: bytes) -> TransformError:
+        return TransformError(f"transform {self._uri}: {reason.decode(errors='replace')}")
+
+    def _out_of_turn(self) -> TransformError:
+        self.close()
+        return TransformError(f"transform {self._uri}: its process answered out of turn")
+
+    def _learn(self, news: bytes) -> None:
+        for text, explanation in unpack(news) if news else []:
+            self.explanations.pop(text, None)
+            self.explanations[text] = explanation
+            if len(self.explanations) > MOST_NEWS:
+                del self.explanations[next(iter(self.explanations))]
+
+    def _exchange(self, request: Any, timeout: float, what: str) -> memoryview:
         body = marshal.dumps(request, 4)
+        patience = _Patience(timeout, self._begun)
         try:
-            self._send(LENGTH.pack(len(body)) + body, deadline)
-            (size,) = LENGTH.unpack(self._receive(LENGTH.size, deadline))
-            answer = self._receive(size, deadline) if 0 < size <= MAX_ANSWER else None
+            self._send(LENGTH.pack(len(body)) + body, patience)
+            (size,) = LENGTH.unpack(self._receive(LENGTH.size, patience))
+            answer = self._receive(size, patience) if 0 < size <= MAX_ANSWER else None
         except TimeoutError:
             self.close()
             raise TransformError(f"transform {self._uri}: {what} did not end within {timeout:g} s") from None
@@ -166,30 +242,30 @@ class Jail:
             raise TransformError(f"transform {self._uri}: an answer of {size} bytes is too large")
         return answer
 
-    def _send(self, data: bytes, deadline: float) -> None:
+    def _send(self, data: bytes, patience: _Patience) -> None:
         view = memoryview(data)
         while view:
-            self._wait(select.POLLOUT, deadline)
+            self._wait(select.POLLOUT, patience)
             # Without MSG_NOSIGNAL a dead child would end the database where SIGPIPE is not ignored.
             view = view[self._channel.send(view, socket.MSG_NOSIGNAL) :]
 
-    def _receive(self, size: int, deadline: float) -> bytes:
-        data = bytearray(size)
-        view = memoryview(data)
+    def _receive(self, size: int, patience: _Patience) -> memoryview:
+        data = memoryview(bytearray(size))
+        view = data
         while view:
-            self._wait(select.POLLIN, deadline)
+            self._wait(select.POLLIN, patience)
             received = self._channel.recv_into(view)
             if not received:
                 raise ConnectionResetError
             view = view[received:]
-        return bytes(data)
+        return data
 
-    def _wait(self, event: int, deadline: float) -> None:
+    def _wait(self, event: int, patience: _Patience) -> None:
         """Waits, with the interpreter lock released, until the channel is ready. Raises TimeoutError or Stopped."""
         poll = select.poll()
         poll.register(self._channel, event)
         while True:
-            remaining = deadline - time.monotonic()
+            remaining = patience.remaining(self._begun)
             if remaining <= 0:
                 raise TimeoutError
             if poll.poll(min(remaining, SLICE) * 1000):
@@ -207,14 +283,14 @@ class Jail:
         return f"its process ended (exit status {code})" if code >= 0 else f"its process was ended by signal {-code}"
 
 
-def _start_child(interpreter: str, channel: socket.socket) -> subprocess.Popen[bytes]:
+def _start_child(interpreter: str, channel: socket.socket, counter: int) -> subprocess.Popen[bytes]:
     # -I: neither the environment nor the current folder decides what a transform imports. No preexec_fn: it would
     # fork the whole database instead of vforking.
-    command = [interpreter, "-I", "-X", "utf8", str(CHILD)]
+    command = [interpreter, "-I", "-X", "utf8", str(CHILD), str(counter)]
     environment = {name: value for name, value in os.environ.items() if KEPT.match(name)}
     try:
         return subprocess.Popen(
-            command, stdin=channel.fileno(), stdout=subprocess.DEVNULL, env=environment, close_fds=True
+            command, stdin=channel.fileno(), stdout=subprocess.DEVNULL, env=environment, pass_fds=(counter,)
         )
     except OSError as error:
         raise SettingError(

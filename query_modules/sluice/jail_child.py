@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import ctypes
 import marshal
+import mmap
 import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,15 +25,19 @@ from typing import Any
 # may import.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
+from sluice.batch import Columns
 from sluice.bolt import messages
 from sluice.bolt.framing import frame
 from sluice.bolt.packstream import pack
-from sluice.contract import Query, Stream, check_values, queries_of, value_error
+from sluice.contract import Query, Stream, as_they_are, check_values, queries_of, value_error
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder
-from sluice.jail_frames import FAILED, FOLDED, LENGTH, READY, ROWS
+from sluice.jail_frames import COUNTER, FAILED, FOLDED, LENGTH, PATIENCE, READY, ROWS, Answer
 
 PULL_ALL = frame(messages.pull(-1))
+
+LONGEST_NEWS = 300
+"Characters of a query's text that its explanation is told with."
 
 PR_SET_PDEATHSIG = 1
 "From <sys/prctl.h>."
@@ -70,7 +77,7 @@ class Channel:
 
 
 def main() -> None:
-    """Loads the script of the first frame, then answers a frame for each batch until the parent hangs up."""
+    """Loads the script of the first frame, then answers a frame for each group until the parent hangs up."""
     channel = Channel()
     task = marshal.loads(channel.receive())
     _confine(task["memory_bytes"])
@@ -81,20 +88,88 @@ def main() -> None:
         channel.send(FAILED, str(error).encode())
         return
     channel.send(READY)
-    folder = Folder()
+    worker = Transformer(stream, task["uri"], int(sys.argv[1]))
     while True:
-        kind, batch = marshal.loads(channel.receive())
+        kind, batches = marshal.loads(channel.receive())
         try:
-            if kind == ROWS:
-                answer = _rows(stream, batch)
-            else:
-                answer = _packed(queries_of(stream, batch), folder if kind == FOLDED else None)
+            answer = worker.rows(batches[0]) if kind == ROWS else worker.packed(batches, fold=kind == FOLDED)
         except TransformError as error:
             channel.send(FAILED, str(error).encode("utf-8", "replace"))
-        except BaseException as error:  # the user's code may raise anything, SystemExit too
-            channel.send(FAILED, f"stream(batch) raised {describe(error, task['uri'])}".encode("utf-8", "replace"))
+        except BaseException as error:  # memory may be at its end anywhere
+            channel.send(FAILED, worker.raised(error))
         else:
-            channel.send(kind, answer)
+            channel.send(kind, *answer)
+
+
+class Transformer:
+    """The transform, and the queries that it gives as bytes."""
+
+    def __init__(self, stream: Stream, uri: str, counter: int) -> None:
+        """
+        Args:
+            counter: descriptor of the memory with the number of batches that were begun.
+        """
+        self._stream = stream
+        self._uri = uri
+        self._counter = mmap.mmap(counter, COUNTER.size)
+        self._begun = 0
+        self._folder = Folder()
+
+    def packed(self, batches: list[Columns], *, fold: bool) -> tuple[bytes, bytearray]:
+        """The answer to PACKED and FOLDED."""
+        error = b""
+        done: list[list[Query]] = []
+        deadline = time.monotonic() + PATIENCE
+        for number, batch in enumerate(batches, 1):
+            try:
+                queries = self._transformed(batch)
+                done.append(queries if number == len(batches) else as_they_are(queries))
+            except TransformError as refusal:
+                error = str(refusal).encode("utf-8", "replace")
+            except BaseException as raised:  # the user's code may raise anything, SystemExit too
+                error = self.raised(raised)
+            if error or time.monotonic() >= deadline:
+                break
+        try:
+            return self._answer(done, error, fold=fold)
+        except MemoryError:
+            if len(done) < 2:
+                raise
+            return self._answer(done[:1], b"", fold=fold)
+
+    def rows(self, batch: Columns) -> tuple[bytes]:
+        """The answer to ROWS."""
+        queries = self._transformed(batch)
+        for index, (_, parameters) in enumerate(queries):
+            check_values(index, parameters)
+        return (pack(list(map(list, queries))),)
+
+    def raised(self, error: BaseException) -> bytes:
+        """What to say of an exception of the user's code."""
+        return f"stream(batch) raised {describe(error, self._uri)}".encode("utf-8", "replace")
+
+    def _transformed(self, batch: Columns) -> list[Query]:
+        self._begun += 1
+        COUNTER.pack_into(self._counter, 0, self._begun)
+        return queries_of(self._stream, batch["payloads"])
+
+    def _answer(self, done: list[list[Query]], error: bytes, *, fold: bool) -> tuple[bytes, bytearray]:
+        queries = list(chain.from_iterable(done))
+        packed = bytearray()
+        try:
+            if fold:
+                folded = self._folder.fold(queries)
+                size = _pack_into(packed, ((item.text, item.parameters) for item in folded))
+            else:
+                size = _pack_into(packed, queries)
+        except TransformError:
+            # Some value is none that a query can take: one by one it is found which.
+            return _one_by_one(done, error)
+        return Answer(len(done), len(queries), size, error, self._news()).header, packed
+
+    def _news(self) -> bytes:
+        news = self._folder.news()
+        return pack([[_shown(text), _shown(explanation)] for text, explanation in news]) if news else b""
 
 
 def load(source: str, uri: str) -> Stream:
@@ -132,19 +207,21 @@ def _line_in(traceback: TracebackType | None, uri: str) -> int | None:
     return line
 
 
-def _packed(queries: Iterable[Query], folder: Folder | None) -> bytes:
-    packed = bytearray(LENGTH.size)
-    if folder is not None:
-        queries = list(queries)
+def _shown(text: str) -> str:
+    return one_line(text, LONGEST_NEWS).encode("utf-8", "replace").decode()
+
+
+def _one_by_one(done: list[list[Query]], error: bytes) -> tuple[bytes, bytearray]:
+    packed = bytearray()
+    size = 0
+    for number, queries in enumerate(done):
+        before = len(packed)
         try:
-            count = _pack_into(packed, ((folded.text, folded.parameters) for folded in folder.fold(queries)))
-        except TransformError:
-            # Some value is none that a query can take: one by one it is found which.
-            return _packed(queries, None)
-    else:
-        count = _pack_into(packed, queries)
-    LENGTH.pack_into(packed, 0, count)
-    return bytes(packed)
+            size += _pack_into(packed, queries)
+        except TransformError as refusal:
+            del packed[before:]
+            return Answer(number, size, size, str(refusal).encode("utf-8", "replace"), b"").header, packed
+    return Answer(len(done), size, size, error, b"").header, packed
 
 
 def _pack_into(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
@@ -157,14 +234,6 @@ def _pack_into(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, Any]
         packed += PULL_ALL
         count += 1
     return count
-
-
-def _rows(stream: Stream, batch: list[bytes | None]) -> bytes:
-    rows = []
-    for index, (query, parameters) in enumerate(queries_of(stream, batch)):
-        check_values(index, parameters)
-        rows.append([query, parameters])
-    return pack(rows)
 
 
 def _confine(memory_bytes: int) -> None:

@@ -15,15 +15,16 @@ from types import TracebackType
 from typing import Any
 
 from sluice import nodes
-from sluice.applier import NO_QUERIES, Listener, Packer, refused_query
 from sluice.bolt import messages
 from sluice.bolt.framing import frame
 from sluice.configuration import Isolate
 from sluice.errors import FenceLost, QueryRefused, ScriptError, SettingError, TransformError, one_line
 from sluice.jail import PackedQueries, Stopped
 from sluice.kept import KeptMessage, RetryRequest, groups
+from sluice.listener import Listener, Transaction
 from sluice.loopback import Loopback
 from sluice.model import Checkpoint, Desired, VertexId
+from sluice.refusal import NO_QUERIES, refused_query
 from sluice.set_aside import described_query, now
 from sluice.settings import Settings
 from sluice.sink import Sink
@@ -63,7 +64,7 @@ class Retrier:
         settings: Settings,
         loopback: Loopback,
         sink: Sink,
-        pack: Packer,
+        pack: Callable[[list[bytes | None]], PackedQueries],
         wants_stop: Callable[[], bool],
         listener: Listener,
     ) -> None:
@@ -158,7 +159,7 @@ class Retrier:
         """One transaction, waited for."""
         self._sink.send(queries, reached, nodes.checkpoint_properties(reached))
         self._sink.settle()
-        self._listener.committed(self._sink.held.positions)
+        self._listener.committed(Transaction(self._sink.held))
 
     def _without(self, part: Group) -> Checkpoint:
         held = self._sink.held
@@ -186,7 +187,7 @@ class RetrySession:
         transformer = Transformer(desired.spec, settings, wants_stop)
         self._resources.callback(transformer.close)
         sink = Sink(loopback.connection, desired.checkpoint_id, loopback.read_checkpoint(desired.checkpoint_id))
-        self._retrier = Retrier(desired, settings, loopback, sink, transformer.pack, wants_stop, listener)
+        self._retrier = Retrier(desired, settings, loopback, sink, transformer.whole, wants_stop, listener)
 
     def __enter__(self) -> RetrySession:
         return self
@@ -210,4 +211,4 @@ def _packed(query: str, parameters: dict[str, Any]) -> PackedQueries:
 
 
 def _joined(first: PackedQueries, then: PackedQueries) -> PackedQueries:
-    return PackedQueries(first.size + then.size, first.frames + then.frames)
+    return PackedQueries(first.size + then.size, b"".join((first.frames, then.frames)))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sluice import __version__, process, script
+from sluice.batch import Batch
 from sluice.catalog import Catalog, Graph, StreamNode
 from sluice.configuration import configuration_of
 from sluice.consumer import Consumer
@@ -223,7 +224,7 @@ def test(graph: Graph, name: str, limit_batches: int, execute: bool, check_abort
     with Jail(spec.transform, here.settings) as jail:
         for batch in batches:
             check_abort()
-            queries += jail.rows(batch)
+            queries += jail.rows(batch.columns)
     if execute:
         here.exchange.announce_rehearsal(str(stream.get("uid")), Rehearsal(name, queries))
         here.exchange.ring()
@@ -305,22 +306,22 @@ def _pin(uri: str, settings: Settings) -> Transform:
 
 def _read(
     spec: StreamSpec, stream: StreamNode, limit_batches: int, settings: Settings, check_abort: Callable[[], None]
-) -> list[list[bytes | None]]:
-    """The payloads of the next batches, as many as there are now, at most `limit_batches`."""
+) -> list[Batch]:
+    """The next batches, as many as there are now, at most `limit_batches`."""
     deadline = time.monotonic() + settings.test_timeout
 
     def out_of_time() -> bool:
         check_abort()
         return time.monotonic() >= deadline
 
-    batches: list[list[bytes | None]] = []
+    batches: list[Batch] = []
     with Consumer(spec, settings, to_the_end=True) as consumer:
         consumer.assign(consumer.partitions(), stream.checkpoint().positions)
         while len(batches) < limit_batches and not consumer.at_end:
-            batch = consumer.poll_batch(spec.batch_size, settings.test_timeout, out_of_time)
-            if batch is None:
+            group = consumer.poll(spec.batch_size, settings.test_timeout, out_of_time)
+            if group is None:
                 break
-            batches.append(batch.payloads)
+            batches += group.batches
         if not batches and not consumer.at_end:
             text = f"the broker at {spec.uri} sent nothing of topic {spec.topic} within {settings.test_timeout:g} s"
             raise BrokerError(f"Kafka stream {spec.name}, {text}")

@@ -1,5 +1,5 @@
 """
-One stream's loop: Kafka, batch, transform, one transaction, from one reading of the checkpoint until something breaks.
+One stream's loop: Kafka, transform, transactions; from one reading of the checkpoint until something breaks.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
-from sluice.applier import Applier, Listener
-from sluice.batch import Batch
+from sluice.applier import Applier
+from sluice.batch import Group
 from sluice.consumer import Consumer
 from sluice.dead_letter import DeadLetters
 from sluice.errors import OffsetGone
+from sluice.jail import Stopped
+from sluice.listener import Listener, Stop
 from sluice.loopback import Loopback
 from sluice.model import Desired
 from sluice.retrier import Retrier
@@ -40,7 +42,7 @@ class Session:
         desired: Desired,
         settings: Settings,
         loopback: Loopback,
-        wants_stop: Callable[[], bool],
+        stop: Stop,
         listener: Listener,
         retries_asked: Callable[[], int],
     ) -> None:
@@ -52,7 +54,8 @@ class Session:
         self._spec = desired.spec
         self._settings = settings
         self._loopback = loopback
-        self._wants_stop = wants_stop
+        self._stop = stop
+        self._wants_stop = stop.is_set
         self._listener = listener
         self._retries_asked = retries_asked
         self._resources = ExitStack()
@@ -73,13 +76,13 @@ class Session:
                 sink,
                 self._transformer.pack,
                 letters,
-                wants_stop,
+                self._stop,
                 self._listener,
                 fold=self._transformer.fold,
                 count_kept=lambda: self._loopback.count_kept(self._desired.checkpoint_id),
             )
             self._retrier = Retrier(
-                self._desired, settings, self._loopback, sink, self._transformer.pack, wants_stop, self._listener
+                self._desired, settings, self._loopback, sink, self._transformer.whole, wants_stop, self._listener
             )
             identity = TopicIdentity(spec, settings.broker_timeout)
             resources.callback(identity.close)
@@ -114,12 +117,12 @@ class Session:
             if applier.full:
                 applier.settle()
             try:
-                batch = self._next_batch()
+                group = self._next_group()
             except OffsetGone as gone:
                 self._guard.pass_gap(gone)
                 continue
-            if batch is not None:
-                applier.apply(batch)
+            if group is not None:
+                self._apply(group)
             elif applier.in_flight:
                 applier.settle()
             else:
@@ -130,8 +133,16 @@ class Session:
         applier.drain()
         self._consumer.report(applier.held.positions)
 
-    def _next_batch(self) -> Batch | None:
-        spec = self._spec
+    def _next_group(self) -> Group | None:
+        spec, applier = self._spec, self._applier
         # What is in flight is heard of as soon as there is nothing else to do.
-        patience = 0.0 if self._applier.in_flight else IDLE
-        return self._consumer.poll_batch(spec.batch_size, spec.batch_interval, self._wants_stop, patience=patience)
+        patience = 0.0 if applier.in_flight else IDLE
+        return self._consumer.poll(
+            spec.batch_size, spec.batch_interval, self._wants_stop, patience=patience, most=applier.room
+        )
+
+    def _apply(self, group: Group) -> None:
+        try:
+            self._applier.apply(group)
+        except Stopped:
+            log.debug("stream %s: stops before it has applied what it has read", self._spec.name)

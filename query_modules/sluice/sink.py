@@ -46,8 +46,8 @@ COMMIT = frame(messages.commit())
 REPLIES_BEFORE_QUERIES = 3
 "To BEGIN, and to the fence's RUN and PULL."
 
-MOST_IN_FLIGHT = 16
-"Batches sent and not settled."
+MOST_IN_FLIGHT = 4
+"Groups sent and not settled: enough that the server always has one, few enough that STOP need not wait for long."
 
 MOST_BYTES_IN_FLIGHT = 8 << 20
 "... and the bytes after which no further one is sent."

@@ -13,9 +13,10 @@ from sluice.errors import GraphError, ProtocolError, SettingError
 from sluice.exchange import Exchange
 from sluice.loopback import Loopback, StreamRow
 from sluice.model import Status
+from sluice.pace import pause
 from sluice.plan import Running, Start, plan
 from sluice.settings import Settings
-from sluice.worker import RetryWorker, Worker, pause
+from sluice.worker import RetryWorker, Worker
 
 log = logging.getLogger("sluice.supervisor")
 

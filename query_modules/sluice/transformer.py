@@ -4,8 +4,9 @@ A stream's transform, for as long as somebody wants it: in a new process wheneve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from sluice.batch import Group
 from sluice.jail import Jail, PackedQueries
 from sluice.model import StreamSpec
 from sluice.settings import Settings
@@ -24,13 +25,21 @@ class Transformer:
         self._wants_stop = wants_stop
         self._jail: Jail | None = None
 
-    def pack(self, payloads: Sequence[bytes | None]) -> PackedQueries:
-        """The messages' queries. Raises as `Jail` and `Jail.pack` do."""
-        return self._running().pack(payloads)
+    def pack(self, group: Group) -> PackedQueries:
+        """The queries of the group's first batches. As `Jail.pack`; raises as `Jail` does, too."""
+        return self._running().pack([batch.columns for batch in group.batches])
 
-    def fold(self, payloads: Sequence[bytes | None]) -> PackedQueries:
-        """The same, folded where that is wanted. Raises as `pack`."""
-        return self._running().pack(payloads, fold=self._settings.fold and self._spec.config.fold)
+    def fold(self, group: Group) -> PackedQueries:
+        """The same, folded where that is wanted."""
+        fold = self._settings.fold and self._spec.config.fold
+        return self._running().pack([batch.columns for batch in group.batches], fold=fold)
+
+    def whole(self, payloads: list[bytes | None]) -> PackedQueries:
+        """The queries of a batch of these payloads. Raises TransformError where there are none, and as `pack`."""
+        queries = self._running().pack([{"payloads": payloads}])
+        if queries.error is not None:
+            raise queries.error
+        return queries
 
     def close(self) -> None:
         """Ends the process."""

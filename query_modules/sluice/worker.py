@@ -6,24 +6,20 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import random
 import threading
-from collections.abc import Mapping
 
 from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError
 from sluice.jail import Stopped
+from sluice.listener import Transaction
 from sluice.loopback import Loopback
 from sluice.model import Desired, Status, WorkerStatus
+from sluice.pace import LONGEST_PAUSE, pause
 from sluice.retrier import RetrySession
 from sluice.session import Session
 from sluice.set_aside import now
 from sluice.settings import Settings
 
 log = logging.getLogger("sluice.worker")
-
-FIRST_PAUSE = 0.1
-"Seconds before the first new try after something that may pass."
-LONGEST_PAUSE = 5.0
 
 
 class Worker:
@@ -88,10 +84,10 @@ class Worker:
         """What it is doing now."""
         return self._status
 
-    def committed(self, positions: Mapping[int, int]) -> None:
-        """The session's word that these positions are in the graph. Threads: the worker's."""
+    def committed(self, transaction: Transaction) -> None:
+        """The session's word that a transaction is in the graph. Threads: the worker's."""
         self._failures = 0
-        self._status = WorkerStatus(positions)
+        self._status = WorkerStatus(transaction.reached.positions)
 
     def trouble(self, text: str | None) -> None:
         """The session's word about what it is trying to get over. Threads: the worker's."""
@@ -135,7 +131,7 @@ class Worker:
 
     def _work(self, loopback: Loopback) -> Session | RetrySession:
         """What is to be done over one connection."""
-        return Session(self.desired, self._settings, loopback, self._stop.is_set, self, lambda: self._retries_asked)
+        return Session(self.desired, self._settings, loopback, self._stop, self, lambda: self._retries_asked)
 
     def _connected(self) -> Loopback:
         loopback = Loopback(self._settings)
@@ -176,14 +172,3 @@ class RetryWorker(Worker):
         log.error("stream %s: what was set aside cannot be retried: %s; trying again", self.desired.spec.name, reason)
         self.trouble(reason)
         self._stop.wait(LONGEST_PAUSE)
-
-
-def pause(failures: int) -> float:
-    """
-    Seconds to wait after so many failures in a row: doubled each time up to a limit, of which a random part at least
-    the half.
-
-    The random part keeps streams that failed together from trying again together.
-    """
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 16))
-    return random.uniform(longest / 2, longest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import random
 from collections import deque
@@ -11,8 +12,9 @@ from collections.abc import Sequence
 import pytest
 from confluent_kafka import Message
 
+from sluice import model
 from sluice.applier import Applier
-from sluice.batch import Batch
+from sluice.batch import Batch, Group
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import parse
@@ -27,11 +29,13 @@ from sluice.errors import (
 )
 from sluice.jail import PackedQueries, Stopped
 from sluice.kept import KeptMessage
-from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
+from sluice.listener import Transaction
+from sluice.model import Checkpoint, Desired, StreamSpec, VertexId
 from sluice.settings import Settings
 
 BAD = b"bad"
 RAISES = b"raises"
+ENDS = b"ends"
 REFUSED = "Invalid types: int and int for '/'."
 CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
 
@@ -90,23 +94,59 @@ class Letters:
 class Listener:
     def __init__(self) -> None:
         self.troubles: list[str | None] = []
+        self.transactions: list[Transaction] = []
 
-    def committed(self, positions) -> None:
+    def committed(self, transaction: Transaction) -> None:
         self.troubles.append(None)
+        self.transactions.append(transaction)
 
     def trouble(self, text) -> None:
         self.troubles.append(text)
 
 
-def pack(payloads: Sequence[bytes]) -> PackedQueries:
-    if RAISES in payloads:
-        raise TransformError("stream(batch) raised ValueError")
-    return packed(*((payload.decode(), {}) for payload in payloads))
+class Stop:
+    """A stop that is set, or not; notes how long was waited for it."""
+
+    def __init__(self) -> None:
+        self.set = False
+        self.waited: list[float] = []
+
+    def is_set(self) -> bool:
+        return self.set
+
+    def wait(self, timeout: float) -> bool:
+        self.waited.append(timeout)
+        return self.set
 
 
-def packed(*queries: tuple[str, dict]) -> PackedQueries:
+class Transform:
+    """A jail in miniature: does `patience` batches at a time, raises at some payloads and ends at others."""
+
+    def __init__(self, patience: int = 1000) -> None:
+        self.patience = patience
+        self.calls: list[list[list[bytes]]] = []
+
+    def __call__(self, group: Group) -> PackedQueries:
+        batches = [batch.payloads for batch in group.batches]
+        self.calls.append(batches)
+        for number, payloads in enumerate(batches):
+            if ENDS in payloads:
+                return PackedQueries(0, b"", 0, failed=number, error=TransformError("its process ended"))
+            if RAISES in payloads:
+                error = TransformError("stream(batch) raised ValueError")
+                return of_payloads(*batches[:number])._replace(failed=number, error=error)
+            if number == self.patience:
+                return of_payloads(*batches[:number])
+        return of_payloads(*batches)
+
+
+def of_payloads(*batches: Sequence[bytes]) -> PackedQueries:
+    return packed(*((payload.decode(), {}) for payloads in batches for payload in payloads), batches=len(batches))
+
+
+def packed(*queries: tuple[str, dict], batches: int = 1) -> PackedQueries:
     frames = (frame(messages.run(*query)) + frame(messages.pull(-1)) for query in queries)
-    return PackedQueries(len(queries), b"".join(frames))
+    return PackedQueries(len(queries), b"".join(frames), batches, len(queries))
 
 
 def batch(payloads: Sequence[bytes], start: int = 0) -> Batch:
@@ -116,20 +156,32 @@ def batch(payloads: Sequence[bytes], start: int = 0) -> Batch:
 class Run:
     """An applier with all that it needs."""
 
-    def __init__(self, config: Configuration = Configuration(), *, error=None, letter_errors=(), limit=None) -> None:  # noqa: B008
-        spec = StreamSpec("u", "people", "localhost:9092", "t", Transform("/t.py", "", "ab12"), config=config)
+    def __init__(
+        self,
+        config: Configuration = Configuration(),  # noqa: B008
+        *,
+        error=None,
+        letter_errors=(),
+        limit=None,
+        size=10,
+        patience=1000,
+    ) -> None:
+        spec = StreamSpec(
+            "u", "people", "localhost:9092", "t", model.Transform("/t.py", "", "ab12"), batch_size=size, config=config
+        )
         desired = Desired(VertexId(1), VertexId(2), spec, generation=7, limit_batches=limit)
         self.sink = FakeSink(error)
         self.letters = Letters(self.sink, letter_errors)
         self.listener = Listener()
-        self.stop = False
+        self.stop = Stop()
+        self.transform = Transform(patience)
         self.applier = Applier(
             desired,
             Settings(error_history=5),
             self.sink,
-            pack,
+            self.transform,
             self.letters,
-            lambda: self.stop,
+            self.stop,
             self.listener,
             count_kept=lambda: len(self.sink.kept),
         )
@@ -139,8 +191,15 @@ class Run:
         for payloads in batches:
             if self.applier.full:
                 self.applier.settle()
-            self.applier.apply(batch(payloads, start))
+            self.applier.apply(Group([batch(payloads, start)]))
             start += len(payloads)
+        self.applier.drain()
+        return self
+
+    def feed_group(self, *batches: Sequence[bytes]) -> Run:
+        """Several batches as one group."""
+        starts = itertools.accumulate(map(len, batches), initial=0)
+        self.applier.apply(Group([batch(payloads, start) for payloads, start in zip(batches, starts, strict=False)]))
         self.applier.drain()
         return self
 
@@ -269,8 +328,6 @@ def test_keep_stops_where_there_is_no_more_room():
 @pytest.mark.parametrize(
     "error",
     [
-        TransientFailure("Cannot resolve conflicting transactions.", code="Memgraph.TransientError.X.Y", index=0),
-        TransientFailure("Memory limit exceeded!", code="Memgraph.TransientError.X.Y", index=0),
         QueryRefused("Write query forbidden on the replica!", code=CLIENT_ERROR, index=0),
         QueryRefused("At least one SYNC replica has not confirmed committing last transaction.", code=CLIENT_ERROR),
         ConnectionLost("gone"),
@@ -287,10 +344,146 @@ def test_what_is_not_the_messages_fault_never_counts_against_it(error):
 
 def test_a_stop_ends_the_search():
     run = Run(SKIP)
-    run.stop = True
+    run.applier.apply(Group([batch(spoilt(4, [1]))]))
+    run.stop.set = True
     with pytest.raises(Stopped):
-        run.feed(spoilt(4, [1]))
+        run.applier.drain()
     assert run.sink.transactions == 1
+
+
+class Conflicts(FakeSink):
+    """Refuses the first so many transactions that are not empty, whatever is in them, for a reason that passes."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__(TransientFailure("Cannot resolve conflicting transactions.", code="Memgraph.TransientError.X"))
+        self.refusals = refusals
+
+    def settle(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            self.transactions += 1
+            self._sent.clear()
+            self.reached = self.held
+            raise self.error
+        super().settle()
+
+
+@pytest.mark.parametrize("refusals", [1, 2, 9])
+def test_a_conflict_is_tried_again_in_smaller_groups_until_it_has_passed(refusals):
+    run = Run(SKIP)
+    run.sink = run.applier._sink = Conflicts(refusals)
+    batches = [good(10)] * 8
+    run.feed_group(*batches)
+    assert run.sink.applied == [payload for payloads in batches for payload in payloads]
+    assert (run.held.positions, run.held.batches, run.held.messages) == ({0: 80}, 8, 80)
+    assert len(run.stop.waited) == refusals
+    assert run.listener.troubles[:2] == ["Cannot resolve conflicting transactions."] + [
+        "Cannot resolve conflicting transactions." if refusals > 1 else None
+    ]
+    assert run.listener.troubles[-1] is None
+    assert run.listener.transactions[0].refusals == refusals
+    assert run.listener.transactions[0].batches == max(1, 8 >> refusals)
+
+
+def test_groups_grow_again_after_a_conflict():
+    run = Run()
+    run.sink = run.applier._sink = Conflicts(3)
+    full = run.applier.room
+    start = 0
+    rooms = []
+    for _ in range(60):
+        rooms.append(run.applier.room)
+        group = Group([batch(good(10), start + 10 * i) for i in range(run.applier.room)])
+        start += group.messages
+        run.applier.apply(group)
+        run.applier.drain()
+    assert rooms[0] == full
+    assert rooms[1] <= full // 4
+    assert rooms[-1] == full
+    assert run.held.positions == {0: start}
+
+
+def test_a_stop_ends_the_wait_for_a_conflict_to_pass():
+    run = Run()
+    run.sink = run.applier._sink = Conflicts(10)
+    run.applier.apply(Group([batch(good(3))]))
+    run.stop.set = True
+    with pytest.raises(Stopped):
+        run.applier.drain()
+
+
+@pytest.mark.parametrize("how", [BAD, RAISES, ENDS])
+@pytest.mark.parametrize("place", [(0, 0), (2, 3), (4, 9)], ids=str)
+def test_a_bad_message_in_a_group_costs_the_others_nothing(how, place):
+    batches = [good(10) for _ in range(5)]
+    batches[place[0]][place[1]] = how
+    run = Run(SKIP).feed_group(*batches)
+    assert run.sink.applied == [payload for payloads in batches for payload in payloads if payload != how]
+    assert run.held.positions == {0: 50}
+    assert (run.held.messages, run.held.set_aside, run.held.batches) == (49, 1, 5)
+    assert [entry.offset for entry in run.held.history] == [10 * place[0] + place[1]]
+
+
+def test_a_group_stops_at_its_bad_message_with_the_batches_before_it_applied_and_counted():
+    run = Run()
+    with pytest.raises(MessageRefused, match="offset 23"):
+        run.feed_group(good(10), good(10), spoilt(10, [3]), good(10))
+    assert run.held.positions == {0: 23}
+    assert (run.held.batches, run.held.messages) == (2, 23)
+
+
+def test_k_bad_messages_in_a_group_cost_a_bounded_number_of_transactions():
+    source = random.Random(2)
+    for _ in range(200):
+        b, n = source.randint(1, 40), source.randint(2, 30)
+        places = source.sample(range(b * n), source.randint(1, min(b * n, 8)))
+        batches = [spoilt(n, [place - n * number for place in places]) for number in range(b)]
+        run = Run(SKIP).feed_group(*batches)
+        depth = math.ceil(math.log2(b)) + math.ceil(math.log2(n))
+        assert run.sink.transactions <= 2 * len(places) * depth + 1 + (b * n - 1 in places)
+        assert run.held.batches == b
+        assert run.held.messages == b * n - len(places)
+        assert run.sink.applied == [payload for payloads in batches for payload in payloads if payload != BAD]
+
+
+def test_batches_that_a_slow_transform_leaves_undone_follow_in_order():
+    batches = [[f"{number}.{i}".encode() for i in range(3)] for number in range(7)]
+    run = Run(patience=2).feed_group(*batches)
+    assert run.sink.applied == [payload for payloads in batches for payload in payloads]
+    assert run.sink.transactions == 4
+    assert (run.held.positions, run.held.batches) == ({0: 21}, 7)
+    assert all(len(payloads) == 3 for call in run.transform.calls for payloads in call)
+
+
+def test_never_sets_aside_the_whole_batch_and_nothing_else_of_its_group():
+    run = Run(dataclasses.replace(SKIP, isolate=Isolate.NEVER)).feed_group(good(3), good(3), spoilt(3, [1]), good(3))
+    assert run.sink.applied == good(3) * 3
+    assert [entry.offset for entry in run.held.history] == [6, 7, 8]
+    assert run.held.batches == 4
+
+
+def test_a_group_never_has_more_batches_than_the_limit_leaves():
+    run = Run(limit=5)
+    assert run.applier.room == 5
+    run.feed_group(good(10), good(10))
+    assert run.applier.room == 3
+    run.feed_group(good(10), spoilt(10, []), good(10))
+    assert run.held.batches_in(7) == 5
+    assert run.applier.finished
+
+
+def test_a_limit_is_exact_also_where_its_last_batches_hold_bad_messages():
+    run = Run(SKIP, limit=3).feed_group(spoilt(4, [3]), spoilt(4, [0, 3]), spoilt(4, [3]))
+    assert (run.held.batches_in(7), run.held.positions) == (3, {0: 12})
+    assert run.sink.properties["ended_status"] == "stopped"
+
+
+def test_what_is_told_of_a_transaction():
+    run = Run().feed_group(good(4), good(3))
+    (told,) = run.listener.transactions
+    assert (told.batches, told.messages, told.given, told.sent, told.refusals) == (2, 7, 7, 7, 0)
+    assert told.reached.positions == {0: 7}
+    assert min(told.polled, told.transformed, told.written, told.committed) >= 0
 
 
 @pytest.mark.parametrize(
@@ -305,7 +498,7 @@ def test_the_refused_query_is_known(index, size, expected):
     run = Run(SKIP)
     queries = packed(*[("A", {"n": 0}), ("B", {"n": 1})][:size])
     refusals = [QueryRefused(REFUSED, code=CLIENT_ERROR, index=index)]
-    run.applier._pack = run.applier._fold = lambda payloads: queries
+    run.applier._pack = run.applier._fold = lambda group: queries
 
     def settle() -> None:
         run.sink.held = run.sink.reached
@@ -313,7 +506,7 @@ def test_the_refused_query_is_known(index, size, expected):
             raise refusals.pop()
 
     run.sink.settle = settle
-    run.applier.apply(batch([b"x"]))
+    run.applier.apply(Group([batch([b"x"])]))
     run.applier.drain()
     (entry,) = run.held.history
     assert (entry.query, entry.params) == expected

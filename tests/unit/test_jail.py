@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import Tag, parse
 from sluice.errors import ScriptError, TransformError
-from sluice.jail import Jail, Stopped
+from sluice.jail import Jail, PackedQueries, Stopped, _Patience
 from sluice.model import Transform
 from sluice.settings import Settings
 
@@ -24,13 +25,25 @@ def transform(source: str) -> Transform:
     return Transform("/srv/t.py", source, hashlib.sha256(source.encode()).hexdigest())
 
 
+def columns(*payloads: bytes | None) -> dict:
+    return {"payloads": list(payloads)}
+
+
+def packed(jail: Jail, *payloads: bytes | None) -> PackedQueries:
+    """The queries of one batch. Raises what went wrong with it."""
+    queries = jail.pack([columns(*payloads)])
+    if queries.error is not None:
+        raise queries.error
+    return queries
+
+
 def shipped(name: str) -> Transform:
     return transform((TRANSFORMS / name).read_text(encoding="utf-8"))
 
 
 def test_the_example_of_the_specification():
     with Jail(shipped("edges.py"), SETTINGS) as jail:
-        assert jail.rows([b"1", b"1 2", b"", b"1 2 3"]) == [
+        assert jail.rows(columns(b"1", b"1 2", b"", b"1 2 3")) == [
             ("CREATE (:Node {id: $id})", {"id": "1"}),
             (
                 "MATCH (n:Node {id: $from_id}), (m:Node {id: $to_id}) CREATE (n)-[:Edge]->(m)",
@@ -41,14 +54,14 @@ def test_the_example_of_the_specification():
 
 def test_json_upserts():
     with Jail(shipped("json_upsert.py"), SETTINGS) as jail:
-        assert jail.rows([b'{"id": 7, "name": "Ada"}', None, b"null"]) == [
+        assert jail.rows(columns(b'{"id": 7, "name": "Ada"}', None, b"null")) == [
             ("MERGE (n:Entity {id: $id}) SET n += $properties", {"id": 7, "properties": {"name": "Ada"}})
         ]
 
 
 def test_csv_rows():
     with Jail(shipped("csv_rows.py"), SETTINGS) as jail:
-        rows = jail.rows([b'ann,bob,12.5\n"bo, b",ann,1\n'])
+        rows = jail.rows(columns(b'ann,bob,12.5\n"bo, b",ann,1\n'))
     assert [parameters for _, parameters in rows] == [
         {"from": "ann", "to": "bob", "amount": 12.5},
         {"from": "bo, b", "to": "ann", "amount": 1.0},
@@ -57,9 +70,9 @@ def test_csv_rows():
 
 def test_packed_queries_are_a_run_and_a_pull_each():
     with Jail(shipped("edges.py"), SETTINGS) as jail:
-        packed = jail.pack([b"1", b"2"])
-    messages = [parse(message) for message in MessageBuffer(1 << 20).feed(packed.frames)]
-    assert packed.size == 2
+        queries = packed(jail, b"1", b"2")
+    messages = [parse(message) for message in MessageBuffer(1 << 20).feed(bytes(queries.frames))]
+    assert queries.size == 2
     assert [message.tag for message in messages] == [Tag.RUN, Tag.PULL, Tag.RUN, Tag.PULL]
     assert messages[2].fields[:2] == ["CREATE (:Node {id: $id})", {"id": "2"}]
 
@@ -70,7 +83,7 @@ def test_a_transform_sees_no_variable_that_may_hold_a_secret(monkeypatch):
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     source = "import os\ndef stream(batch):\n    return [('RETURN $e', {'e': dict(os.environ)})]"
     with Jail(transform(source), SETTINGS) as jail:
-        ((_, parameters),) = jail.rows([b"1"])
+        ((_, parameters),) = jail.rows(columns(b"1"))
     assert parameters["e"]["LC_ALL"] == "C.UTF-8"
     assert "s3cret" not in parameters["e"].values()
 
@@ -78,8 +91,8 @@ def test_a_transform_sees_no_variable_that_may_hold_a_secret(monkeypatch):
 def test_a_transform_keeps_its_own_state_between_batches():
     source = "seen = []\ndef stream(batch):\n    seen.extend(batch)\n    return [('RETURN $n', {'n': len(seen)})]"
     with Jail(transform(source), SETTINGS) as jail:
-        jail.pack([b"1", b"2"])
-        assert jail.rows([b"3"]) == [("RETURN $n", {"n": 3})]
+        packed(jail, b"1", b"2")
+        assert jail.rows(columns(b"3")) == [("RETURN $n", {"n": 3})]
 
 
 def test_what_a_transform_prints_or_reads_does_not_disturb():
@@ -87,7 +100,7 @@ def test_what_a_transform_prints_or_reads_does_not_disturb():
         "import sys\ndef stream(batch):\n    print('x' * 100000)\n    return [('RETURN $r', {'r': sys.stdin.read()})]"
     )
     with Jail(transform(source), SETTINGS) as jail:
-        assert jail.rows([b"1"]) == [("RETURN $r", {"r": ""})]
+        assert jail.rows(columns(b"1")) == [("RETURN $r", {"r": ""})]
 
 
 @pytest.mark.parametrize(
@@ -134,9 +147,9 @@ def test_a_script_that_cannot_be_loaded_says_where(source: str, reason: str):
 )
 def test_a_broken_contract_names_the_item_and_the_jail_goes_on(body: str, reason: str):
     with Jail(transform(f"def stream(batch):\n    {body}"), SETTINGS) as jail:
-        for call in (jail.pack, jail.rows):
+        for call in (lambda: packed(jail, b"1"), lambda: jail.rows(columns(b"1"))):
             with pytest.raises(TransformError) as caught:
-                call([b"1"])
+                call()
             assert str(caught.value).startswith(f"transform /srv/t.py: {reason}")
         assert not jail.closed
 
@@ -147,21 +160,21 @@ def test_a_broken_contract_names_the_item_and_the_jail_goes_on(body: str, reason
 def test_transaction_control_is_refused(query: str):
     source = transform(f"def stream(batch):\n    return [({query!r}, {{}})]")
     with Jail(source, SETTINGS) as jail, pytest.raises(TransformError, match="a batch is one transaction"):
-        jail.pack([b"1"])
+        packed(jail, b"1")
 
 
 def test_a_transform_that_does_not_end_is_ended():
     settings = Settings(transform_timeout=0.3)
     with Jail(transform("def stream(batch):\n    while True: pass"), settings) as jail:
         with pytest.raises(TransformError, match=r"stream\(batch\) did not end within 0.3 s"):
-            jail.pack([b"1"])
+            packed(jail, b"1")
         assert jail.closed
 
 
 def test_a_transform_that_exits_is_a_fault_of_the_transform():
     with Jail(transform("import os\ndef stream(batch):\n    os._exit(7)"), SETTINGS) as jail:
         with pytest.raises(TransformError, match=r"its process ended \(exit status 7\)"):
-            jail.pack([b"1"])
+            packed(jail, b"1")
         assert jail.closed
 
 
@@ -170,7 +183,7 @@ def test_an_owner_who_wants_to_stop_does_not_wait_for_the_transform():
     source = transform("import time\ndef stream(batch):\n    time.sleep(60)")
     wants_stop = iter([False] * 3)
     with Jail(source, SETTINGS, lambda: next(wants_stop, True)) as jail, pytest.raises(Stopped):
-        jail.pack([b"1"])
+        packed(jail, b"1")
     assert time.monotonic() - began < 30
 
 
@@ -178,4 +191,92 @@ def test_large_batches_pass_both_ways():
     source = "def stream(batch):\n    return [('CREATE (:N {x: $x})', {'x': m.decode()}) for m in batch]"
     payload = b"x" * 1_000_000
     with Jail(transform(source), SETTINGS) as jail:
-        assert len(jail.pack([payload] * 20).frames) > 20_000_000
+        assert len(packed(jail, *[payload] * 20).frames) > 20_000_000
+
+
+EACH = "def stream(batch):\n    return [('CREATE (:N {x: $x})', {'x': m.decode()}) for m in batch]\n"
+
+SLOW = "import time\ndef stream(batch):\n    time.sleep(float(batch[0]))\n    return [('RETURN 1', {})]\n"
+
+
+def texts(queries: PackedQueries) -> list[dict]:
+    """The parameters of each query."""
+    runs = MessageBuffer(1 << 20).feed(bytes(queries.frames))[::2]
+    return [parse(run).fields[1] for run in runs]
+
+
+def test_each_batch_of_a_group_is_a_call_of_its_own_in_order():
+    source = "def stream(batch):\n    return [('RETURN $batch', {'batch': [m.decode() for m in batch]})]"
+    with Jail(transform(source), SETTINGS) as jail:
+        queries = jail.pack([columns(b"1", b"2"), columns(b"3"), columns(b"4", b"5")])
+    assert texts(queries) == [{"batch": ["1", "2"]}, {"batch": ["3"]}, {"batch": ["4", "5"]}]
+    assert (queries.batches, queries.given, queries.size, queries.error) == (3, 3, 3, None)
+
+
+def test_batches_of_a_group_are_folded_together():
+    with Jail(transform(EACH), SETTINGS) as jail:
+        group = [columns(b"1", b"2"), columns(b"3", b"4")]
+        jail.pack(group, fold=True)
+        queries = jail.pack(group, fold=True)
+        assert texts(queries) == [{"rows": ["1", "2", "3", "4"]}]
+        assert (queries.batches, queries.given, queries.size) == (2, 4, 1)
+        assert jail.explanations == {"CREATE (:N {x: $x})": "folded"}
+
+
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize("body", ["raise ValueError(2)", "return [1]", "return [('RETURN $x', {'x': {1}})]"])
+def test_what_comes_before_the_batch_that_fails_is_kept(body: str, fold: bool):
+    source = (
+        f"def stream(batch):\n    if batch == [b'2']:\n        {body}\n    return [('RETURN $x', {{'x': len(batch)}})]"
+    )
+    with Jail(transform(source), SETTINGS) as jail:
+        queries = jail.pack([columns(b"1"), columns(b"1"), columns(b"2"), columns(b"1")], fold=fold)
+        assert (queries.batches, queries.size, queries.failed) == (2, 2, 2)
+        assert str(queries.error).startswith("transform /srv/t.py: ")
+        assert not jail.closed
+
+
+@pytest.mark.parametrize("body", ["os._exit(3)", "time.sleep(60)"])
+def test_it_is_known_which_batch_a_transform_ended_or_looped_at(body: str):
+    source = f"import os, time\ndef stream(batch):\n    if batch == [b'2']: {body}\n    return []"
+    with Jail(transform(source), Settings(transform_timeout=0.5)) as jail:
+        jail.pack([columns(b"1")])
+        queries = jail.pack([columns(b"1"), columns(b"1"), columns(b"2"), columns(b"1")])
+        assert (queries.batches, queries.size, queries.failed) == (0, 0, 2)
+        assert queries.error is not None
+        assert jail.closed
+
+
+def test_slow_transforms_are_given_back_batch_by_batch():
+    with Jail(transform(SLOW), SETTINGS) as jail:
+        assert jail.pack([columns(b"0.3"), columns(b"0.3"), columns(b"0.3")]).batches == 1
+        assert jail.pack([columns(b"0"), columns(b"0.3"), columns(b"0.3")]).batches == 2
+
+
+def test_the_deadline_is_each_batchs_own(monkeypatch: pytest.MonkeyPatch):
+    now = 0.0
+    monkeypatch.setattr("sluice.jail.time", SimpleNamespace(monotonic=lambda: now))
+    patience = _Patience(1.0, begun=5)
+    now = 0.9
+    assert patience.remaining(5) == pytest.approx(0.1)
+    assert patience.remaining(6) == pytest.approx(1.0)
+    now = 1.8
+    assert patience.remaining(6) == pytest.approx(0.1)
+    now = 1.9
+    assert patience.remaining(6) <= 0
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_what_a_transform_does_to_its_results_later_changes_nothing(fold: bool):
+    source = (
+        "kept, result = {'n': 0, 'all': []}, []\n"
+        "def stream(batch):\n"
+        "    result.clear()\n"
+        "    kept['n'] += 1\n"
+        "    kept['all'].append({'n': kept['n']})\n"
+        "    result.append(('RETURN $n, $all', kept))\n"
+        "    return result\n"
+    )
+    with Jail(transform(source), SETTINGS) as jail:
+        found = texts(jail.pack([columns(b"1")] * 3, fold=fold))
+    assert found == [{"n": n, "all": [{"n": i + 1} for i in range(n)]} for n in (1, 2, 3)]

@@ -73,6 +73,7 @@ class Folder:
         self._conflicts = lru_cache(maxsize=MAX_TEXTS * 8)(conflicts)
         self._looks = float(MAX_TEXTS)
         "How many texts may be looked into now."
+        self._news: list[tuple[str, str]] = []
 
     def fold(self, queries: Sequence[Query]) -> list[Folded]:
         """
@@ -85,6 +86,11 @@ class Folder:
         plans = self._known(queries)
         groups = self._schedule(plans).groups(queries)
         return [_folded(group, plans.get(group.text), queries) for group in groups]
+
+    def news(self) -> list[tuple[str, str]]:
+        """The texts that were looked into since this was last called, and whether they are folded, or why not."""
+        news, self._news = self._news, []
+        return news
 
     def _known(self, queries: Sequence[Query]) -> dict[str, Plan]:
         """The plans of those texts that can be folded."""
@@ -112,10 +118,12 @@ class Folder:
             self._strangers.pop(text, None)
             try:
                 plan = plan_of(text)
-            except NotUnderstood:
+            except NotUnderstood as error:
                 _keep(self._plans, text, None, MAX_TEXTS)
+                self._news.append((text, _not_understood(error)))
             else:
                 _keep(self._plans, text, plan, MAX_TEXTS)
+                self._news.append((text, _explained(plan)))
 
     def _schedule(self, plans: Mapping[str, Plan]) -> Schedule:
         texts = frozenset(plans)
@@ -129,9 +137,16 @@ class Folder:
 def explain(text: str) -> str:
     """Whether queries of this text are folded, and if not, why not. One line."""
     try:
-        plan = plan_of(text)
+        return _explained(plan_of(text))
     except NotUnderstood as error:
-        return f"sent as it is: {error}"
+        return _not_understood(error)
+
+
+def _not_understood(error: NotUnderstood) -> str:
+    return f"sent as it is: {error}"
+
+
+def _explained(plan: Plan) -> str:
     for conflict in conflicts(plan, plan):
         if conflict.strict and not conflict.first:
             why = (

@@ -1,0 +1,58 @@
+"""
+How fast a stream goes: how many batches travel in a group, and how long it waits before it tries again.
+
+A group is as large as its time allows: small ones cost round trips and transactions, large ones keep STOP waiting, and
+lose against others who write the same vertices, since a transaction meets the more conflicts the longer it is.
+"""
+
+from __future__ import annotations
+
+import random
+
+FIRST_PAUSE = 0.1
+"Seconds before the first new try after something that may pass."
+LONGEST_PAUSE = 5.0
+
+MOST_MESSAGES = 1000
+"Messages in a group of several batches."
+
+AIM = 0.2
+"Seconds that a group may take."
+
+GROWTH = 8
+"A group may grow by one part in so many, and by one batch at least."
+
+
+class Pace:
+    """
+    The number of batches in a group.
+
+    Threads: one thread at a time.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self._most = max(1, MOST_MESSAGES // batch_size)
+        self.batches = self._most
+        "How many batches the next group may have."
+
+    def took(self, batches: int, seconds: float) -> None:
+        """A group of so many batches was committed; the stream waited for it for so long."""
+        if seconds > AIM:
+            self.batches = max(1, min(self.batches, batches) // 2)
+        elif seconds < AIM / 2 and 2 * batches > self.batches:
+            self.batches = min(self._most, self.batches + max(1, self.batches // GROWTH))
+
+    def refused(self, batches: int) -> None:
+        """A group of so many batches met a conflict, or something else that may pass."""
+        self.batches = max(1, min(self.batches, batches) // 2)
+
+
+def pause(failures: int) -> float:
+    """
+    Seconds to wait after so many failures in a row: doubled each time up to a limit, of which a random part at least
+    the half.
+
+    The random part keeps streams that failed together from trying again together.
+    """
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 16))
+    return random.uniform(longest / 2, longest)

@@ -1,0 +1,173 @@
+"""Messages become batches, and batches groups: full ones at once, others when their interval is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import KafkaError, Message
+
+from sluice import consumer
+from sluice.consumer import Consumer
+from sluice.errors import BrokerError, OffsetGone
+from sluice.model import StreamSpec, Transform
+from sluice.settings import Settings
+
+INTERVAL = 0.1
+
+
+class FakeKafka:
+    """librdkafka, and the clock: what is to come, and when. Waiting lets the time pass."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.coming: list[tuple[float, Message]] = []
+        self.waits: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def at(self, seconds: float, *messages: Message) -> FakeKafka:
+        """These come so many seconds after the beginning."""
+        self.coming += [(100.0 + seconds, message) for message in messages]
+        return self
+
+    def consume(self, most: int, wait: float) -> list[Message]:
+        assert most > 0
+        until = self.now + wait
+        self.waits.append(wait)
+        found: list[Message] = []
+        while self.coming and len(found) < most and self.coming[0][0] <= until:
+            at, message = self.coming.pop(0)
+            self.now = max(self.now, at)
+            found.append(message)
+        if len(found) < most:
+            self.now = until
+        return found
+
+
+def message(offset: int, size: int = 1, error: int | None = None) -> Message:
+    reason = None if error is None else KafkaError(error)
+    return Message(topic="t", partition=0, offset=offset, value=b"x" * size, error=reason)
+
+
+def numbered(start: int, stop: int, size: int = 1) -> list[Message]:
+    return [message(offset, size) for offset in range(start, stop)]
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
+    fake = FakeKafka()
+    monkeypatch.setattr(consumer, "time", fake)
+    return fake
+
+
+class Reader:
+    """A consumer of a stream with batches of ten, one of its messages in bytes at the most 100."""
+
+    def __init__(self, kafka: FakeKafka) -> None:
+        spec = StreamSpec("u", "people", "localhost:1", "t", Transform("/t.py", "", ""))
+        self.consumer = Consumer(spec, Settings(batch_max_bytes=100))
+        self._real, self.consumer._consumer = self.consumer._consumer, kafka
+        self.stop = False
+
+    def poll(self, *, most: int = 100, patience: float | None = 1.0) -> list[list[int]] | None:
+        group = self.consumer.poll(10, INTERVAL, lambda: self.stop, patience=patience, most=most)
+        if group is None:
+            return None
+        return [[message.offset() for message in batch.messages] for batch in group.batches]
+
+
+@pytest.fixture
+def reader(kafka: FakeKafka) -> Iterator[Reader]:
+    made = Reader(kafka)
+    yield made
+    made._real.close()
+
+
+def of(*ranges: range) -> list[list[int]]:
+    return list(map(list, ranges))
+
+
+def test_all_whole_batches_that_wait_travel_together_and_the_tail_stays(kafka: FakeKafka, reader: Reader):
+    kafka.at(0, *numbered(0, 34))
+    assert reader.poll() == of(range(10), range(10, 20), range(20, 30))
+    assert kafka.now == 100.0
+
+
+def test_the_tail_waits_for_its_interval_and_no_longer(kafka: FakeKafka, reader: Reader):
+    kafka.at(0, *numbered(0, 12)).at(0.03, *numbered(12, 14))
+    assert reader.poll() == of(range(10))
+    assert reader.poll() == of(range(10, 14))
+    assert kafka.now == pytest.approx(100.0 + INTERVAL)
+
+
+def test_a_tail_that_fills_up_goes_at_once(kafka: FakeKafka, reader: Reader):
+    kafka.at(0, *numbered(0, 12)).at(0.03, *numbered(12, 25))
+    assert reader.poll() == of(range(10))
+    assert reader.poll() == of(range(10, 20))
+    assert kafka.now == pytest.approx(100.03)
+    # The interval of what is left counts from when that came.
+    assert reader.poll() == of(range(20, 25))
+    assert kafka.now == pytest.approx(100.03 + INTERVAL)
+
+
+def test_a_lone_message_waits_for_its_interval(kafka: FakeKafka, reader: Reader):
+    kafka.at(0.5, message(0))
+    assert reader.poll() == [[0]]
+    assert kafka.now == pytest.approx(100.5 + INTERVAL)
+
+
+def test_nothing_in_time_is_nothing_and_a_tail_is_kept(kafka: FakeKafka, reader: Reader):
+    assert reader.poll(patience=0) is None
+    assert kafka.now == 100.0
+    kafka.at(0, *numbered(0, 3))
+    assert reader.poll(patience=0.04) is None
+    assert reader.poll(patience=0.04) is None
+    assert reader.poll(patience=0.04) == of(range(3))
+    assert kafka.now == pytest.approx(100.0 + INTERVAL)
+
+
+def test_a_group_has_no_more_batches_than_it_may(kafka: FakeKafka, reader: Reader):
+    kafka.at(0, *numbered(0, 50))
+    assert reader.poll(most=2) == of(range(10), range(10, 20))
+    assert reader.poll(most=1) == of(range(20, 30))
+    assert reader.poll(most=9) == of(range(30, 40), range(40, 50))
+
+
+def test_batches_and_groups_are_bounded_in_bytes(kafka: FakeKafka, reader: Reader, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(consumer, "GROUP_BYTES", 150)
+    kafka.at(0, *numbered(0, 8, size=30), message(8, size=500), *numbered(9, 20, size=5))
+    found: list[list[int]] = []
+    groups = 0
+    while (group := reader.poll(patience=INTERVAL)) is not None:
+        found += group
+        groups += 1
+    assert found == of(range(3), range(3, 6), range(6, 8), range(8, 9), range(9, 19), range(19, 20))
+    assert groups >= 4
+
+
+def test_an_error_comes_after_the_messages_before_it(kafka: FakeKafka, reader: Reader):
+    kafka.at(0, *numbered(0, 13), message(13, error=KafkaError._AUTO_OFFSET_RESET))
+    assert reader.poll() == of(range(10), range(10, 13))
+    with pytest.raises(OffsetGone):
+        reader.poll()
+    kafka.at(0, message(14, error=KafkaError.TOPIC_AUTHORIZATION_FAILED), message(15))
+    assert reader.poll() == [[15]]
+    with pytest.raises(BrokerError):
+        reader.poll()
+
+
+def test_a_stop_ends_the_wait(kafka: FakeKafka, reader: Reader):
+    reader.stop = True
+    kafka.at(0, *numbered(0, 3))
+    assert reader.poll(patience=None) is None
+
+
+def test_reading_begins_anew_without_what_was_taken(kafka: FakeKafka, reader: Reader):
+    kafka.at(0, *numbered(0, 13))
+    assert reader.poll() == of(range(10))
+    kafka.assign = lambda partitions: None  # type: ignore[attr-defined]
+    reader.consumer.assign([0], {0: 10})
+    kafka.at(0, *numbered(10, 20))
+    assert reader.poll() == of(range(10, 20))
