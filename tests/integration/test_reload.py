@@ -26,6 +26,16 @@ def answer(ctx: mgp.ProcCtx) -> mgp.Record(number=int):
     return mgp.Record(number=42)
 """
 
+SLOWLY = """
+import time
+
+
+def stream(batch):
+    time.sleep(0.005)
+    return [("CREATE (:LABEL {value: $value})", {"value": message.decode()}) for message in batch]
+"""
+"So that there is something left to do after a reload."
+
 
 @pytest.mark.parametrize("statement", ["CALL mg.load_all()", "CALL mg.load('streams')"])
 def test_a_reload_during_ingestion_loses_nothing_and_repeats_nothing(
@@ -34,7 +44,7 @@ def test_a_reload_during_ingestion_loses_nothing_and_repeats_nothing(
     host = own_host()
     stream, stopped = (Stream(host.run, kafka, tmp_path, name) for name in ("reloaded", "stopped"))
     stopped.create()
-    stream.create(size=5)
+    stream.create(SLOWLY, size=5)
     stream.start()
     most = 0
     for turn in range(3):
