@@ -43,6 +43,8 @@ def main() -> int:
                 partitions=arguments.partitions,
                 batch_size=arguments.batch_size,
                 chained=arguments.chained,
+                fold=arguments.fold,
+                riders=arguments.riders,
             )
             place = folder / kind
             place.mkdir()
@@ -70,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--partitions", type=int, default=4, metavar="N", help="of each topic (default: 4)")
     parser.add_argument("--batch-size", type=int, default=100, metavar="N", help="BATCH_SIZE (default: 100)")
     parser.add_argument("--chained", action="store_true", help="an edge from each message's vertex to the next one's")
+    parser.add_argument("--no-fold", action="store_false", dest="fold", help="each query as it is")
+    parser.add_argument("--riders", type=int, default=0, metavar="N", help="further streams on the topic (default: 0)")
     parser.add_argument("--variant", choices=VARIANTS, default=VARIANTS[0], help="what the product promises")
     parser.add_argument("--host", choices=("sandbox", "memgraph"), default="sandbox", help="default: sandbox")
     parser.add_argument("--memgraph-bin", type=Path, metavar="PATH", help="with --host=memgraph: the binary")

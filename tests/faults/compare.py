@@ -49,6 +49,13 @@ class Comparison:
         """Whether the graph is what it should be."""
         return not (self.lost or self.twice or self.strange or self.disordered)
 
+    def __iadd__(self, other: Comparison) -> Comparison:
+        """The sum of two."""
+        for name in ("messages", "set_aside", "lost", "twice", "strange", "disordered"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.examples += other.examples
+        return self
+
     def add(self, partition: int, expected: list[Entry], found: list[Entry]) -> None:
         """
         Compare a partition.
@@ -77,9 +84,12 @@ class Comparison:
             self.examples.append(f"partition {partition}: not in order")
 
 
-def compare(host: ServerHost, topics: Topics, bootstrap: str, topic: str, *, poison_stays: bool) -> Comparison:
+def compare(
+    host: ServerHost, topics: Topics, bootstrap: str, topic: str, *, label: str = "Message", poison_stays: bool
+) -> Comparison:
     """
     Args:
+        label: of the vertices.
         poison_stays: poisoned messages were to be set aside; else their gates were opened.
     """
     comparison = Comparison()
@@ -91,14 +101,14 @@ def compare(host: ServerHost, topics: Topics, bootstrap: str, topic: str, *, poi
                 comparison.set_aside += 1
             else:
                 expected.append(Entry(int(sequence), checksum(message)))
-        comparison.add(partition, expected, _vertices(host, partition))
+        comparison.add(partition, expected, _vertices(host, label, partition))
     return comparison
 
 
-def _vertices(host: ServerHost, partition: int) -> list[Entry]:
+def _vertices(host: ServerHost, label: str, partition: int) -> list[Entry]:
     """The partition's vertices in the order in which they were made."""
     with host.driver().session(fetch_size=PAGE) as session:
-        result = session.run("MATCH (m:Message) WHERE m.p = $p RETURN m.at AS at, m.s AS s, m.h AS h", p=partition)
+        result = session.run(f"MATCH (m:{label}) WHERE m.p = $p RETURN m.at AS at, m.s AS s, m.h AS h", p=partition)
         rows = sorted((record["at"], record["s"], record["h"]) for record in result)
     return [Entry(sequence, digest) for _, sequence, digest in rows]
 

@@ -47,6 +47,8 @@ def stream(batch):
     queries = []
     for message in batch:
         partition, sequence, mark, _ = message.split(b" ", 3)
+        if {harmless}:
+            mark = b"-"
         key = f"{{int(partition)}}-{{int(sequence)}}"
         if mark == b"q":
             queries.append((GATE, {{"key": key}}))
@@ -75,7 +77,13 @@ CREATE (before)-[:NEXT]->(m:Message {p: $p, s: $s, h: $h, at: c.n}), (c)-[:LAST]
 
 def script(folder: Path, *, chained: bool = False) -> str:
     """The transform; files in `folder` are the gates that it looks at itself."""
-    return SCRIPT.format(folder=str(folder), message=CHAINED if chained else ALONE)
+    return SCRIPT.format(folder=str(folder), message=CHAINED if chained else ALONE, harmless=False)
+
+
+def riders_script(number: int) -> str:
+    """The transform of a rider: for it no message is poisoned, and what it makes has labels of its own."""
+    message = ALONE.replace(":Counter", f":Counter{number}").replace(":Message", f":Message{number}")
+    return SCRIPT.format(folder="", message=message, harmless=True)
 
 
 def checksum(message: bytes) -> str:

@@ -32,6 +32,8 @@ class Kind:
     config: Mapping[str, Any] = field(default_factory=dict)
     partitions: int | None = None
     "None: whatever was asked for."
+    everything: bool = False
+    "All faults at once; `strike` is none."
 
 
 def kill_host(rig: Rig, rng: random.Random) -> None:
@@ -139,7 +141,8 @@ def run_limited(rig: Rig, rng: random.Random) -> None:
     rig.start_stream(limit)
     # The stream may have come to a poisoned message, and stay in error: START then is what it needs as well.
     status = rig.await_end_of_run()
-    (row,) = rig.insist("MATCH (k:SluiceCheckpoint) RETURN k.generation_batches AS batches")
+    query = "MATCH (:SluiceStream {name: $name})-->(k:SluiceCheckpoint) RETURN k.generation_batches AS batches"
+    (row,) = rig.insist(query, name=rig.stream)
     if status == "stopped" and row["batches"] != limit:
         rig.violations.append(f"a run limited to {limit} batches did {row['batches']}")
     if status == "stopped":
@@ -176,5 +179,7 @@ KINDS: Mapping[str, Kind] = {
     "poison": Kind(poisoned=True, partitions=1),
     "poison-skip": Kind(poisoned=True, config={"on_error": "skip"}),
     "poison-letter": Kind(poisoned=True, config={"on_error": "dead_letter"}),
-    "all": Kind(poisoned=True),
+    "kill-letter": Kind(kill_host, poisoned=True, config={"on_error": "dead_letter"}),
+    "all": Kind(poisoned=True, everything=True),
+    "all-skip": Kind(poisoned=True, config={"on_error": "skip"}, everything=True),
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.eventually import eventually
-from tests.faults.content import Content, Place, Poison, key_of, script
+from tests.faults.content import Content, Place, Poison, key_of, riders_script, script
 from tests.faults.feeder import Feeder
 from tests.faults.proxy import CuttingProxy, Trap
 from tests.hosts import ServerHost
@@ -40,6 +40,8 @@ class Plan:
     config: Mapping[str, Any] = field(default_factory=dict)
     chained: bool = False
     "Whether each message's vertex is bound to the one before it."
+    riders: int = 0
+    "Further streams on the topic, which nobody stops, and which know of no poison."
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,12 @@ class Rig:
         """Starts the host, makes what the transform needs, and the stream."""
         self.host.start()
         self.proxy.target = self.host.port
-        for label, name in (("Counter", "p"), ("Gate", "key"), ("Unique", "key")):
+        for label, name in (("Gate", "key"), ("Unique", "key")):
             self.host.run(f"CREATE INDEX ON :{label}({name})")
-        for partition in range(self.content.partitions):
-            self.host.run("CREATE (c:Counter {p: $p, n: 0})-[:LAST]->(c)", p=partition)
+        for suffix in ("", *range(self._plan.riders)):
+            for partition in range(self.content.partitions):
+                self.host.run(f"CREATE (c:Counter{suffix} {{p: $p, n: 0}})-[:LAST]->(c)", p=partition)
+            self.host.run(f"CREATE INDEX ON :Counter{suffix}(p)")
         keys = {kind: [key_of(at) for at, poison in self.content.poisons.items() if poison is kind] for kind in Poison}
         self.host.run("UNWIND $keys AS key CREATE (:Gate {key: key})", keys=keys[Poison.QUERY])
         if keys[Poison.COMMIT]:
@@ -115,16 +119,29 @@ class Rig:
         config = dict(self._plan.config)
         if self.letters is not None:
             config["dead_letter_topic"] = self.letters
+        self._create(self.stream, transform, config)
+        for number, name in enumerate(self.riders):
+            transform = self._folder / f"rider{number}.py"
+            transform.write_text(riders_script(number), encoding="utf-8")
+            self._create(name, transform, {})
+            self.insist("CALL streams.start($name)", name=name)
+        self.start_stream()
+
+    @property
+    def riders(self) -> list[str]:
+        """The names of the riders."""
+        return [f"rider{number}" for number in range(self._plan.riders)]
+
+    def _create(self, name: str, transform: Path, config: Mapping[str, Any]) -> None:
         self.host.run(
             "CALL streams.create($name, $uri, $topic, $transform, 50, $size, $config)",
-            name=self.stream,
+            name=name,
             uri=self.broker.bootstrap,
             topic=self.topic,
             transform=str(transform),
             size=self._plan.batch_size,
             config=config,
         )
-        self.start_stream()
 
     def insist(self, query: str, /, **parameters: Any) -> list[Row]:
         """As `Host.run`, again and again while the server is on its way or another transaction is in it."""
@@ -198,9 +215,15 @@ class Rig:
             time.sleep(LOOK)
 
     def await_rest(self, timeout: float = 60.0) -> None:
-        """STOP, and wait until no worker is left that could write."""
-        self.stop_stream()
+        """STOP, once the riders are at the end as well, and wait until no worker is left that could write."""
+        for name in self.riders:
+            eventually(lambda name=name: self._passed(name), equals=self.content.size, timeout=PATIENCE)
+        self.insist("CALL streams.stop_all()")
         eventually(lambda: transforms_running(self.host), equals=0, timeout=timeout)
+
+    def _passed(self, name: str) -> int:
+        query = "CALL streams.info($name) YIELD positions RETURN positions"
+        return sum(self.insist(query, name=name)[0]["positions"].values())
 
     def _heal(self, look: Look) -> None:
         """Checks that the stream stopped at a message that is poisoned, just before it; repairs the graph; START."""

@@ -38,6 +38,9 @@ class Order:
     partitions: int = 4
     batch_size: int = 100
     chained: bool = False
+    fold: bool = True
+    riders: int = 0
+    "Further streams on the topic."
 
 
 @dataclass
@@ -89,7 +92,7 @@ def run_round(order: Order, make_host: MakeHost, broker: KafkaBroker, folder: Pa
         resources.callback(host.close)
         rng = random.Random(f"{order.seed} {order.kind}")
         content = _content(order, kind, rng, constraints=host.is_memgraph)
-        plan = Plan(order.batch_size, kind.config, order.chained)
+        plan = Plan(order.batch_size, {**kind.config, "fold": order.fold}, order.chained, order.riders)
         rig = Rig(host, broker, proxy, content, plan, folder)
         resources.enter_context(rig.feeder)
         try:
@@ -121,7 +124,7 @@ class Point:
 
 def _schedule(order: Order, kind: Kind, content: Content, rng: random.Random) -> list[Point]:
     strikes: list[Strike] = []
-    everything = order.kind == "all"
+    everything = kind.everything
     if everything:
         strikes += [kill_host] * order.kills
         strikes += [strike for strike in HOST_SIDE for _ in range(-(-order.strikes // len(HOST_SIDE)))]
@@ -229,6 +232,9 @@ def _compared(rig: Rig, kind: Kind) -> Comparison:
         rig.violations.append(f"it stopped at {len(rig.healed)} of {len(rig.content.poisons)} poisoned messages")
     if rig.letters is not None:
         _check_letters(rig, rig.letters)
+    for number in range(len(rig.riders)):
+        label = f"Message{number}"
+        found += compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, label=label, poison_stays=False)
     return found
 
 
