@@ -14,6 +14,7 @@ import sluice.errors
 import sluice.process
 import sluice.repair
 import sluice.service
+import sluice.steering
 
 
 @mgp.write_proc
@@ -26,6 +27,7 @@ def create(
     batch_interval: int = 100,
     batch_size: int = 10,
     config: mgp.Nullable[mgp.Map] = None,
+    existing: str = "refuse",
 ) -> mgp.Record():
     """
     Creates a stream, stopped. What CREATE STREAM does.
@@ -40,14 +42,35 @@ def create(
     - keep_limit: how many may be kept, 1000 by default; dead_letter_topic: where dead letters go
     - isolate: 'bisect' (default), or 'never' if the transform depends on the batch as a whole
     - on_gap: 'stop' (default) or 'skip' when Kafka no longer has the messages at the stream's position
+    - start: 'earliest' (default), 'latest', or a time (ISO 8601 or milliseconds since 1970): where the stream begins in
+      the partitions that there are now
     - fold: whether equal queries may be sent as one, true by default
     - any other key is librdkafka's; secrets are given as 'env:NAME' or 'file:PATH'
+
+    `existing` says what to do if there is a stream of that name: 'refuse' (default), 'keep', which is to do nothing (IF
+    NOT EXISTS), or 'replace' (OR REPLACE): the old one is dropped, and the new one begins as any new one does.
 
     Example:
         CALL streams.create('mystream', 'localhost:9092', 'test', 'http://localhost/transform.py', 100, 10,
                             {on_error: 'skip'});
     """
-    return _answer(sluice.service.create, ctx.graph, name, uri, topic, transform, batch_interval, batch_size, config)
+    return _answer(
+        sluice.service.create, ctx.graph, name, uri, topic, transform, batch_interval, batch_size, config, existing
+    )
+
+
+@mgp.write_proc
+def alter(ctx: mgp.ProcCtx, name: str, changes: mgp.Map) -> mgp.Record():
+    """
+    Changes a stopped stream. What ALTER STREAM does.
+
+    `changes` may hold batch_interval, batch_size, uri, transform, which is fetched anew, and any key that the `config`
+    of `create` may have, beside those or in a map called config. null puts one back to its default.
+
+    Example:
+        CALL streams.alter('mystream', {batch_size: 1000, on_error: 'skip'});
+    """
+    return _answer(sluice.steering.alter, ctx.graph, name, changes)
 
 
 @mgp.write_proc
@@ -58,18 +81,68 @@ def configure(ctx: mgp.ProcCtx, name: str, config: mgp.Map) -> mgp.Record():
     Example:
         CALL streams.configure('mystream', {on_error: 'dead_letter', dead_letter_topic: 'test.errors'});
     """
-    return _answer(sluice.service.configure, ctx.graph, name, config)
+    return _answer(sluice.steering.configure, ctx.graph, name, config)
 
 
 @mgp.write_proc
-def drop(ctx: mgp.ProcCtx, name: str) -> mgp.Record():
+def drop(ctx: mgp.ProcCtx, name: str, if_exists: bool = False) -> mgp.Record():
     """
-    Deletes a stream, running or not. What DROP STREAM does.
+    Deletes a stream, running or not. What DROP STREAM does. With `if_exists` it is no error if there is none.
 
     Example:
         CALL streams.drop('mystream');
     """
-    return _answer(sluice.service.drop, ctx.graph, name)
+    return _answer(sluice.service.drop, ctx.graph, name, if_exists)
+
+
+@mgp.write_proc
+def seek(ctx: mgp.ProcCtx, name: str, to: mgp.Any, dry_run: bool = False) -> mgp.Record(
+    **{"partition": int, "from": int, "to": int, "messages": int, "effect": str}
+):
+    """
+    Sends a stopped stream elsewhere in its topic. What SEEK STREAM does. With `dry_run` it says what that would mean,
+    and nothing is changed.
+
+    `to` is 'earliest', 'latest', a time (ISO 8601 or milliseconds since 1970), a map of partitions and offsets, or
+    {relative: n}: in each partition so many offsets on, or back if negative; a negative number alone is that, too.
+
+    One record for each partition: `messages` says how many are read again or skipped at the most, `effect` which:
+    'read again', 'skipped' or 'none'.
+
+    Example:
+        CALL streams.seek('mystream', -1000, true) YIELD partition, from, to, messages, effect;
+        CALL streams.seek('mystream', {`0`: 120, `1`: 98}) YIELD partition, from, to, messages, effect;
+    """
+    return _answer(sluice.steering.seek, ctx.graph, name, to, dry_run)
+
+
+@mgp.write_proc
+def reload_transform(ctx: mgp.ProcCtx, name: str, trial_messages: int = 100) -> mgp.Record(
+    old_sha256=str, new_sha256=str, tried=int
+):
+    """
+    Fetches a stream's script again, running or not. What RELOAD TRANSFORM does.
+
+    A script that has changed is tried on the last `trial_messages` messages that the stream has read. If it fails where
+    the old one does not, nothing is changed; else the stream goes on with it from its next batch on. `tried` says how
+    many messages it was tried on.
+
+    Example:
+        CALL streams.reload_transform('mystream') YIELD old_sha256, new_sha256, tried;
+    """
+    return _answer(sluice.steering.reload_transform, ctx.graph, name, trial_messages, ctx.check_must_abort)
+
+
+@mgp.read_proc
+def try_transform(uri: str, messages: mgp.List[mgp.Nullable[str]]) -> mgp.Record(query=str, params=mgp.Map):
+    """
+    What a script makes of a batch of messages, given as texts, null for a tombstone; one record per query. There need
+    not be a stream, nor Kafka.
+
+    Example:
+        CALL streams.try_transform('http://localhost/transform.py', ['1', '1 2']) YIELD query, params;
+    """
+    return _answer(sluice.steering.try_transform, uri, messages)
 
 
 @mgp.read_proc

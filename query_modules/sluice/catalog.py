@@ -9,11 +9,11 @@ has no other way to find a vertex.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sluice import nodes
-from sluice.errors import SettingError, StreamExists, StreamNotFound
+from sluice.errors import SettingError, StreamNotFound, StreamRunning
 from sluice.exchange import Exchange
 from sluice.kept import KeptMessage, message_of
 from sluice.model import (
@@ -22,6 +22,7 @@ from sluice.model import (
     StreamSpec,
     VertexId,
     effective_status,
+    encode_positions,
 )
 
 Graph = Any
@@ -84,6 +85,12 @@ class StreamNode:
         """What CREATE asked for. Raises SettingError if the node was edited into something impossible."""
         return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES})
 
+    def check_stopped(self, what: str) -> None:
+        """Raises StreamRunning if the stream runs; `what` is what cannot be done then."""
+        if self.status is Status.RUNNING:
+            remedy = f"has to be stopped before it can be {what}: STOP STREAM {self.name}"
+            raise StreamRunning(f"Kafka stream {self.name} is running, and {remedy}")
+
     def checkpoint(self) -> Checkpoint:
         """How far the stream got. Where that cannot be known, since somebody edited or deleted the node: an error."""
         try:
@@ -94,6 +101,23 @@ class StreamNode:
             return self._lost(f"{error}; put it right and START it, or DROP it and CREATE it anew")
         gone = "the stream's checkpoint node was deleted: where it was is not known"
         return self._lost(f"{gone}; DROP it and CREATE it anew")
+
+    def move(self, positions: Mapping[int, int], topic_id: str) -> None:
+        """
+        Sends the stream, which does not run, elsewhere: the one thing that a procedure writes into a checkpoint.
+
+        A batch that is still in flight conflicts with this, or loses its fence afterwards; in either case its worker
+        reads here that its run has ended.
+
+        Raises:
+            StreamNotFound: there is no checkpoint node.
+        """
+        if not self._checkpoints():
+            gone = "the stream's checkpoint node was deleted; DROP it and CREATE it anew"
+            raise StreamNotFound(f"Kafka stream {self.name}, {gone}")
+        moved = {"positions": encode_positions(positions), "topic_id": topic_id}
+        for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
+            self._checkpoints()[0].properties.set(name, value)
 
     def _checkpoints(self) -> list[Vertex]:
         """One, unless somebody has edited the graph."""
@@ -148,22 +172,21 @@ class Catalog:
         Raises:
             StreamNotFound: there is none.
         """
-        for stream in self.streams():
-            if stream.name == name:
-                return stream
-        raise StreamNotFound(f"Kafka stream {name}, stream not found")
+        stream = self.get(name)
+        if stream is None:
+            raise StreamNotFound(f"Kafka stream {name}, stream not found")
+        return stream
 
-    def check_free(self, name: str) -> None:
-        """Raises StreamExists if there is a stream of that name."""
-        if any(stream.name == name for stream in self.streams()):
-            raise StreamExists(f"Kafka stream {name}, a stream of that name exists already")
+    def get(self, name: str) -> StreamNode | None:
+        """The stream of that name; None if there is none."""
+        return next((stream for stream in self.streams() if stream.name == name), None)
 
-    def add(self, spec: StreamSpec, topic_id: str = "") -> None:
-        """Writes the nodes of a new, stopped stream; `topic_id` is Kafka's, if known."""
+    def add(self, spec: StreamSpec, positions: Mapping[int, int], topic_id: str) -> None:
+        """Writes the nodes of a new, stopped stream that begins there; `topic_id` is Kafka's, if known."""
         catalog = self._vertices[0] if self._vertices else self._made()
         stream = self._new_vertex(nodes.STREAM, {**nodes.spec_properties(spec), "running": False, "generation": 0})
         checkpoint = self._new_vertex(
-            nodes.CHECKPOINT, nodes.checkpoint_properties(Checkpoint(positions={}, topic_id=topic_id))
+            nodes.CHECKPOINT, nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id))
         )
         self._connect(stream, checkpoint, nodes.HAS_CHECKPOINT)
         self._connect(catalog, stream, nodes.HAS_STREAM)

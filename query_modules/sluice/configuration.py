@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sluice.errors import SettingError
+from sluice.seek_target import start_of
 
 Choice = TypeVar("Choice", bound=enum.Enum)
 
@@ -44,7 +45,7 @@ class Isolate(str, enum.Enum):
     "Not at all: the batch as a whole is what cannot be applied. For transforms that depend on the whole batch."
 
 
-OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "keep_limit", "on_error", "on_gap")
+OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "keep_limit", "on_error", "on_gap", "start")
 
 MOST_KEPT = 100_000
 "Nodes that a stream may be told to keep."
@@ -59,7 +60,7 @@ REFUSED = {
     "auto.commit.enable": "the stream's position is in the graph",
     "auto.commit.interval.ms": "the stream's position is in the graph",
     "enable.auto.offset.store": "the stream's position is in the graph",
-    "auto.offset.reset": "a new stream reads from the beginning, and what retention took is what on_gap is for",
+    "auto.offset.reset": "where a new stream begins is what start is for, and what retention took on_gap",
     "enable.partition.eof": "the stream sets it",
     "allow.auto.create.topics": "a stream makes no topic",
     "acks": "a dead letter counts when every replica has it",
@@ -114,6 +115,8 @@ class Configuration:
     on_gap: OnGap = OnGap.STOP
     keep_limit: int = 1000
     "With KEEP, how many messages may be kept at a time; at the next one the stream stops."
+    start: str | int = "earliest"
+    "Where a new stream begins: earliest, latest, or a time in ISO 8601 or milliseconds since 1970."
     fold: bool = True
     "Whether equal consecutive queries may become one where that gives the same graph."
     kafka: tuple[tuple[str, str], ...] = ()
@@ -136,6 +139,8 @@ class Configuration:
         Raises:
             SettingError: a key or a value is impossible.
         """
+        if changes.get("start", self.start) != self.start:
+            raise _wrong(stream, "start is where a new stream begins; SEEK STREAM sends this one elsewhere")
         return configuration_of(stream, {**self.as_map(), **changes})
 
 
@@ -160,6 +165,7 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         isolate=_choice(stream, present, "isolate", DEFAULT.isolate),
         on_gap=_choice(stream, present, "on_gap", DEFAULT.on_gap),
         keep_limit=_count(stream, "keep_limit", present.get("keep_limit", DEFAULT.keep_limit), MOST_KEPT),
+        start=_start(stream, present.get("start", DEFAULT.start)),
         fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
         kafka=tuple(
             (key, _kafka_value(stream, key, value)) for key, value in sorted(present.items()) if key not in OWN_KEYS
@@ -215,6 +221,11 @@ def _truth(stream: str, key: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise _wrong(stream, f"{key} must be true or false, got {value!r}")
     return value
+
+
+def _start(stream: str, value: Any) -> str | int:
+    start_of(f"Kafka stream {stream}, config: start", value)
+    return value if isinstance(value, str | int) else str(value.isoformat())
 
 
 def _count(stream: str, key: str, value: object, most: int) -> int:

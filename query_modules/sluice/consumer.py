@@ -218,6 +218,11 @@ class Consumer:
         return self._exhausted and not self._taken
 
     @property
+    def ended(self) -> frozenset[int]:
+        """The partitions that were read up to their end; for consumers made with `to_the_end`."""
+        return frozenset(self._ended)
+
+    @property
     def _exhausted(self) -> bool:
         return bool(self._partitions) and self._ended >= self._partitions
 

@@ -14,15 +14,16 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sluice import __version__, process, script
+from sluice import __version__, process, steering
 from sluice.batch import Batch
 from sluice.catalog import Catalog, Graph, StreamNode
 from sluice.configuration import configuration_of
 from sluice.consumer import Consumer
-from sluice.errors import BrokerError, NoReport, NothingToRead, ScriptError, SettingError, StreamRunning
+from sluice.errors import BrokerError, NoReport, NothingToRead, SettingError, StreamExists
 from sluice.exchange import Exchange
 from sluice.jail import Jail
 from sluice.model import Status, StreamSpec, Transform, check_count
+from sluice.pinning import pin
 from sluice.rehearsal import Rehearsal
 from sluice.settings import Settings
 from sluice.topic_guard import check_topics
@@ -31,6 +32,9 @@ log = logging.getLogger("sluice.service")
 
 Row = dict[str, Any]
 "A record: column -> value."
+
+EXISTING = ("refuse", "keep", "replace")
+"What CREATE may be told to do with a stream of the same name."
 
 NOTHING: list[Row] = [{}]
 "The answer of a verb that has nothing to say: one record without columns."
@@ -45,12 +49,14 @@ def create(
     batch_interval_ms: int,
     batch_size: int,
     config: Mapping[str, Any] | None = None,
+    existing: str = "refuse",
 ) -> list[Row]:
     """
     Writes a new, stopped stream, having checked that it could run: settings, name, script, broker, topics.
 
     Args:
         config: as `configuration` says.
+        existing: what to do if there is a stream of that name: refuse; keep it, which is nothing; replace it.
 
     Raises:
         SettingError, StreamExists, ScriptError, BrokerError, TopicNotFound: nothing was written.
@@ -60,21 +66,32 @@ def create(
     script_uri = Transform(transform, "", "")
     configuration = configuration_of(name, config)
     unpinned = StreamSpec(uuid.uuid4().hex, name, uri, topic, script_uri, batch_interval_ms, batch_size, configuration)
+    if existing not in EXISTING:
+        raise SettingError(f"Kafka stream {name}, existing must be one of {', '.join(EXISTING)}, got {existing!r}")
     catalog = Catalog(graph, here.exchange)
-    catalog.check_free(name)
-    pinned = _pin(unpinned.transform.uri, here.settings)
-    topic_id = check_topics(unpinned, here.settings)
-    catalog.add(dataclasses.replace(unpinned, transform=pinned), topic_id)
+    there = catalog.get(name)
+    if there is not None and existing == "keep":
+        return NOTHING
+    if there is not None and existing == "refuse":
+        raise StreamExists(f"Kafka stream {name}, a stream of that name exists already")
+    spec = dataclasses.replace(unpinned, transform=pin(unpinned.transform.uri, here.settings))
+    found = check_topics(spec, here.settings)
+    positions = steering.first_positions(spec, found.partitions, here.settings)
+    if there is not None:
+        catalog.remove(there)
+    catalog.add(spec, positions, found.id)
     here.exchange.ring()
     return NOTHING
 
 
-def drop(graph: Graph, name: str) -> list[Row]:
-    """Removes a stream, running or not. Raises StreamNotFound."""
+def drop(graph: Graph, name: str, if_exists: bool = False) -> list[Row]:
+    """Removes a stream, running or not. Raises StreamNotFound, unless it is to be removed only `if_exists`."""
     here = process.current()
     catalog = Catalog(graph, here.exchange)
-    catalog.remove(catalog.find(name))
-    here.exchange.ring()
+    stream = catalog.get(name) if if_exists else catalog.find(name)
+    if stream is not None:
+        catalog.remove(stream)
+        here.exchange.ring()
     return NOTHING
 
 
@@ -144,24 +161,6 @@ def stop_all(graph: Graph) -> list[Row]:
     return NOTHING
 
 
-def configure(graph: Graph, name: str, config: Mapping[str, Any]) -> list[Row]:
-    """
-    Changes a stopped stream's configuration: the keys that `config` has; a null goes back to the default.
-
-    Raises:
-        StreamNotFound, SettingError; StreamRunning; BrokerError or TopicNotFound if Kafka does not take it.
-    """
-    here = process.current()
-    stream = Catalog(graph, here.exchange).find(name)
-    _check_stopped(stream, "configured")
-    spec = stream.spec
-    changed = dataclasses.replace(spec, config=spec.config.changed(name, config))
-    check_topics(changed, here.settings)
-    stream.set(config=changed.config.encode())
-    here.exchange.ring()
-    return NOTHING
-
-
 def info(graph: Graph, name: str) -> list[Row]:
     """
     All that is known of a stream: what was asked for, how far it is, what it is doing now.
@@ -217,7 +216,7 @@ def test(graph: Graph, name: str, limit_batches: int, execute: bool, check_abort
     check_count(name, "LIMIT", limit_batches)
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
-    _check_stopped(stream, "tested")
+    stream.check_stopped("tested")
     spec = stream.spec
     batches = _read(spec, stream, limit_batches, here.settings, check_abort)
     queries = []
@@ -260,14 +259,6 @@ def _config(stream: StreamNode) -> dict[str, Any]:
         return {}
 
 
-def _check_stopped(stream: StreamNode, what: str) -> None:
-    if stream.status is Status.RUNNING:
-        name = stream.name
-        raise StreamRunning(
-            f"Kafka stream {name} is running, and has to be stopped before it can be {what}: STOP STREAM {name}"
-        )
-
-
 def _reason(stream: StreamNode, exchange: Exchange) -> str | None:
     """Why a stream is in error, or what it is trying to get over, and since when; None if all is well."""
     if stream.status is Status.ERROR:
@@ -290,18 +281,6 @@ def _start(stream: StreamNode, limit_batches: int | None) -> None:
 def _stop(stream: StreamNode) -> None:
     if stream.status is Status.RUNNING:
         stream.set(running=False)
-
-
-def _pin(uri: str, settings: Settings) -> Transform:
-    """The script, fetched and found to load."""
-    try:
-        transform = script.fetch(uri, settings)
-    except ScriptError as error:
-        # Of a script that is not there the error says no more than the specification has it say.
-        log.warning("%s%s", error, f": {error.__cause__}" if error.__cause__ else "")
-        raise
-    Jail(transform, settings).close()
-    return transform
 
 
 def _read(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, TopicCollection
 
@@ -247,12 +247,17 @@ def _text(topic_id: Any) -> str:
     return str(topic_id) if known else ""
 
 
-def check_topics(spec: StreamSpec, settings: Settings) -> str:
+class Topic(NamedTuple):
+    """What Kafka says of a stream's topic."""
+
+    id: str
+    "Empty if it is not known soon enough, or the broker has none to give."
+    partitions: frozenset[int]
+
+
+def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
     """
     Looks whether the stream's topic, and that of its dead letters, are there; leaves nothing behind.
-
-    Returns:
-        the topic's id; empty if that is not known soon enough, or the broker has none to give.
 
     Raises:
         TopicNotFound, BrokerError: they are not, or cannot be read about.
@@ -260,11 +265,11 @@ def check_topics(spec: StreamSpec, settings: Settings) -> str:
     with Consumer(spec, settings) as consumer:
         identity = TopicIdentity(spec, settings.broker_timeout)
         identity.ask()
-        consumer.partitions()
+        partitions = consumer.partitions()
         letters = spec.config.dead_letter_topic
         try:
             if letters is not None:
                 consumer.partitions(letters)
         except TopicNotFound:
             raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None
-        return identity.answer(patience=IDENTITY_PATIENCE)
+        return Topic(identity.answer(patience=IDENTITY_PATIENCE), partitions)

@@ -1,0 +1,230 @@
+"""
+Where a stream can be sent: what a user may give for it, and what that comes to in a topic. No I/O.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sluice.errors import SettingError
+
+EARLIEST_TIMESTAMP = 10**11
+"An integer from here on is milliseconds since 1970: it is March 1973. A smaller one could be meant as anything."
+
+FORMS = (
+    "'earliest', 'latest', a timestamp (ISO 8601 or milliseconds since 1970), {relative: count} "
+    "or {`partition`: offset}"
+)
+
+
+@dataclass(frozen=True)
+class Earliest:
+    """What each partition begins with when the stream reads it."""
+
+
+@dataclass(frozen=True)
+class Latest:
+    """Behind what each partition holds now."""
+
+
+@dataclass(frozen=True)
+class Timestamp:
+    """The first message of each partition that is not older; where there is none, behind what it holds now."""
+
+    milliseconds: int
+    "Since 1970, UTC."
+
+
+@dataclass(frozen=True)
+class Relative:
+    """In each partition so many offsets on, or back if negative, as far as it goes."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """Partition -> offset; the others stay where they are."""
+
+    offsets: Mapping[int, int]
+
+
+Target: TypeAlias = Earliest | Latest | Timestamp | Relative | Offsets
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a seek means for one partition."""
+
+    partition: int
+    before: int
+    "The offset that would be read next."
+    after: int
+    "The same once the stream is there."
+    low: int
+    "The first offset that Kafka has."
+    high: int
+    "The offset that the next message gets."
+
+    @property
+    def messages(self) -> int:
+        """How many messages are read again or skipped, at the most: compaction leaves offsets without a message."""
+        if self.after < self.before:
+            return max(0, min(self.before, self.high) - self.after)
+        return max(0, self.after - max(self.before, self.low))
+
+    @property
+    def effect(self) -> str:
+        """What becomes of those."""
+        if not self.messages:
+            return "none"
+        return "read again" if self.after < self.before else "skipped"
+
+    def as_row(self) -> dict[str, Any]:
+        """A record of `streams.seek`."""
+        return {
+            "partition": self.partition,
+            "from": self.before,
+            "to": self.after,
+            "messages": self.messages,
+            "effect": self.effect,
+        }
+
+
+def target_of(place: str, given: object) -> Target:
+    """
+    What a user means.
+
+    Args:
+        place: begins an error's text, such as `Kafka stream s, seek`.
+
+    Raises:
+        SettingError: it is nothing of the kind.
+    """
+    if given in ("earliest", "latest"):
+        return Earliest() if given == "earliest" else Latest()
+    if isinstance(given, int) and not isinstance(given, bool):
+        if given < 0:
+            return Relative(given)
+        if given < EARLIEST_TIMESTAMP:
+            how = f"{{relative: {given}}}, {{`0`: {given}}} for an offset of partition 0, or {{timestamp: {given}}}"
+            raise SettingError(f"{place}: {given} may mean several things; write {how}")
+        return Timestamp(given)
+    if isinstance(given, str | datetime.date):
+        return Timestamp(_milliseconds(place, given, FORMS))
+    if isinstance(given, Mapping) and given:
+        return _of_map(place, given)
+    raise SettingError(f"{place}: expected {FORMS}, got {given!r}")
+
+
+def start_of(place: str, given: object) -> Earliest | Latest | Timestamp:
+    """Where a new stream is to begin. Raises SettingError as `target_of` does."""
+    forms = "'earliest', 'latest' or a timestamp (ISO 8601 or milliseconds since 1970)"
+    if given in ("earliest", "latest"):
+        return Earliest() if given == "earliest" else Latest()
+    is_time = isinstance(given, str | datetime.date)
+    if is_time or (isinstance(given, int) and not isinstance(given, bool) and given >= EARLIEST_TIMESTAMP):
+        return Timestamp(_milliseconds(place, given, forms))
+    raise SettingError(f"{place} must be {forms}, got {given!r}")
+
+
+def moves_to(
+    place: str,
+    target: Target,
+    positions: Mapping[int, int],
+    bounds: Mapping[int, tuple[int, int]],
+    at_time: Mapping[int, int | None],
+) -> list[Move]:
+    """
+    What going to `target` means for each partition, ordered.
+
+    Args:
+        place: begins an error's text.
+        positions: the stream's.
+        bounds: partition -> its first offset and the one that its next message gets, for each that the topic has.
+        at_time: for a timestamp: partition -> its first offset that is not older; None where there is none.
+
+    Raises:
+        SettingError: an offset or a partition is not there.
+    """
+    if isinstance(target, Offsets):
+        _check_offsets(place, target.offsets, bounds)
+    moves = []
+    for partition, (low, high) in sorted(bounds.items()):
+        before = positions.get(partition, low)
+        match target:
+            case Earliest():
+                after = low
+            case Latest():
+                after = high
+            case Timestamp():
+                found = at_time.get(partition)
+                after = high if found is None else found
+            case Relative(count):
+                after = min(max(min(max(before, low), high) + count, low), high)
+            case Offsets(offsets):
+                after = offsets.get(partition, before)
+        moves.append(Move(partition, before, after, low, high))
+    return moves
+
+
+def positions_after(target: Target, positions: Mapping[int, int], moves: list[Move]) -> dict[int, int]:
+    """The positions that a checkpoint is to hold; a partition that has none is read from its beginning."""
+    if isinstance(target, Earliest):
+        # Not the offsets of now: retention may take those before the stream is started.
+        return {}
+    stays = {} if not isinstance(target, Offsets) else {move.partition for move in moves} - set(target.offsets)
+    return {move.partition: move.after for move in moves if move.partition not in stays or move.partition in positions}
+
+
+def _of_map(place: str, given: Mapping[str, Any]) -> Target:
+    if set(given) == {"timestamp"}:
+        when = given["timestamp"]
+        return Timestamp(_milliseconds(place, when, "a timestamp (ISO 8601 or milliseconds since 1970)"))
+    if set(given) == {"relative"}:
+        count = given["relative"]
+        if not isinstance(count, int) or isinstance(count, bool):
+            raise SettingError(f"{place}: relative must be an integer, got {count!r}")
+        return Relative(count)
+    offsets = {}
+    for partition, offset in given.items():
+        if not (str(partition).isascii() and str(partition).isdecimal()):
+            raise SettingError(f"{place}: expected {FORMS}, got the key {partition!r}")
+        if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
+            raise SettingError(f"{place}: the offset of partition {partition} must be 0 or more, got {offset!r}")
+        offsets[int(partition)] = offset
+    return Offsets(offsets)
+
+
+def _milliseconds(place: str, given: object, forms: str) -> int:
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < 2**63:
+        return given
+    when: object = given
+    if isinstance(given, str):
+        try:
+            when = datetime.datetime.fromisoformat(given.strip().replace("Z", "+00:00").replace("z", "+00:00"))
+        except ValueError:
+            when = None
+    if isinstance(when, datetime.date) and not isinstance(when, datetime.datetime):
+        when = datetime.datetime.combine(when, datetime.time())
+    if not isinstance(when, datetime.datetime):
+        raise SettingError(f"{place}: expected {forms}, got {given!r}")
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=datetime.timezone.utc)
+    since = when - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    milliseconds = since // datetime.timedelta(milliseconds=1)
+    if milliseconds < 0:
+        raise SettingError(f"{place}: {given} is before 1970")
+    return milliseconds
+
+
+def _check_offsets(place: str, offsets: Mapping[int, int], bounds: Mapping[int, tuple[int, int]]) -> None:
+    for partition, offset in sorted(offsets.items()):
+        if partition not in bounds:
+            raise SettingError(f"{place}: the topic has no partition {partition}, only 0 to {max(bounds)}")
+        low, high = bounds[partition]
+        if not low <= offset <= high:
+            raise SettingError(f"{place}: partition {partition} can be read from offset {low} to {high}, not {offset}")
