@@ -219,8 +219,8 @@ class Consumer:
 
     @property
     def ended(self) -> frozenset[int]:
-        """The partitions that were read up to their end; for consumers made with `to_the_end`."""
-        return frozenset(self._ended)
+        """The partitions that were read up to their end and given out; for consumers made with `to_the_end`."""
+        return frozenset() if self._taken else frozenset(self._ended)
 
     @property
     def _exhausted(self) -> bool:
