@@ -18,11 +18,14 @@ FOLDER = str(Path(__file__).resolve().parent.parent / "query_modules")
 
 @contextmanager
 def borrowed_codec() -> Iterator[None]:
-    """Inside, `sluice` is this repository's; afterwards it is as if it had never been imported."""
+    """
+    Inside, `sluice` is this repository's; afterwards it is as if it had never been imported, nor installed for
+    developing: a server has only what is in its modules' folder.
+    """
     sys.path.insert(0, FOLDER)
     try:
         yield
     finally:
-        sys.path.remove(FOLDER)
+        sys.path[:] = [entry for entry in sys.path if entry != FOLDER]
         for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
             del sys.modules[name]

@@ -24,6 +24,7 @@ from sluice.model import (
     effective_status,
     encode_positions,
 )
+from sluice.schema import SCHEMA_VERSION, check_version
 
 Graph = Any
 "`mgp.Graph`: outside a server there is no `mgp` to take the type from."
@@ -148,12 +149,14 @@ class StreamNode:
 
 
 class Catalog:
-    """All streams, in one transaction."""
+    """All streams, in one transaction. Making one raises SchemaError if the nodes are of another version."""
 
     def __init__(self, graph: Graph, exchange: Exchange) -> None:
         self._graph = graph
         self._exchange = exchange
         self._vertices = list(self._remembered()) or list(self._walked())
+        for vertex in self._vertices:
+            check_version(vertex.properties.get("schema_version"), vertex.id)
 
     def streams(self) -> list[StreamNode]:
         """All streams, ordered by name."""
@@ -220,7 +223,7 @@ class Catalog:
                 yield vertex
 
     def _made(self) -> Vertex:
-        vertex = self._new_vertex(nodes.CATALOG, {"schema_version": nodes.SCHEMA_VERSION})
+        vertex = self._new_vertex(nodes.CATALOG, {"schema_version": SCHEMA_VERSION})
         self._vertices.append(vertex)
         self._exchange.announce_catalog(VertexId(vertex.id))
         return vertex

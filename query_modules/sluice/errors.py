@@ -11,6 +11,7 @@ SluiceError
     TopicNotFound              ... the broker has no such topic
     NothingToRead              ... the topic holds no message that a test could show
     NoReport                   ... no executed test was asked for, or it is not done yet
+    SchemaError                ... the metadata nodes are of another version of Sluice          retryable where marked
   ScriptError                  the transform script cannot be fetched or loaded
   TransformError               the transform raised, broke its contract or did not end (a data error)
   MessageRefused               a single message that cannot be applied: what its stream stopped for
@@ -100,6 +101,18 @@ class NothingToRead(UserError):
 
 class NoReport(UserError):
     """There is no report of an executed test: none was asked for, it is not done yet, or it could not be."""
+
+
+class SchemaError(UserError):
+    """The metadata nodes are of another version: an older one that is being migrated, or one that we do not know."""
+
+    def __init__(self, message: object, *, catalog: int, version: int, older: bool) -> None:
+        super().__init__(message)
+        self.catalog = catalog
+        "The catalog node's id."
+        self.version = version
+        self.older = self.retryable = older
+        "Whether it can be migrated."
 
 
 class ScriptError(SluiceError):

@@ -14,6 +14,9 @@ from sluice.rehearsal import Rehearsal
 MOST_REHEARSALS = 50
 "Executed tests whose reports are kept, one for each stream."
 
+TIME_TO_SEE = 3.0
+"Seconds after a START in which the supervisor sees what is committed."
+
 
 class Exchange:
     """
@@ -34,6 +37,10 @@ class Exchange:
         self._bell = threading.Event()
         self.trouble: str | None = None
         "Why the supervisor cannot reach the server, in one line; None: it can. Written by the supervisor."
+        self.seen: frozenset[str] = frozenset()
+        "The streams, by uid, that the supervisor saw when it last looked. Written by the supervisor."
+        self._started: dict[str, float] = {}
+        self._began = time.monotonic()
 
     def catalogs(self) -> list[VertexId]:
         """Where catalog nodes were seen or made, oldest first."""
@@ -71,10 +78,22 @@ class Exchange:
             limit = time.monotonic() - seconds
             self._dropped = {stream: at for stream, at in self._dropped.items() if at > limit}
 
+    def announce_start(self, uid: str) -> None:
+        """The stream `uid` is to run, once a transaction that may be open is committed."""
+        with self._lock:
+            self._started[uid] = time.monotonic()
+
+    def overlooked(self, uid: str) -> bool:
+        """Whether the supervisor should have seen the stream `uid`, which is to run, and has not."""
+        with self._lock:
+            since = self._started.get(uid, self._began)
+        return uid not in self.seen and time.monotonic() - since > TIME_TO_SEE
+
     def announce_worker(self, uid: str, status: Callable[[], WorkerStatus]) -> None:
         """The stream `uid` has a worker; `status` tells at any time, at once, what it is doing."""
         with self._lock:
             self._statuses[uid] = status
+            self._started.pop(uid, None)
 
     def forget_worker(self, uid: str) -> None:
         """The worker is gone."""

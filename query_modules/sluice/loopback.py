@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 from sluice import nodes
 from sluice.bolt.client import Connection
-from sluice.errors import ConnectionLost, FenceLost, QueryRefused
+from sluice.errors import ConnectionLost, FenceLost, QueryRefused, SchemaError
 from sluice.kept import KeptMessage, RetryRequest, decode_requests, message_of
 from sluice.model import Checkpoint, Desired, Status, VertexId, encode_positions
+from sluice.schema import SCHEMA_VERSION, check_version, migrate
 from sluice.settings import Settings
 
 USER_AGENT = "sluice-loopback/1"
@@ -28,7 +29,7 @@ CONNECT_TIMEOUT = 5.0
 
 FIND_CATALOGS = f"MATCH (c:{nodes.CATALOG}) RETURN id(c) AS id"
 
-MAKE_CATALOG = f"CREATE (c:{nodes.CATALOG} {{schema_version: {nodes.SCHEMA_VERSION}}}) RETURN id(c) AS id"
+MAKE_CATALOG = f"CREATE (c:{nodes.CATALOG} {{schema_version: {SCHEMA_VERSION}}}) RETURN id(c) AS id"
 
 FIND_DROPPED = f"MATCH (s:{nodes.STREAM}) WHERE s.dropped RETURN id(s) AS id"
 
@@ -36,7 +37,8 @@ FIND_DROPPED = f"MATCH (s:{nodes.STREAM}) WHERE s.dropped RETURN id(s) AS id"
 LIST_STREAMS = f"""
 MATCH (c:{nodes.CATALOG}) WHERE id(c) = $catalog
 OPTIONAL MATCH (c)-[:{nodes.HAS_STREAM}]->(s:{nodes.STREAM})-[:{nodes.HAS_CHECKPOINT}]->(k:{nodes.CHECKPOINT})
-RETURN id(s) AS stream_id, id(k) AS checkpoint_id, s.running AS running, s.generation AS generation,
+RETURN c.schema_version AS schema_version,
+       id(s) AS stream_id, id(k) AS checkpoint_id, s.running AS running, s.generation AS generation,
        s.limit_batches AS limit_batches, k.ended_generation AS ended_generation, k.ended_status AS ended_status,
        s.uid AS uid, s.name AS name, s.uri AS uri, s.topic AS topic, s.transform AS transform,
        s.transform_sha256 AS transform_sha256, s.batch_interval AS batch_interval, s.batch_size AS batch_size,
@@ -206,15 +208,25 @@ class Loopback:
         return VertexId(row["id"])
 
     def list_streams(self, catalog: VertexId) -> list[StreamRow] | None:
-        """The streams below a catalog, as committed; None if there is no such catalog."""
+        """
+        The streams below a catalog, as committed; None if there is no such catalog.
+
+        Raises:
+            SchemaError: they are of another version.
+        """
         rows = self._fetch(LIST_STREAMS, {"catalog": catalog})
         if not rows:
             return None
+        check_version(rows[0]["schema_version"], catalog)
         return [
             StreamRow(row["stream_id"], row["checkpoint_id"], nodes.asks_to_run(row), nodes.asks_to_retry(row), row)
             for row in rows
             if row["checkpoint_id"] is not None
         ]
+
+    def migrate(self, error: SchemaError) -> None:
+        """Brings the older catalog that `list_streams` met to this version. Raises GraphError."""
+        migrate(self.connection, error.catalog, error.version, self._timeout)
 
     def desired(self, row: StreamRow) -> Desired:
         """

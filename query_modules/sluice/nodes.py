@@ -37,9 +37,6 @@ HAS_STREAM = "STREAM"
 HAS_CHECKPOINT = "CHECKPOINT"
 HAS_SET_ASIDE = "SET_ASIDE"
 
-SCHEMA_VERSION = 1
-"Of these nodes; on the catalog node as `schema_version`."
-
 Properties = Mapping[str, Any]
 
 SPEC_PROPERTIES = (

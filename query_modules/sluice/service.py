@@ -39,6 +39,11 @@ EXISTING = ("refuse", "keep", "replace")
 NOTHING: list[Row] = [{}]
 "The answer of a verb that has nothing to say: one record without columns."
 
+OVERLOOKED = (
+    "waiting: its CREATE is not committed yet, or it is in another database than the one that SLUICE_LOOPBACK_USER is "
+    "in, where nothing runs it"
+)
+
 
 def create(
     graph: Graph,
@@ -130,7 +135,7 @@ def start(graph: Graph, name: str, limit_batches: int | None) -> list[Row]:
     if limit_batches is not None:
         check_count(name, "LIMIT", limit_batches)
     here = process.current()
-    _start(Catalog(graph, here.exchange).find(name), limit_batches)
+    _start(Catalog(graph, here.exchange).find(name), limit_batches, here.exchange)
     here.exchange.ring()
     return NOTHING
 
@@ -147,7 +152,7 @@ def start_all(graph: Graph) -> list[Row]:
     """Wants all streams to run."""
     here = process.current()
     for stream in Catalog(graph, here.exchange).streams():
-        _start(stream, None)
+        _start(stream, None, here.exchange)
     here.exchange.ring()
     return NOTHING
 
@@ -267,14 +272,18 @@ def _reason(stream: StreamNode, exchange: Exchange) -> str | None:
         return None
     if exchange.trouble is not None:
         return f"retrying: {exchange.trouble}"
-    worker = exchange.worker_status(str(stream.get("uid")))
+    uid = str(stream.get("uid"))
+    worker = exchange.worker_status(uid)
+    if worker is None and exchange.overlooked(uid):
+        return OVERLOOKED
     if worker is None or worker.trouble is None:
         return None
     return f"retrying since {worker.since}: {worker.trouble}"
 
 
-def _start(stream: StreamNode, limit_batches: int | None) -> None:
+def _start(stream: StreamNode, limit_batches: int | None, exchange: Exchange) -> None:
     if stream.status is not Status.RUNNING:
+        exchange.announce_start(str(stream.get("uid")))
         stream.set(running=True, generation=stream.next_generation, limit_batches=limit_batches)
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Hashable
 
-from sluice.errors import GraphError, ProtocolError, SettingError
+from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
 from sluice.exchange import Exchange
 from sluice.loopback import Loopback, StreamRow
 from sluice.model import Status
@@ -122,21 +122,14 @@ class Supervisor:
     def _reconcile(self, loopback: Loopback) -> None:
         """Looks at the graph once and acts on what it says."""
         self._reap()
-        rows = []
-        obstacle = self._look_for_obstacle(loopback)
-        if obstacle is None:
-            if not self._unobstructed:
-                self._begin(loopback)
-            for rehearsal in self._exchange.rehearsals():
-                if not rehearsal.started:
-                    rehearsal.start(self._settings)
-            rows = self._look(loopback)
-            self._sweep(loopback, rows)
-        elif obstacle != self._exchange.trouble:
+        obstacle, rows = self._read(loopback)
+        if obstacle not in (None, self._exchange.trouble):
             log.warning("streams wait: %s", obstacle)
         self._exchange.trouble = obstacle
         self._unobstructed = obstacle is None
-        listed = {row.uid for row in rows}
+        listed = frozenset(row.uid for row in rows)
+        if obstacle is None:
+            self._exchange.seen = listed
         wanted = {row.uid: row for row in rows if row.should_run or row.should_retry}
         running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
         for action in plan({uid: row.work for uid, row in wanted.items()}, running):
@@ -149,6 +142,30 @@ class Supervisor:
         for uid, row in wanted.items():
             if row.should_retry and uid in self._workers:
                 self._workers[uid][1].retry(row.retries_asked)
+
+    def _read(self, loopback: Loopback) -> tuple[str | None, list[StreamRow]]:
+        """What keeps every stream from running, if something does; and the streams, if nothing does."""
+        obstacle = self._look_for_obstacle(loopback)
+        if obstacle is not None:
+            return obstacle, []
+        if not self._unobstructed:
+            self._begin(loopback)
+        try:
+            rows = self._look(loopback)
+            self._sweep(loopback, rows)
+        except SchemaError as error:
+            # Not before the last worker is gone: it writes nodes of the form that it knows.
+            if error.older and not self._workers:
+                loopback.migrate(error)
+                self._exchange.ring()
+            return str(error), []
+        self._start_rehearsals()
+        return None, rows
+
+    def _start_rehearsals(self) -> None:
+        for rehearsal in self._exchange.rehearsals():
+            if not rehearsal.started:
+                rehearsal.start(self._settings)
 
     def _look_for_obstacle(self, loopback: Loopback) -> str | None:
         """What keeps every stream from running, for as long as it is so."""
