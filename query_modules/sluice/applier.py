@@ -209,7 +209,7 @@ class Applier:
             self._pace.took(len(group), now - max(sent.at, self._settled_at))
         self._settled_at = now
         transaction = Transaction(
-            self.held, group.ends, group.messages, sent.queries.given, sent.queries.size,
+            self.held, group.ends, group.messages, sent.queries.given, sent.queries.size, sent.queries.news,
             group.polled, sent.transformed, sent.written, now - sent.at, self._refusals,
         )  # fmt: skip
         self._refusals = 0

@@ -5,6 +5,7 @@ A batch: the messages of one import; and a group: the batches that travel togeth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ class Batch:
     Messages in the order they came, which is Kafka's order within each partition. Never empty.
     """
 
+    __slots__ = ("is_last", "messages")
+
     def __init__(self, messages: Messages, *, is_last: bool = True) -> None:
         """
         Args:
@@ -34,6 +37,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.messages)
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the messages' values together."""
+        return sum(map(len, self.messages))
 
     @property
     def payloads(self) -> list[bytes | None]:
@@ -48,8 +56,7 @@ class Batch:
     @property
     def end(self) -> dict[int, int]:
         """partition -> offset behind the batch's last message of it; only partitions with messages in the batch."""
-        last = dict(zip(map(_partition, self.messages), map(_offset, self.messages), strict=True))
-        return {partition: offset + 1 for partition, offset in last.items()}
+        return _end(self.messages)
 
     @property
     def place(self) -> str:
@@ -97,10 +104,7 @@ class Group:
     @property
     def end(self) -> dict[int, int]:
         """As `Batch.end`."""
-        end: dict[int, int] = {}
-        for batch in self.batches:
-            end |= batch.end
-        return end
+        return _end(list(chain.from_iterable(batch.messages for batch in self.batches)))
 
     def part(self, start: int, stop: int) -> Group:
         """Its batches from number `start` on, up to number `stop`; may be empty."""
@@ -115,15 +119,38 @@ class Group:
         return Group([one], self.polled), Group([other], self.polled)
 
 
-def fitting(messages: Messages, max_bytes: int) -> tuple[Messages, Messages]:
+def _end(messages: Messages) -> dict[int, int]:
+    last = dict(zip(map(_partition, messages), map(_offset, messages), strict=True))
+    return {partition: offset + 1 for partition, offset in last.items()}
+
+
+def cut(messages: Messages, size: int, max_bytes: int, room: int) -> list[Batch]:
     """
-    As many of the messages, from the first on, as have payloads of `max_bytes` together, at least one; and the others.
+    The messages in batches, from the first on, of which only the last may be neither full nor large.
+
+    Args:
+        messages: at least one.
+        size: messages in a batch.
+        max_bytes: a batch ends before its payloads are more than that; one message may be larger.
+        room: bytes that all batches have together; the first may have more. What does not fit is left out.
     """
-    if sum(map(len, messages)) <= max_bytes:
-        return messages, []
-    room = max_bytes
+    if sum(map(len, messages)) <= min(max_bytes, room):
+        return [Batch(messages[start : start + size]) for start in range(0, len(messages), size)]
+    batches: list[Batch] = []
+    start = 0
+    while start < len(messages):
+        batch = Batch(_fitting(messages[start : start + size], max_bytes))
+        room -= batch.weight
+        if room < 0 and batches:
+            break
+        batches.append(batch)
+        start += len(batch)
+    return batches
+
+
+def _fitting(messages: Messages, max_bytes: int) -> Messages:
     for index, message in enumerate(messages):
-        room -= len(message)
-        if room < 0 and index:
-            return messages[:index], messages[index:]
-    return messages, []
+        max_bytes -= len(message)
+        if max_bytes < 0 and index:
+            return messages[:index]
+    return messages

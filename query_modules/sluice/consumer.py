@@ -19,7 +19,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sluice import clients
-from sluice.batch import Batch, Group, Messages, fitting
+from sluice.batch import Batch, Group, Messages, cut
 from sluice.errors import BrokerError, OffsetGone, TopicNotFound
 from sluice.model import StreamSpec
 from sluice.reporter import Reporter, group_of
@@ -270,24 +270,31 @@ class Consumer:
 
     def _due(self, size: int, interval: float, most: int) -> Group | None:
         """The batches that are due, at most `most`, taken out of the messages that came; None if none is."""
-        batches: list[Batch] = []
-        room = GROUP_BYTES
-        polled = 0.0
-        while self._taken and len(batches) < most:
-            came = self._arrivals[0][1]
-            messages, rest = fitting(self._taken[:size], self._max_bytes)
-            payloads = sum(map(len, messages))
-            whole = len(messages) == size or bool(rest) or payloads >= self._max_bytes
-            now = time.monotonic()
-            if not (whole or self._exhausted or self._deferred is not None or now >= came + interval):
-                break
-            if batches and payloads > room:
-                break
-            room -= payloads
-            polled = polled or now - came
-            batches.append(Batch(messages))
-            self._give_out(len(messages))
-        return Group(batches, polled) if batches else None
+        if not self._taken:
+            return None
+        now = time.monotonic()
+        batches = cut(self._taken[: size * most], size, self._max_bytes, GROUP_BYTES)
+        if self._may_grow(batches, size) and now < self._came(len(self._taken) - len(batches[-1])) + interval:
+            del batches[-1]
+        if not batches:
+            return None
+        group = Group(batches, now - self._came(0))
+        self._give_out(group.messages)
+        return group
+
+    def _may_grow(self, batches: list[Batch], size: int) -> bool:
+        """Whether the last of the batches is neither full nor the last that will ever come."""
+        last = batches[-1]
+        is_last = sum(map(len, batches)) == len(self._taken) and not self._exhausted and self._deferred is None
+        return is_last and len(last) < size and last.weight < self._max_bytes
+
+    def _came(self, index: int) -> float:
+        """When the message of that number among those that were taken came."""
+        for count, came in self._arrivals:
+            if index < count:
+                return came
+            index -= count
+        raise IndexError(index)
 
     def _give_out(self, count: int) -> None:
         del self._taken[:count]

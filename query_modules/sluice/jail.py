@@ -44,9 +44,6 @@ Variables that a transform sees: what an interpreter and its packages need. Othe
 into the database, those that streams refer to by `env:NAME` the way into Kafka.
 """
 
-MOST_NEWS = 64
-"Texts of queries of which it is remembered how they are folded, the latest."
-
 
 class Stopped(Exception):  # noqa: N818 - not an error: the owner asked for it
     """The owner wanted to stop while the transform was running."""
@@ -66,6 +63,8 @@ class PackedQueries(NamedTuple):
     "The number of the batch that `error` is about; those between `batches` and it are as those behind it."
     error: TransformError | None = None
     "Why a batch cannot be transformed."
+    news: tuple[tuple[str, str], ...] = ()
+    "Texts of queries that were met for the first time, and how queries of each are folded, or why not."
 
 
 class _Patience:
@@ -106,8 +105,6 @@ class Jail:
         self._uri = transform.uri
         self._timeout = settings.transform_timeout
         self._wants_stop = wants_stop
-        self.explanations: dict[str, str] = {}
-        "How queries of a text are folded, or why not: text -> one line. The latest texts only."
         interpreter = find_interpreter(settings)
         self._channel, theirs = socket.socketpair()
         self._channel.setblocking(False)
@@ -166,15 +163,15 @@ class Jail:
             answer, frames = answer_of(self._answer(kind, batches))
             if not 0 < answer.batches + bool(answer.error) <= len(batches):
                 raise self._out_of_turn()
-            self._learn(answer.news)
+            news = tuple((str(text), str(how)) for text, how in unpack(answer.news)) if answer.news else ()
         except TransformError as error:
             # The child is gone, and with it what it had of the batches that it began before the last.
             failed = min(max(self._begun - before, 1), len(batches)) - 1
             return PackedQueries(0, b"", 0, failed=failed, error=error)
-        except (struct.error, RemoteProtocolError):
+        except (struct.error, RemoteProtocolError, ValueError, TypeError):
             return PackedQueries(0, b"", 0, error=self._out_of_turn())
         failure = self._failure(answer.error) if answer.error else None
-        return PackedQueries(answer.size, frames, answer.batches, answer.given, answer.batches, failure)
+        return PackedQueries(answer.size, frames, answer.batches, answer.given, answer.batches, failure, news)
 
     def rows(self, batch: Columns) -> list[tuple[str, dict[str, Any]]]:
         """
@@ -217,13 +214,6 @@ class Jail:
     def _out_of_turn(self) -> TransformError:
         self.close()
         return TransformError(f"transform {self._uri}: its process answered out of turn")
-
-    def _learn(self, news: bytes) -> None:
-        for text, explanation in unpack(news) if news else []:
-            self.explanations.pop(text, None)
-            self.explanations[text] = explanation
-            if len(self.explanations) > MOST_NEWS:
-                del self.explanations[next(iter(self.explanations))]
 
     def _exchange(self, request: Any, timeout: float, what: str) -> memoryview:
         body = marshal.dumps(request, 4)

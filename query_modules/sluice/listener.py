@@ -40,6 +40,8 @@ class Transaction(NamedTuple):
     "Queries that the transform gave."
     sent: int = 0
     "Queries that they became."
+    news: tuple[tuple[str, str], ...] = ()
+    "Texts of queries that were met for the first time, and how queries of each are folded, or why not."
     polled: float = 0.0
     "From when its first message was taken from Kafka until the group was complete."
     transformed: float = 0.0

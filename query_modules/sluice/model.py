@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NewType
 
@@ -24,6 +24,9 @@ MAX_INT32 = 2**31 - 1
 
 DEFAULT_BATCH_INTERVAL_MS = 100
 DEFAULT_BATCH_SIZE = 10
+
+MOST_TEXTS = 32
+"Texts of which a worker remembers how they are folded."
 
 
 class Status(str, enum.Enum):
@@ -135,6 +138,25 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Folding:
+    """What became of the queries of a worker. Never changes; a new one replaces it."""
+
+    given: int = 0
+    "Queries that the transform gave, of what is in the graph."
+    sent: int = 0
+    "Queries that they became."
+    texts: Mapping[str, str] = field(default_factory=dict)
+    "How queries of a text are folded, or why not, in one line; the last texts that were met, long ones cut."
+
+    def after(self, given: int, sent: int, news: Sequence[tuple[str, str]]) -> Folding:
+        """With so many queries more, and what was found out about texts."""
+        texts = self.texts
+        if news:
+            texts = dict([*texts.items(), *news][-MOST_TEXTS:])
+        return Folding(self.given + given, self.sent + sent, texts)
+
+
+@dataclass(frozen=True)
 class WorkerStatus:
     """What a stream's worker is doing now, beyond what its checkpoint says. Never changes; a new one replaces it."""
 
@@ -144,6 +166,7 @@ class WorkerStatus:
     "What it is trying to get over, in one line; None: nothing."
     since: str | None = None
     "When that began, in UTC, ISO 8601."
+    folding: Folding = Folding()
 
 
 def encode_positions(positions: Mapping[int, int]) -> str:

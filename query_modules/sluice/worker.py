@@ -9,10 +9,11 @@ import logging
 import threading
 
 from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError
+from sluice.folding import FOLDED
 from sluice.jail import Stopped
 from sluice.listener import Transaction
 from sluice.loopback import Loopback
-from sluice.model import Desired, Status, WorkerStatus
+from sluice.model import MOST_TEXTS, Desired, Status, WorkerStatus
 from sluice.pace import LONGEST_PAUSE, pause
 from sluice.retrier import RetrySession
 from sluice.session import Session
@@ -87,7 +88,12 @@ class Worker:
     def committed(self, transaction: Transaction) -> None:
         """The session's word that a transaction is in the graph. Threads: the worker's."""
         self._failures = 0
-        self._status = WorkerStatus(transaction.reached.positions)
+        folding = self._status.folding
+        for text, how in transaction.news:
+            if how != FOLDED and len(folding.texts) < MOST_TEXTS:
+                log.info("stream %s: %s: %s", self.desired.spec.name, how, text)
+        folding = folding.after(transaction.given, transaction.sent, transaction.news)
+        self._status = WorkerStatus(transaction.reached.positions, folding=folding)
 
     def trouble(self, text: str | None) -> None:
         """The session's word about what it is trying to get over. Threads: the worker's."""

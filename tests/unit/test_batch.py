@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Message
 
-from sluice.batch import Batch, fitting
+from sluice.batch import Batch, cut
 
 
 def message(size: int, partition: int = 0, offset: int = 0) -> Message:
@@ -15,17 +15,27 @@ def message(size: int, partition: int = 0, offset: int = 0) -> Message:
 @pytest.mark.parametrize(
     ("sizes", "limit", "kept"),
     [
-        ([1, 2, 3], 6, 3),
-        ([1, 2, 3], 5, 2),
-        ([9, 1], 5, 1),
-        ([1, 9], 5, 1),
-        ([0, 0, 0], 1, 3),
-        ([9], 5, 1),
+        ([1, 2, 3], 6, [3]),
+        ([1, 2, 3], 5, [2, 1]),
+        ([9, 1], 5, [1, 1]),
+        ([1, 9], 5, [1, 1]),
+        ([0, 0, 0], 1, [3]),
+        ([9], 5, [1]),
+        ([1] * 9, 100, [4, 4, 1]),
+        ([1] * 9, 3, [3, 3, 3]),
+        ([2, 2, 9, 2, 2, 2], 5, [2, 1, 2, 1]),
     ],
 )
 def test_a_batch_ends_before_it_gets_too_big(sizes, limit, kept):
     messages = [message(size) for size in sizes]
-    assert fitting(messages, limit) == (messages[:kept], messages[kept:])
+    batches = cut(messages, 4, limit, 1000)
+    assert list(map(len, batches)) == kept
+    assert [item for batch in batches for item in batch.messages] == messages
+
+
+@pytest.mark.parametrize(("room", "kept"), [(1, [4]), (8, [4, 4]), (11, [4, 4]), (12, [4, 4, 4])])
+def test_a_group_ends_before_it_gets_too_big(room, kept):
+    assert list(map(len, cut([message(1) for _ in range(12)], 4, 100, room))) == kept
 
 
 def test_the_end_is_behind_the_last_message_of_each_partition():

@@ -8,6 +8,6 @@ Folding: the queries of a batch become fewer queries that do the same to the gra
       rows        folded queries into bytes
 """
 
-from sluice.folding.folder import Folded, Folder, explain
+from sluice.folding.folder import FOLDED, Folded, Folder, explain
 
-__all__ = ["Folded", "Folder", "explain"]
+__all__ = ["FOLDED", "Folded", "Folder", "explain"]

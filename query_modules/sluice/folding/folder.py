@@ -28,6 +28,9 @@ MAX_FOLDED_TEXTS = 24
 QUERIES_PER_LOOK = 100
 "How many queries have to go by for each new text that is looked into: that costs as much as sending a few queries."
 
+FOLDED = "folded"
+"What `explain` says of a text whose queries are."
+
 _Key = TypeVar("_Key")
 _Kept = TypeVar("_Kept")
 
@@ -153,7 +156,7 @@ def _explained(plan: Plan) -> str:
                 "what it sets depends on the order of matches" if plan.ambiguous else "it may find what it has written"
             )
             return f"never folded with its like: {why}"
-    return "folded"
+    return FOLDED
 
 
 def _folded(group: Group, plan: Plan | None, queries: Sequence[Query]) -> Folded:
