@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sluice.bolt import messages
@@ -133,6 +133,8 @@ LOOKALIKES = [
     Query("CHECK STREAM s"),
     Query("STREAM"),
     Query("EXPLAIN SHOW STREAMS"),
+    Query("EXPLAIN CREATE STREAM s AS LOAD DATA KAFKA 'k:9092' WITH TOPIC 't' WITH TRANSFORM 'f'"),
+    Query("EXPLAIN RETURN 1"),
     Query("EXPLAIN START STREAM s"),
     Query("PROFILE STOP ALL STREAMS"),
     Query("\u0455HOW STREAMS"),
@@ -196,18 +198,50 @@ SEQUENCES: Mapping[str, list[Step]] = {
     "an unknown message": [[b"\xb1\x55\xa0"], [GOOD]],
     "a message that is none": [[b"\x01"], [GOOD]],
     "a big pipeline": [[messages.run("RETURN $x AS x", {"x": "y" * 5000}), PULL] * 200],
+    "a huge message": [[messages.run("RETURN size($x) AS x", {"x": "y" * 20_000_000}), PULL]],
+    "a NOOP": [[GOOD, PULL], [b""], [GOOD, PULL]],
+    "log off and on": [[messages.pack_message(Message(Tag.LOGOFF, []))], [messages.logon({"scheme": "none"})],
+                       [GOOD, PULL]],
+    "telemetry": [[messages.pack_message(Message(Tag.TELEMETRY, [1]))], [GOOD, PULL]],
+    "the settings of a query": [
+        step
+        for extra in (
+            {"db": "memgraph"}, {"db": "none"}, {"mode": "r"}, {"tx_timeout": 60_000}, {"tx_metadata": {"x": 1}},
+            {"bookmarks": ["b"]}, {"imp_user": "x"}, {"notifications_minimum_severity": "OFF"},
+        )
+        for step in ([messages.run("RETURN 1", {}, extra), PULL], [RESET], [messages.begin(extra), GOOD, PULL, COMMIT],
+                     [RESET])
+    ],
 }  # fmt: skip
 
 VERSIONS = (Version(5, 2), Version(4, 3), Version(4, 1), Version(4, 0))
+BOLT_1 = Version(1, 0)
 
 
-def conversations() -> Iterator[tuple[str, Version, list[Step]]]:
+def conversations(versions: Sequence[Version]) -> Iterator[tuple[str, Version, list[Step]]]:
     """A name, the version of Bolt, and the steps after the login."""
     for number, query in enumerate(QUERIES):
-        # All versions get their turn; saying everything four times would say little more.
-        version = VERSIONS[number % len(VERSIONS)]
+        # All versions get their turn; saying everything to each would say little more.
+        version = versions[number % len(versions)]
         run = messages.run(query.text, query.parameters)
         yield f"{query.text!r:.60}", version, [[run, PULL], [RESET], [GOOD, PULL]]
     for name, steps in SEQUENCES.items():
-        for version in VERSIONS:
+        for version in versions:
             yield f"{name}, {version.major}.{version.minor}", version, steps
+
+
+def as_clauses(steps: list[Step], words: Mapping[bytes, bytes]) -> list[Step]:
+    """The same with other queries."""
+    return [[words.get(message, message) for message in step] for step in steps]
+
+
+def in_bolt_1(message: bytes) -> bytes:
+    """A request of Bolt 4 as Bolt 1 has it: without the settings of RUN and PULL, and with credentials in HELLO."""
+    tag, fields = messages.parse(message)
+    if tag == Tag.HELLO:
+        fields = [fields[0]["user_agent"], {"scheme": "none", "principal": "", "credentials": ""}]
+    elif tag == Tag.RUN:
+        fields = fields[:2]
+    elif tag in {Tag.PULL, Tag.DISCARD}:
+        fields = []
+    return messages.pack_message(Message(tag, fields))

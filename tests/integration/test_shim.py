@@ -20,6 +20,7 @@ from tests.integration.shim_clients import CLIENTS, Client, Refused, Table
 from tests.integration.shim_server import ShimServer
 from tests.integration.test_kit import EXAMPLE, OwnHost
 from tests.kafka import KafkaBroker
+from tests.unit.bolt.certificate import make_certificate
 
 VERTICES = "MATCH (n:Node) RETURN n.id AS id ORDER BY id"
 EDGES = "MATCH (n:Node)-[:Edge]->(m:Node) RETURN n.id AS origin, m.id AS destination"
@@ -253,6 +254,20 @@ def test_bolt_over_websocket_passes(shim: ShimServer, host: Host) -> None:
     assert upgraded.startswith(b"HTTP/1.1 101")
     assert answer == b"\x82\x04" + messages.answer(messages.Version(4, 3))
     assert (upgraded, answer) == talk(host.port)
+
+
+def test_drivers_speak_tls_to_the_shim(host: Host, new_shim: Callable[..., ShimServer], tmp_path: Path) -> None:
+    shim = new_shim(host.port, "--tls-cert", str(make_certificate(tmp_path)))
+    uri = shim.uri.replace("bolt://", "bolt+ssc://")
+    with neo4j.GraphDatabase.driver(uri, telemetry_disabled=True) as driver:
+        columns = ["name", "uri", "topic", "transform", "status"]
+        assert driver.execute_query("SHOW STREAMS").keys == columns
+        assert driver.execute_query("RETURN $x AS x", x="y" * 1_000_000).records[0]["x"] == "y" * 1_000_000
+    with (
+        neo4j.GraphDatabase.driver(shim.uri, telemetry_disabled=True) as driver,
+        pytest.raises(neo4j.exceptions.DriverError),
+    ):
+        driver.verify_connectivity()
 
 
 def test_the_shim_says_what_it_does_and_stops_when_told(shim: ShimServer, host: Host) -> None:

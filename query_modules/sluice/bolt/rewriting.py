@@ -28,7 +28,7 @@ REFUSED = "a clause that is refused"
 
 TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
 
-_MAY_BE_CLAUSE = re.compile(rb"\s*(?:[ACDRSTacdrst/\x80-\xff]|$)")
+_MAY_BE_CLAUSE = re.compile(rb"[\s\x1c-\x1f]*(?:[ACDRSTacdrst/\x80-\xff]|$)")
 """
 A text that begins with the letter of one of our keywords, with a comment or with a blank that is not ASCII; or that has
 not begun. Only such a text is held until it is whole and shown to the translator.

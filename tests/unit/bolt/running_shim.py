@@ -81,3 +81,6 @@ class RunningShim:
         self._listening.set()
         await self._stop.wait()
         await self._proxy.stop()
+        await asyncio.sleep(0)  # in which what has been cancelled ends
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, f"the shim left tasks: {left}"

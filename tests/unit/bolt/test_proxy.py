@@ -246,6 +246,16 @@ def test_a_client_that_says_nothing_is_not_waited_for_for_ever(loop: str) -> Non
         eventually(lambda: shim.connections, equals=0)
 
 
+def test_a_client_that_does_not_begin_tls_is_not_waited_for_for_ever(loop: str, certificate: Path) -> None:
+    settings = {"listen_tls": server_tls(certificate), "handshake_timeout": 0.2}
+    with FakeServer() as server, RunningShim(server.port, loop, **settings) as shim:
+        silent = [socket.create_connection(("127.0.0.1", shim.port)) for _ in range(20)]
+        for plain in silent:
+            with plain, contextlib.suppress(ConnectionResetError):
+                plain.settimeout(5)
+                assert not plain.recv(100)
+
+
 def test_stopping_lets_what_is_under_way_be_answered(loop: str) -> None:
     asked, go_on = threading.Event(), threading.Event()
 

@@ -13,7 +13,9 @@ from sluice.bolt.messages import Message, Proposal, Tag, Version
 from sluice.bolt.opening import MANIFEST, Kind
 from sluice.bolt.rewriting import MAX_CLAUSE, STAND_IN, TRANSIENT
 from sluice.bolt.session import MAX_HELD, Session
-from sluice.clauses import translate
+from sluice.clauses import Statement, translate
+from sluice.errors import ClauseError
+from tests.unit.clauses.strategies import statements_and_texts
 
 CODE = "Memgraph.ClientError.MemgraphError.MemgraphError"
 HANDSHAKE = messages.handshake([Proposal(5, 8, 8), Proposal(4, 4, 2), Proposal(4, 1), Proposal(3, 0)])
@@ -392,6 +394,29 @@ def anywhere(wire: bytes, start: int) -> list[int]:
     """Every position behind `start`, but for those in the middle of the padding."""
     padding = {b"yyyyyyyy", b"zzzzzzzz"}
     return [at - start for at in range(start, len(wire)) if wire[at - 4 : at + 4] not in padding]
+
+
+characters = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@settings(deadline=None)
+@given(statements_and_texts())
+def test_every_clause_that_can_be_written_is_found(pair: tuple[Statement, str]) -> None:
+    """What the session takes for harmless without a look must go with the grammar."""
+    [run] = Talk().client(messages.run(pair[1]))
+    assert run.fields[0].startswith("CALL streams.")
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["", "CREATE ", "SHOW ", "start", "ALTER ", "SEEK", " DROP ", "/* */ "]), characters)
+def test_what_the_grammar_leaves_alone_passes(opening: str, rest: str) -> None:
+    text = opening + rest
+    try:
+        ours = translate(text) is not None
+    except ClauseError:
+        ours = True
+    if not ours:
+        Talk().passes(messages.run(text, {"x": 1}))
 
 
 @settings(deadline=None)
