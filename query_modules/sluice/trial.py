@@ -47,7 +47,7 @@ def last_read(
     with Consumer(spec, settings, to_the_end=True) as consumer:
         there = consumer.partitions()
         offsets = TopicOffsets(spec, there, time.monotonic() + settings.broker_timeout)
-        spans = _spans(offsets.bounds(), positions, most)
+        spans = spans_before(offsets.bounds(), positions, most)
         consumer.assign(spans, {partition: start for partition, (start, _) in spans.items()})
         due = set(spans)
         while due - consumer.ended and not out_of_time():
@@ -112,7 +112,7 @@ def compare(
     return tried
 
 
-def _spans(
+def spans_before(
     bounds: Mapping[int, tuple[int, int]], positions: Mapping[int, int], most: int
 ) -> dict[int, tuple[int, int]]:
     """Partition -> the first offset to read, and the one to stop before; only where there is anything to read."""

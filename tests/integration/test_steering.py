@@ -189,6 +189,29 @@ def test_a_running_stream_is_sent_elsewhere_in_one_transaction(stream: Steered, 
     assert stream.often == Counter({1: 200 - again, 2: again} if again < 200 else {2: 200})
 
 
+def test_whatever_a_seek_meets_each_message_is_applied_as_often_as_it_was_read(stream: Steered) -> None:
+    stream.send(numbers(0, 1000))
+    stream.create("import time" + VALUES.replace("return", "time.sleep(0.01)\n    return"), size=3)
+    expected: Counter[int] = Counter()
+    position = 0
+
+    def sent(to: int) -> list[tuple[Any, ...]]:
+        return stream.seek({"relative": to})  # a conflict with the batch in flight raises
+
+    for back in (-40, 15, -1, -500, 7, -30, -30, 100, -3, -50):
+        stream.start()
+        stream.await_at_least(stream.count + 10)
+        # Right behind STOP, while the batches in flight are still on their way.
+        stream.stop()
+        ((_, came, goes, *_),) = eventually(lambda back=back: sent(back), timeout=20, interval=0)
+        expected.update(range(position, came))
+        position = goes
+    stream.start()
+    expected.update(range(position, 1000))
+    stream.await_count(sum(expected.values()), timeout=60)
+    assert Counter(map(int, stream.values)) == expected
+
+
 def test_a_seek_that_is_rolled_back_never_was(stream: Steered, host: Host) -> None:
     stream.send(numbers(0, 10))
     stream.create(VALUES)

@@ -1,0 +1,199 @@
+"""Where a stream can be sent: what may be given for it, and what that comes to."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.errors import SettingError
+from sluice.seek_target import (
+    FORMS,
+    Earliest,
+    Latest,
+    Move,
+    Offsets,
+    Relative,
+    Target,
+    Timestamp,
+    moves_to,
+    positions_after,
+    start_of,
+    target_of,
+)
+
+NOON = 1732276800000
+"2024-11-22 12:00 in UTC."
+
+
+@pytest.mark.parametrize(
+    ("what", "target"),
+    [
+        pytest.param("earliest", Earliest(), id="the beginning"),
+        pytest.param("latest", Latest(), id="the end"),
+        pytest.param("2024-11-22T12:00:00Z", Timestamp(NOON), id="UTC"),
+        pytest.param("2024-11-22T12:00:00", Timestamp(NOON), id="no zone is UTC"),
+        pytest.param("2024-11-22 13:00:00+01:00", Timestamp(NOON), id="another zone"),
+        pytest.param("2024-11-22T12:00:00.250Z", Timestamp(NOON + 250), id="milliseconds"),
+        pytest.param("2024-11-22", Timestamp(NOON - 12 * 3_600_000), id="a day begins at midnight"),
+        pytest.param(NOON, Timestamp(NOON), id="an integer that only a time can be"),
+        pytest.param(datetime.datetime(2024, 11, 22, 12), Timestamp(NOON), id="Memgraph's localDateTime"),
+        pytest.param(datetime.date(2024, 11, 22), Timestamp(NOON - 12 * 3_600_000), id="Memgraph's date"),
+        pytest.param({"timestamp": 5}, Timestamp(5), id="any integer that is said to be a time"),
+        pytest.param({"timestamp": "1970-01-01"}, Timestamp(0), id="the epoch"),
+        pytest.param(-5, Relative(-5), id="an integer that only a way back can be"),
+        pytest.param({"relative": 5}, Relative(5), id="on"),
+        pytest.param({"0": 5, "10": 0}, Offsets({0: 5, 10: 0}), id="offsets"),
+    ],
+)
+def test_what_a_user_means(what: Any, target: Target) -> None:
+    assert target_of("here", what) == target
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        pytest.param("end", f"expected {FORMS}, got 'end'", id="a word"),
+        pytest.param("-5", f"expected {FORMS}, got '-5'", id="a number in quotes"),
+        pytest.param(None, f"expected {FORMS}, got None", id="nothing"),
+        pytest.param(True, f"expected {FORMS}, got True", id="a truth value"),
+        pytest.param(1.5, f"expected {FORMS}, got 1.5", id="a fraction"),
+        pytest.param([5], f"expected {FORMS}, got [5]", id="a list"),
+        pytest.param({"partition": 5}, f"expected {FORMS}, got the key 'partition'", id="a key that is no partition"),
+        pytest.param({"0": True}, "the offset of partition 0 must be 0 or more, got True", id="a truth for an offset"),
+        pytest.param({"0": None}, "the offset of partition 0 must be 0 or more, got None", id="no offset"),
+        pytest.param({"relative": 1.5}, "relative must be an integer, got 1.5", id="half a message"),
+        pytest.param(
+            {"timestamp": "noon"},
+            "expected a timestamp (ISO 8601 or milliseconds since 1970), got 'noon'",
+            id="a time of day",
+        ),
+        pytest.param({"timestamp": -1}, "expected a timestamp (ISO 8601 or milliseconds since 1970), got -1", id="-1"),
+        pytest.param(
+            7,
+            "7 may mean several things; write {relative: 7}, {`0`: 7} for an offset of partition 0, or {timestamp: 7}",
+            id="a small number",
+        ),
+        pytest.param("1969-12-31", "1969-12-31 is before 1970", id="before the epoch"),
+    ],
+)
+def test_what_nobody_can_mean(what: Any, message: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        target_of("here", what)
+    assert str(caught.value) == f"here: {message}"
+
+
+@pytest.mark.parametrize("what", [5, -5, {"0": 5}, None, True, [], "soon"])
+def test_a_start_is_an_end_or_a_time(what: Any) -> None:
+    with pytest.raises(SettingError):
+        start_of("here", what)
+    assert start_of("here", "latest") == Latest()
+    assert start_of("here", NOON) == start_of("here", "2024-11-22T12:00Z") == Timestamp(NOON)
+
+
+BOUNDS = {0: (10, 100), 1: (0, 50)}
+
+
+@pytest.mark.parametrize(
+    ("target", "positions", "moves", "after"),
+    [
+        pytest.param(Earliest(), {0: 60}, [(0, 60, 10, 50, "read again"), (1, 0, 0, 0, "none")], {}, id="earliest"),
+        pytest.param(
+            Latest(),
+            {0: 60},
+            [(0, 60, 100, 40, "skipped"), (1, 0, 50, 50, "skipped")],
+            {0: 100, 1: 50},
+            id="latest",
+        ),
+        pytest.param(
+            Timestamp(5),
+            {0: 60, 1: 50},
+            [(0, 60, 30, 30, "read again"), (1, 50, 50, 0, "none")],
+            {0: 30, 1: 50},
+            id="a time after which one partition has nothing",
+        ),
+        pytest.param(
+            Relative(-20),
+            {0: 20, 1: 50},
+            [(0, 20, 10, 10, "read again"), (1, 50, 30, 20, "read again")],
+            {0: 10, 1: 30},
+            id="back, as far as it goes",
+        ),
+        pytest.param(
+            Relative(70),
+            {1: 10},
+            [(0, 10, 80, 70, "skipped"), (1, 10, 50, 40, "skipped")],
+            {0: 80, 1: 50},
+            id="on, as far as it goes, from the beginning where nothing was read",
+        ),
+        pytest.param(
+            Relative(-5),
+            {0: 4, 1: 50},
+            [(0, 4, 10, 0, "none"), (1, 50, 45, 5, "read again")],
+            {0: 10, 1: 45},
+            id="retention has passed the position",
+        ),
+        pytest.param(
+            Offsets({0: 30}),
+            {0: 60},
+            [(0, 60, 30, 30, "read again"), (1, 0, 0, 0, "none")],
+            {0: 30},
+            id="one partition; one that was not read stays so",
+        ),
+        pytest.param(
+            Offsets({0: 100}),
+            {0: 60, 1: 7},
+            [(0, 60, 100, 40, "skipped"), (1, 7, 7, 0, "none")],
+            {0: 100, 1: 7},
+            id="one partition; the other stays where it is",
+        ),
+        pytest.param(
+            Earliest(),
+            {0: 500, 1: 0},
+            [(0, 500, 10, 90, "read again"), (1, 0, 0, 0, "none")],
+            {},
+            id="the topic lost what was read",
+        ),
+    ],
+)
+def test_what_a_target_comes_to(
+    target: Target, positions: dict[int, int], moves: list[tuple[Any, ...]], after: dict[int, int]
+) -> None:
+    found = moves_to("here", target, positions, BOUNDS, {0: 30, 1: None})
+    assert [tuple(move.as_row().values()) for move in found] == moves
+    assert positions_after(target, positions, found) == after
+
+
+spans = st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: (min(pair), max(pair)))
+targets = st.one_of(st.sampled_from([Earliest(), Latest(), Timestamp(0)]), st.builds(Relative, st.integers(-100, 100)))
+
+
+@given(targets, st.dictionaries(st.integers(0, 3), st.integers(0, 60)), st.dictionaries(st.integers(0, 3), spans))
+def test_a_move_ends_inside_the_topic_and_counts_what_kafka_has(
+    target: Target, positions: dict[int, int], bounds: dict[int, tuple[int, int]]
+) -> None:
+    for move in moves_to("here", target, positions, bounds, dict.fromkeys(bounds)):
+        low, high = bounds[move.partition]
+        assert low <= move.after <= high
+        there = set(range(low, high))
+        was, will = there & set(range(move.before, high)), there & set(range(move.after, high))
+        assert move.messages == len(was ^ will)
+        assert (move.effect == "none") == (was == will)
+
+
+def test_an_offset_that_is_not_there_is_refused() -> None:
+    for offsets, message in (
+        ({0: 9}, "here: partition 0 can be read from offset 10 to 100, not 9"),
+        ({1: 51}, "here: partition 1 can be read from offset 0 to 50, not 51"),
+        ({2: 0}, "here: the topic has no partition 2, only 0 to 1"),
+    ):
+        with pytest.raises(SettingError) as caught:
+            moves_to("here", Offsets(offsets), {}, BOUNDS, {})
+        assert str(caught.value) == message
+
+
+def test_a_move_says_how_many_at_the_most() -> None:
+    assert Move(0, before=5, after=10, low=8, high=20).messages == 2
