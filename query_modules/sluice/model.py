@@ -2,7 +2,8 @@
 What a stream is: the values that travel between procedures, supervisor and workers.
 
 Desired state (`StreamSpec`, `Desired`) and progress (`Checkpoint`) are separate values as they are separate nodes:
-only procedures write the first, only a stream's worker writes the second, so neither ever waits for the other.
+only procedures write the first, only a stream's worker writes the second, so neither ever waits for the other. (SEEK
+moves a stream that is stopped: `catalog.StreamNode.move`.)
 """
 
 from __future__ import annotations

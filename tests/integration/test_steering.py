@@ -241,6 +241,8 @@ def test_a_seek_gets_a_stream_into_a_topic_that_was_made_anew(stream: Steered) -
     stream.kafka.topics.delete(stream.topic)
     eventually(lambda: stream.topic not in stream.kafka.topics.names())
     stream.kafka.topics.create(stream.topic)
+    stream.start()
+    stream.await_status("error")
     stream.send(numbers(10, 15))
     assert "cannot go anywhere relative to them" in refusal(stream.seek, -5)
     assert stream.seek("earliest") == [(0, 0, 0, 0, "none")]
@@ -304,6 +306,7 @@ def test_alter_changes_what_it_is_given(stream: Steered) -> None:
         pytest.param(
             {"transform": "/nowhere.py"}, "Couldn't get the transform script from /nowhere.py", id="no script"
         ),
+        pytest.param({"uri": "127.0.0.1:1"}, "broker unreachable at 127.0.0.1:1: ", id="a broker that is away"),
         pytest.param({"uri": ""}, "the Kafka URI must be printable text and not empty, got ''", id="no broker"),
     ],
 )
