@@ -40,6 +40,12 @@ _TEXT_WIDTHS = {STRING.u8: 1, STRING.u16: 2, STRING.u32: 4}
 _LAST_LINE = re.compile(r"(?P<kind>[\w.]+Error|sluice\.errors\.\w+)(?:: (?P<text>.*))?")
 "The end of a traceback."
 
+_TRACEBACK = "Traceback (most recent call last):"
+_FAULT = (
+    "a fault of the module streams: please report it, with the traceback that the CALL gives on Memgraph's own port"
+)
+"What is said where a procedure raises what nobody has thought of."
+
 _CONFLICTS = frozenset(("sluice.errors.ConflictError", "mgp.SerializationError", "_mgp.SerializationError"))
 "What a procedure raises that is worth another try of the whole transaction."
 
@@ -165,17 +171,17 @@ def _mended(metadata: dict[str, Value], complaint: str | None) -> dict[str, Valu
     """
     if complaint is not None:
         return {**metadata, "message": complaint}
-    lines = str(metadata.get("message", "")).strip().splitlines()
-    found = _LAST_LINE.fullmatch(lines[-1].strip()) if lines else None
-    if found is None:
-        return None
-    mended = {**metadata}
-    if found["kind"] in _CONFLICTS:
-        mended["code"] = TRANSIENT
-    elif not found["kind"].startswith("sluice.errors."):
-        return None
-    mended["message"] = found["text"] or found["kind"]
-    return mended
+    message = str(metadata.get("message", "")).strip()
+    last = (message.splitlines() or [""])[-1].strip()
+    found = _LAST_LINE.fullmatch(last)
+    if found and (found["kind"] in _CONFLICTS or found["kind"].startswith("sluice.errors.")):
+        mended = {**metadata, "message": found["text"] or found["kind"]}
+        if found["kind"] in _CONFLICTS:
+            mended["code"] = TRANSIENT
+        return mended
+    if _TRACEBACK in message:
+        return {**metadata, "message": f"{last} ({_FAULT})"}
+    return None
 
 
 def qid_of(payload: bytes) -> int | None:
