@@ -134,10 +134,12 @@ def reload_transform(ctx: mgp.ProcCtx, name: str, trial_messages: int = 100) -> 
 
 
 @mgp.read_proc
-def try_transform(uri: str, messages: mgp.List[mgp.Nullable[str]]) -> mgp.Record(query=str, params=mgp.Map):
+def try_transform(uri: str, messages: mgp.List[mgp.Nullable[mgp.Any]]) -> mgp.Record(query=str, params=mgp.Map):
     """
-    What a script makes of a batch of messages, given as texts, null for a tombstone; one record per query. There need
-    not be a stream, nor Kafka.
+    What a script makes of a batch of messages; one record per query. There need not be a stream, nor Kafka.
+
+    A message is a text, or null for a tombstone; or, for a script that defines stream_messages(batch), a map with any
+    of value, key, headers, topic, partition, offset and timestamp. A text that begins with `base64:` is bytes.
 
     Example:
         CALL streams.try_transform('http://localhost/transform.py', ['1', '1 2']) YIELD query, params;

@@ -22,14 +22,13 @@ from typing import Any
 
 import neo4j
 from confluent_kafka import Producer
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from sandbox.host import SandboxHost, free_port
 from sandbox.mock_broker import MockBroker
+from sluice.terminal import show_table
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERY_MODULES = ROOT / "query_modules"
@@ -57,7 +56,7 @@ class Client:
         self._console.print(Text(f"\n{statement};", style="bold cyan"))
         columns, rows = self._result(statement, {})
         if columns:
-            self._console.print(table_of(columns, rows))
+            show_table(self._console, columns, [list(row.values()) for row in rows])
 
     def _result(self, statement: str, parameters: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
         with self._driver.session() as session:
@@ -67,27 +66,6 @@ class Client:
     def count(self, pattern: str) -> int:
         """How often a pattern is in the graph."""
         return int(self.run(f"MATCH {pattern} RETURN count(*) AS n")[0]["n"])
-
-
-def table_of(columns: list[str], rows: list[dict[str, Any]]) -> Table:
-    """Records as a table; maps in Cypher's notation."""
-    table = Table(box=box.ASCII2, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cypher_text(value)) for value in row.values()))
-    return table
-
-
-def cypher_text(value: Any) -> str:
-    """A value as the specification's tables show it: `{id:"1"}`, and text at the top without quotes."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_quoted(item)}" for key, item in value.items()) + "}"
-    return str(value)
-
-
-def _quoted(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else cypher_text(value)
 
 
 def await_count(client: Client, pattern: str, expected: int, timeout: float = 30.0) -> None:

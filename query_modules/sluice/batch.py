@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sluice.record import VALUE, Columns, columns_of, record_of
 
 if TYPE_CHECKING:
     import confluent_kafka
@@ -15,9 +17,6 @@ if TYPE_CHECKING:
 Messages = list["confluent_kafka.Message"]
 
 _value, _partition, _offset = methodcaller("value"), methodcaller("partition"), methodcaller("offset")
-
-Columns = dict[str, list[Any]]
-"What a transform sees of a batch: name -> one value for each message, such as `marshal` can write."
 
 
 class Batch:
@@ -48,10 +47,9 @@ class Batch:
         """The messages' values; None for a tombstone."""
         return list(map(_value, self.messages))
 
-    @property
-    def columns(self) -> Columns:
-        """What a transform is given."""
-        return {"payloads": self.payloads}
+    def columns(self, *, whole: bool) -> Columns:
+        """As `record.Messages.columns`."""
+        return columns_of(list(map(record_of, self.messages))) if whole else {VALUE: self.payloads}
 
     @property
     def end(self) -> dict[int, int]:

@@ -1,5 +1,6 @@
 """
-The `sluice` command: installs the modules, looks whether all is well, shows what a clause becomes, runs the shim.
+The `sluice` command: installs the modules, looks whether all is well, tries a transform, shows what a clause becomes,
+runs the shim.
 
 Needs typer and rich, which the extra `shim` brings; what runs inside the database needs neither.
 """
@@ -26,6 +27,7 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit(f"sluice: {error.name} is missing; pip install 'memgraph-sluice[shim]' brings it") from error
 
+from sluice.desk import run_transform
 from sluice.doctor.command import doctor
 from sluice.install.command import install, uninstall
 from sluice.terminal import show as _show
@@ -218,6 +220,7 @@ def excerpt(text: str, line: int, column: int) -> tuple[str, str]:
 
 for command in (install, uninstall, doctor):
     app.command()(command)
+app.command("test-transform")(run_transform)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """
-The contract of a transform: `stream(batch)` takes a list of bytes and returns a list of (query, parameters).
+The contract of a transform: `stream(batch)` takes a list of bytes and returns a list of (query, parameters). A script
+may have `stream_messages(batch)` in its place, which takes a list of `record.Record`.
 
-    stream : [bytes] -> [(str, {str : type})]
-    type   : none | bool | int | float | str | list | dict
+    stream          : [bytes]  -> [(str, {str : type})]
+    stream_messages : [Record] -> [(str, {str : type})]
+    type            : none | bool | int | float | str | list | dict
 
 Runs in the transform's own process. Whatever breaks the contract is an error that names the item.
 """
@@ -11,14 +13,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sluice.bolt.packstream import Value, pack
 from sluice.clauses.lexer import Kind, Token, tokens
-from sluice.errors import ClauseError, LocalProtocolError, TransformError, one_line
+from sluice.errors import ClauseError, LocalProtocolError, ScriptError, TransformError, one_line
+from sluice.record import VALUE, Columns, records_of
 
 _text, _parameters = itemgetter(0), itemgetter(1)
 
@@ -27,7 +30,22 @@ _UNCHANGING = frozenset({str, int, float, bool, bytes, type(None)})
 Query = tuple[str, dict[str, Value]]
 "A query's text and its parameters."
 
-Stream = Callable[[list[Any]], Any]
+STREAM = "stream"
+STREAM_MESSAGES = "stream_messages"
+
+
+class Entry(NamedTuple):
+    """The function of a script that is the transform."""
+
+    name: str
+    "STREAM or STREAM_MESSAGES."
+    function: Callable[[list[Any]], Any]
+
+    @property
+    def shown(self) -> str:
+        """As errors call it."""
+        return f"{self.name}(batch)"
+
 
 TRANSACTION_CONTROL = frozenset({"BEGIN", "COMMIT", "ROLLBACK"})
 "Queries that would end the batch's transaction in its middle: Memgraph takes them as text, too."
@@ -57,19 +75,37 @@ QUOTED_IN_ERRORS = 120
 "Characters of a wrong item that an error repeats."
 
 
-def queries_of(stream: Stream, batch: list[bytes | None]) -> list[Query]:
+def entry_of(namespace: Mapping[str, Any]) -> Entry:
     """
-    What `stream` makes of `batch`, checked but for the values of the parameters (`check_values`).
+    The transform among the names that a script defines.
 
     Raises:
-        TransformError: the result is not what the contract says. What `stream` itself raises passes through.
+        ScriptError: there is none, or more than one.
     """
-    result = stream(batch)
+    found = [name for name in (STREAM, STREAM_MESSAGES) if namespace.get(name) is not None]
+    if len(found) > 1:
+        raise ScriptError(f"it defines both {STREAM}(batch) and {STREAM_MESSAGES}(batch): a transform has one of them")
+    if not found:
+        raise ScriptError(f"it defines no function {STREAM}(batch) or {STREAM_MESSAGES}(batch)")
+    entry = Entry(found[0], namespace[found[0]])
+    if not callable(entry.function):
+        raise ScriptError(f"its {entry.name} is not callable")
+    return entry
+
+
+def queries_of(entry: Entry, columns: Columns) -> list[Query]:
+    """
+    What the transform makes of a batch, checked but for the values of the parameters (`check_values`).
+
+    Raises:
+        TransformError: the result is not what the contract says. What the function itself raises passes through.
+    """
+    result = entry.function(columns[VALUE] if entry.name == STREAM else records_of(columns))
     if not isinstance(result, list):
-        raise TransformError(f"stream(batch) must return a list of (query, parameters), got {_shown(result)}")
+        raise TransformError(f"{entry.shown} must return a list of (query, parameters), got {_shown(result)}")
     if not _is_plain(result):
         for index, item in enumerate(result):
-            _check(index, item)
+            _check(entry, index, item)
     return result
 
 
@@ -82,10 +118,10 @@ def _is_plain(result: list[Any]) -> bool:
     return not any(map(_refusal, set(map(_text, result))))
 
 
-def _check(index: int, item: Any) -> None:
+def _check(entry: Entry, index: int, item: Any) -> None:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise TransformError(
-            f"item {index} of what stream(batch) returned must be (query, parameters), got {_shown(item)}"
+            f"item {index} of what {entry.shown} returned must be (query, parameters), got {_shown(item)}"
         )
     query, parameters = item
     if not isinstance(query, str):

@@ -116,12 +116,12 @@ class SchemaError(UserError):
 
 
 class ScriptError(SluiceError):
-    """The transform script cannot be fetched, does not compile, or defines no callable `stream`."""
+    """The transform script cannot be fetched, does not compile, or defines no transform."""
 
 
 class TransformError(SluiceError):
     """
-    `stream(batch)` raised, gave back something else than a list of queries, or did not end in time.
+    The transform raised, gave back something else than a list of queries, or did not end in time.
 
     A data error: the same batch would fail again.
     """

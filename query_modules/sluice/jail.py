@@ -22,12 +22,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from sluice.batch import Columns
 from sluice.bolt.packstream import unpack
+from sluice.contract import STREAM, STREAM_MESSAGES
 from sluice.errors import RemoteProtocolError, ScriptError, SettingError, TransformError
 from sluice.interpreter import find_interpreter
 from sluice.jail_frames import COUNTER, FAILED, FOLDED, LENGTH, PACKED, READY, ROWS, answer_of
 from sluice.model import Transform
+from sluice.record import Messages
 from sluice.settings import Settings
 
 CHILD = Path(__file__).with_name("jail_child.py")
@@ -97,8 +98,8 @@ class Jail:
         Starts the child and loads the script.
 
         Raises:
-            ScriptError: the script does not compile, raises when it is run, has no callable `stream`, or does not end
-                in time.
+            ScriptError: the script does not compile, raises when it is run, defines no transform, or does not end in
+                time.
             SettingError: there is no interpreter to run it with.
             Stopped: `wants_stop` answered True meanwhile.
         """
@@ -130,9 +131,11 @@ class Jail:
         except BaseException:
             self.close()
             raise
+        told = bytes(answer[1:]).decode(errors="replace")
         if answer[:1] != READY:
             self.close()
-            raise ScriptError(f"bad transform {self._uri}: {bytes(answer[1:]).decode(errors='replace')}")
+            raise ScriptError(f"bad transform {self._uri}: {told}")
+        self._entry = told if told == STREAM_MESSAGES else STREAM
 
     def __enter__(self) -> Jail:
         return self
@@ -142,9 +145,9 @@ class Jail:
     ) -> None:
         self.close()
 
-    def pack(self, batches: Sequence[Columns], *, fold: bool = False) -> PackedQueries:
+    def pack(self, batches: Sequence[Messages], *, fold: bool = False) -> PackedQueries:
         """
-        The queries that `stream(batch)` gives for each batch, packed. At least those of the first batch, or why there
+        The queries that the transform gives for each batch, packed. At least those of the first batch, or why there
         are none; of further ones as many as do not take long.
 
         Args:
@@ -173,9 +176,9 @@ class Jail:
         failure = self._failure(answer.error) if answer.error else None
         return PackedQueries(answer.size, frames, answer.batches, answer.given, answer.batches, failure, news)
 
-    def rows(self, batch: Columns) -> list[tuple[str, dict[str, Any]]]:
+    def rows(self, batch: Messages) -> list[tuple[str, dict[str, Any]]]:
         """
-        The queries that `stream(batch)` gives, as (query, parameters).
+        The queries that the transform gives, as (query, parameters).
 
         Raises:
             TransformError: it raised, broke its contract or did not end in time.
@@ -200,8 +203,9 @@ class Jail:
         (begun,) = COUNTER.unpack_from(self._counter)
         return int(begun)
 
-    def _answer(self, kind: bytes, batches: Sequence[Columns]) -> memoryview:
-        answer = self._exchange((kind, list(batches)), self._timeout, "stream(batch)")
+    def _answer(self, kind: bytes, batches: Sequence[Messages]) -> memoryview:
+        columns = [batch.columns(whole=self._entry == STREAM_MESSAGES) for batch in batches]
+        answer = self._exchange((kind, columns), self._timeout, f"{self._entry}(batch)")
         if answer[:1] == FAILED:
             raise self._failure(bytes(answer[1:]))
         if answer[:1] != kind:

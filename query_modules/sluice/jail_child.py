@@ -25,14 +25,14 @@ from typing import Any
 # may import.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from sluice.batch import Columns
 from sluice.bolt import messages
 from sluice.bolt.framing import frame
 from sluice.bolt.packstream import pack
-from sluice.contract import Query, Stream, as_they_are, check_values, queries_of, value_error
+from sluice.contract import Entry, Query, as_they_are, check_values, entry_of, queries_of, value_error
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder
 from sluice.jail_frames import COUNTER, FAILED, FOLDED, LENGTH, PATIENCE, READY, ROWS, Answer
+from sluice.record import Columns
 
 PULL_ALL = frame(messages.pull(-1))
 
@@ -83,12 +83,12 @@ def main() -> None:
     _confine(task["memory_bytes"])
     sys.path[:0] = [entry for entry in task["path"] if entry not in sys.path]
     try:
-        stream = load(task["source"], task["uri"])
+        entry = load(task["source"], task["uri"])
     except ScriptError as error:
         channel.send(FAILED, str(error).encode())
         return
-    channel.send(READY)
-    worker = Transformer(stream, task["uri"], int(sys.argv[1]))
+    channel.send(READY, entry.name.encode())
+    worker = Transformer(entry, task["uri"], int(sys.argv[1]))
     while True:
         kind, batches = marshal.loads(channel.receive())
         try:
@@ -104,12 +104,12 @@ def main() -> None:
 class Transformer:
     """The transform, and the queries that it gives as bytes."""
 
-    def __init__(self, stream: Stream, uri: str, counter: int) -> None:
+    def __init__(self, entry: Entry, uri: str, counter: int) -> None:
         """
         Args:
             counter: descriptor of the memory with the number of batches that were begun.
         """
-        self._stream = stream
+        self._entry = entry
         self._uri = uri
         self._counter = mmap.mmap(counter, COUNTER.size)
         self._begun = 0
@@ -146,12 +146,12 @@ class Transformer:
 
     def raised(self, error: BaseException) -> bytes:
         """What to say of an exception of the user's code."""
-        return f"stream(batch) raised {describe(error, self._uri)}".encode("utf-8", "replace")
+        return f"{self._entry.shown} raised {describe(error, self._uri)}".encode("utf-8", "replace")
 
     def _transformed(self, batch: Columns) -> list[Query]:
         self._begun += 1
         COUNTER.pack_into(self._counter, 0, self._begun)
-        return queries_of(self._stream, batch["payloads"])
+        return queries_of(self._entry, batch)
 
     def _answer(self, done: list[list[Query]], error: bytes, *, fold: bool) -> tuple[bytes, bytearray]:
         queries = list(chain.from_iterable(done))
@@ -172,22 +172,19 @@ class Transformer:
         return pack([[_shown(text), _shown(explanation)] for text, explanation in news]) if news else b""
 
 
-def load(source: str, uri: str) -> Stream:
+def load(source: str, uri: str) -> Entry:
     """
-    Runs the script and gives its `stream` function.
+    Runs the script and gives its transform.
 
     Raises:
-        ScriptError: it does not compile, raises, or has no callable `stream`; the text says where.
+        ScriptError: it does not compile, raises, or defines no transform; the text says where.
     """
     namespace: dict[str, Any] = {"__name__": "transform", "__file__": uri, "__builtins__": __builtins__}
     try:
         exec(compile(source, uri, "exec", dont_inherit=True), namespace)
     except BaseException as error:
         raise ScriptError(describe(error, uri)) from error
-    stream = namespace.get("stream")
-    if not callable(stream):
-        raise ScriptError("it defines no function stream(batch)" if stream is None else "its stream is not callable")
-    return stream  # type: ignore[no-any-return]
+    return entry_of(namespace)
 
 
 def describe(error: BaseException, uri: str) -> str:

@@ -2,7 +2,7 @@
 What a jail and its child say to each other. Frames are four bytes of length, then that many bytes.
 
 Parent to child: a marshalled `dict` with the script, then a marshalled `(kind, batches)` per group, each batch a dict
-of columns (`batch.Columns`). Child to parent: one byte that says what follows. Nothing that the child sends is
+of columns (`record.Columns`). Child to parent: one byte that says what follows. Nothing that the child sends is
 unmarshalled or unpickled by the database.
 
 Beside the frames there is a counter in shared memory: how many batches the child has begun. It is how the parent tells
@@ -20,7 +20,7 @@ COUNTER = struct.Struct("=Q")
 "Batches begun by the child since it started, at the beginning of the shared memory."
 
 READY = b"K"
-"The script is loaded."
+"The script is loaded; and what its transform is called (`contract.Entry`), which says what it wants of messages."
 PACKED = b"P"
 "Asks for, or is: the group's queries as framed Bolt messages, each RUN with its PULL, behind an `Answer`."
 FOLDED = b"F"

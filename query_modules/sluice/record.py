@@ -1,16 +1,20 @@
 """
-A message of Kafka as plain values: what travels to a transform that wants more of a message than its value.
+A message of Kafka as plain values: what a transform that wants more of a message than its value is given.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import confluent_kafka
 
 TIMESTAMP_NOT_AVAILABLE = 0
 "confluent_kafka's word for a message without a timestamp."
+
+Columns = dict[str, list[Any]]
+"What a transform sees of a batch: name -> one value for each message, such as `marshal` can write."
 
 
 class Record(NamedTuple):
@@ -25,6 +29,37 @@ class Record(NamedTuple):
     offset: int
     timestamp: int | None
     "Milliseconds since the epoch; None if the message has none."
+
+
+VALUE, *_ = Record._fields
+
+
+class Messages(Protocol):
+    """Messages that a transform can be given."""
+
+    def columns(self, *, whole: bool) -> Columns:
+        """
+        Args:
+            whole: all that there is of each message, by the names of `Record`; else its value alone.
+        """
+
+
+class Records(list[Record]):
+    """Messages as records."""
+
+    def columns(self, *, whole: bool) -> Columns:
+        """As `Messages.columns`."""
+        return columns_of(self) if whole else {VALUE: [record.value for record in self]}
+
+
+def columns_of(records: Sequence[Record]) -> Columns:
+    """Name -> what each record has of that name."""
+    return {name: [record[place] for record in records] for place, name in enumerate(Record._fields)}
+
+
+def records_of(columns: Columns) -> list[Record]:
+    """The reverse of `columns_of`."""
+    return list(map(Record, *(columns[name] for name in Record._fields)))
 
 
 def record_of(message: confluent_kafka.Message) -> Record:

@@ -24,6 +24,7 @@ from sluice.kept import KeptMessage, RetryRequest, groups
 from sluice.listener import Listener, Transaction
 from sluice.loopback import Loopback
 from sluice.model import Checkpoint, Desired, VertexId
+from sluice.record import Messages, Records
 from sluice.refusal import NO_QUERIES, refused_query
 from sluice.set_aside import described_query, now
 from sluice.settings import Settings
@@ -64,7 +65,7 @@ class Retrier:
         settings: Settings,
         loopback: Loopback,
         sink: Sink,
-        pack: Callable[[list[bytes | None]], PackedQueries],
+        pack: Callable[[Messages], PackedQueries],
         wants_stop: Callable[[], bool],
         listener: Listener,
     ) -> None:
@@ -122,7 +123,7 @@ class Retrier:
         """Applies a part, all of it or nothing; what cannot be parted, and fails, stays with its new error."""
         queries = NO_QUERIES
         try:
-            queries = self._pack([message.record.value for _, message in part])
+            queries = self._pack(Records(message.record for _, message in part))
             self._write(_joined(_removal(part), queries), self._without(part))
         except (TransformError, ScriptError, SettingError, ValueError) as error:
             self._refused(part, error, None, divisible=divisible)

@@ -228,7 +228,7 @@ def test(graph: Graph, name: str, limit_batches: int, execute: bool, check_abort
     with Jail(spec.transform, here.settings) as jail:
         for batch in batches:
             check_abort()
-            queries += jail.rows(batch.columns)
+            queries += jail.rows(batch)
     if execute:
         here.exchange.announce_rehearsal(str(stream.get("uid")), Rehearsal(name, queries))
         here.exchange.ring()

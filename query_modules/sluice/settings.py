@@ -62,7 +62,7 @@ class Settings:
     script_max_bytes: int = 1 << 20
     "SLUICE_SCRIPT_MAX_BYTES: largest transform script."
     transform_timeout: float = 30.0
-    "SLUICE_TRANSFORM_TIMEOUT: seconds that stream(batch) may take for one batch."
+    "SLUICE_TRANSFORM_TIMEOUT: seconds that a transform may take for one batch."
     transform_memory_mb: int = 1024
     "SLUICE_TRANSFORM_MEMORY_MB: address space that a transform's process may use; 0: no limit."
     fold: bool = True

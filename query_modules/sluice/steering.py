@@ -15,6 +15,7 @@ from sluice import process
 from sluice.catalog import Catalog, Graph
 from sluice.configuration import Configuration
 from sluice.errors import SettingError
+from sluice.given import records_given
 from sluice.jail import Jail
 from sluice.model import DEFAULT_BATCH_INTERVAL_MS, DEFAULT_BATCH_SIZE, StreamSpec, Transform
 from sluice.nodes import spec_properties
@@ -148,24 +149,21 @@ def reload_transform(graph: Graph, name: str, trial_messages: int, check_abort: 
     return [{"old_sha256": spec.transform.sha256, "new_sha256": new.sha256, "tried": tried}]
 
 
-def try_transform(uri: str, messages: Sequence[str | None]) -> list[Row]:
+def try_transform(uri: str, messages: Sequence[Any]) -> list[Row]:
     """
-    What the script at `uri` makes of these payloads as one batch: `query, params`. Kafka is not asked.
+    What the script at `uri` makes of these messages as one batch: `query, params`. Kafka is not asked.
 
     Args:
-        messages: each payload as text; None for a tombstone.
+        messages: as `given.records_given`.
 
     Raises:
         ScriptError, TransformError, SettingError.
     """
     settings = process.current().settings
-    for index, message in enumerate(messages):
-        if message is not None and not isinstance(message, str):
-            raise SettingError(f"messages must be texts or null, got {message!r} at index {index}")
+    records = records_given(messages)
     transform = pin(uri, settings)
     with Jail(transform, settings) as jail:
-        rows = jail.rows({"payloads": [None if message is None else message.encode() for message in messages]})
-    return [{"query": query, "params": parameters} for query, parameters in rows]
+        return [{"query": query, "params": parameters} for query, parameters in jail.rows(records)]
 
 
 def first_positions(spec: StreamSpec, partitions: Iterable[int], settings: Settings) -> dict[int, int]:

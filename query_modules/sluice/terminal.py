@@ -6,7 +6,10 @@ import json
 from typing import Any
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 
 def visible(text: str) -> str:
@@ -22,3 +25,32 @@ def show(console: Console, text: str, style: str = "") -> None:
 def show_json(value: dict[str, Any]) -> None:
     """Prints one JSON object."""
     typer.echo(json.dumps(value, indent=2))
+
+
+def show_table(console: Console, columns: list[str], rows: list[list[Any]]) -> None:
+    """Prints rows as the specification prints results."""
+    table = Table(box=box.ASCII2, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+
+
+def _cell(value: Any) -> Text:
+    return Text("\n".join(visible(line) for line in cypher_text(value).strip().splitlines()))
+
+
+def cypher_text(value: Any) -> str:
+    """A value as the specification's tables show it: `{id:"1"}`, and text at the top without quotes."""
+    return value if isinstance(value, str) else _inner(value)
+
+
+def _inner(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_inner(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_inner, value)) + "]"
+    if value is None or isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)

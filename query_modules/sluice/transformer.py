@@ -9,6 +9,7 @@ from collections.abc import Callable
 from sluice.batch import Group
 from sluice.jail import Jail, PackedQueries
 from sluice.model import StreamSpec
+from sluice.record import Messages
 from sluice.settings import Settings
 
 
@@ -27,16 +28,16 @@ class Transformer:
 
     def pack(self, group: Group) -> PackedQueries:
         """The queries of the group's first batches. As `Jail.pack`; raises as `Jail` does, too."""
-        return self._running().pack([batch.columns for batch in group.batches])
+        return self._running().pack(group.batches)
 
     def fold(self, group: Group) -> PackedQueries:
         """The same, folded where that is wanted."""
         fold = self._settings.fold and self._spec.config.fold
-        return self._running().pack([batch.columns for batch in group.batches], fold=fold)
+        return self._running().pack(group.batches, fold=fold)
 
-    def whole(self, payloads: list[bytes | None]) -> PackedQueries:
-        """The queries of a batch of these payloads. Raises TransformError where there are none, and as `pack`."""
-        queries = self._running().pack([{"payloads": payloads}])
+    def whole(self, batch: Messages) -> PackedQueries:
+        """The queries of a batch. Raises TransformError where there are none, and as `pack`."""
+        queries = self._running().pack([batch])
         if queries.error is not None:
             raise queries.error
         return queries

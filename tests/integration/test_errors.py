@@ -31,6 +31,8 @@ from tests.ports import free_port
 COUNT = "must be an integer from 1 to 2147483647, got"
 CREATE = "CALL streams.create($name, $uri, $topic, $transform, $interval, $size)"
 
+NO_FUNCTION = "it defines no function stream(batch) or stream_messages(batch)"
+
 
 @pytest.fixture
 def new_stream(run: Run, kafka: KafkaBroker, tmp_path: Path, new_stream_name: Callable[[], str]) -> NewStream:
@@ -215,9 +217,18 @@ def test_a_script_uri_that_is_not_allowed_is_refused_with_the_reason(stream: Str
             "import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module' (line 1)", id="import"
         ),
         pytest.param("exit(3)\n", "SystemExit: 3", id="exits"),
-        pytest.param("def flow(batch):\n    return []\n", "it defines no function stream(batch)", id="no stream"),
+        pytest.param(
+            "def flow(batch):\n    return []\n",
+            "it defines no function stream(batch) or stream_messages(batch)",
+            id="no stream",
+        ),
         pytest.param("stream = 7\n", "its stream is not callable", id="no function"),
-        pytest.param("", "it defines no function stream(batch)", id="empty"),
+        pytest.param("", NO_FUNCTION, id="empty"),
+        pytest.param(
+            "def stream(batch):\n    return []\nstream_messages = stream\n",
+            "it defines both stream(batch) and stream_messages(batch): a transform has one of them",
+            id="both",
+        ),
     ],
 )
 def test_a_script_that_does_not_load_is_refused_and_says_where(stream: Stream, script: str, expected: str) -> None:

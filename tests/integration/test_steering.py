@@ -440,3 +440,21 @@ def test_try_transform_needs_no_stream_and_no_broker(run: Run, tmp_path: Path) -
     error = refusal(run, call, uri=str(script), messages=[""])
     assert error.startswith(f"sluice.errors.TransformError: transform {script}: stream(batch) raised ZeroDivisionError")
     assert "Couldn't get the transform script from /nowhere.py" in refusal(run, call, uri="/nowhere.py", messages=["a"])
+
+
+def test_try_transform_takes_all_that_there_is_of_a_message(run: Run, tmp_path: Path) -> None:
+    script = tmp_path / "try.py"
+    script.write_text(
+        "def stream_messages(batch):\n"
+        "    return [('RETURN $m', {'m': repr((m.value, m.key, m.headers, m.topic, m.partition, m.offset))})\n"
+        "            for m in batch]\n"
+    )
+    whole = {"value": "v", "key": "base64:/w==", "headers": {"h": "x", "none": None}, "topic": "t", "partition": 2}
+    rows = run(
+        "CALL streams.try_transform($uri, $messages) YIELD query, params", uri=str(script), messages=[whole, None, "a"]
+    )
+    assert [row["params"]["m"] for row in rows] == [
+        repr((b"v", b"\xff", [("h", b"x"), ("none", None)], "t", 2, 0)),
+        repr((None, None, [], "test", 0, 1)),
+        repr((b"a", None, [], "test", 0, 2)),
+    ]

@@ -8,12 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from confluent_kafka import Message
 
+from sluice.batch import Batch
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import Tag, parse
 from sluice.errors import ScriptError, TransformError
 from sluice.jail import Jail, PackedQueries, Stopped, _Patience
 from sluice.model import Transform
+from sluice.record import Record, Records
 from sluice.settings import Settings
 
 SETTINGS = Settings(transform_timeout=10.0, transform_memory_mb=512)
@@ -25,16 +28,66 @@ def transform(source: str) -> Transform:
     return Transform("/srv/t.py", source, hashlib.sha256(source.encode()).hexdigest())
 
 
-def columns(*payloads: bytes | None) -> dict:
-    return {"payloads": list(payloads)}
+def batch(*payloads: bytes | None) -> Records:
+    return Records(Record(value, b"k", [], "t", 0, offset, 1) for offset, value in enumerate(payloads))
 
 
 def packed(jail: Jail, *payloads: bytes | None) -> PackedQueries:
     """The queries of one batch. Raises what went wrong with it."""
-    queries = jail.pack([columns(*payloads)])
+    queries = jail.pack([batch(*payloads)])
     if queries.error is not None:
         raise queries.error
     return queries
+
+
+MESSAGES = """
+def stream_messages(batch):
+    return [("RETURN $m", {"m": repr((m.value, m.key, m.headers, m.topic, m.partition, m.offset, m.timestamp))})
+            for m in batch]
+"""
+
+
+def test_a_transform_may_ask_for_all_that_there_is_of_a_message():
+    whole = [
+        Record(b"v", b"k", [("h", b"\xff"), ("h", None)], "t", 3, 2**40, 1_700_000_000_123),
+        Record(None, None, [], "t", 0, 0, None),
+    ]
+    with Jail(transform(MESSAGES), SETTINGS) as jail:
+        assert jail.rows(Records(whole)) == [("RETURN $m", {"m": repr(tuple(message))}) for message in whole]
+        assert jail.rows(Records()) == []
+        assert jail.pack([Records(whole), Records(whole[:1])]).given == 3
+        messages = [
+            Message(topic="t", partition=3, offset=2**40, key=b"k", value=b"v", headers=whole[0].headers,
+                    timestamp=(1, 1_700_000_000_123)),
+            Message(topic="t", partition=0, offset=0, value=None),
+        ]  # fmt: skip
+        assert jail.rows(Batch(messages)) == jail.rows(Records(whole))
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("raise KeyError('id')", "stream_messages(batch) raised KeyError: 'id' (line 2)"),
+        ("return None", "stream_messages(batch) must return a list of (query, parameters), got NoneType None"),
+        ("return [1]", "item 0 of what stream_messages(batch) returned must be (query, parameters), got int 1"),
+        ("while True: pass", "stream_messages(batch) did not end within 1 s"),
+    ],
+)
+def test_errors_call_the_transform_by_its_name(body, reason):
+    source = f"def stream_messages(batch):\n    {body}\n"
+    with Jail(transform(source), Settings(transform_timeout=1.0)) as jail:
+        for call in (lambda: packed(jail, b"1"), lambda: jail.rows(batch(b"1"))):
+            if not jail.closed:
+                with pytest.raises(TransformError) as caught:
+                    call()
+                assert str(caught.value) == f"transform /srv/t.py: {reason}"
+
+
+def test_a_script_has_one_transform():
+    with pytest.raises(ScriptError) as caught:
+        Jail(transform("def stream(batch): return []\nstream_messages = stream\n"), SETTINGS)
+    expected = "it defines both stream(batch) and stream_messages(batch): a transform has one of them"
+    assert str(caught.value) == f"bad transform /srv/t.py: {expected}"
 
 
 def shipped(name: str) -> Transform:
@@ -43,7 +96,7 @@ def shipped(name: str) -> Transform:
 
 def test_the_example_of_the_specification():
     with Jail(shipped("edges.py"), SETTINGS) as jail:
-        assert jail.rows(columns(b"1", b"1 2", b"", b"1 2 3")) == [
+        assert jail.rows(batch(b"1", b"1 2", b"", b"1 2 3")) == [
             ("CREATE (:Node {id: $id})", {"id": "1"}),
             (
                 "MATCH (n:Node {id: $from_id}), (m:Node {id: $to_id}) CREATE (n)-[:Edge]->(m)",
@@ -54,14 +107,14 @@ def test_the_example_of_the_specification():
 
 def test_json_upserts():
     with Jail(shipped("json_upsert.py"), SETTINGS) as jail:
-        assert jail.rows(columns(b'{"id": 7, "name": "Ada"}', None, b"null")) == [
+        assert jail.rows(batch(b'{"id": 7, "name": "Ada"}', None, b"null")) == [
             ("MERGE (n:Entity {id: $id}) SET n += $properties", {"id": 7, "properties": {"name": "Ada"}})
         ]
 
 
 def test_csv_rows():
     with Jail(shipped("csv_rows.py"), SETTINGS) as jail:
-        rows = jail.rows(columns(b'ann,bob,12.5\n"bo, b",ann,1\n'))
+        rows = jail.rows(batch(b'ann,bob,12.5\n"bo, b",ann,1\n'))
     assert [parameters for _, parameters in rows] == [
         {"from": "ann", "to": "bob", "amount": 12.5},
         {"from": "bo, b", "to": "ann", "amount": 1.0},
@@ -83,7 +136,7 @@ def test_a_transform_sees_no_variable_that_may_hold_a_secret(monkeypatch):
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     source = "import os\ndef stream(batch):\n    return [('RETURN $e', {'e': dict(os.environ)})]"
     with Jail(transform(source), SETTINGS) as jail:
-        ((_, parameters),) = jail.rows(columns(b"1"))
+        ((_, parameters),) = jail.rows(batch(b"1"))
     assert parameters["e"]["LC_ALL"] == "C.UTF-8"
     assert "s3cret" not in parameters["e"].values()
 
@@ -92,7 +145,7 @@ def test_a_transform_keeps_its_own_state_between_batches():
     source = "seen = []\ndef stream(batch):\n    seen.extend(batch)\n    return [('RETURN $n', {'n': len(seen)})]"
     with Jail(transform(source), SETTINGS) as jail:
         packed(jail, b"1", b"2")
-        assert jail.rows(columns(b"3")) == [("RETURN $n", {"n": 3})]
+        assert jail.rows(batch(b"3")) == [("RETURN $n", {"n": 3})]
 
 
 def test_what_a_transform_prints_or_reads_does_not_disturb():
@@ -100,7 +153,7 @@ def test_what_a_transform_prints_or_reads_does_not_disturb():
         "import sys\ndef stream(batch):\n    print('x' * 100000)\n    return [('RETURN $r', {'r': sys.stdin.read()})]"
     )
     with Jail(transform(source), SETTINGS) as jail:
-        assert jail.rows(columns(b"1")) == [("RETURN $r", {"r": ""})]
+        assert jail.rows(batch(b"1")) == [("RETURN $r", {"r": ""})]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +164,7 @@ def test_what_a_transform_prints_or_reads_does_not_disturb():
         pytest.param(
             "import no_such_module", "ModuleNotFoundError: No module named 'no_such_module' (line 1)", id="import"
         ),
-        pytest.param("x = 1", "it defines no function stream(batch)", id="no stream"),
+        pytest.param("x = 1", "it defines no function stream(batch) or stream_messages(batch)", id="no stream"),
         pytest.param("stream = 1", "its stream is not callable", id="not callable"),
         pytest.param("import os; os._exit(3)", "its process ended (exit status 3)", id="exits"),
         pytest.param("import os; os.kill(os.getpid(), 11)", "its process was ended by signal 11", id="crashes"),
@@ -147,7 +200,7 @@ def test_a_script_that_cannot_be_loaded_says_where(source: str, reason: str):
 )
 def test_a_broken_contract_names_the_item_and_the_jail_goes_on(body: str, reason: str):
     with Jail(transform(f"def stream(batch):\n    {body}"), SETTINGS) as jail:
-        for call in (lambda: packed(jail, b"1"), lambda: jail.rows(columns(b"1"))):
+        for call in (lambda: packed(jail, b"1"), lambda: jail.rows(batch(b"1"))):
             with pytest.raises(TransformError) as caught:
                 call()
             assert str(caught.value).startswith(f"transform /srv/t.py: {reason}")
@@ -208,14 +261,14 @@ def texts(queries: PackedQueries) -> list[dict]:
 def test_each_batch_of_a_group_is_a_call_of_its_own_in_order():
     source = "def stream(batch):\n    return [('RETURN $batch', {'batch': [m.decode() for m in batch]})]"
     with Jail(transform(source), SETTINGS) as jail:
-        queries = jail.pack([columns(b"1", b"2"), columns(b"3"), columns(b"4", b"5")])
+        queries = jail.pack([batch(b"1", b"2"), batch(b"3"), batch(b"4", b"5")])
     assert texts(queries) == [{"batch": ["1", "2"]}, {"batch": ["3"]}, {"batch": ["4", "5"]}]
     assert (queries.batches, queries.given, queries.size, queries.error) == (3, 3, 3, None)
 
 
 def test_batches_of_a_group_are_folded_together():
     with Jail(transform(EACH), SETTINGS) as jail:
-        group = [columns(b"1", b"2"), columns(b"3", b"4")]
+        group = [batch(b"1", b"2"), batch(b"3", b"4")]
         queries = jail.pack(group, fold=True)
         assert queries.news == (("CREATE (:N {x: $x})", "folded"),)
         assert texts(queries) == [{"rows": ["1", "2", "3", "4"]}]
@@ -230,7 +283,7 @@ def test_what_comes_before_the_batch_that_fails_is_kept(body: str, fold: bool):
         f"def stream(batch):\n    if batch == [b'2']:\n        {body}\n    return [('RETURN $x', {{'x': len(batch)}})]"
     )
     with Jail(transform(source), SETTINGS) as jail:
-        queries = jail.pack([columns(b"1"), columns(b"1"), columns(b"2"), columns(b"1")], fold=fold)
+        queries = jail.pack([batch(b"1"), batch(b"1"), batch(b"2"), batch(b"1")], fold=fold)
         assert (queries.batches, queries.size, queries.failed) == (2, 2, 2)
         assert str(queries.error).startswith("transform /srv/t.py: ")
         assert not jail.closed
@@ -240,8 +293,8 @@ def test_what_comes_before_the_batch_that_fails_is_kept(body: str, fold: bool):
 def test_it_is_known_which_batch_a_transform_ended_or_looped_at(body: str):
     source = f"import os, time\ndef stream(batch):\n    if batch == [b'2']: {body}\n    return []"
     with Jail(transform(source), Settings(transform_timeout=0.5)) as jail:
-        jail.pack([columns(b"1")])
-        queries = jail.pack([columns(b"1"), columns(b"1"), columns(b"2"), columns(b"1")])
+        jail.pack([batch(b"1")])
+        queries = jail.pack([batch(b"1"), batch(b"1"), batch(b"2"), batch(b"1")])
         assert (queries.batches, queries.size, queries.failed) == (0, 0, 2)
         assert queries.error is not None
         assert jail.closed
@@ -249,8 +302,8 @@ def test_it_is_known_which_batch_a_transform_ended_or_looped_at(body: str):
 
 def test_slow_transforms_are_given_back_batch_by_batch():
     with Jail(transform(SLOW), SETTINGS) as jail:
-        assert jail.pack([columns(b"0.3"), columns(b"0.3"), columns(b"0.3")]).batches == 1
-        assert jail.pack([columns(b"0"), columns(b"0.3"), columns(b"0.3")]).batches == 2
+        assert jail.pack([batch(b"0.3"), batch(b"0.3"), batch(b"0.3")]).batches == 1
+        assert jail.pack([batch(b"0"), batch(b"0.3"), batch(b"0.3")]).batches == 2
 
 
 def test_the_deadline_is_each_batchs_own(monkeypatch: pytest.MonkeyPatch):
@@ -278,5 +331,5 @@ def test_what_a_transform_does_to_its_results_later_changes_nothing(fold: bool):
         "    return result\n"
     )
     with Jail(transform(source), SETTINGS) as jail:
-        found = texts(jail.pack([columns(b"1")] * 3, fold=fold))
+        found = texts(jail.pack([batch(b"1")] * 3, fold=fold))
     assert found == [{"n": n, "all": [{"n": i + 1} for i in range(n)]} for n in (1, 2, 3)]

@@ -14,6 +14,7 @@ from sluice.errors import FenceLost, QueryRefused, ScriptError, TransformError, 
 from sluice.jail import PackedQueries, Stopped
 from sluice.kept import RetryRequest, message_of
 from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
+from sluice.record import Records
 from sluice.retrier import CHANGE, GONE_TEXT, REMOVE, Retrier
 from sluice.settings import Settings
 from tests.unit.test_applier import Listener, packed
@@ -70,7 +71,8 @@ class Graph:
         self.held = reached
 
 
-def pack(payloads: Sequence[bytes]) -> PackedQueries:
+def pack(records: Records) -> PackedQueries:
+    payloads = [record.value for record in records]
     if RAISES in payloads:
         raise TransformError("stream(batch) raised ValueError")
     return packed(*((payload.decode(), {"v": 1}) for payload in payloads))
@@ -120,7 +122,7 @@ def test_never_is_all_or_nothing():
 
 
 def test_a_script_that_does_not_load_is_the_messages_error():
-    def broken(payloads):
+    def broken(records):
         raise ScriptError("bad transform /t.py: SyntaxError")
 
     graph = retry(Graph([b"a"], [ALL]), pack=broken)

@@ -11,6 +11,7 @@ import dataclasses
 
 from sluice import script
 from sluice.allowed import DEFAULT, AllowList, shown
+from sluice.contract import STREAM, STREAM_MESSAGES
 from sluice.doctor.findings import FROM_HERE, Finding, fix, note, ok
 from sluice.errors import ScriptError
 from sluice.settings import Settings
@@ -43,17 +44,21 @@ def examine_transform(uri: str, settings: Settings, allowed_there: str | None = 
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         return fix(CHECK, f"{uri} is no Python: {error}", f"correct line {line}" if line else "correct the script")
-    if not any(_defines_stream(node) for node in tree.body):
-        remedy = "give it a function stream(batch) that returns a list of pairs (query, parameters)"
-        return note(CHECK, f"{uri} defines no stream at its top level, as far as can be seen; {remedy}")
-    return ok(CHECK, f"{uri} is allowed, can be fetched, {FROM_HERE}, and has a function stream")
+    entries = [name for name in (STREAM, STREAM_MESSAGES) if any(_defines(name, node) for node in tree.body)]
+    if len(entries) > 1:
+        remedy = "keep the one that is meant"
+        return fix(CHECK, f"{uri} defines both {STREAM}(batch) and {STREAM_MESSAGES}(batch)", remedy)
+    if not entries:
+        remedy = f"give it a function {STREAM}(batch) that returns a list of pairs (query, parameters)"
+        return note(CHECK, f"{uri} defines no {STREAM} at its top level, as far as can be seen; {remedy}")
+    return ok(CHECK, f"{uri} is allowed, can be fetched, {FROM_HERE}, and has a function {entries[0]}")
 
 
-def _defines_stream(node: ast.stmt) -> bool:
+def _defines(name: str, node: ast.stmt) -> bool:
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return node.name == "stream"
+        return node.name == name
     if isinstance(node, ast.Assign):
-        return any(isinstance(target, ast.Name) and target.id == "stream" for target in node.targets)
+        return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
     if isinstance(node, ast.Import | ast.ImportFrom):
-        return any((alias.asname or alias.name) == "stream" for alias in node.names)
+        return any((alias.asname or alias.name) == name for alias in node.names)
     return False
