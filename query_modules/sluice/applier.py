@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from sluice.batch import Batch, Group
 from sluice.configuration import Isolate, OnError
 from sluice.dead_letter import DeadLetters
+from sluice.doubts import Doubts
 from sluice.errors import MessageRefused, QueryRefused, TransientFailure, one_line
 from sluice.jail import PackedQueries, Stopped
 from sluice.kept import KeptMessage, kept
@@ -74,12 +75,14 @@ class Applier:
         listener: Listener,
         *,
         fold: Packer | None = None,
+        doubts: Doubts | None = None,
         count_kept: Callable[[], int] = lambda: 0,
     ) -> None:
         """
         Args:
             pack: the transform.
             fold: the transform, and what it gives folded; None: it never is.
+            doubts: what is thought of refusals so far; None: nothing.
             count_kept: how many messages are kept as nodes, as committed.
         """
         self._spec = desired.spec
@@ -95,6 +98,7 @@ class Applier:
         self._sent: deque[_Sent] = deque()
         self._settled_at = 0.0
         self._refusals = 0  # in a row, for reasons that pass
+        self._doubts = doubts or Doubts()
         self._count_kept = count_kept
         self._keeping: list[KeptMessage] = []  # set aside, to be written by the next transaction
         self._passed: Checkpoint | None = None  # reached, and messages set aside behind it that no transaction has told
@@ -162,7 +166,7 @@ class Applier:
         except QueryRefused as error:
             again = list(self._sent)
             self._sent.clear()
-            if error.of_data:
+            if self._doubts.of_data(error):
                 self._part(Refused(oldest.group, error, oldest.queries))
                 del again[0]
             elif not isinstance(error, TransientFailure):
@@ -213,11 +217,13 @@ class Applier:
             group.polled, sent.transformed, sent.written, now - sent.at, self._refusals,
         )  # fmt: skip
         self._refusals = 0
+        self._doubts.committed()
         self._listener.committed(transaction)
 
     def _rest(self, error: TransientFailure, group: Group) -> None:
         """Waits before a group is sent again that was refused for a reason that may pass. Raises Stopped."""
         self._refusals += 1
+        self._doubts.refused(error)
         self._pace.refused(len(group))
         log.warning("stream %s: %s; trying again", self._spec.name, error)
         self._listener.trouble(str(error))
@@ -263,7 +269,7 @@ class Applier:
             try:
                 self._write(now, queries, self._progress.after(self._passed or self.held, now))
             except QueryRefused as error:
-                if not error.of_data:
+                if not self._doubts.of_data(error):
                     raise
                 return [Refused(now, error, queries), *later]
         return later
@@ -280,6 +286,8 @@ class Applier:
             try:
                 self._sink.settle()
             except TransientFailure as error:
+                if self._doubts.of_data(error):
+                    raise
                 self._rest(error, group)
             else:
                 break

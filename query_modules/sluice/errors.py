@@ -37,11 +37,33 @@ from __future__ import annotations
 
 import re
 
-INFRASTRUCTURE = re.compile("forbidden on the (replica|main)|SYNC replica", re.IGNORECASE)
+INFRASTRUCTURE = re.compile(
+    "forbidden on the (replica|main)|SYNC replica|Replication Exception|serialization error|cannot be serialized|"
+    "persist[ae]nce error|storage mode has changed|not authorized to execute",
+    re.IGNORECASE,
+)
 """
-In refusals that carry a client error's code, and say nothing against the query. The last is of a COMMIT that took
-effect here and was not confirmed elsewhere.
+In refusals that carry a client error's code, and say nothing against the query. That of a SYNC replica is of a COMMIT
+that took effect here and was not confirmed elsewhere; "cannot be serialized" is what a procedure meets in a conflict.
+
+Source: `Interpreter::Commit` in `interpreter.cpp`, and `exceptions.hpp`, of Memgraph v2.14.1 and v3.11.0.
 """
+
+PASSES = re.compile(
+    "conflicting transactions|asked to abort|requested to stop|Memory limit exceeded|access to the storage|"
+    "system queries",
+    re.IGNORECASE,
+)
+"""
+In refusals with a transient error's code that are known to pass. The server gives that code to everything that is no
+`QueryException`, hence also to what is wrong with a query and stays so: `date('yesterday')`, a CSV file that is not
+there, a trigger that refuses.
+
+Source: `ExceptionToErrorMessage` in `handlers.hpp` of Memgraph v2.14.1 and v3.11.0.
+"""
+
+TIMED_OUT = re.compile("because of transaction timeout", re.IGNORECASE)
+"Transient by its code as well, but of what a transaction was to do, which the half of it may do in time."
 
 
 def one_line(text: object, limit: int = 500) -> str:
@@ -178,6 +200,11 @@ class TransientFailure(QueryRefused):
     """Refused for now: a conflict with another transaction, above all."""
 
     retryable = True
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether only the code says that it will pass."""
+        return PASSES.search(str(self)) is None
 
 
 class ConnectionLost(GraphError):

@@ -18,7 +18,16 @@ from sluice import nodes
 from sluice.bolt import messages
 from sluice.bolt.framing import frame
 from sluice.configuration import Isolate
-from sluice.errors import FenceLost, QueryRefused, ScriptError, SettingError, TransformError, one_line
+from sluice.doubts import Doubts
+from sluice.errors import (
+    FenceLost,
+    QueryRefused,
+    ScriptError,
+    SettingError,
+    TransformError,
+    TransientFailure,
+    one_line,
+)
 from sluice.jail import PackedQueries, Stopped
 from sluice.kept import KeptMessage, RetryRequest, groups
 from sluice.listener import Listener, Transaction
@@ -68,10 +77,12 @@ class Retrier:
         pack: Callable[[Messages], PackedQueries],
         wants_stop: Callable[[], bool],
         listener: Listener,
+        doubts: Doubts,
     ) -> None:
         """
         Args:
             sink: over the loopback's connection.
+            doubts: what is thought of refusals so far.
         """
         self._desired = desired
         self._spec = desired.spec
@@ -81,6 +92,7 @@ class Retrier:
         self._pack = pack
         self._wants_stop = wants_stop
         self._listener = listener
+        self._doubts = doubts
 
     def run(self) -> None:
         """
@@ -131,7 +143,9 @@ class Retrier:
             index = None if error.index is None else error.index - 1
             if index == -1 and GONE_TEXT in str(error):
                 raise FenceLost(GONE_TEXT) from error
-            if not error.of_data:
+            if isinstance(error, TransientFailure):
+                self._doubts.refused(error)
+            if not self._doubts.of_data(error):
                 raise
             self._refused(part, error, refused_query(queries, index), divisible=divisible)
         else:
@@ -183,12 +197,13 @@ class RetrySession:
         loopback: Loopback,
         wants_stop: Callable[[], bool],
         listener: Listener,
+        doubts: Doubts,
     ) -> None:
         self._resources = ExitStack()
         transformer = Transformer(desired.spec, settings, wants_stop)
         self._resources.callback(transformer.close)
         sink = Sink(loopback.connection, desired.checkpoint_id, loopback.read_checkpoint(desired.checkpoint_id))
-        self._retrier = Retrier(desired, settings, loopback, sink, transformer.whole, wants_stop, listener)
+        self._retrier = Retrier(desired, settings, loopback, sink, transformer.whole, wants_stop, listener, doubts)
 
     def __enter__(self) -> RetrySession:
         return self

@@ -13,6 +13,7 @@ from sluice.applier import Applier
 from sluice.batch import Group
 from sluice.consumer import Consumer
 from sluice.dead_letter import DeadLetters
+from sluice.doubts import Doubts
 from sluice.errors import OffsetGone
 from sluice.jail import Stopped
 from sluice.listener import Listener, Stop
@@ -45,10 +46,12 @@ class Session:
         stop: Stop,
         listener: Listener,
         retries_asked: Callable[[], int],
+        doubts: Doubts,
     ) -> None:
         """
         Args:
             retries_asked: the number of the last `RetryRequest` that the supervisor has seen.
+            doubts: what is thought of refusals so far.
         """
         self._desired = desired
         self._spec = desired.spec
@@ -58,6 +61,7 @@ class Session:
         self._wants_stop = stop.is_set
         self._listener = listener
         self._retries_asked = retries_asked
+        self._doubts = doubts
         self._resources = ExitStack()
 
     def __enter__(self) -> Session:
@@ -79,10 +83,18 @@ class Session:
                 self._stop,
                 self._listener,
                 fold=self._transformer.fold,
+                doubts=self._doubts,
                 count_kept=lambda: self._loopback.count_kept(self._desired.checkpoint_id),
             )
             self._retrier = Retrier(
-                self._desired, settings, self._loopback, sink, self._transformer.whole, wants_stop, self._listener
+                self._desired,
+                settings,
+                self._loopback,
+                sink,
+                self._transformer.whole,
+                wants_stop,
+                self._listener,
+                self._doubts,
             )
             identity = TopicIdentity(spec, settings.broker_timeout)
             resources.callback(identity.close)

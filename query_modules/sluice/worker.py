@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import threading
 
+from sluice.doubts import Doubts
 from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError
 from sluice.folding import FOLDED
 from sluice.jail import Stopped
@@ -39,6 +40,7 @@ class Worker:
         self._settings = settings
         self._retries_asked = 0  # set by the supervisor, only ever to more; any thread may read it
         self._failures = 0  # in a row; the worker's thread alone
+        self._doubts = Doubts()  # the same
         self._stop = threading.Event()
         self._status = WorkerStatus()  # replaced by the worker's thread, never changed: any thread may read it
         self._lock = threading.Lock()  # guards _loopback
@@ -137,7 +139,9 @@ class Worker:
 
     def _work(self, loopback: Loopback) -> Session | RetrySession:
         """What is to be done over one connection."""
-        return Session(self.desired, self._settings, loopback, self._stop, self, lambda: self._retries_asked)
+        return Session(
+            self.desired, self._settings, loopback, self._stop, self, lambda: self._retries_asked, self._doubts
+        )
 
     def _connected(self) -> Loopback:
         loopback = Loopback(self._settings)
@@ -172,7 +176,7 @@ class RetryWorker(Worker):
     """
 
     def _work(self, loopback: Loopback) -> RetrySession:
-        return RetrySession(self.desired, self._settings, loopback, self._stop.is_set, self)
+        return RetrySession(self.desired, self._settings, loopback, self._stop.is_set, self, self._doubts)
 
     def _end(self, reason: str) -> None:
         log.error("stream %s: what was set aside cannot be retried: %s; trying again", self.desired.spec.name, reason)

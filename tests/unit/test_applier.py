@@ -19,6 +19,7 @@ from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import parse
 from sluice.configuration import Configuration, Isolate, OnError
+from sluice.doubts import TRIES
 from sluice.errors import (
     BrokerError,
     ConnectionLost,
@@ -349,6 +350,16 @@ def test_a_stop_ends_the_search():
     with pytest.raises(Stopped):
         run.applier.drain()
     assert run.sink.transactions == 1
+
+
+def test_what_only_the_code_calls_transient_counts_against_the_message_in_the_end():
+    error = TransientFailure("Invalid string for date.", code="Memgraph.TransientError.X", index=0)
+    run = Run(SKIP, error=error).feed(spoilt(10, [4, 7]))
+    assert run.sink.applied == [payload for payload in spoilt(10, [4, 7]) if payload != BAD]
+    assert (run.held.positions, run.held.messages, run.held.set_aside) == ({0: 10}, 8, 2)
+    # It was believed for a while; what was found out then need not be found out again.
+    assert len(run.stop.waited) == TRIES
+    assert run.listener.troubles[:TRIES] == [str(error)] * TRIES
 
 
 class Conflicts(FakeSink):

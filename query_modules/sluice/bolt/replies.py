@@ -10,7 +10,7 @@ from typing import Union
 
 from sluice.bolt.messages import Tag, parse
 from sluice.bolt.values import Value
-from sluice.errors import QueryRefused, RemoteProtocolError, TransientFailure
+from sluice.errors import TIMED_OUT, QueryRefused, RemoteProtocolError, TransientFailure
 
 
 class Success:
@@ -92,7 +92,8 @@ def error_of(failure: Failure, index: int | None = None) -> QueryRefused:
     Args:
         index: which request of the exchange was refused, counted from 0.
     """
-    kind = TransientFailure if ".TransientError." in failure.code else QueryRefused
+    passes = ".TransientError." in failure.code and TIMED_OUT.search(failure.message) is None
+    kind = TransientFailure if passes else QueryRefused
     return kind(failure.message, code=failure.code, index=index)
 
 
