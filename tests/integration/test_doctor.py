@@ -27,6 +27,7 @@ from tests.unit.bolt.certificate import make_certificate
 
 Check = dict[str, str]
 
+SET_ASIDE = "CALL streams.info($name) YIELD set_aside"
 CREATE = "CALL streams.create($name, $uri, $topic, $transform)"
 
 
@@ -104,7 +105,10 @@ def test_not_a_bolt_port(kafka: KafkaBroker) -> None:
 def test_tls_where_there_is_none(host: Host) -> None:
     checks = doctor("--uri", host.uri.replace("bolt://", "bolt+s://"))
     assert faults(checks) == ["bolt"]
-    assert f"--uri {host.uri}" in checks["bolt"]["remedy"]
+    remedied = re.search(r"--uri (bolt://[\d.:]+)", checks["bolt"]["remedy"])
+    assert remedied
+    assert remedied[1] == host.uri
+    assert faults(doctor("--uri", remedied[1])) == []
 
 
 def test_no_tls_where_there_is_nothing_else(host: Host, tmp_path: Path) -> None:
@@ -177,18 +181,38 @@ def test_version_mismatch(own_host: OwnHost) -> None:
     assert faults(doctor("--uri", host.uri)) == []
 
 
-def test_wrong_setting(own_host: OwnHost) -> None:
-    checks = doctor("--uri", own_host(env={"SLUICE_TEST_TIMEOUT": "never"}).uri)
+def test_wrong_setting_and_a_script_that_is_not_allowed(own_host: OwnHost, script_server: ScriptServer) -> None:
+    environment = {"SLUICE_TEST_TIMEOUT": "never", "SLUICE_TRANSFORM_ALLOW": "https://"}
+    host = own_host(env=environment)
+    checks = doctor("--uri", host.uri)
     assert faults(checks) == ["procedures"]
-    assert "SLUICE_TEST_TIMEOUT" in checks["procedures"]["text"]
-    assert "restart the server" in checks["procedures"]["remedy"]
+    assert "SLUICE_TEST_TIMEOUT has a value that it cannot have" in checks["procedures"]["text"]
+    assert "set it right in the server's environment, and restart the server" in checks["procedures"]["remedy"]
+    environment["SLUICE_TEST_TIMEOUT"] = "10"
+    host.restart()
+    assert faults(doctor("--uri", host.uri)) == []
+
+    uri = script_server.serve("/transform.py", EXAMPLE)
+    checks = doctor("--uri", host.uri, "--transform", uri)
+    assert faults(checks) == ["transform"]
+    assert "SLUICE_TRANSFORM_ALLOW does not have it; it has https://" in checks["transform"]["text"]
+    assert "have SLUICE_TRANSFORM_ALLOW allow this one in the server's environment" in checks["transform"]["remedy"]
+    environment["SLUICE_TRANSFORM_ALLOW"] += f",{uri}"
+    host.restart()
+    assert faults(doctor("--uri", host.uri, "--transform", uri)) == []
 
 
 def test_loopback_does_not_get_in(own_host: OwnHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.doctor.server.CATALOG_PATIENCE", 1.0)
-    checks = doctor("--uri", own_host(env={"SLUICE_LOOPBACK_PORT": str(free_port())}).uri)
+    environment = {"SLUICE_LOOPBACK_PORT": str(free_port())}
+    host = own_host(env=environment)
+    with monkeypatch.context() as hurried:
+        hurried.setattr("sluice.doctor.server.CATALOG_PATIENCE", 1.0)
+        checks = doctor("--uri", host.uri)
     assert faults(checks) == ["loopback"]
-    assert "SLUICE_LOOPBACK_HOST" in checks["loopback"]["remedy"]
+    assert "SLUICE_LOOPBACK_HOST, _PORT and _TLS if it is not found by its flags" in checks["loopback"]["remedy"]
+    environment["SLUICE_LOOPBACK_PORT"] = str(host.port)
+    host.restart()
+    assert faults(doctor("--uri", host.uri)) == []
 
 
 def test_broker_away(own_kafka: Callable[[], KafkaBroker], host: Host) -> None:
@@ -215,11 +239,14 @@ def test_topic_missing(host: Host, kafka: KafkaBroker) -> None:
     assert faults(doctor(*asked)) == []
 
 
-def test_not_a_kafka_port(host: Host) -> None:
+def test_not_a_kafka_port(host: Host, kafka: KafkaBroker) -> None:
     asked = ["--kafka", f"127.0.0.1:{host.port}", "--topic", "t", "--timeout", "2"]
     checks = doctor("--uri", host.uri, *asked)
     assert faults(checks) == ["kafka"]
     assert "does not answer as Kafka does" in checks["kafka"]["text"]
+    assert "give the port of a Kafka listener" in checks["kafka"]["remedy"]
+    topic = kafka.topics.create()
+    assert faults(doctor("--uri", host.uri, "--kafka", kafka.bootstrap, "--topic", topic)) == []
 
 
 def test_script_missing(host: Host, script_server: ScriptServer) -> None:
@@ -245,7 +272,9 @@ def test_shim_without_its_server(host: Host) -> None:
     with running_shim("--upstream", f"127.0.0.1:{free_port()}") as port:
         checks = doctor("--uri", host.uri, "--shim", f"bolt://127.0.0.1:{port}")
     assert faults(checks) == ["shim"]
-    assert "--upstream HOST:PORT" in checks["shim"]["remedy"]
+    assert "start the shim with its address: --upstream HOST:PORT" in checks["shim"]["remedy"]
+    with running_shim("--upstream", f"127.0.0.1:{host.port}") as port:
+        assert faults(doctor("--uri", host.uri, "--shim", f"bolt://127.0.0.1:{port}")) == []
 
 
 def test_no_such_stream(host: Host, new_stream: Callable[[], str]) -> None:
@@ -253,6 +282,7 @@ def test_no_such_stream(host: Host, new_stream: Callable[[], str]) -> None:
     checks = doctor("--uri", host.uri, "--stream", f"{name}x")
     assert faults(checks) == ["stream"]
     assert name in checks["stream"]["remedy"]
+    assert faults(doctor("--uri", host.uri, "--stream", name)) == []
 
 
 def test_a_stream_that_ended(host: Host, run: Run, kafka: KafkaBroker, stream_name: str, tmp_path: Path) -> None:
@@ -265,4 +295,8 @@ def test_a_stream_that_ended(host: Host, run: Run, kafka: KafkaBroker, stream_na
     eventually(lambda: faults(doctor(*asked)), equals=["stream"], timeout=20)
     found = doctor(*asked)["stream"]
     assert "unheard of" in found["text"]
-    assert f"START STREAM {stream_name}" in found["remedy"]
+    assert f"put that right, then START STREAM {stream_name}" in found["remedy"]
+    run("CALL streams.configure($name, {on_error: 'skip'})", name=stream_name)
+    run("CALL streams.start($name)", name=stream_name)
+    eventually(lambda: run(SET_ASIDE, name=stream_name), equals=[{"set_aside": 1}], timeout=20)
+    assert faults(doctor(*asked)) == []

@@ -28,6 +28,7 @@ from sluice.doctor.transform import examine_transform
 from sluice.errors import ConnectionLost, QueryRefused, SettingError
 from sluice.install.copies import MODULE, brought
 from sluice.settings import Settings
+from sluice.supervisor import NO_TRANSACTIONS
 from tests.ports import free_port
 
 
@@ -218,6 +219,13 @@ RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "r
             id="a loopback that was lost",
         ),
         pytest.param(
+            {"CALL_streams.version": [{"version": module.__version__, "trouble": NO_TRANSACTIONS}]},
+            "loopback",
+            "reaches its server, and no stream runs: the storage mode is IN_MEMORY_ANALYTICAL",
+            "do as it says",
+            id="a storage mode",
+        ),
+        pytest.param(
             {"RETURN_timestamp": [{"now": 1_000_000_000_000_000}]}, "clocks", "differ by", "time", id="a clock"
         ),
         pytest.param({"MATCH": ConnectionLost("closed")}, "loopback", "connection was lost", "log", id="a lost server"),
@@ -228,6 +236,13 @@ def test_what_is_wrong_with_a_server_is_named_with_its_remedy(monkeypatch, answe
     assert finding.verdict is Verdict.FIX
     assert text in finding.text
     assert remedy in finding.remedy
+
+
+def test_the_columns_of_every_procedure_are_known():
+    own = module.own_signatures()
+    assert own["seek"].columns == ("effect", "from", "messages", "partition", "to")
+    assert own["settings"] == Signature((), ("name", "value"))
+    assert own["try_transform"] == Signature(("uri", "messages"), ("params", "query"))
 
 
 def test_a_module_that_tells_its_trouble_is_believed(monkeypatch):

@@ -12,6 +12,8 @@ from sluice.bolt.messages import Tag, parse
 from sluice.bolt.values import Value
 from sluice.errors import TIMED_OUT, QueryRefused, RemoteProtocolError, TransientFailure
 
+TRACEBACK = "Traceback (most recent call last):"
+
 
 class Success:
     """The request was done. Taken apart only when looked into: of a thousand answers in a batch, hardly one is."""
@@ -94,7 +96,11 @@ def error_of(failure: Failure, index: int | None = None) -> QueryRefused:
     """
     passes = ".TransientError." in failure.code and TIMED_OUT.search(failure.message) is None
     kind = TransientFailure if passes else QueryRefused
-    return kind(failure.message, code=failure.code, index=index)
+    message = failure.message
+    if TRACEBACK in message:
+        # Of a Python procedure: what it says is in the last line, and an error's text is cut at its end.
+        message = message.rstrip().rpartition("\n")[2]
+    return kind(message, code=failure.code, index=index)
 
 
 def first_error(replies: list[Reply]) -> QueryRefused | None:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.bolt import messages
 from sluice.bolt.messages import Message, Tag
+from sluice.bolt.replies import TRACEBACK
 from sluice.bolt.values import STRING, Value
 from sluice.errors import ClauseError, ProtocolError
 
@@ -40,7 +41,6 @@ _TEXT_WIDTHS = {STRING.u8: 1, STRING.u16: 2, STRING.u32: 4}
 _LAST_LINE = re.compile(r"(?P<kind>[\w.]+Error|sluice\.errors\.\w+)(?:: (?P<text>.*))?")
 "The end of a traceback."
 
-_TRACEBACK = "Traceback (most recent call last):"
 _FAULT = (
     "a fault of the module streams: please report it, with the traceback that the CALL gives on Memgraph's own port"
 )
@@ -179,7 +179,7 @@ def _mended(metadata: dict[str, Value], complaint: str | None) -> dict[str, Valu
         if found["kind"] in _CONFLICTS:
             mended["code"] = TRANSIENT
         return mended
-    if _TRACEBACK in message:
+    if TRACEBACK in message:
         return {**metadata, "message": f"{last} ({_FAULT})"}
     return None
 

@@ -19,6 +19,10 @@ from sluice.install.copies import MODULE, PACKAGE, brought
 PREFIX = "streams."
 
 
+CONTEXT = "ctx"
+"What our procedures call the argument that the server gives them, those that have it."
+
+
 class Signature(NamedTuple):
     """A procedure's arguments, in order, and the names of its columns, in alphabetical order."""
 
@@ -46,8 +50,8 @@ def own_signatures() -> dict[str, Signature]:
     tree = ast.parse(brought()[MODULE].read_text(encoding="utf-8"))
     return {
         node.name: Signature(
-            tuple(argument.arg for argument in node.args.args[1:]),
-            tuple(sorted(word.arg for word in getattr(node.returns, "keywords", ()) if word.arg)),
+            tuple(argument.arg for argument in node.args.args if argument.arg != CONTEXT),
+            tuple(sorted(name for word in getattr(node.returns, "keywords", ()) for name in _words(word))),
         )
         for node in tree.body
         if isinstance(node, ast.FunctionDef) and node.decorator_list
@@ -79,6 +83,14 @@ def remedy(version: str | None) -> str:
         f"sluice install on the server's machine puts {__version__} there, then CALL mg.load_all(); "
         f"or use the command that fits the server: pip install '{other}'"
     )
+
+
+def _words(keyword: ast.keyword) -> list[str]:
+    """The columns that a keyword of `mgp.Record(...)` names: its own, or those of `**{"from": int, ...}`."""
+    if keyword.arg is not None:
+        return [keyword.arg]
+    keys = keyword.value.keys if isinstance(keyword.value, ast.Dict) else []
+    return [str(key.value) for key in keys if isinstance(key, ast.Constant)]
 
 
 def _names(text: str) -> tuple[str, ...]:

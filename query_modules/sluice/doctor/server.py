@@ -24,6 +24,9 @@ CATALOG_PATIENCE = 15.0
 MOST_SKEW = 5.0
 "Seconds that two clocks may differ by."
 
+WAITING = ("the storage mode", "the streams' nodes")
+"How troubles begin that are none of the connection."
+
 CHECKS = ("bolt", "sign-in", "server", "role", "clocks", "module", "procedures", "loopback")
 
 PROCEDURES = "CALL mg.procedures() YIELD name, signature, path RETURN name, signature, path"
@@ -130,7 +133,8 @@ class Server:
         version = self._own_version() if "version" in loaded else None
         different = module.difference(loaded, module.own_signatures())
         if version not in (None, __version__) or different:
-            text = f"the server has loaded sluice {version}" if version else f"the server's module {different}"
+            text = f"the server has loaded sluice {version}" if version else "the server's module is another"
+            text += f", which {different}" if different else ""
             return fix("module", f"{text}; this command is {__version__}", module.remedy(version or beside))
         if beside not in (None, __version__):
             text = f"{path} is of sluice {beside}, this command is {__version__}"
@@ -175,14 +179,14 @@ class Server:
     def _loopback(self, replica: bool | None) -> Finding:
         if replica:
             return note("loopback", "not in use on a replica")
-        trouble = self._trouble()
         deadline = time.monotonic() + CATALOG_PATIENCE
-        while trouble is None and not self.fetch(CATALOGS)[0]["catalogs"]:
-            if time.monotonic() >= deadline:
-                trouble = "it has not made its catalog node"
+        while (trouble := self._loopback_trouble()) is not None and time.monotonic() < deadline:
             self._pause(0.25)
         if trouble is None:
             return ok("loopback", "the module's own connection to its server has been there: the catalog node exists")
+        if trouble.startswith(WAITING):
+            text = f"the module reaches its server, and no stream runs: {trouble}"
+            return fix("loopback", text, "do as it says; running streams then go on by themselves")
         text = f"the module does not get back into its own server: {trouble}"
         remedy = (
             "set SLUICE_LOOPBACK_USER and SLUICE_LOOPBACK_PASSWORD_FILE in the server's environment if it asks for a "
@@ -190,6 +194,12 @@ class Server:
             "its log has lines of sluice.supervisor about it"
         )
         return fix("loopback", text, remedy)
+
+    def _loopback_trouble(self) -> str | None:
+        trouble = self._trouble()
+        if trouble is None and not self.fetch(CATALOGS)[0]["catalogs"]:
+            return "it has not made its catalog node"
+        return trouble
 
     def _trouble(self) -> str | None:
         """What keeps the machinery from its server, by its own word or a running stream's; None if nothing is known."""

@@ -368,3 +368,9 @@ def test_close_never_raises() -> None:
         connection.close()
         connection.close()
         connection.abort()
+
+
+def test_what_a_python_procedure_raised_is_told_by_its_last_line():
+    frames = "".join(f'  File "/a/very/long/path/{number}.py", line {number}, in call\n' for number in range(100))
+    message = f"streams.show: Traceback (most recent call last):\n{frames}sluice.errors.SettingError: SLUICE_X is wrong"
+    assert str(error_of(Failure("Memgraph.ClientError", message))) == "sluice.errors.SettingError: SLUICE_X is wrong"
