@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
-from tests.faults.content import GOOD, checksum
+from tests.faults.content import GOOD, Place, checksum
 from tests.hosts import ServerHost
 from tests.kafka import Topics
 from tests.kafka.topics import log
@@ -85,12 +85,20 @@ class Comparison:
 
 
 def compare(
-    host: ServerHost, topics: Topics, bootstrap: str, topic: str, *, label: str = "Message", poison_stays: bool
+    host: ServerHost,
+    topics: Topics,
+    bootstrap: str,
+    topic: str,
+    *,
+    label: str = "Message",
+    poison_stays: bool,
+    late: Collection[Place] = (),
 ) -> Comparison:
     """
     Args:
         label: of the vertices.
         poison_stays: poisoned messages were to be set aside; else their gates were opened.
+        late: messages that were to take effect, in order, behind all others of their partitions.
     """
     comparison = Comparison()
     for partition in topics.partitions(topic):
@@ -101,6 +109,7 @@ def compare(
                 comparison.set_aside += 1
             else:
                 expected.append(Entry(int(sequence), checksum(message)))
+        expected.sort(key=lambda entry: (partition, entry.sequence) in late)
         comparison.add(partition, expected, _vertices(host, label, partition))
     return comparison
 

@@ -35,6 +35,11 @@ class Kind:
     everything: bool = False
     "All faults at once; `strike` is none."
 
+    @property
+    def keeps(self) -> bool:
+        """Whether poisoned messages are kept, and retried in the end."""
+        return self.config.get("on_error") == "keep"
+
 
 def kill_host(rig: Rig, rng: random.Random) -> None:
     """SIGKILL, sometimes again while it starts."""
@@ -180,6 +185,7 @@ KINDS: Mapping[str, Kind] = {
     "poison-skip": Kind(poisoned=True, config={"on_error": "skip"}),
     "poison-letter": Kind(poisoned=True, config={"on_error": "dead_letter"}),
     "kill-letter": Kind(kill_host, poisoned=True, config={"on_error": "dead_letter"}),
+    "kill-retry": Kind(kill_host, poisoned=True, config={"on_error": "keep"}),
     "all": Kind(poisoned=True, everything=True),
     "all-skip": Kind(poisoned=True, config={"on_error": "skip"}, everything=True),
 }

@@ -225,6 +225,22 @@ class Rig:
         query = "CALL streams.info($name) YIELD positions RETURN positions"
         return sum(self.insist(query, name=name)[0]["positions"].values())
 
+    def open_gate(self, place: Place) -> None:
+        """Mend what is wrong with a poisoned message."""
+        poison = self.content.poisons[place]
+        if poison is Poison.QUERY:
+            self.insist("MATCH (g:Gate {key: $key}) SET g.open = true", key=key_of(place))
+        elif poison is Poison.COMMIT:
+            self.insist("MATCH (u:Unique {key: $key}) WHERE u.blocks DELETE u", key=key_of(place))
+        else:
+            (self._folder / "gates" / key_of(place)).touch()
+        self.healed.add(place)
+
+    def retry(self) -> int:
+        """Ask for what was set aside to be applied again; how many messages that is."""
+        query = "CALL streams.retry($name) YIELD messages RETURN messages"
+        return int(self.insist(query, name=self.stream)[0]["messages"])
+
     def _heal(self, look: Look) -> None:
         """Checks that the stream stopped at a message that is poisoned, just before it; repairs the graph; START."""
         found = re.search(r"partition (\d+), offset (\d+)", look.reason or "")
@@ -238,13 +254,7 @@ class Rig:
             self.violations.append(f"it stopped at {place} with {row['n']} messages before it in the graph")
         if look.positions.get(partition, 0) != sequence:
             self.violations.append(f"it stopped at {place} with the checkpoint at {look.positions}")
-        if poison is Poison.QUERY:
-            self.insist("MATCH (g:Gate {key: $key}) SET g.open = true", key=key_of(place))
-        elif poison is Poison.COMMIT:
-            self.insist("MATCH (u:Unique {key: $key}) WHERE u.blocks DELETE u", key=key_of(place))
-        else:
-            (self._folder / "gates" / key_of(place)).touch()
-        self.healed.add(place)
+        self.open_gate(place)
         self.count("poison")
         self.start_stream()
 

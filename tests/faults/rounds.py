@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -98,6 +99,8 @@ def run_round(order: Order, make_host: MakeHost, broker: KafkaBroker, folder: Pa
         try:
             rig.prepare()
             _run(rig, _schedule(order, kind, content, rng))
+            if kind.keeps:
+                _retry(rig, order.kills, rng)
             verdict.comparison = _compared(rig, kind)
             if order.chained:
                 verdict.violations += broken_chain(host, content.partitions)
@@ -215,10 +218,30 @@ def _broker_lane(rig: Rig) -> Iterator[Callable[[random.Random], None]]:
             rig.broker.start()
 
 
+def _retry(rig: Rig, kills: int, rng: random.Random) -> None:
+    """Mends all that is poisoned, and has it applied again, the host being killed meanwhile, until nothing is left."""
+    for place in rig.content.poisons:
+        rig.open_gate(place)
+    deadline = time.monotonic() + PATIENCE
+    for number in itertools.count():
+        left = rig.retry()
+        rig.count("retries")
+        if number < kills:
+            time.sleep(rng.uniform(0, SHAKE * 4))
+            kill_host(rig, rng)
+        elif not left:
+            return
+        elif time.monotonic() > deadline:
+            raise RoundFailed(f"{left} messages stay set aside")
+        else:
+            time.sleep(SHAKE)
+
+
 def _compared(rig: Rig, kind: Kind) -> Comparison:
     rig.await_rest()
     stays = kind.config.get("on_error") in ("skip", "dead_letter")
-    found = compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, poison_stays=stays)
+    late = rig.healed if kind.keeps else ()
+    found = compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, poison_stays=stays, late=late)
     (told,) = rig.insist(
         "CALL streams.info($name) YIELD positions, messages, set_aside RETURN positions, messages, set_aside",
         name=rig.stream,
