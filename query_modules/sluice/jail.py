@@ -12,12 +12,14 @@ import mmap
 import os
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -26,7 +28,7 @@ from sluice.bolt.packstream import unpack
 from sluice.contract import STREAM, STREAM_MESSAGES
 from sluice.errors import RemoteProtocolError, ScriptError, SettingError, TransformError
 from sluice.interpreter import find_interpreter
-from sluice.jail_frames import COUNTER, FAILED, FOLDED, LENGTH, PACKED, READY, ROWS, answer_of
+from sluice.jail_frames import COUNTER, FAILED, FOLDED, HEAD, PACKED, READY, ROWS, answer_of
 from sluice.model import Transform
 from sluice.record import Messages
 from sluice.settings import Settings
@@ -45,6 +47,12 @@ Variables that a transform sees: what an interpreter and its packages need. Othe
 into the database, those that streams refer to by `env:NAME` the way into Kafka.
 """
 
+OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
+"How a failure begins after which a process is of no use any more: what it has leaked stays leaked."
+
+EPITAPH = 1.0
+"Seconds that a process has to end once it has hung up."
+
 
 class Stopped(Exception):  # noqa: N818 - not an error: the owner asked for it
     """The owner wanted to stop while the transform was running."""
@@ -54,7 +62,7 @@ class PackedQueries(NamedTuple):
     """The queries of a group's first batches as framed Bolt messages, ready to be sent."""
 
     size: int
-    "How many queries; each is a RUN and a PULL."
+    "How many queries; each is a RUN and a DISCARD."
     frames: bytes | memoryview
     batches: int = 1
     "How many batches were done. Fewer than asked for: the others are to be asked for again."
@@ -106,6 +114,11 @@ class Jail:
         self._uri = transform.uri
         self._timeout = settings.transform_timeout
         self._wants_stop = wants_stop
+        self.worn = False
+        "Whether it has transformed anything yet."
+        self.died = False
+        "Whether it ended by itself, or was of no use any more; for a reason that may lie in what it did before."
+        self._requests = 0
         interpreter = find_interpreter(settings)
         self._channel, theirs = socket.socketpair()
         self._channel.setblocking(False)
@@ -173,6 +186,8 @@ class Jail:
             return PackedQueries(0, b"", 0, failed=failed, error=error)
         except (struct.error, RemoteProtocolError, ValueError, TypeError):
             return PackedQueries(0, b"", 0, error=self._out_of_turn())
+        finally:
+            self.worn = True
         failure = self._failure(answer.error) if answer.error else None
         return PackedQueries(answer.size, frames, answer.batches, answer.given, answer.batches, failure, news)
 
@@ -192,9 +207,12 @@ class Jail:
         return self._channel.fileno() < 0
 
     def close(self) -> None:
-        """Ends the child, at once. May be called twice."""
+        """Ends the child, and what it has started, at once. May be called twice."""
         self._channel.close()
-        self._process.kill()
+        if self._process.returncode is None:  # until it was waited for, its number is nobody else's
+            with suppress(ProcessLookupError):  # it leads no group yet
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
         self._process.wait()
 
     @property
@@ -213,18 +231,27 @@ class Jail:
         return answer[1:]
 
     def _failure(self, reason: bytes) -> TransformError:
+        if OUT_OF_MEMORY.match(reason):
+            self._give_up()
         return TransformError(f"transform {self._uri}: {reason.decode(errors='replace')}")
 
-    def _out_of_turn(self) -> TransformError:
+    def _give_up(self) -> None:
+        self.died = True
         self.close()
+
+    def _out_of_turn(self) -> TransformError:
+        self._give_up()
         return TransformError(f"transform {self._uri}: its process answered out of turn")
 
     def _exchange(self, request: Any, timeout: float, what: str) -> memoryview:
-        body = marshal.dumps(request, 4)
+        body, number = marshal.dumps(request, 4), self._requests
+        self._requests += 1
         patience = _Patience(timeout, self._begun)
         try:
-            self._send(LENGTH.pack(len(body)) + body, patience)
-            (size,) = LENGTH.unpack(self._receive(LENGTH.size, patience))
+            self._send(HEAD.pack(len(body), number) + body, patience)
+            size, answered = HEAD.unpack(self._receive(HEAD.size, patience))
+            if answered != number:
+                raise self._out_of_turn()
             answer = self._receive(size, patience) if 0 < size <= MAX_ANSWER else None
         except TimeoutError:
             self.close()
@@ -232,7 +259,7 @@ class Jail:
         except OSError:
             raise TransformError(f"transform {self._uri}: {self._epitaph()}") from None
         if answer is None:
-            self.close()
+            self._give_up()
             raise TransformError(f"transform {self._uri}: an answer of {size} bytes is too large")
         return answer
 
@@ -268,13 +295,19 @@ class Jail:
                 raise Stopped
 
     def _epitaph(self) -> str:
-        try:
-            code = self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
+        """How it ended, which is looked at before what it has started is ended as well."""
+        deadline = time.monotonic() + EPITAPH
+        while not self._has_ended() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        hung_up = not self._has_ended()
+        self._give_up()
+        code = self._process.returncode
+        if hung_up:
             return "its process hung up"
-        finally:
-            self.close()
         return f"its process ended (exit status {code})" if code >= 0 else f"its process was ended by signal {-code}"
+
+    def _has_ended(self) -> bool:
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
 
 def _start_child(interpreter: str, channel: socket.socket, counter: int) -> subprocess.Popen[bytes]:

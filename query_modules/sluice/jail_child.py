@@ -31,10 +31,11 @@ from sluice.bolt.packstream import pack
 from sluice.contract import Entry, Query, as_they_are, check_values, entry_of, queries_of, value_error
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder
-from sluice.jail_frames import COUNTER, FAILED, FOLDED, LENGTH, PATIENCE, READY, ROWS, Answer
+from sluice.jail_frames import COUNTER, FAILED, FOLDED, HEAD, PATIENCE, READY, ROWS, Answer
 from sluice.record import Columns
 
-PULL_ALL = frame(messages.pull(-1))
+DISCARD_ALL = frame(messages.discard(-1))
+"What a query returns is not wanted: it is run to its end, and no row of it is sent."
 
 LONGEST_NEWS = 300
 "Characters of a query's text that its explanation is told with."
@@ -55,14 +56,14 @@ class Channel:
         os.dup2(nothing, 0)
         os.close(nothing)
 
-    def receive(self) -> bytes:
-        """The next frame. Ends the process if the parent is gone."""
-        (size,) = LENGTH.unpack(self._read(LENGTH.size))
-        return self._read(size)
+    def receive(self) -> tuple[int, Any]:
+        """The next request, and its number. Ends the process if the parent is gone."""
+        size, number = HEAD.unpack(self._read(HEAD.size))
+        return number, marshal.loads(self._read(size))
 
-    def send(self, *parts: bytes | bytearray) -> None:
-        """Writes one frame."""
-        data = memoryview(LENGTH.pack(sum(map(len, parts))) + b"".join(parts))
+    def send(self, number: int, *parts: bytes | bytearray) -> None:
+        """Answers the request of that number."""
+        data = memoryview(HEAD.pack(sum(map(len, parts)), number) + b"".join(parts))
         while data:
             data = data[os.write(self._descriptor, data) :]
 
@@ -79,26 +80,26 @@ class Channel:
 def main() -> None:
     """Loads the script of the first frame, then answers a frame for each group until the parent hangs up."""
     channel = Channel()
-    task = marshal.loads(channel.receive())
+    number, task = channel.receive()
     _confine(task["memory_bytes"])
     sys.path[:0] = [entry for entry in task["path"] if entry not in sys.path]
     try:
         entry = load(task["source"], task["uri"])
     except ScriptError as error:
-        channel.send(FAILED, str(error).encode())
+        channel.send(number, FAILED, str(error).encode())
         return
-    channel.send(READY, entry.name.encode())
+    channel.send(number, READY, entry.name.encode())
     worker = Transformer(entry, task["uri"], int(sys.argv[1]))
     while True:
-        kind, batches = marshal.loads(channel.receive())
+        number, (kind, batches) = channel.receive()
         try:
             answer = worker.rows(batches[0]) if kind == ROWS else worker.packed(batches, fold=kind == FOLDED)
         except TransformError as error:
-            channel.send(FAILED, str(error).encode("utf-8", "replace"))
+            channel.send(number, FAILED, str(error).encode("utf-8", "replace"))
         except BaseException as error:  # memory may be at its end anywhere
-            channel.send(FAILED, worker.raised(error))
+            channel.send(number, FAILED, worker.raised(error))
         else:
-            channel.send(kind, *answer)
+            channel.send(number, kind, *answer)
 
 
 class Transformer:
@@ -228,12 +229,14 @@ def _pack_into(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, Any]
             packed += frame(messages.run(query, parameters))
         except LocalProtocolError as error:
             raise value_error(count, error) from error
-        packed += PULL_ALL
+        packed += DISCARD_ALL
         count += 1
     return count
 
 
 def _confine(memory_bytes: int) -> None:
+    # What the script starts is ended with it.
+    os.setpgid(0, 0)
     # Ends with the thread that started it, even if that thread's process was killed and the script never looks at its
     # input again.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

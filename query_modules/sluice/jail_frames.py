@@ -1,9 +1,12 @@
 """
-What a jail and its child say to each other. Frames are four bytes of length, then that many bytes.
+What a jail and its child say to each other. Frames are a length, the number of the request, then that many bytes.
 
 Parent to child: a marshalled `dict` with the script, then a marshalled `(kind, batches)` per group, each batch a dict
 of columns (`record.Columns`). Child to parent: one byte that says what follows. Nothing that the child sends is
 unmarshalled or unpickled by the database.
+
+An answer has the number of its request: a transform that forks may give the same answer twice, and the second must not
+be taken for that of the next batch.
 
 Beside the frames there is a counter in shared memory: how many batches the child has begun. It is how the parent tells
 a transform that is slow from one that does not end, and which batch it did not end at.
@@ -14,7 +17,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-LENGTH = struct.Struct(">I")
+HEAD = struct.Struct(">II")
+"Length, and number of the request, counted from 0."
 
 COUNTER = struct.Struct("=Q")
 "Batches begun by the child since it started, at the beginning of the shared memory."
@@ -22,7 +26,7 @@ COUNTER = struct.Struct("=Q")
 READY = b"K"
 "The script is loaded; and what its transform is called (`contract.Entry`), which says what it wants of messages."
 PACKED = b"P"
-"Asks for, or is: the group's queries as framed Bolt messages, each RUN with its PULL, behind an `Answer`."
+"Asks for, or is: the group's queries as framed Bolt messages, each RUN with its DISCARD, behind an `Answer`."
 FOLDED = b"F"
 "Asks for, or is: the same, of fewer queries that do the same to the graph."
 ROWS = b"R"

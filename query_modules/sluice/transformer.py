@@ -4,7 +4,7 @@ A stream's transform, for as long as somebody wants it: in a new process wheneve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sluice.batch import Group
 from sluice.jail import Jail, PackedQueries
@@ -28,19 +28,33 @@ class Transformer:
 
     def pack(self, group: Group) -> PackedQueries:
         """The queries of the group's first batches. As `Jail.pack`; raises as `Jail` does, too."""
-        return self._running().pack(group.batches)
+        return self._ask(group.batches, fold=False)
 
     def fold(self, group: Group) -> PackedQueries:
         """The same, folded where that is wanted."""
         fold = self._settings.fold and self._spec.config.fold
-        return self._running().pack(group.batches, fold=fold)
+        return self._ask(group.batches, fold=fold)
 
     def whole(self, batch: Messages) -> PackedQueries:
         """The queries of a batch. Raises TransformError where there are none, and as `pack`."""
-        queries = self._running().pack([batch])
+        queries = self._ask([batch], fold=False)
         if queries.error is not None:
             raise queries.error
         return queries
+
+    def _ask(self, batches: Sequence[Messages], *, fold: bool) -> PackedQueries:
+        """
+        What the transform gives. That it brought its process down counts against a batch only if the process was new
+        and had nothing but this batch: what it did before may be to blame, such as memory that was never given back.
+        """
+        jail = self._running()
+        worn = jail.worn
+        queries = jail.pack(batches, fold=fold)
+        if queries.error is None or not jail.died or not (worn or len(batches) > 1):
+            return queries
+        if queries.batches:
+            return queries._replace(failed=0, error=None)  # those that are done; the others come again
+        return self._ask(batches[: max(1, queries.failed)], fold=fold)
 
     def close(self) -> None:
         """Ends the process."""
