@@ -140,8 +140,9 @@ class Supervisor:
                 if obstacle is None and action.uid not in listed:
                     self._note_gone(self._workers[action.uid][1])
         for uid, row in wanted.items():
-            if row.should_retry and uid in self._workers:
-                self._workers[uid][1].retry(row.retries_asked)
+            work, worker = self._workers.get(uid, (None, None))
+            if worker is not None and work == row.work and row.should_retry:
+                worker.retry(row.retries_asked)
 
     def _read(self, loopback: Loopback) -> tuple[str | None, list[StreamRow]]:
         """What keeps every stream from running, if something does; and the streams, if nothing does."""
