@@ -26,6 +26,8 @@ def query(message):
         return ("CREATE (:LABEL {value: $no_such_parameter})", {})
     if value.startswith("contract"):
         return value
+    if value.startswith("bytes"):
+        return ("CREATE (:LABEL {value: $value})", {"value": [message]})
     if value.startswith("commit"):
         return ("COMMIT", {})
     return ("CREATE (:LABEL {value: $value})", {"value": value})

@@ -16,7 +16,7 @@ from tests.integration.configured import POISON, Configured
 from tests.integration.test_kit import OwnHost, Run, numbers, refusal, transforms_running
 from tests.kafka import KafkaBroker
 
-KINDS = ("raise", "refused", "missing", "contract", "commit")
+KINDS = ("raise", "refused", "missing", "contract", "bytes", "commit")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_skip_goes_on_behind_every_bad_message(stream: Configured) -> None:
     for index, value in enumerate(numbers(0, 500)):
         values.append(value)
         if index % 29 == 0:
-            values.append(f"{KINDS[index % 5]}{index}")
+            values.append(f"{KINDS[index % len(KINDS)]}{index}")
     stream.send(values)
     stream.await_position(len(values))
     good = numbers(0, 500)

@@ -132,11 +132,11 @@ def _pack_list(buffer: bytearray, value: list[Value], depth: int) -> None:
 
 
 def _pack_other(buffer: bytearray, value: Value, depth: int) -> None:
-    """What is rare: bytes, structures, subclasses of the types that Bolt has (enums, ordered dicts, numpy's float)."""
+    """What is rare: structures, subclasses of the types that Bolt has (enums, ordered dicts, numpy's float)."""
     if isinstance(value, bytes):
-        buffer += BYTES.header(len(value))
-        buffer += value
-    elif isinstance(value, Structure):
+        # Bolt has them, but Memgraph ends the connection when it meets one, so that nobody would learn what was wrong.
+        raise _Unpackable("Memgraph takes no bytes; text is made of them by decode()")
+    if isinstance(value, Structure):
         if not depth:
             raise _Unpackable(f"nested deeper than {MAX_DEPTH}")
         if len(value.fields) >= 0x10 or not 0 <= value.tag < 0x80:
