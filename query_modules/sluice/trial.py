@@ -32,7 +32,8 @@ def last_read(
     The last messages before a stream's positions that Kafka still has, at most `most` of them, the same number of each
     partition, ordered by partition and offset.
 
-    Reads no longer than the settings' `test_timeout`; what came until then is what there is.
+    Reads no longer than the settings' `test_timeout`, and no more bytes than a batch may have; what came until then is
+    what there is.
 
     Raises:
         BrokerError: the broker does not answer.
@@ -44,21 +45,24 @@ def last_read(
         return time.monotonic() >= deadline
 
     found: list[confluent_kafka.Message] = []
+    room = settings.batch_max_bytes
     with Consumer(spec, settings, to_the_end=True) as consumer:
         there = consumer.partitions()
         offsets = TopicOffsets(spec, there, time.monotonic() + settings.broker_timeout)
         spans = spans_before(offsets.bounds(), positions, most)
         consumer.assign(spans, {partition: start for partition, (start, _) in spans.items()})
         due = set(spans)
-        while due - consumer.ended and not out_of_time():
+        while due and room > 0 and not out_of_time():
             group = consumer.poll(READ_AT_ONCE, 0, out_of_time)
             for message in group.batches[0].messages if group else ():
                 partition, offset = message.partition(), message.offset()
                 end = spans[partition][1]
                 if offset < end:
                     found.append(message)
+                    room -= len(message)
                 if offset >= end - 1:
                     due.discard(partition)
+            due -= consumer.ended
     if not found and due:
         text = f"the broker at {spec.uri} sent nothing of topic {spec.topic} within {settings.test_timeout:g} s"
         raise BrokerError(f"Kafka stream {spec.name}, {text}")
