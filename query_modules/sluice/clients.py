@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from sluice.configuration import OWN_KEYS, SECRETS, Configuration
 from sluice.errors import BrokerError, SettingError
-from sluice.settings import HIDDEN, PREFIX
+from sluice.settings import HIDDEN, PREFIX, SERVERS_OWN
 
 Client = TypeVar("Client")
 
@@ -100,8 +100,9 @@ def _resolved(name: str, key: str, value: str) -> str:
             raise _unresolved(name, key, "is a secret and must be env:NAME or file:PATH")
         return value
     if kind == "env":
-        # Ours are the way into the database; nobody who may make a stream gets them sent to a broker of his own.
-        if place.startswith(PREFIX) or place not in os.environ:
+        # Ours and the server's are the way into the database; nobody who may make a stream gets them sent to a broker
+        # of his own.
+        if place.startswith((PREFIX, SERVERS_OWN)) or place not in os.environ:
             raise _unresolved(name, key, f"refers to the variable {place}, which the server does not have")
         return os.environ[place]
     try:

@@ -27,8 +27,9 @@ def server_flags() -> dict[str, str]:
     for file in files:
         flags |= parse_flags(_lines(file))
     command_line = parse_flags(_command_line())
-    if "flag-file" in command_line or "flagfile" in command_line:
-        flags |= parse_flags(_lines(Path(command_line.get("flag-file") or command_line.get("flagfile", ""))))
+    for name in ("flag-file", "flagfile"):
+        for path in filter(None, command_line.get(name, "").split(",")):
+            flags |= parse_flags(_lines(Path(path)))
     return flags | command_line
 
 

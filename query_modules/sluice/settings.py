@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,9 @@ from sluice.server_flags import server_flags
 T = TypeVar("T")
 
 PREFIX = "SLUICE_"
+
+SERVERS_OWN = "MEMGRAPH_"
+"What the server's own variables begin with."
 
 HIDDEN = "***"
 "In the place of a secret."
@@ -36,11 +40,17 @@ class Settings:
     127.0.0.1.
     """
     loopback_port: int = 7687
-    "SLUICE_LOOPBACK_PORT: the server's own Bolt port. Default: the server's --bolt-port, else 7687."
+    """
+    SLUICE_LOOPBACK_PORT: the server's own Bolt port. Default: MEMGRAPH_BOLT_PORT or the server's --bolt-port, else
+    7687.
+    """
     loopback_tls: bool = False
     "SLUICE_LOOPBACK_TLS: true or false. Default: true if the server has a --bolt-cert-file."
     loopback_user: str = ""
-    "SLUICE_LOOPBACK_USER: whom the loopback signs in as. Default: nobody."
+    """
+    SLUICE_LOOPBACK_USER: whom the loopback signs in as. Default: MEMGRAPH_USER, whom the server makes when it starts,
+    with MEMGRAPH_PASSWORD; else nobody.
+    """
     loopback_password: str = field(default="", repr=False)
     "SLUICE_LOOPBACK_PASSWORD, or the file that SLUICE_LOOPBACK_PASSWORD_FILE names."
     loopback_timeout: float = 60.0
@@ -111,12 +121,15 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
     flags = server_flags() if flags is None else flags
     read = _Reader(environment)
     default = Settings()
+    user, password = _first_user(environment)
+    if environment.get(f"{PREFIX}LOOPBACK_USER"):
+        password = ""
     settings = Settings(
         loopback_host=read("LOOPBACK_HOST", str, _loopback_host(flags)),
-        loopback_port=read("LOOPBACK_PORT", _port, _bolt_port(flags)),
+        loopback_port=read("LOOPBACK_PORT", _port, _bolt_port(environment, flags)),
         loopback_tls=read("LOOPBACK_TLS", _boolean, bool(flags.get("bolt-cert-file"))),
-        loopback_user=read("LOOPBACK_USER", str, default.loopback_user),
-        loopback_password=read("LOOPBACK_PASSWORD", str, read("LOOPBACK_PASSWORD_FILE", _content, "")),
+        loopback_user=read("LOOPBACK_USER", str, user),
+        loopback_password=read("LOOPBACK_PASSWORD", str, read("LOOPBACK_PASSWORD_FILE", _content, password)),
         loopback_timeout=read("LOOPBACK_TIMEOUT", _seconds, default.loopback_timeout),
         broker_timeout=read("BROKER_TIMEOUT", _seconds, default.broker_timeout),
         test_timeout=read("TEST_TIMEOUT", _seconds, default.test_timeout),
@@ -176,12 +189,19 @@ def _loopback_host(flags: Mapping[str, str]) -> str:
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
-def _bolt_port(flags: Mapping[str, str]) -> int:
-    # What is no port here was none for the server either, which would not have started with it: it was misread.
-    try:
-        return _port(flags.get("bolt-port", ""))
-    except ValueError:
-        return Settings.loopback_port
+def _bolt_port(environment: Mapping[str, str], flags: Mapping[str, str]) -> int:
+    # Since 3.0 the variable goes over the flag (`extracted_bolt_port`, src/memgraph.cpp). What is no port here was none
+    # for the server either, which would not have started with it: it was misread.
+    for text in (environment.get("MEMGRAPH_BOLT_PORT", ""), flags.get("bolt-port", "")):
+        with suppress(ValueError):
+            return _port(text)
+    return Settings.loopback_port
+
+
+def _first_user(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Whom the server makes when it starts, if it is told to by both variables (`auth_glue`, src/memgraph.cpp)."""
+    user, password = (environment.get(f"{SERVERS_OWN}{name}", "") for name in ("USER", "PASSWORD"))
+    return (user, password) if user and password else ("", "")
 
 
 def _port(text: str) -> int:

@@ -130,6 +130,7 @@ def test_secrets_are_resolved_from_variables_and_files(monkeypatch, tmp_path):
     ("reference", "reason"),
     [
         ("env:SLUICE_NO_SUCH", "refers to the variable SLUICE_NO_SUCH, which the server does not have"),
+        ("env:MEMGRAPH_NO_SUCH", "refers to the variable MEMGRAPH_NO_SUCH, which the server does not have"),
         ("env:NO_SUCH_VARIABLE", "refers to the variable NO_SUCH_VARIABLE, which the server does not have"),
         ("file:/no/such/file", "refers to /no/such/file, which is no file"),
         ("file:/dev/zero", "refers to /dev/zero, which is no file"),
@@ -141,10 +142,11 @@ def test_a_reference_to_nothing_is_named(reference, reason):
     assert str(caught.value) == f"Kafka stream s, config: sasl.password {reason}"
 
 
-def test_our_own_variables_go_to_no_broker(monkeypatch):
-    monkeypatch.setenv("SLUICE_LOOPBACK_PASSWORD", "hunter2")
+@pytest.mark.parametrize("variable", ["SLUICE_LOOPBACK_PASSWORD", "MEMGRAPH_PASSWORD", "MEMGRAPH_ENTERPRISE_LICENSE"])
+def test_our_own_variables_and_the_servers_go_to_no_broker(monkeypatch, variable):
+    monkeypatch.setenv(variable, "hunter2")
     with pytest.raises(SettingError, match="which the server does not have"):
-        clients.resolve("s", configuration_of("s", {"sasl.password": "env:SLUICE_LOOPBACK_PASSWORD"}))
+        clients.resolve("s", configuration_of("s", {"sasl.password": f"env:{variable}"}))
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,7 @@ def interpreter(**changed: object) -> places.Interpreter:
         "confluent_kafka": "2.16.1",
         "trouble": "",
         "managed": True,
+        "has_pip": True,
         "sluice": None,
         "sluice_file": "",
     }
@@ -247,6 +248,9 @@ PIP = "/usr/bin/python3.12 -m pip install --break-system-packages 'confluent-kaf
         pytest.param({"confluent_kafka": "2.3.9"}, ["2.3.9, which is too old", PIP], id="an old client of Kafka"),
         pytest.param(
             {"confluent_kafka": None, "managed": False}, [PIP.replace(" --break-system-packages", "")], id="not managed"
+        ),
+        pytest.param(
+            {"confluent_kafka": None, "has_pip": False}, ["apt-get install python3-pip", f"then {PIP}"], id="no pip"
         ),
         pytest.param(
             {"sluice": "0.9"}, ["has sluice 0.9 of its own", "pip uninstall memgraph-sluice"], id="another one"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sluice import server_flags
 from sluice.errors import SettingError
 from sluice.server_flags import parse_flags
 from sluice.settings import Settings, load
@@ -35,6 +36,56 @@ def test_the_loopback_is_found_from_the_servers_flags(flags, expected):
 
 def test_a_variable_wins_over_a_flag():
     assert load({"SLUICE_LOOPBACK_PORT": "7001"}, {"bolt-port": "7002"}).loopback_port == 7001
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "port"),
+    [
+        pytest.param({"MEMGRAPH_BOLT_PORT": "7001"}, {"bolt-port": "7002"}, 7001, id="the server's variable"),
+        pytest.param({"MEMGRAPH_BOLT_PORT": "seven"}, {"bolt-port": "7002"}, 7002, id="none that the server takes"),
+        pytest.param({}, {"bolt-port": "seven"}, 7687, id="misread"),
+    ],
+)
+def test_the_port_is_the_one_that_the_server_takes(environment, flags, port):
+    assert load(environment, flags).loopback_port == port
+
+
+@pytest.mark.parametrize(
+    ("environment", "who"),
+    [
+        pytest.param({"MEMGRAPH_USER": "ada", "MEMGRAPH_PASSWORD": "s3cret"}, ("ada", "s3cret"), id="the first user"),
+        pytest.param({"MEMGRAPH_USER": "ada"}, ("", ""), id="half of it makes no user"),
+        pytest.param(
+            {"MEMGRAPH_USER": "ada", "MEMGRAPH_PASSWORD": "s3cret", "SLUICE_LOOPBACK_USER": "sluice"},
+            ("sluice", ""),
+            id="another user gets no other's password",
+        ),
+    ],
+)
+def test_without_a_user_of_its_own_the_loopback_is_the_one_that_the_server_makes(environment, who):
+    settings = load(environment, {})
+    assert (settings.loopback_user, settings.loopback_password) == who
+    assert "s3cret" not in str(settings.as_variables())
+
+
+def test_flags_come_from_files_in_the_servers_order(tmp_path: Path, monkeypatch):
+    files = [tmp_path / name for name in ("etc", "named", "one", "two")]
+    for file, port in zip(files, (1, 2, 3, 4), strict=True):
+        file.write_text(f"# a comment\n\n--bolt-port={port}\n--bolt_address=10.0.0.{port}\n")
+    command_line = tmp_path / "cmdline"
+    monkeypatch.setattr(server_flags, "CONFIGURATION_FILE", files[0])
+    monkeypatch.setattr(server_flags, "COMMAND_LINE", command_line)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("MEMGRAPH_CONFIG", raising=False)
+    expected = {"": "1", f"--flag-file={files[2]}": "3", f"--flagfile={files[2]},{files[3]}": "4"}
+    for words, port in expected.items():
+        command_line.write_bytes(b"memgraph\0" + words.encode() + b"\0")
+        found = server_flags.server_flags()
+        assert (found["bolt-port"], found["bolt-address"]) == (port, f"10.0.0.{port}")
+    command_line.write_bytes(b"memgraph\0--bolt-port\x009\0")
+    assert server_flags.server_flags()["bolt-port"] == "9"
+    monkeypatch.setenv("MEMGRAPH_CONFIG", str(files[1]))
+    assert server_flags.server_flags()["bolt-address"] == "10.0.0.2"
 
 
 def test_the_password_may_come_from_a_file(tmp_path: Path):

@@ -33,6 +33,11 @@ found = {"version": list(sys.version_info[:2])}
 managed = os.path.join(sysconfig.get_path("stdlib") or "", "EXTERNALLY-MANAGED")
 found["managed"] = os.path.exists(managed) and sys.prefix == getattr(sys, "base_prefix", sys.prefix)
 try:
+    import pip
+    found["pip"] = True
+except Exception:
+    pass
+try:
     import confluent_kafka
     found["confluent_kafka"] = confluent_kafka.__version__
 except Exception as error:
@@ -58,6 +63,7 @@ class Interpreter:
     "Why it cannot; empty if it can."
     managed: bool
     "The system keeps pip from installing into it (PEP 668) unless told otherwise."
+    has_pip: bool
     sluice: str | None
     "The version of a package `sluice` of its own, which would win over the one in the modules' folder."
     sluice_file: str
@@ -66,7 +72,8 @@ class Interpreter:
     def pip(self) -> str:
         """The command that installs what is missing."""
         override = " --break-system-packages" if self.managed else ""
-        return f"{self.path} -m pip install{override} '{CONFLUENT_KAFKA}'"
+        first = "" if self.has_pip else "apt-get install python3-pip, or what brings pip on this system; then "
+        return f"{first}{self.path} -m pip install{override} '{CONFLUENT_KAFKA}'"
 
     def refusal(self, version: str) -> str | None:
         """
@@ -195,6 +202,7 @@ def probe(interpreter: str) -> Interpreter:
         confluent_kafka=found.get("confluent_kafka"),
         trouble=one_line(found.get("trouble", ""), 200),
         managed=found["managed"],
+        has_pip=found.get("pip", False),
         sluice=found.get("sluice"),
         sluice_file=found.get("sluice_file", ""),
     )
