@@ -23,7 +23,9 @@ ModulesDir = Annotated[
     ),
 ]
 
-METADATA = "MATCH (n) WHERE n:SluiceCatalog OR n:SluiceStream OR n:SluiceCheckpoint DETACH DELETE n;"
+METADATA = (
+    "MATCH (n) WHERE n:SluiceCatalog OR n:SluiceStream OR n:SluiceCheckpoint OR n:SluiceSetAside DETACH DELETE n;"
+)
 
 
 def install(
