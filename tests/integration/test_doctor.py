@@ -188,6 +188,7 @@ def test_wrong_setting_and_a_script_that_is_not_allowed(own_host: OwnHost, scrip
     assert faults(checks) == ["procedures"]
     assert "SLUICE_TEST_TIMEOUT has a value that it cannot have" in checks["procedures"]["text"]
     assert "set it right in the server's environment, and restart the server" in checks["procedures"]["remedy"]
+    assert host.log_text().count("nothing runs: SLUICE_TEST_TIMEOUT has a value that it cannot have") == 1
     environment["SLUICE_TEST_TIMEOUT"] = "10"
     host.restart()
     assert faults(doctor("--uri", host.uri)) == []
