@@ -1,15 +1,16 @@
 """
 Applies messages that were set aside again: effect and removal in one transaction, so that each takes effect once.
 
-For a stream that runs its worker does this between two batches; for one that does not, a worker that does nothing else
-and ends.
+For a stream that runs its worker does this, in turn with what comes in; for one that does not, a worker that does
+nothing else and ends.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -30,9 +31,10 @@ from sluice.errors import (
 )
 from sluice.jail import PackedQueries, Stopped
 from sluice.kept import KeptMessage, RetryRequest, groups
-from sluice.listener import Listener, Transaction
+from sluice.listener import Listener, Stop, Transaction
 from sluice.loopback import Loopback
 from sluice.model import Checkpoint, Desired, VertexId
+from sluice.pace import pause
 from sluice.record import Messages, Records
 from sluice.refusal import NO_QUERIES, refused_query
 from sluice.set_aside import described_query, now
@@ -41,6 +43,9 @@ from sluice.sink import Sink
 from sluice.transformer import Transformer
 
 log = logging.getLogger("sluice.retrier")
+
+SLICE = 0.5
+"Seconds of retrying after which a stream looks after what came in meanwhile."
 
 GONE_TEXT = "sluice: a message that was set aside is gone"
 
@@ -75,7 +80,7 @@ class Retrier:
         loopback: Loopback,
         sink: Sink,
         pack: Callable[[Messages], PackedQueries],
-        wants_stop: Callable[[], bool],
+        stop: Stop,
         listener: Listener,
         doubts: Doubts,
     ) -> None:
@@ -90,29 +95,45 @@ class Retrier:
         self._loopback = loopback
         self._sink = sink
         self._pack = pack
-        self._wants_stop = wants_stop
+        self._stop = stop
         self._listener = listener
         self._doubts = doubts
+        self._steps: Iterator[None] | None = None
+        "What is under way; None: nothing."
 
-    def run(self) -> None:
+    def step(self) -> bool:
         """
-        Answers every request that there is. Nothing may be in flight.
+        Goes on with what is asked for, for about `SLICE` seconds. Nothing may be in flight.
+
+        Returns:
+            whether there is more to do.
 
         Raises:
             QueryRefused, GraphError: what was applied is applied; the rest is still asked for.
             Stopped: the same.
         """
+        until = time.monotonic() + SLICE
+        self._steps = self._steps or self._all()
+        for _ in self._steps:
+            if time.monotonic() >= until:
+                return True
+        self._steps = None
+        return False
+
+    def _all(self) -> Iterator[None]:
+        """Answers every request that there is, a group at a time."""
         for request in self._loopback.read_requests(self._desired.stream_id):
             if request.number > self._sink.held.retries:
-                self._answer(request)
+                yield from self._answer(request)
 
-    def _answer(self, request: RetryRequest) -> None:
+    def _answer(self, request: RetryRequest) -> Iterator[None]:
         there = self._loopback.list_kept(self._desired.checkpoint_id)
         ids = {message.number: vertex for vertex, message in there if request.means(message)}
         meant = [message for _, message in there if message.number in ids]
         applied = 0
         for group in groups(meant, self._spec.batch_size, self._max_bytes):
             applied += self._apply(self._loopback.read_kept([ids[message.number] for message in group]))
+            yield
         self._write(NO_QUERIES, dataclasses.replace(self._sink.held, retries=request.number))
         log.info("stream %s: of %s messages that were set aside, %s took effect", self._spec.name, len(ids), applied)
 
@@ -121,7 +142,7 @@ class Retrier:
         applied = 0
         untried = [group] if group else []  # the next last
         while untried:
-            if self._wants_stop():
+            if self._stop.is_set():
                 raise Stopped
             part = untried.pop()
             if self._try(part, divisible=len(part) > 1 and self._spec.config.isolate is Isolate.BISECT):
@@ -143,8 +164,6 @@ class Retrier:
             index = None if error.index is None else error.index - 1
             if index == -1 and GONE_TEXT in str(error):
                 raise FenceLost(GONE_TEXT) from error
-            if isinstance(error, TransientFailure):
-                self._doubts.refused(error)
             if not self._doubts.of_data(error):
                 raise
             self._refused(part, error, refused_query(queries, index), divisible=divisible)
@@ -171,9 +190,23 @@ class Retrier:
         self._write(_packed(CHANGE, {"messages": failed}), self._sink.held)
 
     def _write(self, queries: PackedQueries, reached: Checkpoint) -> None:
-        """One transaction, waited for."""
-        self._sink.send(queries, reached, nodes.checkpoint_properties(reached))
-        self._sink.settle()
+        """One transaction, waited for; again and again where it conflicts with others."""
+        failures = 0
+        while True:
+            self._sink.send(queries, reached, nodes.checkpoint_properties(reached))
+            try:
+                self._sink.settle()
+            except TransientFailure as error:
+                self._doubts.refused(error)
+                if self._doubts.of_data(error):
+                    raise
+                failures += 1
+                self._listener.trouble(str(error))
+                if self._stop.wait(pause(failures)):
+                    raise Stopped from None
+            else:
+                break
+        self._doubts.committed()
         self._listener.committed(Transaction(self._sink.held))
 
     def _without(self, part: Group) -> Checkpoint:
@@ -195,15 +228,15 @@ class RetrySession:
         desired: Desired,
         settings: Settings,
         loopback: Loopback,
-        wants_stop: Callable[[], bool],
+        stop: Stop,
         listener: Listener,
         doubts: Doubts,
     ) -> None:
         self._resources = ExitStack()
-        transformer = Transformer(desired.spec, settings, wants_stop)
+        transformer = Transformer(desired.spec, settings, stop.is_set)
         self._resources.callback(transformer.close)
         sink = Sink(loopback.connection, desired.checkpoint_id, loopback.read_checkpoint(desired.checkpoint_id))
-        self._retrier = Retrier(desired, settings, loopback, sink, transformer.whole, wants_stop, listener, doubts)
+        self._retrier = Retrier(desired, settings, loopback, sink, transformer.whole, stop, listener, doubts)
 
     def __enter__(self) -> RetrySession:
         return self
@@ -214,8 +247,9 @@ class RetrySession:
         self._resources.close()
 
     def run(self) -> None:
-        """Until every request is answered. Raises as `Retrier.run`."""
-        self._retrier.run()
+        """Until every request is answered. Raises as `Retrier.step`."""
+        while self._retrier.step():
+            pass
 
 
 def _removal(part: Group) -> PackedQueries:

@@ -92,7 +92,7 @@ class Session:
                 self._loopback,
                 sink,
                 self._transformer.whole,
-                wants_stop,
+                self._stop,
                 self._listener,
                 self._doubts,
             )
@@ -125,7 +125,7 @@ class Session:
         while not applier.finished and not self._wants_stop():
             if applier.held.retries < self._retries_asked():
                 applier.drain()
-                self._retrier.run()
+                self._retrier.step()
             if applier.full:
                 applier.settle()
             try:
@@ -148,7 +148,8 @@ class Session:
     def _next_group(self) -> Group | None:
         spec, applier = self._spec, self._applier
         # What is in flight is heard of as soon as there is nothing else to do.
-        patience = 0.0 if applier.in_flight else IDLE
+        busy = applier.in_flight or applier.held.retries < self._retries_asked()
+        patience = 0.0 if busy else IDLE
         return self._consumer.poll(
             spec.batch_size, spec.batch_interval, self._wants_stop, patience=patience, most=applier.room
         )

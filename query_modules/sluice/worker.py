@@ -176,7 +176,7 @@ class RetryWorker(Worker):
     """
 
     def _work(self, loopback: Loopback) -> RetrySession:
-        return RetrySession(self.desired, self._settings, loopback, self._stop.is_set, self, self._doubts)
+        return RetrySession(self.desired, self._settings, loopback, self._stop, self, self._doubts)
 
     def _end(self, reason: str) -> None:
         log.error("stream %s: what was set aside cannot be retried: %s; trying again", self.desired.spec.name, reason)

@@ -10,6 +10,7 @@ from sluice import nodes
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import parse
 from sluice.configuration import Configuration, Isolate
+from sluice.doubts import Doubts
 from sluice.errors import FenceLost, QueryRefused, ScriptError, TransformError, TransientFailure
 from sluice.jail import PackedQueries, Stopped
 from sluice.kept import RetryRequest, message_of
@@ -17,7 +18,7 @@ from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
 from sluice.record import Records
 from sluice.retrier import CHANGE, GONE_TEXT, REMOVE, Retrier
 from sluice.settings import Settings
-from tests.unit.test_applier import Listener, packed
+from tests.unit.test_applier import Listener, Stop, packed
 from tests.unit.test_kept import keep
 
 CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
@@ -33,7 +34,7 @@ class Graph:
         self.held = Checkpoint({0: 50}, messages=40, set_aside=len(values), kept=len(values), batches=7)
         self.applied: list[str] = []
         self.transactions: list[list[str]] = []
-        self.error: Exception | None = None
+        self.errors: list[Exception] = []
         self._sent = None
 
     def read_requests(self, stream_id):
@@ -54,8 +55,8 @@ class Graph:
         requests = [parse(message).fields for message in MessageBuffer(1 << 20).feed(queries.frames)[::2]]
         texts = [query for query, *_ in requests]
         self.transactions.append(texts)
-        if self.error is not None:
-            raise self.error
+        if self.errors:
+            raise self.errors.pop()
         if "bad" in texts:
             raise QueryRefused("refused", code=CLIENT_ERROR, index=texts.index("bad"))
         for query, parameters, *_ in requests:
@@ -78,10 +79,12 @@ def pack(records: Records) -> PackedQueries:
     return packed(*((payload.decode(), {"v": 1}) for payload in payloads))
 
 
-def retry(graph: Graph, config: Configuration = Configuration(), *, pack=pack, stop=lambda: False) -> Graph:  # noqa: B008
+def retry(graph: Graph, config: Configuration = Configuration(), *, pack=pack, stop=None) -> Graph:  # noqa: B008
     spec = StreamSpec("u", "people", "localhost:9092", "t", Transform("/t.py", "", "ab12"), batch_size=4, config=config)
     desired = Desired(VertexId(1), VertexId(2), spec, generation=7, limit_batches=None)
-    Retrier(desired, Settings(), graph, graph, pack, stop, Listener()).run()
+    retrier = Retrier(desired, Settings(), graph, graph, pack, stop or Stop(), Listener(), Doubts())
+    while retrier.step():
+        pass
     return graph
 
 
@@ -130,24 +133,30 @@ def test_a_script_that_does_not_load_is_the_messages_error():
     assert graph.held.retries == 1
 
 
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (TransientFailure("conflict", code="Memgraph.TransientError.X.Y", index=1), TransientFailure),
-        (QueryRefused(f"Assertion failed: {GONE_TEXT}.", code=CLIENT_ERROR, index=0), FenceLost),
-    ],
-    ids=["a conflict", "a message that somebody else has removed"],
-)
-def test_what_is_not_the_messages_fault_changes_nothing(error, expected):
+CONFLICT = "Cannot resolve conflicting transactions."
+
+
+def test_a_conflict_is_tried_again_until_it_is_over():
     graph = Graph([b"a", b"b"], [ALL])
-    graph.error = error
-    with pytest.raises(expected):
+    graph.errors = [TransientFailure(CONFLICT, code="Memgraph.TransientError.X.Y", index=1)] * 3
+    stop = Stop()
+    assert retry(graph, stop=stop).applied == ["a", "b"]
+    assert len(stop.waited) == 3
+    assert graph.held.set_aside == 0
+
+
+def test_what_somebody_else_has_removed_sends_back_to_the_checkpoint():
+    graph = Graph([b"a", b"b"], [ALL])
+    graph.errors = [QueryRefused(f"Assertion failed: {GONE_TEXT}.", code=CLIENT_ERROR, index=0)]
+    with pytest.raises(FenceLost):
         retry(graph)
     assert (graph.held.retries, len(graph.kept), len(graph.transactions)) == (0, 2, 1)
 
 
 def test_a_stop_leaves_the_rest_for_later():
     graph = Graph([b"a"], [ALL])
+    stop = Stop()
+    stop.set = True
     with pytest.raises(Stopped):
-        retry(graph, stop=lambda: True)
+        retry(graph, stop=stop)
     assert (graph.held.retries, graph.transactions) == (0, [])
