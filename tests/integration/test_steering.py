@@ -14,7 +14,7 @@ import pytest
 from tests.eventually import eventually
 from tests.hosts import Host
 from tests.integration.configured import Configured
-from tests.integration.test_kit import VALUES, Row, Run, numbers, refusal
+from tests.integration.test_kit import VALUES, OwnHost, Row, Run, numbers, refusal
 from tests.kafka import KafkaBroker
 
 SEEK = "CALL streams.seek($name, $to, $dry_run) YIELD partition, from, to, messages, effect"
@@ -189,27 +189,64 @@ def test_a_running_stream_is_sent_elsewhere_in_one_transaction(stream: Steered, 
     assert stream.often == Counter({1: 200 - again, 2: again} if again < 200 else {2: 200})
 
 
-def test_whatever_a_seek_meets_each_message_is_applied_as_often_as_it_was_read(stream: Steered) -> None:
-    stream.send(numbers(0, 1000))
-    stream.create("import time" + VALUES.replace("return", "time.sleep(0.01)\n    return"), size=3)
-    expected: Counter[int] = Counter()
+SLOWLY = "import time" + VALUES.replace("return", "time.sleep(0.01)\n    return")
+
+
+def sent_about(stream: Steered, count: int, ways: list[int], disturb: Callable[[], None]) -> Counter[int]:
+    """
+    Sends a stream back and on, right behind its STOP, while batches are still in flight.
+
+    Args:
+        count: messages in its topic.
+        ways: how far, each time.
+        disturb: called while it runs, each time.
+
+    Returns:
+        message -> how often it was read, by what the seeks said of where the stream was and where it went.
+    """
+    read: Counter[int] = Counter()
     position = 0
-
-    def sent(to: int) -> list[tuple[Any, ...]]:
-        return stream.seek({"relative": to})  # a conflict with the batch in flight raises
-
-    for back in (-40, 15, -1, -500, 7, -30, -30, 100, -3, -50):
+    for way in ways:
         stream.start()
         stream.await_at_least(stream.count + 10)
-        # Right behind STOP, while the batches in flight are still on their way.
+        disturb()
         stream.stop()
-        ((_, came, goes, *_),) = eventually(lambda back=back: sent(back), timeout=20, interval=0)
-        expected.update(range(position, came))
+        # A conflict with the batch in flight raises.
+        ((_, came, goes, *_),) = eventually(lambda way=way: stream.seek({"relative": way}), timeout=20, interval=0)
+        read.update(range(position, came))
         position = goes
     stream.start()
-    expected.update(range(position, 1000))
-    stream.await_count(sum(expected.values()), timeout=60)
-    assert Counter(map(int, stream.values)) == expected
+    read.update(range(position, count))
+    return read
+
+
+def test_whatever_a_seek_meets_each_message_is_applied_as_often_as_it_was_read(stream: Steered) -> None:
+    stream.send(numbers(0, 1000))
+    stream.create(SLOWLY, size=3)
+    read = sent_about(stream, 1000, [-40, 15, -1, -500, 7, -30, -30, 100, -3, -50], lambda: None)
+    stream.await_count(sum(read.values()), timeout=60)
+    assert Counter(map(int, stream.values)) == read
+
+
+@pytest.mark.soak
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_the_same_with_a_server_that_is_killed_all_the_time(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host()
+    stream = Steered(host.run, kafka, tmp_path, "steered")
+    stream.send(numbers(0, 2000))
+    stream.create(SLOWLY, size=3)
+
+    def disturb() -> None:
+        host.kill()
+        host.start()
+        stream.await_at_least(stream.count + 1)
+
+    read = sent_about(stream, 2000, [-40, 15, -200, 7, -300, 100, -1, -500], disturb)
+    stream.await_count(sum(read.values()), timeout=120)
+    assert Counter(map(int, stream.values)) == read
 
 
 def test_a_seek_that_is_rolled_back_never_was(stream: Steered, host: Host) -> None:
