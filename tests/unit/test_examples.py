@@ -68,6 +68,12 @@ def kept(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "secret"}
 
 
+@pytest.fixture(scope="module")
+def debezium() -> Iterator[Jail]:
+    with Jail(transform(DEBEZIUM), SETTINGS) as jail:
+        yield jail
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -81,13 +87,12 @@ def kept(row: Mapping[str, Any]) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("schemas", [False, True], ids=["plain", "with schemas"])
-def test_debezium_rows(given, expected, schemas):
+def test_debezium_rows(debezium, given, expected, schemas):
     key = {"id": 1001}
     if schemas:
         key = {"schema": {"type": "struct"}, "payload": key}
         given = None if given is None else {"schema": {"type": "struct"}, "payload": given}
-    with Jail(transform(DEBEZIUM), SETTINGS) as jail:
-        assert jail.rows(messages((key, given))) == expected
+    assert debezium.rows(messages((key, given))) == expected
 
 
 @pytest.mark.parametrize(
@@ -99,27 +104,25 @@ def test_debezium_rows(given, expected, schemas):
         pytest.param(None, ORDER, ["upsert", "disconnect", "connect"], id="before unknown"),
     ],
 )
-def test_debezium_references(before, after, expected):
+def test_debezium_references(debezium, before, after, expected):
     texts = {"upsert": UPSERT_ORDER, "disconnect": DISCONNECT, "connect": CONNECT}
     parameters = {
         "upsert": {**NUMBER, "quantity": after["quantity"]},
         "disconnect": NUMBER,
         "connect": {**NUMBER, "purchaser": after["purchaser"]},
     }
-    with Jail(transform(DEBEZIUM), SETTINGS) as jail:
-        rows = jail.rows(messages(({"order_number": 7}, event("u", "orders", before, after))))
+    rows = debezium.rows(messages(({"order_number": 7}, event("u", "orders", before, after))))
     assert rows == [(texts[name], parameters[name]) for name in expected]
 
 
-def test_debezium_names_what_it_does_not_know():
-    with Jail(transform(DEBEZIUM), SETTINGS) as jail:
-        with pytest.raises(TransformError, match="an event with the operation 't', which this transform"):
-            jail.rows(messages(({"id": 1}, event("t", "customers", None, None))))
-        with pytest.raises(TransformError, match="KeyError: 'invoices'"):
-            jail.rows(messages(({"id": 1}, event("c", "invoices", None, {"id": 1}))))
+def test_debezium_names_what_it_does_not_know(debezium):
+    with pytest.raises(TransformError, match="an event with the operation 't', which this transform"):
+        debezium.rows(messages(({"id": 1}, event("t", "customers", None, None))))
+    with pytest.raises(TransformError, match="KeyError: 'invoices'"):
+        debezium.rows(messages(({"id": 1}, event("c", "invoices", None, {"id": 1}))))
 
 
-def test_debezium_folds():
+def test_debezium_folds(debezium):
     texts = (UPSERT, DELETE, UPSERT_ORDER, DELETE_ORDER, DISCONNECT, CONNECT)
     assert {explain(query) for query in texts} == {"folded"}
     snapshot: list[tuple[Any, Any]] = []
@@ -136,8 +139,7 @@ def test_debezium_folds():
             mixed.append(({"order_number": n}, event("u", "orders", order, {**order, "quantity": 2})))
         if n % 50 == 0:
             mixed.append(({"order_number": n}, event("d", "orders", order, None)))
-    with Jail(transform(DEBEZIUM), SETTINGS) as jail:
-        folded = [jail.pack([messages(*given)], fold=True) for given in (snapshot, mixed)]
+    folded = [debezium.pack([messages(*given)], fold=True) for given in (snapshot, mixed)]
     assert [(queries.given, queries.error) for queries in folded] == [(1500, None), (1500 + 200 + 10, None)]
     assert folded[0].size == 3
     assert folded[1].size < 100
