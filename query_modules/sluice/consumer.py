@@ -186,26 +186,25 @@ class Consumer:
         self._taken = []
         self._arrivals.clear()
         self._deferred = None
-        self._consumer.assign(
-            [
-                TopicPartition(self._topic, partition, positions.get(partition, confluent_kafka.OFFSET_BEGINNING))
-                for partition in sorted(self._partitions)
-            ]
-        )
+        self._consumer.assign(self._places(self._partitions, positions))
 
     def report(self, positions: Mapping[int, int]) -> None:
         """Lets lag monitors know that these positions are in the graph. Does not wait; may be called at any rate."""
         self._reporter.report(self._consumer, positions)
 
-    def extend(self, partitions: Iterable[int]) -> None:
-        """Reads these partitions as well, from their beginning, if it does not yet; all others go on."""
+    def extend(self, partitions: Iterable[int], positions: Mapping[int, int]) -> None:
+        """Reads these partitions as well, if it does not yet, and begins as `assign` does; all others go on."""
         new = frozenset(partitions) - self._partitions
         if new:
             log.info("stream %s: topic %s has new partitions: %s", self._name, self._topic, sorted(new))
             self._partitions |= new
-            self._consumer.incremental_assign(
-                [TopicPartition(self._topic, partition, confluent_kafka.OFFSET_BEGINNING) for partition in sorted(new)]
-            )
+            self._consumer.incremental_assign(self._places(new, positions))
+
+    def _places(self, partitions: Iterable[int], positions: Mapping[int, int]) -> list[TopicPartition]:
+        return [
+            TopicPartition(self._topic, partition, positions.get(partition, confluent_kafka.OFFSET_BEGINNING))
+            for partition in sorted(partitions)
+        ]
 
     @property
     def trouble(self) -> str | None:

@@ -164,7 +164,7 @@ class TopicGuard:
         elif time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._interval
             try:
-                self._consumer.extend(self._consumer.partitions_now(ASK_TIMEOUT))
+                self._consumer.extend(self._consumer.partitions_now(ASK_TIMEOUT), self._applier.held.positions)
             except TopicNotFound as error:
                 raise self._away() from error
             except BrokerError as error:

@@ -21,8 +21,7 @@ from tests.kafka import KafkaBroker
 
 PATIENCE = 90.0  # seconds without any progress after which a round has failed
 LOOK = 0.02  # seconds between two looks at the stream
-AHEAD = 0.05  # of all messages: how far the producer is ahead of the stream
-LEAST_AHEAD = 1000  # messages
+AHEAD = 0.05  # of all messages: how far the producer is ahead of the stream; no farther, so that transactions stay many
 LOG_LINES = 15  # of the stream's, that a failed round shows
 
 Row = dict[str, Any]
@@ -167,7 +166,7 @@ class Rig:
         )
         positions = {int(partition): offset for partition, offset in row["positions"].items()}
         look = Look(row["status"], row["reason"], positions)
-        self.feeder.allow(look.passed + max(LEAST_AHEAD, int(self.content.size * AHEAD)))
+        self.feeder.allow(look.passed + max(2 * self._plan.batch_size, int(self.content.size * AHEAD)))
         return look
 
     def await_sprung(self, trap: Trap, timeout: float) -> bool:

@@ -92,10 +92,15 @@ def test_positions_that_are_edited_are_where_the_next_run_begins(stream: Configu
     stream.await_count(15)
     assert stream.values == sorted(numbers(0, 10) + numbers(5, 10))
     assert stream.info["positions"] == {"0": 10, "7": 3}
+    # Should there be such a partition one day, it is read from there.
+    stream.kafka.topics.add_partitions(stream.topic, 8)
+    stream.send(numbers(100, 105), partition=7)
+    stream.await_position(5, partition=7)
+    assert stream.values == sorted([*numbers(0, 10), *numbers(5, 10), *numbers(103, 105)])
     stream.stop()
     edited(stream, nodes.CHECKPOINT, "positions", None)
     stream.start()
-    stream.await_count(25)
+    stream.await_count(32)
     # There is no message at such a position, and nothing is skipped silently.
     stream.stop()
     edited(stream, nodes.CHECKPOINT, "positions", '{"0":1000}')

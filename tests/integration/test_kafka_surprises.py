@@ -207,6 +207,40 @@ def test_without_its_broker_a_stream_stops_and_the_host_ends_at_once(
     assert time.monotonic() - began < 4
 
 
+def test_a_broker_that_hangs_holds_nobody_up(new_stream: NewConfigured, own_kafka: Callable[[], KafkaBroker]) -> None:
+    broker = own_kafka()
+    stream = new_stream(broker)
+    _read(stream, 20, None)
+    stream.send(numbers(20, 3000))
+    broker.pause()
+    began = time.monotonic()
+    stream.answers_quickly()
+    assert stream.run("RETURN 1 AS one") == [{"one": 1}]
+    assert time.monotonic() - began < 3
+    broker.resume()
+    stream.await_values(numbers(0, 3000), timeout=40)
+    stream.await_no_reason()
+
+
+@pytest.mark.soak
+@pytest.mark.faults
+def test_a_topic_that_is_gone_at_boot_is_waited_for_in_the_open(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host()
+    stream = Configured(host.run, kafka, tmp_path, "orphan")
+    _read(stream, 10, None)
+    kafka.topics.delete(stream.topic)
+    host.kill()
+    host.start()
+    assert stream.status == "running"
+    stream.await_reason("is not there")
+    kafka.topics.create(stream.topic)
+    stream.await_status("error", timeout=30)
+    assert "was deleted and created anew" in stream.info["reason"]
+    assert stream.values == numbers(0, 10)
+
+
 def test_a_dead_letter_waits_for_its_broker(new_stream: NewConfigured, own_kafka: Callable[[], KafkaBroker]) -> None:
     broker = own_kafka()
     stream = new_stream(broker)

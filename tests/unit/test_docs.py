@@ -1,0 +1,36 @@
+"""Tests that a page of docs/ names are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+NAMED = re.compile(r"`(\w+)::(\w+)`")
+
+
+def _tests() -> set[tuple[str, str]]:
+    """(`policies`, `a_bad_message_...`) for each test of a `test_policies.py`."""
+    return {
+        (path.stem.removeprefix("test_"), name)
+        for folder in ("unit", "integration")
+        for path in (ROOT / "tests" / folder).rglob("test_*.py")
+        for name in re.findall(r"^def test_(\w+)\(", path.read_text("utf-8"), re.MULTILINE)
+    }
+
+
+def table_of(page: str, heading: str) -> list[str]:
+    """The rows of the table below a heading."""
+    section = (ROOT / "docs" / page).read_text("utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("| ")][1:]
+
+
+def test_every_case_of_the_table_of_failures_is_made_by_tests_that_there_are() -> None:
+    there = _tests()
+    rows = table_of("failures.md", "Case by case, beside Memgraph's own streams")
+    assert len(rows) > 30
+    for row in rows:
+        named = NAMED.findall(row)
+        assert named, f"no test is named: {row}"
+        assert set(named) <= there, f"not there: {set(named) - there}"
