@@ -24,6 +24,7 @@ from sluice.pinning import pin
 from sluice.seek_target import (
     Earliest,
     Move,
+    Offsets,
     Relative,
     Target,
     Timestamp,
@@ -110,7 +111,9 @@ def seek(graph: Graph, name: str, to: object, dry_run: bool) -> list[Row]:
         positions = {}
     moves = _moves(place, spec, target, positions, topic.partitions, deadline)
     if not dry_run:
-        stream.move(positions_after(target, positions, moves), topic.id or held.topic_id)
+        # An id that is not known just now is left to the worker, unless some positions may be another topic's.
+        keeps_some = isinstance(target, Relative | Offsets)
+        stream.move(positions_after(target, positions, moves), topic.id or (held.topic_id if keeps_some else ""))
         here.exchange.ring()
     return [move.as_row() for move in moves]
 

@@ -239,6 +239,8 @@ def test_a_clause_says(text: str, statement: clauses.Statement):
         pytest.param("SHOW ALL STREAMS", id="SHOW ALL, which nobody has"),
         pytest.param("DROP STREAMS", id="DROP of many streams, which nobody has"),
         pytest.param("ALTER USER s SET PASSWORD 'x'", id="ALTER of something else"),
+        pytest.param("ALTER ENUM Stream ADD VALUE Seek", id="ALTER ENUM"),
+        pytest.param("RELOAD BOLT_SERVER TLS", id="RELOAD of a certificate"),
         pytest.param("ALTER (s)-[:SEEK]->(t)", id="ALTER of nothing"),
         pytest.param(
             "CREATE OR REPLACE TRIGGER stream ON CREATE EXECUTE RETURN 1", id="CREATE OR REPLACE of a trigger"
