@@ -172,9 +172,16 @@ def encode_requests(requests: Iterable[RetryRequest]) -> str:
 def decode_requests(text: object) -> tuple[RetryRequest, ...]:
     """The reverse of `encode_requests`. What cannot be read, after an edit by hand, is nothing."""
     try:
-        return tuple(RetryRequest(**request) for request in json.loads(str(text or "[]")))
+        requests = tuple(RetryRequest(**request) for request in json.loads(str(text or "[]")))
     except (TypeError, ValueError):
         return ()
+    return tuple(request for request in requests if _is_right(request))
+
+
+def _is_right(request: RetryRequest) -> bool:
+    numbers = (request.number, request.upto)
+    places = (request.partition, request.offset)
+    return all(isinstance(part, int) for part in numbers) and all(isinstance(part, int | None) for part in places)
 
 
 def groups(messages: Sequence[KeptMessage], size: int, max_bytes: int) -> list[list[KeptMessage]]:

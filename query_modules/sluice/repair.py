@@ -49,7 +49,9 @@ def retry(graph: Graph, name: str, limit: int | None, partition: int | None, off
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
     stream.spec  # noqa: B018 - raises if nothing could be retried, since somebody has edited the node
-    everything = RetryRequest((stream.get("retries") or 0) + 1, _LAST, partition, offset)
+    asked, answered = stream.get("retries"), stream.checkpoint().retries
+    number = max(asked if isinstance(asked, int) else 0, answered) + 1
+    everything = RetryRequest(number, _LAST, partition, offset)
     meant = [message for message in _kept(stream) if everything.means(message)][:limit]
     if not meant and offset is not None:
         raise SettingError(f"Kafka stream {name}, no message of partition {partition}, offset {offset} is kept")

@@ -213,6 +213,9 @@ class Supervisor:
         try:
             desired = loopback.desired(row)
         except SettingError as error:
+            if not row.should_run:
+                log.debug("stream %s: nothing can be retried: %s", row.properties["name"], error)  # START will say so
+                return
             # Only an edit of the node by hand can cause this; the stream's status says so, like any other end by error.
             log.error("stream %s: its metadata node cannot be run: %s", row.properties["name"], error)  # noqa: TRY400
             loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))

@@ -67,7 +67,9 @@ def test_a_request_means_these(request_, meant):
     assert decode_requests(encode_requests([request_])) == (request_,)
 
 
-@pytest.mark.parametrize("text", [None, "", "x", "1", "[1]", '[{"number": 1}]', '[{"what": 1}]'])
+@pytest.mark.parametrize(
+    "text", [None, "", "x", "1", "[1]", '[{"number": 1}]', '[{"what": 1}]', '[{"number": "x", "upto": 1}]']
+)
 def test_requests_that_cannot_be_read_are_none(text):
     assert decode_requests(text) == ()
 
