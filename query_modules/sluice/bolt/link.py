@@ -178,6 +178,7 @@ class Link:
     def connect(self, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
         """Connect to the server."""
         self._connecting = loop.create_task(self._connect(settings, loop))
+        self._connecting.add_done_callback(lambda _: self._forget_if_over())
         self._timers.append(loop.call_later(settings.handshake_timeout, self._check_handshake))
 
     def close(self) -> None:
@@ -225,9 +226,8 @@ class Link:
             self.close()
         elif self._connecting is not None and not self._connecting.done():
             self._connecting.cancel()
-            self._forget()
         else:
-            self._forget()
+            self._forget_if_over()
 
     def _open_client(self, data: bytes) -> bytes:
         passing = self.session.from_client(data)
@@ -246,7 +246,9 @@ class Link:
         if self.session.opening.kind is Kind.RAW:
             log.info("[#%s]  passes as it is, clauses and all: %s", self.name, self.session.opening.reason)
 
-    def _forget(self) -> None:
+    def _forget_if_over(self) -> None:
+        if self.client.transport is not None or self.server.transport is not None:
+            return
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
@@ -260,8 +262,13 @@ class Link:
                 lambda: self.server, host, port, ssl=settings.upstream_tls, server_hostname=name
             )
             await asyncio.wait_for(connecting, settings.connect_timeout)
-        except (OSError, asyncio.TimeoutError) as error:  # two classes until Python 3.11
-            self._owner.upstream_is(reason_of(error) if isinstance(error, OSError) else "no answer in time")
+        except BaseException as error:
+            # What has been connected and is not wanted any more, uvloop closes without a word to its protocol.
+            self.server.transport = None
+            fault = _fault_of(error)
+            if fault is None:
+                raise
+            self._owner.upstream_is(fault)
             self.refuse()
         else:
             self._owner.upstream_is(None)
@@ -270,6 +277,15 @@ class Link:
         if not self.session.settled:
             log.debug("[#%s]  no handshake in time", self.name)
             self.abort()
+
+
+def _fault_of(error: BaseException) -> str | None:
+    """Why the server cannot be reached, in a few words; None: it is something else that ends the attempt."""
+    if isinstance(error, asyncio.TimeoutError):  # no OSError until Python 3.11
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return reason_of(error)
+    return str(error) if isinstance(error, ValueError) else None  # of a name that can be none, such as a..b
 
 
 def _socket_of(transport: asyncio.Transport) -> socket.socket:

@@ -24,8 +24,8 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 class RunningShim:
     """A context manager: listens on a free port of 127.0.0.1 when entered, stops when left."""
 
-    def __init__(self, upstream: int, loop: str = "uvloop", **settings: Any) -> None:
-        self.settings = ShimSettings(Address("127.0.0.1", 0), Address("127.0.0.1", upstream), **settings)
+    def __init__(self, upstream: int, loop: str = "uvloop", host: str = "127.0.0.1", **settings: Any) -> None:
+        self.settings = ShimSettings(Address("127.0.0.1", 0), Address(host, upstream), **settings)
         self.port = 0
         self._loop = LOOPS[loop]()
         self._proxy: Proxy

@@ -130,6 +130,14 @@ def test_a_server_that_is_not_there_looks_like_one_that_is_not_there(
     ]
 
 
+def test_a_server_whose_name_cannot_be_one_is_not_there(loop: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), RunningShim(1, loop, host="a..b") as shim:
+        with pytest.raises(ConnectionLost, match="reset by peer"):
+            Connection.open("127.0.0.1", shim.port)
+        eventually(lambda: shim.connections, equals=0)
+    assert "shim: a..b:1 cannot be reached: " in caplog.text
+
+
 def test_the_shim_outlives_the_server(loop: str) -> None:
     def die(session: Session) -> None:
         session.log_in()
@@ -354,6 +362,19 @@ def test_garbage_and_sudden_ends_leave_neighbours_alone(loop: str, echo: int) ->
             neighbour.sendall(b"still there?")
             assert neighbour.recv(100) == b"still there?"
         eventually(lambda: shim.connections, equals=1)
+
+
+def test_clients_that_go_while_the_server_is_being_connected_leave_nothing(loop: str, echo: int) -> None:
+    chance = random.Random(1)
+    with RunningShim(echo, loop) as shim:
+        for number in range(400):
+            with socket.create_connection(("127.0.0.1", shim.port)) as plain:
+                if number % 2:
+                    plain.sendall(messages.MAGIC)
+                if number % 3:
+                    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                time.sleep(chance.random() * 0.0006)
+        eventually(lambda: shim.connections, equals=0)
 
 
 def test_a_fault_of_ours_ends_one_connection_only(
