@@ -37,8 +37,8 @@ class Exchange:
         self._bell = threading.Event()
         self.trouble: str | None = None
         "Why the supervisor cannot reach the server, in one line; None: it can. Written by the supervisor."
-        self.seen: frozenset[str] = frozenset()
-        "The streams, by uid, that the supervisor saw when it last looked. Written by the supervisor."
+        self.seen: frozenset[str] | None = None
+        "The streams, by uid, that the supervisor saw when it last looked; None: not yet. Written by the supervisor."
         self._started: dict[str, float] = {}
         self._began = time.monotonic()
 
@@ -87,7 +87,8 @@ class Exchange:
         """Whether the supervisor should have seen the stream `uid`, which is to run, and has not."""
         with self._lock:
             since = self._started.get(uid, self._began)
-        return uid not in self.seen and time.monotonic() - since > TIME_TO_SEE
+        seen = self.seen
+        return seen is not None and uid not in seen and time.monotonic() - since > TIME_TO_SEE
 
     def announce_worker(self, uid: str, status: Callable[[], WorkerStatus]) -> None:
         """The stream `uid` has a worker; `status` tells at any time, at once, what it is doing."""
