@@ -27,6 +27,8 @@ USER_AGENT = "sluice-loopback/1"
 
 CONNECT_TIMEOUT = 5.0
 
+HOW_REACHED = "SLUICE_LOOPBACK_PORT and SLUICE_LOOPBACK_TLS say how it is reached"
+
 FIND_CATALOGS = f"MATCH (c:{nodes.CATALOG}) RETURN id(c) AS id"
 
 MAKE_CATALOG = f"CREATE (c:{nodes.CATALOG} {{schema_version: {SCHEMA_VERSION}}}) RETURN id(c) AS id"
@@ -156,6 +158,8 @@ class Loopback:
                 timeout=CONNECT_TIMEOUT,
                 user_agent=USER_AGENT,
             )
+        except ConnectionLost as error:
+            raise ConnectionLost(f"{error}; {HOW_REACHED}") from error
         except QueryRefused as error:
             raise ConnectionLost(
                 f"the server refuses the loopback's sign-in (SLUICE_LOOPBACK_USER): {error}"

@@ -50,8 +50,6 @@ STARTING = 2.0
 MODE_INTERVAL = 2.0
 "Seconds between two looks at the storage mode, which may change at any time and costs more than a look at nodes."
 
-HOW_REACHED = "SLUICE_LOOPBACK_PORT and SLUICE_LOOPBACK_TLS say how it is reached"
-
 ON_REPLICA = "this instance is a replica: the main instance runs the streams"
 
 NO_TRANSACTIONS = (
@@ -109,7 +107,7 @@ class Supervisor:
                 # While the server starts its Bolt port is closed: that is no news.
                 if time.monotonic() - in_touch >= STARTING:
                     port = self._settings.loopback_port
-                    self._exchange.trouble = f"no connection to the server at port {port}: {error}; {HOW_REACHED}"
+                    self._exchange.trouble = f"no connection to the server at port {port}: {error}"
                 level = logging.WARNING if failures in (10, 100) else logging.DEBUG
                 log.log(level, "no connection to the server at port %s: %s", self._settings.loopback_port, error)
                 self._stop.wait(pause(failures) / 2)
