@@ -285,6 +285,26 @@ def test_a_right_that_is_taken_away_is_named_until_it_is_back(
     stream.await_no_reason()
 
 
+@pytest.mark.soak
+def test_a_right_to_the_group_that_is_missing_keeps_nobody_from_reading(
+    new_stream: NewConfigured, guarded_kafka: KafkaBroker
+) -> None:
+    stream = new_stream(guarded_kafka)
+    admin = AdminClient({"bootstrap.servers": guarded_kafka.bootstrap})
+    # With one rule on a group, what no rule allows is denied.
+    group = (ResourceType.GROUP, f"sluice.{stream.name}", ResourcePatternType.LITERAL)
+    rule = AclBinding(*group, "User:somebody", "*", AclOperation.ALL, AclPermissionType.ALLOW)
+    for made in admin.create_acls([rule]).values():
+        made.result(10)
+    _read(stream, 10, None)
+    for first in (10, 20, 30):
+        time.sleep(1)  # the reports of two seconds are refused meanwhile
+        stream.send(numbers(first, first + 10))
+        stream.await_values(numbers(0, first + 10))
+    stream.stop()
+    assert (stream.status, stream.info["reason"], stream.errors()) == ("stopped", None, [])
+
+
 # Messages of every kind
 
 
