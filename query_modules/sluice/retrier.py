@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sluice import nodes
 from sluice.bolt import messages
@@ -64,6 +64,14 @@ SET m += message.changes
 """
 
 Group = Sequence[tuple[VertexId, KeptMessage]]
+
+
+class Refusal(NamedTuple):
+    """Why messages cannot be applied."""
+
+    error: Exception
+    query: tuple[str, Any] | None
+    "Text and parameters of the query that was refused; None if that is not known."
 
 
 class Retrier:
@@ -145,38 +153,38 @@ class Retrier:
             if self._stop.is_set():
                 raise Stopped
             part = untried.pop()
-            if self._try(part, divisible=len(part) > 1 and self._spec.config.isolate is Isolate.BISECT):
+            refusal = self._try(part)
+            if refusal is None:
                 applied += len(part)
             elif len(part) > 1 and self._spec.config.isolate is Isolate.BISECT:
                 middle = len(part) // 2
                 untried += [part[middle:], part[:middle]]
+            else:
+                self._note(part, refusal)
         return applied
 
-    def _try(self, part: Group, *, divisible: bool) -> bool:
-        """Applies a part, all of it or nothing; what cannot be parted, and fails, stays with its new error."""
+    def _try(self, part: Group) -> Refusal | None:
+        """Applies a part, all of it or nothing; why it cannot be applied, if it cannot."""
         queries = NO_QUERIES
         try:
             queries = self._pack(Records(message.record for _, message in part))
             self._write(_joined(_removal(part), queries), self._without(part))
         except (TransformError, ScriptError, SettingError, ValueError) as error:
-            self._refused(part, error, None, divisible=divisible)
+            return Refusal(error, None)
         except QueryRefused as error:
             index = None if error.index is None else error.index - 1
             if index == -1 and GONE_TEXT in str(error):
                 raise FenceLost(GONE_TEXT) from error
             if not self._doubts.of_data(error):
                 raise
-            self._refused(part, error, refused_query(queries, index), divisible=divisible)
-        else:
-            return True
-        return False
+            return Refusal(error, refused_query(queries, index))
+        return None
 
-    def _refused(self, part: Group, error: Exception, query: tuple[str, Any] | None, *, divisible: bool) -> None:
-        if divisible:
-            return
-        text, params = described_query(query)
+    def _note(self, part: Group, refusal: Refusal) -> None:
+        """Writes into the nodes of messages that stay why they do."""
+        text, params = described_query(refusal.query)
         changes = {
-            "error": one_line(error),
+            "error": one_line(refusal.error),
             "query": text,
             "params": params,
             "transform_sha256": self._spec.transform.sha256,
@@ -186,7 +194,7 @@ class Retrier:
             {"id": vertex, "number": message.number, "changes": {**changes, "attempts": message.attempts + 1}}
             for vertex, message in part
         ]
-        log.warning("stream %s: %s stays set aside: %s", self._spec.name, part[0][1].place, error)
+        log.warning("stream %s: %s stays set aside: %s", self._spec.name, part[0][1].place, refusal.error)
         self._write(_packed(CHANGE, {"messages": failed}), self._sink.held)
 
     def _write(self, queries: PackedQueries, reached: Checkpoint) -> None:
