@@ -70,6 +70,11 @@ faults: kafka ## the fault harness at length, with HOST: ARGS='--messages 100000
 test: kafka lint types ## everything: lint, types and all tests
 	$(PYTEST) $(ARGS)
 
+.PHONY: bench
+bench: kafka ## how fast it is, beside others: ARGS='--memgraph-bin=/usr/lib/memgraph/memgraph'; writes bench-results/
+	@$(VENV)/bin/python -m pip install --quiet -e '.[bench]'
+	@$(VENV)/bin/python -m tests.bench $(ARGS)
+
 .PHONY: image
 image: ## the images of docker/: Memgraph with the modules, and the shim
 	$(COMPOSE) build

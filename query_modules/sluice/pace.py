@@ -17,7 +17,13 @@ MOST_MESSAGES = 1000
 "Messages in a group of several batches."
 
 AIM = 0.2
-"Seconds that a group may take."
+"Seconds that a group may take, where shorter ones cost no more for each batch."
+
+LONGEST_AIM = 1.6
+"... and where they do: each transaction may cost much by itself, on a slow disk or with a replica far away."
+
+WORSE = 0.7
+"Share of the batches a second below which smaller groups were no good idea."
 
 GROWTH = 8
 "A group may grow by one part in so many, and by one batch at least."
@@ -34,16 +40,29 @@ class Pace:
         self._most = max(1, MOST_MESSAGES // batch_size)
         self.batches = self._most
         "How many batches the next group may have."
+        self._aim = AIM
+        self._larger: tuple[int, float] | None = None
+        "Batches in a group, and batches a second, before groups were made smaller for taking long."
 
     def took(self, batches: int, seconds: float) -> None:
         """A group of so many batches was committed; the stream waited for it for so long."""
-        if seconds > AIM:
+        rate = batches / max(seconds, 1e-6)
+        if self._larger is not None and batches <= self.batches:
+            larger, before = self._larger
+            self._larger = None
+            if rate < WORSE * before:
+                self._aim = min(LONGEST_AIM, 2 * self._aim)
+                self.batches = larger
+                return
+        if seconds > self._aim and batches > 1:
+            self._larger = (min(self.batches, batches), rate)
             self.batches = max(1, min(self.batches, batches) // 2)
-        elif seconds < AIM / 2 and 2 * batches > self.batches:
+        elif seconds < self._aim / 2 and 2 * batches > self.batches:
             self.batches = min(self._most, self.batches + max(1, self.batches // GROWTH))
 
     def refused(self, batches: int) -> None:
         """A group of so many batches met a conflict, or something else that may pass."""
+        self._larger = None
         self.batches = max(1, min(self.batches, batches) // 2)
 
 

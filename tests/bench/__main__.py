@@ -1,0 +1,135 @@
+"""
+How fast it is, beside what there is otherwise. `make bench ARGS='--memgraph-bin PATH'`.
+
+    own       our cost alone: beside a server that accepts everything at once, and a loop that consumes and transforms
+    ingest    messages a second into the graph: Sluice, Memgraph's own streams, Sluice unfolded, a client of one's own
+    latency   from the producer until it is visible, at 1,000 messages a second; how long other queries take meanwhile
+    memory    with a million messages waiting
+
+Without a binary the sandbox is the host, which has no streams of its own and another idea of speed. What is compared
+takes turns; on a machine that has other things to do only the ratios mean something. Needs Java and Maven for the
+broker (`make kafka`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench import ingest, latency, own, report
+from tests.bench.contenders import native_module
+from tests.bench.ingest import Case
+from tests.hosts import MemgraphHost, SandboxHost, ServerHost
+from tests.hosts.host import QUERY_MODULES, HostOptions
+from tests.kafka import KafkaBroker
+
+KINDS = ("own", "ingest", "latency", "memory")
+
+CASES = [
+    *(Case(workload, batch) for workload in ("vertices", "edges", "mixed", "upsert", "wide") for batch in (1000, 10)),
+    Case("vertices", 10, partitions=8),
+    Case("edges", 1000, partitions=8),
+    Case("vertices", 10, streams=10),
+    Case("edges", 1000, streams=10),
+]
+
+
+def main() -> None:
+    """Measures, prints, and writes `results.json` and `results.svg`."""
+    options = _options()
+    console = Console(width=200)
+    results: report.Results = {}
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name:
+        folder = Path(name)
+        broker = KafkaBroker(folder / "kafka", {"num.partitions": "1"})
+        broker.start()
+        try:
+            for kind in options.kinds:
+                results[kind] = _measured(kind, broker, folder, options)
+                report.show({kind: results[kind]}, console)
+        finally:
+            broker.kill()
+    output = Path(options.output)
+    output.mkdir(parents=True, exist_ok=True)
+    machine = {"machine": platform.platform(), "memgraph": str(options.memgraph_bin or "none: sandbox")}
+    (output / "results.json").write_text(json.dumps({"on": machine, **results}, indent=2))
+    if results.get("ingest"):
+        report.picture(results, output / "results.svg")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="How fast it is.", epilog=__doc__)
+    parser.add_argument("kinds", nargs="*", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--memgraph-bin", type=Path)
+    parser.add_argument("--memgraph-pythonpath", type=Path)
+    parser.add_argument("--messages", type=int, default=40_000, help="in a measurement; half by BATCH_SIZE 10")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cases", default="", help="workload:batch[:partitions[:streams]],...")
+    parser.add_argument("--contenders", default="", help="of sluice,native,unfolded,client")
+    parser.add_argument("--seconds", type=int, default=20, help="of each measurement of latency")
+    parser.add_argument("--output", default="bench-results", help="a folder")
+    return parser.parse_args()
+
+
+def _measured(kind: str, broker: KafkaBroker, folder: Path, options: argparse.Namespace) -> list[dict[str, object]]:
+    cases = [_case(text) for text in options.cases.split(",") if text] or CASES
+    if kind == "own":
+        return [
+            own.measure(
+                broker, case.workload, case.batch, 5 * _messages(case, options),
+                partitions=case.partitions, streams=case.streams, rounds=options.rounds,
+            )
+            for case in cases
+        ]  # fmt: skip
+    if kind == "memory":
+        return [own.measure(broker, "vertices", 1000, 1_000_000, rounds=1)]
+    host = _host(folder / kind, options)
+    host.start()
+    try:
+        names = [name for name in options.contenders.split(",") if name] or ["sluice", "native", "unfolded", "client"]
+        if not host.is_memgraph:
+            names.remove("native")
+        if kind == "latency":
+            return [
+                latency.measure(host, broker, folder, name, batch, options.seconds)
+                for batch in (10, 1000)
+                for name in names
+                if name in {"sluice", "native"}
+            ]
+        return [
+            ingest.measure(host, broker, folder, case, _messages(case, options), names, options.rounds)
+            for case in cases
+        ]
+    finally:
+        host.kill()
+
+
+def _case(text: str) -> Case:
+    workload, batch, *more = text.split(":")
+    return Case(workload, int(batch), *map(int, more))
+
+
+def _messages(case: Case, options: argparse.Namespace) -> int:
+    wide = 4 if case.workload == "wide" else 1
+    return int(options.messages) // (2 if case.batch < 100 else 1) // wide
+
+
+def _host(folder: Path, options: argparse.Namespace) -> ServerHost:
+    folder.mkdir(parents=True)
+    modules = folder / "modules"
+    shutil.copytree(QUERY_MODULES, modules, ignore=shutil.ignore_patterns("__pycache__"))
+    host_options = HostOptions(query_modules=modules)
+    if options.memgraph_bin is None:
+        return SandboxHost(folder / "host", host_options)
+    (modules / "native_transforms.py").write_text(native_module())
+    return MemgraphHost(folder / "host", options.memgraph_bin, options.memgraph_pythonpath, host_options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""
+What a stream costs by itself: beside a server that accepts everything at once, and beside a loop that does nothing but
+consume and transform. Both in processes of their own, in turns.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, TopicPartition
+
+from sluice.doubts import Doubts
+from sluice.listener import Transaction
+from sluice.loopback import Loopback
+from sluice.model import Desired, StreamSpec, Transform, VertexId
+from sluice.session import Session
+from sluice.settings import Settings
+from tests.bench.null_sink import NullSink
+from tests.bench.topics import produce
+from tests.bench.workloads import WORKLOADS
+from tests.kafka import KafkaBroker
+
+PATIENCE = 300.0
+"Seconds for one measurement."
+
+
+class Task(NamedTuple):
+    """What a process is to do with some topics."""
+
+    workload: str
+    batch: int
+    messages: int
+    "In all topics together."
+    topics: Sequence[str]
+    partitions: int
+    bootstrap: str
+    port: int
+    "Of the sink."
+
+
+class Taken(NamedTuple):
+    """What it took."""
+
+    rate: float
+    "Messages a second, from the first that was done until the last."
+    cpu: float
+    "Microseconds of processor time for a message, transforms included."
+    idle_kb: int
+    "The most memory that the process has had before its first message, KiB."
+    peak_kb: int
+    "... and ever."
+    transform_kb: int
+    "... and that of the largest of its transforms' processes."
+
+
+def measure(
+    broker: KafkaBroker, workload: str, batch: int, messages: int, *, partitions: int = 1, streams: int = 1, rounds: int
+) -> dict[str, Any]:
+    """Rounds of both, in turns."""
+    result: dict[str, Any] = {
+        "workload": workload, "batch": batch, "messages": messages, "partitions": partitions, "streams": streams,
+        "plain": [], "own": [],
+    }  # fmt: skip
+    topics = produce(broker, WORKLOADS[workload].messages(messages), streams, partitions)
+    with NullSink() as sink:
+        task = Task(workload, batch, messages, topics, partitions, broker.bootstrap, sink.port)
+        for _ in range(rounds):
+            result["plain"].append(in_a_process(_plain, task)._asdict())
+            result["own"].append(in_a_process(_own, task)._asdict())
+    return result
+
+
+def in_a_process(function: Callable[[Task], Taken], task: Task) -> Taken:
+    """Runs it in a fresh process, so that what is measured is all its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply_async(function, (task,)).get(PATIENCE)
+
+
+class _Progress:
+    """When how many messages were done."""
+
+    def __init__(self, wanted: int) -> None:
+        self._lock = threading.Lock()
+        self._wanted = wanted
+        self.done = 0
+        self.first: tuple[float, int] | None = None
+        self.last = (0.0, 0)
+        self.stop = threading.Event()
+
+    def add(self, messages: int) -> None:
+        with self._lock:
+            self.done += messages
+            self.last = (time.monotonic(), self.done)
+            self.first = self.first or self.last
+            if self.done >= self._wanted:
+                self.stop.set()
+
+    def committed(self, transaction: Transaction) -> None:
+        self.add(transaction.messages)
+
+    def trouble(self, text: str | None) -> None:
+        if text is not None:
+            raise RuntimeError(text)
+
+    @property
+    def rate(self) -> float:
+        assert self.first is not None
+        (began, before), (ended, done) = self.first, self.last
+        return (done - before) / max(ended - began, 1e-9)
+
+
+def _own(task: Task) -> Taken:
+    settings = Settings(loopback_port=task.port)
+    progress = _Progress(task.messages)
+    before, idle = _cpu(), 0
+    with ExitStack() as stack:
+        sessions = []
+        for number, topic in enumerate(task.topics):
+            script = Transform("/transform.py", WORKLOADS[task.workload].source, "")
+            spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
+            desired = Desired(VertexId(1), VertexId(2), spec, generation=1, limit_batches=None)
+            loopback = stack.enter_context(Loopback(settings))
+            session = Session(desired, settings, loopback, progress.stop, progress, lambda: 0, Doubts())
+            sessions.append(stack.enter_context(session))
+        idle = _resident()
+        threads = [threading.Thread(target=session.run) for session in sessions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        peak = _resident()
+    cpu, transform = _cpu() - before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return Taken(progress.rate, cpu / task.messages * 1e6, idle, peak, transform)
+
+
+def _plain(task: Task) -> Taken:
+    namespace: dict[str, Any] = {}
+    exec(WORKLOADS[task.workload].source, namespace)
+    stream = namespace["stream"]
+    progress = _Progress(task.messages)
+    before = _cpu()
+    settings = {"bootstrap.servers": task.bootstrap, "group.id": "plain", "auto.offset.reset": "earliest"}
+    consumer = Consumer({**settings, "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, number, 0) for topic in task.topics for number in range(task.partitions)])
+    while not progress.stop.is_set():
+        payloads = [message.value() for message in consumer.consume(1000, 1.0)]
+        for start in range(0, len(payloads), task.batch):
+            stream(payloads[start : start + task.batch])
+        progress.add(len(payloads))
+    consumer.close()
+    return Taken(progress.rate, (_cpu() - before) / task.messages * 1e6, 0, _resident(), 0)
+
+
+def _cpu() -> float:
+    """Seconds of processor time of this process and of those that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _resident() -> int:
+    """The most memory that this process has had, KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
