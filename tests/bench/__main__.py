@@ -94,7 +94,7 @@ def _measured(kind: str, broker: KafkaBroker, folder: Path, options: argparse.Na
     try:
         names = [name for name in options.contenders.split(",") if name] or ["sluice", "native", "unfolded", "client"]
         if not host.is_memgraph:
-            names.remove("native")
+            names = [name for name in names if name != "native"]
         if kind == "latency":
             return [
                 latency.measure(host, broker, folder, name, batch, options.seconds)
