@@ -27,6 +27,15 @@ from sluice.settings import Settings
 
 log = logging.getLogger("sluice.consumer")
 
+QUEUED = 10_000
+"""
+Messages that librdkafka holds before it stops to ask for more. It counts the bytes of payloads only, and each message
+costs it some 300 more: with its default of 100,000 small ones take more memory than `SLUICE_FETCH_BUFFER_KB` allows.
+"""
+
+FETCH_BYTES = 1 << 20
+"Of a broker's answer, over all partitions: what is in it comes on top of what is held. One message may be larger."
+
 SLICE = 0.2
 "Seconds between two looks at whether the owner wants to stop."
 
@@ -88,8 +97,11 @@ class Consumer:
             "client.id": group_of(spec.name),
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": settings.fetch_buffer_kb,
+            "queued.min.messages": QUEUED,
             "reconnect.backoff.max.ms": 2000,
         }
+        if "message.max.bytes" not in dict(spec.config.kafka):  # librdkafka wants this to be less
+            defaults["fetch.max.bytes"] = FETCH_BYTES
         own = {
             "group.id": group_of(spec.name),
             "enable.auto.commit": False,

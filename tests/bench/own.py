@@ -6,11 +6,13 @@ consume and transform. Both in processes of their own, in turns.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
@@ -89,6 +91,7 @@ class _Progress:
         self._lock = threading.Lock()
         self._wanted = wanted
         self.done = 0
+        self.transform_kb = 0
         self.first: tuple[float, int] | None = None
         self.last = (0.0, 0)
         self.stop = threading.Event()
@@ -99,6 +102,7 @@ class _Progress:
             self.last = (time.monotonic(), self.done)
             self.first = self.first or self.last
             if self.done >= self._wanted:
+                self.transform_kb = _transforms()  # which end with the threads that started them
                 self.stop.set()
 
     def committed(self, transaction: Transaction) -> None:
@@ -135,8 +139,7 @@ def _own(task: Task) -> Taken:
         for thread in threads:
             thread.join()
         peak = _resident()
-    cpu, transform = _cpu() - before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return Taken(progress.rate, cpu / task.messages * 1e6, idle, peak, transform)
+    return Taken(progress.rate, (_cpu() - before) / task.messages * 1e6, idle, peak, progress.transform_kb)
 
 
 def _plain(task: Task) -> Taken:
@@ -163,6 +166,13 @@ def _cpu() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def _resident() -> int:
-    """The most memory that this process has had, KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def _resident(pid: int | None = None) -> int:
+    """The most memory that this process, or another, has had since it was started, KiB."""
+    status = Path(f"/proc/{pid or os.getpid()}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def _transforms() -> int:
+    """The same of the largest process that this one has started."""
+    children = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
+    return max((_resident(int(child)) for found in children for child in found), default=0)
