@@ -155,6 +155,8 @@ class Catalog:
         self._graph = graph
         self._exchange = exchange
         self._vertices = list(self._remembered()) or list(self._walked())
+        if not self._vertices:
+            exchange.want_catalog()
         for vertex in self._vertices:
             check_version(vertex.properties.get("schema_version"), vertex.id)
 

@@ -39,6 +39,8 @@ class Exchange:
         "Why the supervisor cannot reach the server, in one line; None: it can. Written by the supervisor."
         self.seen: frozenset[str] | None = None
         "The streams, by uid, that the supervisor saw when it last looked; None: not yet. Written by the supervisor."
+        self.catalog_wanted = False
+        "Whether a procedure has looked for a catalog and found none. Written by procedures, only ever to True."
         self._started: dict[str, float] = {}
         self._began = time.monotonic()
 
@@ -51,6 +53,11 @@ class Exchange:
         """A catalog node was seen or made, here, perhaps in a transaction that is still open."""
         with self._lock:
             self._catalogs.setdefault(catalog, time.monotonic())
+
+    def want_catalog(self) -> None:
+        """A procedure has found no catalog: somebody uses streams here."""
+        self.catalog_wanted = True
+        self.ring()
 
     def catalog_announced_since(self, seconds: float) -> bool:
         """Whether a catalog was announced in the last so many seconds."""
@@ -136,7 +143,8 @@ class Exchange:
         return rung
 
     def adopt(self, other: Exchange) -> None:
-        """Takes over what a predecessor knows."""
+        """Takes over what a predecessor knows, which may be of another version."""
+        self.catalog_wanted = self.catalog_wanted or getattr(other, "catalog_wanted", True)
         for catalog in other.catalogs():
             self.announce_catalog(catalog)
         for stream in other.dropped():

@@ -78,6 +78,7 @@ class Supervisor:
         self._next_search = 0.0
         self._second_looks: list[float] = []
         self._unobstructed = False  # as of the last look
+        self._searched = False  # for catalogs, since streams may run
         self._next_mode_look = 0.0
         self._transactional = True
 
@@ -177,13 +178,15 @@ class Supervisor:
 
     def _begin(self, loopback: Loopback) -> None:
         """What is done once whenever streams may run again: others may have changed the graph meanwhile."""
+        self._searched = False
         for stream in loopback.find_dropped():
             self._exchange.announce_dropped(stream)
 
     def _look(self, loopback: Loopback) -> list[StreamRow]:
         """
         All streams there are. Makes a catalog where there is none, so that procedures always find one at a known
-        id.
+        id; but only once a procedure has asked for one: an instance that has ever written by itself cannot become
+        a replica any more (`ReplicationStorageClient::CheckReplicaState`), and many begin as twins of their main one.
         """
         if self._second_looks and time.monotonic() >= self._second_looks[0]:
             self._second_looks.pop(0)
@@ -191,6 +194,12 @@ class Supervisor:
         found = [rows for catalog in self._exchange.catalogs() if (rows := loopback.list_streams(catalog)) is not None]
         if found:
             return [row for rows in found for row in rows]
+        if not self._exchange.catalog_wanted:
+            if not self._searched:
+                self._searched = True
+                self._search(loopback)
+                self._exchange.ring()
+            return []
         began = time.monotonic()
         if began >= self._next_search and not self._exchange.catalog_announced_since(CATALOG_GRACE):
             if not self._search(loopback):

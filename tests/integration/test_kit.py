@@ -195,7 +195,12 @@ def count(run: Run, label: str) -> int:
 
 
 def metadata(run: Run) -> dict[str, int]:
-    """How many metadata nodes there are of each label, when those of dropped streams are gone."""
+    """
+    How many metadata nodes there are of each label, when those of dropped streams are gone, and there is a catalog,
+    which the supervisor makes at the first call of a procedure.
+    """
+    run(SHOW)
+    eventually(lambda: count(run, nodes.CATALOG), timeout=20)
     dropped = f"MATCH (s:{nodes.STREAM}) WHERE s.dropped RETURN count(s) AS count"
     eventually(lambda: run(dropped), equals=[{"count": 0}], timeout=20)
     return {label: count(run, label) for label in (nodes.CATALOG, nodes.STREAM, nodes.CHECKPOINT)}

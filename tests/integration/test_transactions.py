@@ -182,6 +182,7 @@ def test_a_running_stream_can_be_replaced_in_one_transaction(stream: Stream, beg
 
 def test_of_two_creates_of_one_name_at_once_at_most_one_wins(host: Host, new_stream: NewStream) -> None:
     topic = new_stream().topic
+    metadata(host.run)
     for _ in range(5):
         stream = new_stream(topic=topic)
         together = threading.Barrier(2)
@@ -202,6 +203,7 @@ def test_of_two_creates_of_one_name_at_once_at_most_one_wins(host: Host, new_str
 
 
 def test_two_open_transactions_that_create_one_name_cannot_both_commit(stream: Stream, begin: Begin) -> None:
+    metadata(stream.run)
     first, second = begin(), begin()
     stream.within(first).create()
     committed = 0

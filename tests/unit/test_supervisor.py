@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +29,8 @@ class Server:
         self.main = True
         self.transactional = True
         self.searches = 0
+        self.catalogs = {CATALOG}
+        self.looks = 0
 
     def __call__(self, _: Settings) -> Server:
         return self
@@ -45,13 +48,18 @@ class Server:
         return self.transactional
 
     def find_catalogs(self) -> set[VertexId]:
-        return {CATALOG}
+        return set(self.catalogs)
+
+    def make_catalog(self) -> VertexId:
+        self.catalogs.add(CATALOG)
+        return CATALOG
 
     def find_dropped(self) -> set[VertexId]:
         self.searches += 1
         return set()
 
     def list_streams(self, _: VertexId) -> list[StreamRow]:
+        self.looks += 1
         return [ROW]
 
     def desired(self, row: StreamRow) -> Any:
@@ -120,3 +128,16 @@ def test_streams_wait_where_they_cannot_run_and_say_why(
         eventually(lambda: len(workers), equals=2)
     # What was dropped while somebody else ruled is looked for each time.
     assert server.searches == 2
+
+
+def test_nothing_is_written_before_somebody_asks_for_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server()
+    server.catalogs.clear()
+    with running(server, monkeypatch) as (exchange, _):
+        # An instance that has written by itself could not become a replica.
+        eventually(lambda: server.searches == 1 and exchange.seen is not None)
+        time.sleep(0.2)
+        assert not server.catalogs
+        exchange.want_catalog()
+        eventually(lambda: server.catalogs)
+        eventually(lambda: server.looks)
