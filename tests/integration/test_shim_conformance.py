@@ -60,6 +60,14 @@ def ports(own_host: OwnHost, tmp_path: Path) -> Iterator[tuple[int, int]]:
 
 
 @pytest.fixture
+def shim_on_host(host: Host, tmp_path: Path) -> Iterator[ShimServer]:
+    shim = ShimServer(tmp_path, host.port)
+    shim.start()
+    yield shim
+    shim.kill()
+
+
+@pytest.fixture
 def versions(pytestconfig: pytest.Config) -> tuple[Version, ...]:
     """Those that the host speaks."""
     return VERSIONS if pytestconfig.getoption("--host") == "sandbox" else (*VERSIONS, BOLT_1)
@@ -87,8 +95,8 @@ CALLS_AND_CLAUSES = {
 
 def test_a_clause_is_answered_as_its_call(
     host: Host,
+    shim_on_host: ShimServer,
     versions: tuple[Version, ...],
-    tmp_path: Path,
     kafka: KafkaBroker,
     script_server: ScriptServer,
     new_stream_name: Callable[[], str],
@@ -99,30 +107,31 @@ def test_a_clause_is_answered_as_its_call(
     for _ in range(5):
         host.run(create, name=new_stream_name(), **words)
     calls, clauses = ({query: both[side] for query, both in CALLS_AND_CLAUSES.items()} for side in (0, 1))
-    shim = ShimServer(tmp_path, host.port)
-    shim.start()
     different = []
     for name, steps in SEQUENCES.items():
-        for version in versions:
+        if not calls.keys() & {message for step in steps for message in step}:
+            continue
+        for version in {versions[0], versions[-1]}:
             direct = play(host.port, version, as_clauses(steps, calls), texts=False)
-            proxied = play(shim.port, version, as_clauses(steps, clauses), texts=False)
+            proxied = play(shim_on_host.port, version, as_clauses(steps, clauses), texts=False)
             if direct != proxied:
                 different.append(f"{name}, {version}\n{first_difference(direct, proxied)}")
-    shim.stop()
     assert not different, "\n".join(different)
 
 
-@pytest.mark.parametrize("name", ["neo4j, Python", "neo4j, JavaScript 6", "pymgclient"])
-def test_drivers_show_the_same(name: str, ports: tuple[int, int]) -> None:
-    with CLIENTS[name](ports[0]) as direct, CLIENTS[name](ports[1]) as proxied:
-        different = []
-        for query in QUERIES:
-            if not query.text or query.parameters.get("x") in (float("inf"), -(2**63)):
-                continue  # a driver takes no empty text; JSON, by which some of them are asked, has no such number
-            seen = [outcome(client, query.text, dict(query.parameters)) for client in (direct, proxied)]
-            if seen[0] != seen[1]:
-                different.append(f"{query.text!r:.60}\n  direct  {seen[0]:.300}\n  proxied {seen[1]:.300}")
-        assert not different, "\n".join(different)
+def test_drivers_show_the_same(ports: tuple[int, int]) -> None:
+    different = []
+    for name in ("neo4j, Python", "neo4j, JavaScript 6", "pymgclient"):
+        with CLIENTS[name](ports[0]) as direct, CLIENTS[name](ports[1]) as proxied:
+            for query in QUERIES:
+                if not query.text or query.parameters.get("x") in (float("inf"), -(2**63)):
+                    continue  # a driver takes no empty text; JSON, by which some of them are asked, has no such number
+                seen = [outcome(client, query.text, dict(query.parameters)) for client in (direct, proxied)]
+                if seen[0] != seen[1]:
+                    different.append(f"{name}: {query.text!r:.60}\n  direct  {seen[0]:.300}\n  proxied {seen[1]:.300}")
+            for client in (direct, proxied):
+                client("MATCH (n) DETACH DELETE n")
+    assert not different, "\n".join(different)
 
 
 HANDSHAKES = {
@@ -133,7 +142,7 @@ HANDSHAKES = {
 }
 
 
-def test_the_handshake_is_the_same(ports: tuple[int, int]) -> None:
+def test_the_handshake_is_the_same(host: Host, shim_on_host: ShimServer) -> None:
     def answer(port: int, proposals: list[Proposal]) -> bytes:
         with socket.create_connection(("127.0.0.1", port)) as plain:
             plain.settimeout(5)
@@ -144,8 +153,7 @@ def test_the_handshake_is_the_same(ports: tuple[int, int]) -> None:
             return b"reset"
 
     for name, proposals in HANDSHAKES.items():
-        direct, proxied = (answer(port, proposals) for port in ports)
-        assert direct == proxied, name
+        assert answer(host.port, proposals) == answer(shim_on_host.port, proposals), name
 
 
 def outcome(client: Client, text: str, parameters: dict[str, Any]) -> str:
