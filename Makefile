@@ -89,7 +89,7 @@ logs: ## follow what they say
 
 .PHONY: down
 down: ## stop them; their data stays in volumes
-	$(COMPOSE) --profile sample down
+	$(COMPOSE) --profile sample --profile metrics down
 
 .PHONY: soak
 soak: kafka ## the tests that take minutes, with HOST

@@ -11,6 +11,7 @@ import sys
 import mgp
 
 import sluice.errors
+import sluice.inspection
 import sluice.process
 import sluice.repair
 import sluice.service
@@ -161,28 +162,93 @@ def show(ctx: mgp.ProcCtx) -> mgp.Record(name=str, uri=str, topic=str, transform
 
 
 @mgp.read_proc
-def info(ctx: mgp.ProcCtx, name: str) -> mgp.Record(
+def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     name=str,
     status=str,
     reason=mgp.Nullable[str],
+    since=mgp.Nullable[str],
+    retrying=mgp.Nullable[mgp.Map],
+    uri=str,
+    topic=str,
+    transform=str,
+    transform_sha256=str,
+    transform_source=str,
+    batch_interval=mgp.Nullable[int],
+    batch_size=mgp.Nullable[int],
+    config=mgp.Map,
     generation=int,
     positions=mgp.Map,
+    watermarks=mgp.Nullable[mgp.Map],
+    lag=mgp.Nullable[mgp.Map],
+    total_lag=mgp.Nullable[int],
     batches=int,
     messages=int,
     set_aside=int,
-    transform_sha256=str,
-    config=mgp.Map,
+    rates=mgp.Map,
+    times_ms=mgp.Map,
+    retries=int,
+    last_batch=mgp.Nullable[mgp.Map],
+    last_error=mgp.Nullable[mgp.Map],
+    folding=mgp.Map,
 ):
     """
-    What is known of one stream.
+    What is known of one stream, or, without a name, of each.
 
-    `reason` says why it is in error, or what it is trying to get over and since when; null if all is well.
-    `positions` holds the offset of the next message by partition. `messages` took effect, `set_aside` did not.
+    `reason` says why it is in error, or what keeps a running one from reading, and since when; null if all is well.
+    `retrying` is the same in parts: `why, since, next_try`. `since` is when the status began.
+
+    By partition: `positions`, the offset of the next message; `watermarks`, `{low, high}`; `lag`, how many offsets are
+    between the two. The last two are null while the stream does not run, and until the broker has told.
+
+    `messages` took effect, `set_aside` did not. `rates` are `messages_per_s` and `batches_per_s` over the last minute;
+    `times_ms` the milliseconds spent in `poll`, `transform`, `write`, `commit`; `last_batch` is the first record of
+    `streams.batches`, `last_error` has `time` and `error`; `folding` says what became of the `queries`: how many were
+    `sent`, and, by their `texts`, how they fold or why not. These, and `retries`, begin anew with the server's process.
 
     Example:
-        CALL streams.info('mystream') YIELD status, reason, positions;
+        CALL streams.info('mystream') YIELD status, reason, total_lag, rates;
+        CALL streams.info() YIELD name, status, total_lag;
     """
-    return _answer(sluice.service.info, ctx.graph, name)
+    return _answer(sluice.inspection.info, ctx.graph, name)
+
+
+@mgp.read_proc
+def batches(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
+    time=str,
+    begin=mgp.Map,
+    end=mgp.Map,
+    batches=int,
+    messages=int,
+    set_aside=int,
+    queries=int,
+    sent=int,
+    ms=mgp.Map,
+    retries=int,
+    transform_sha256=str,
+):
+    """
+    What the latest transactions did, the newest first; kept in memory, while the server runs.
+
+    A transaction holds a batch, or several, or, after a message that could not be applied, a part of one (`batches`
+    counts the part that ends it). `begin` and `end` are offsets by partition: it holds those from the one up to,
+    without, the other. `queries` are the transform's, `sent` what folding made of them. `ms` are the milliseconds in
+    `poll`, `transform`, `write` and `commit`. The counters add up to those of `streams.info`.
+
+    Example:
+        CALL streams.batches('mystream', 5) YIELD time, messages, ms;
+    """
+    return _answer(sluice.inspection.batches, ctx.graph, name, limit)
+
+
+@mgp.read_proc
+def show_create(ctx: mgp.ProcCtx, name: str) -> mgp.Record(statement=str):
+    """
+    The clause that makes a stream like this one. What SHOW CREATE STREAM gives.
+
+    Example:
+        CALL streams.show_create('mystream') YIELD statement;
+    """
+    return _answer(sluice.inspection.show_create, ctx.graph, name)
 
 
 @mgp.read_proc

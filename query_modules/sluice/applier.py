@@ -77,6 +77,7 @@ class Applier:
         fold: Packer | None = None,
         doubts: Doubts | None = None,
         count_kept: Callable[[], int] = lambda: 0,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
@@ -84,6 +85,7 @@ class Applier:
             fold: the transform, and what it gives folded; None: it never is.
             doubts: what is thought of refusals so far; None: nothing.
             count_kept: how many messages are kept as nodes, as committed.
+            between: called between the parts of a group, since those of a slow transform take their time.
         """
         self._spec = desired.spec
         self._settings = settings
@@ -100,6 +102,7 @@ class Applier:
         self._refusals = 0  # in a row, for reasons that pass
         self._doubts = doubts or Doubts()
         self._count_kept = count_kept
+        self._between = between
         self._keeping: list[KeptMessage] = []  # set aside, to be written by the next transaction
         self._passed: Checkpoint | None = None  # reached, and messages set aside behind it that no transaction has told
 
@@ -112,6 +115,11 @@ class Applier:
     def full(self) -> bool:
         """Whether a group should be settled before the next is given."""
         return self._sink.full
+
+    @property
+    def answered(self) -> bool:
+        """Whether a group can be settled at little cost, and the server has another to go on with meanwhile."""
+        return len(self._sent) > 1 and self._sink.answered
 
     @property
     def room(self) -> int:
@@ -154,9 +162,11 @@ class Applier:
             now, later = divided(item, queries)
             untried += reversed(later)
             if now:
-                if self.full:
+                while self.full or self.answered:
                     self.settle()
                 self._send(now, queries, time.monotonic() - began)
+            if untried:
+                self._between()
 
     def settle(self) -> None:
         """Waits until the oldest group in flight is applied, or dealt with. Raises as `apply`."""
@@ -225,9 +235,9 @@ class Applier:
         self._refusals += 1
         self._doubts.refused(error)
         self._pace.refused(len(group))
-        log.warning("stream %s: %s; trying again", self._spec.name, error)
-        self._listener.trouble(str(error))
-        if self._stop.wait(pause(self._refusals)):
+        seconds = pause(self._refusals)
+        self._listener.failed(str(error), seconds)
+        if self._stop.wait(seconds):
             raise Stopped
 
     def _part(self, refused: Refused) -> None:

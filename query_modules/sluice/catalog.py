@@ -25,6 +25,7 @@ from sluice.model import (
     encode_positions,
 )
 from sluice.schema import SCHEMA_VERSION, check_version
+from sluice.set_aside import now
 
 Graph = Any
 "`mgp.Graph`: outside a server there is no `mgp` to take the type from."
@@ -73,6 +74,11 @@ class StreamNode:
             return nodes.generation_of({"generation": self.get("generation")})
         except SettingError:
             return 0
+
+    @property
+    def uid(self) -> str:
+        """Tells the stream from another of the same name."""
+        return str(self.get("uid"))
 
     @property
     def status(self) -> Status:
@@ -189,7 +195,10 @@ class Catalog:
     def add(self, spec: StreamSpec, positions: Mapping[int, int], topic_id: str) -> None:
         """Writes the nodes of a new, stopped stream that begins there; `topic_id` is Kafka's, if known."""
         catalog = self._vertices[0] if self._vertices else self._made()
-        stream = self._new_vertex(nodes.STREAM, {**nodes.spec_properties(spec), "running": False, "generation": 0})
+        stream = self._new_vertex(
+            nodes.STREAM,
+            {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()},
+        )
         checkpoint = self._new_vertex(
             nodes.CHECKPOINT, nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id))
         )

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import ssl
+from contextlib import nullcontext
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from sluice import __version__, clauses
-from sluice.bolt.shim import serve
-from sluice.bolt.shim_settings import Address, ShimSettings
+from sluice.bolt.shim import Watch, serve
+from sluice.bolt.shim_settings import Address, MetricsSettings, ShimSettings
 from sluice.errors import ClauseError, SettingError
 
 try:
@@ -28,7 +31,7 @@ except ModuleNotFoundError as error:
     raise SystemExit(f"sluice: {error.name} is missing; pip install 'memgraph-sluice[shim]' brings it") from error
 
 from sluice.desk import run_transform
-from sluice.doctor.command import doctor
+from sluice.doctor.command import PASSWORD, doctor
 from sluice.install.command import install, uninstall
 from sluice.terminal import show as _show
 from sluice.terminal import show_json as _show_json
@@ -128,6 +131,13 @@ def shim(
         bool, typer.Option("--upstream-unverified", help="Take any certificate, as bolt+ssc:// does.")
     ] = False,
     max_connections: Annotated[int, typer.Option(metavar="N", min=1, help="Most clients at a time.")] = 4096,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics there, over HTTP.")
+    ] = None,
+    metrics_user: Annotated[
+        str, typer.Option(metavar="NAME", help=f"Whom the metrics sign in to Memgraph as; password in {PASSWORD}.")
+    ] = "",
+    metrics_password_file: Annotated[Path | None, _file("... or in this file.")] = None,
     log_level: Annotated[LogLevel, typer.Option(case_sensitive=False, help="How much to tell.")] = LogLevel.INFO,
 ) -> None:
     """
@@ -149,12 +159,35 @@ def shim(
         upstream_name=upstream_name,
         max_connections=max_connections,
     )
+    watch = _metrics(settings, metrics, metrics_user, metrics_password_file)
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=log_level.name)
     try:
-        serve(settings, clauses.translate)
+        serve(settings, clauses.translate, watch=watch)
     except SettingError as error:
         _show(Console(stderr=True), str(error), style="red")
         raise typer.Exit(1) from error
+
+
+def _metrics(shim: ShimSettings, listen: str | None, user: str, password_file: Path | None) -> Watch:
+    """What serves the metrics; nothing, if they are not wanted."""
+    if listen is None:
+        if user or password_file:
+            raise typer.BadParameter("say --metrics too, or nothing is measured", param_hint="--metrics-*")
+        return lambda _: nullcontext()
+    try:
+        password = password_file.read_text(encoding="utf-8").rstrip("\r\n") if password_file else None
+    except (OSError, UnicodeError) as error:
+        raise typer.BadParameter("cannot be read as text", param_hint="--metrics-password-file") from error
+    if password is None:
+        password = os.environ.get(PASSWORD, "")
+    settings = MetricsSettings(_address(listen, "--metrics"), user, password)
+    # Here, for everything else works without prometheus_client.
+    try:
+        from sluice.metrics.exposition import exposed  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        needed = f"{error.name} is missing; pip install 'memgraph-sluice[shim]' brings it"
+        raise typer.BadParameter(needed, param_hint="--metrics") from error
+    return partial(exposed, shim, settings)
 
 
 def _address(given: str, option: str) -> Address:

@@ -77,7 +77,14 @@ def admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
         known = _admins.get((uri, configuration))
     if known is None:
         own = {"log_level": 0}
-        known = make(AdminClient, name, uri, configuration, defaults={"client.id": "sluice"}, own=own)
+        known = make(
+            AdminClient,
+            name,
+            uri,
+            configuration,
+            defaults={"client.id": "sluice", "reconnect.backoff.max.ms": 250},
+            own=own,
+        )
         with _lock:
             known = _admins.setdefault((uri, configuration), known)
     return known

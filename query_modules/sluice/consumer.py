@@ -20,7 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sluice import clients
 from sluice.batch import Batch, Group, Messages, cut
-from sluice.errors import BrokerError, OffsetGone, TopicNotFound
+from sluice.errors import BrokerError, BrokerUnreachable, OffsetGone, TopicNotFound
 from sluice.model import StreamSpec
 from sluice.reporter import Reporter, group_of
 from sluice.settings import Settings
@@ -36,7 +36,7 @@ costs it some 300 more: with its default of 100,000 small ones take more memory 
 FETCH_BYTES = 1 << 20
 "Of a broker's answer, over all partitions: what is in it comes on top of what is held. One message may be larger."
 
-SLICE = 0.2
+SLICE = 0.5
 "Seconds between two looks at whether the owner wants to stop."
 
 SPEAKS_OTHERWISE = "if that port wants TLS or SASL, the config needs security.protocol"
@@ -69,10 +69,18 @@ class Consumer:
         lock.
     """
 
-    def __init__(self, spec: StreamSpec, settings: Settings, *, to_the_end: bool = False) -> None:
+    def __init__(
+        self,
+        spec: StreamSpec,
+        settings: Settings,
+        *,
+        to_the_end: bool = False,
+        doubt: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """
         Args:
             to_the_end: make `poll` notice where the partitions end (`at_end`).
+            doubt: called with what librdkafka has to get over, again and again until it has.
 
         Raises:
             SettingError: a secret of the stream's configuration cannot be resolved.
@@ -83,6 +91,7 @@ class Consumer:
         self._topic = spec.topic
         self._timeout = settings.broker_timeout
         self._max_bytes = settings.batch_max_bytes
+        self._doubt = doubt
         self._trouble: KafkaError | None = None
         self._partitions: frozenset[int] = frozenset()
         self._ended: set[int] = set()
@@ -98,7 +107,7 @@ class Consumer:
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": settings.fetch_buffer_kb,
             "queued.min.messages": QUEUED,
-            "reconnect.backoff.max.ms": 2000,
+            "reconnect.backoff.max.ms": 500,
         }
         if "message.max.bytes" not in dict(spec.config.kafka):  # librdkafka wants this to be less
             defaults["fetch.max.bytes"] = FETCH_BYTES
@@ -142,7 +151,8 @@ class Consumer:
 
         Raises:
             TopicNotFound: the broker answers and has no such topic.
-            BrokerError: no answer within the settings' `broker_timeout`, or a refusal.
+            BrokerUnreachable: no answer within the settings' `broker_timeout`.
+            BrokerError: a refusal.
         """
         began = time.monotonic()
         while True:
@@ -157,14 +167,14 @@ class Consumer:
                 waited = time.monotonic() - began
                 hopeless = self._trouble is not None and (self._trouble.code() in HOPELESS or waited >= PATIENCE)
                 if hopeless or waited >= self._timeout:
-                    raise BrokerError(self.trouble or self._unreachable(error.args[0])) from error
+                    raise BrokerUnreachable(self._unreachable(self._trouble or error.args[0])) from error
 
     def partitions_now(self, timeout: float) -> frozenset[int]:
         """As `partitions`, by a single question; whoever asks waits for `timeout` seconds at the most."""
         try:
             return self._ask(self._topic, timeout)
         except KafkaException as error:
-            raise BrokerError(self._unreachable(error.args[0])) from error
+            raise BrokerUnreachable(self._unreachable(error.args[0])) from error
 
     def _ask(self, topic: str, timeout: float) -> frozenset[int]:
         found = self._consumer.list_topics(topic, timeout=timeout).topics[topic]
@@ -219,9 +229,19 @@ class Consumer:
         ]
 
     @property
-    def trouble(self) -> str | None:
-        """What librdkafka is trying to get over by itself; None if nothing."""
-        return None if self._trouble is None else self._unreachable(self._trouble)
+    def assigned(self) -> frozenset[int]:
+        """The partitions that it reads."""
+        return self._partitions
+
+    def ends(self) -> dict[int, int]:
+        """partition -> the offset behind its last message, as was told with the messages that came; where it was."""
+        ends = {}
+        for partition in self._partitions:
+            place = TopicPartition(self._topic, partition)
+            told = self._consumer.get_watermark_offsets(place, cached=True)
+            if told is not None and told[1] >= 0:
+                ends[partition] = told[1]
+        return ends
 
     @property
     def at_end(self) -> bool:
@@ -352,13 +372,13 @@ class Consumer:
         return BrokerError(f"{place}: {error.str()}")
 
     def _note(self, error: KafkaError) -> None:
-        # Called by librdkafka from within poll and consume, over and over while it goes on trying by itself: only the
-        # first is news. "All brokers are down" says that there is no hope for now, what came before it says why.
-        if self._trouble is None:
-            log.warning("stream %s: %s; librdkafka goes on trying", self._name, error.str())
+        # Called by librdkafka from within poll and consume, over and over while it goes on trying by itself. "All
+        # brokers are down" says that there is no hope for now, what came before it says why.
+        log.debug("stream %s: %s; librdkafka goes on trying", self._name, error.str())
         if error.code() == KafkaError._ALL_BROKERS_DOWN and self._trouble is not None:
             error = KafkaError(error.code(), self._trouble.str())
         self._trouble = error
+        self._doubt(self._unreachable(error))
 
     def _unreachable(self, reason: KafkaError) -> str:
         text = f"Kafka stream {self._name}, broker unreachable at {self._uri}: {reason.str()}"

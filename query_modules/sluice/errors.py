@@ -16,6 +16,7 @@ SluiceError
   TransformError               the transform raised, broke its contract or did not end (a data error)
   MessageRefused               a single message that cannot be applied: what its stream stopped for
   BrokerError                  Kafka said no, or nothing                                      retryable where marked
+    BrokerUnreachable          ... no broker answers                                          retryable
     OffsetGone                 ... it has nothing at a stream's position any more             retryable
     GapFound                   ... and the stream's policy is to stop at that
   GraphError                   the database side
@@ -159,6 +160,10 @@ class BrokerError(SluiceError):
     def __init__(self, message: object, *, retryable: bool = True) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class BrokerUnreachable(BrokerError):
+    """No broker answers."""
 
 
 class OffsetGone(BrokerError):

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
-from sluice.model import VertexId, WorkerStatus
+from sluice.model import VertexId
+from sluice.monitor import Monitor
 from sluice.rehearsal import Rehearsal
 
 MOST_REHEARSALS = 50
@@ -20,7 +22,7 @@ TIME_TO_SEE = 3.0
 
 class Exchange:
     """
-    Vertex ids that help to find nodes, what the workers are doing, and a bell.
+    Vertex ids that help to find nodes, what the workers do, and a bell.
 
     Everything here is a hint: a procedure checks an id in its own transaction, the supervisor in what is committed,
     so a transaction that is rolled back leaves nothing wrong behind.
@@ -28,11 +30,16 @@ class Exchange:
     Threads: any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, history: int) -> None:
+        """
+        Args:
+            history: how many transactions of each stream are remembered.
+        """
+        self._history = history
         self._lock = threading.Lock()  # guards all sets and dicts below
         self._catalogs: dict[VertexId, float] = {}
         self._dropped: dict[VertexId, float] = {}
-        self._statuses: dict[str, Callable[[], WorkerStatus]] = {}
+        self._monitors: dict[str, Monitor] = {}
         self._rehearsals: dict[str, Rehearsal] = {}
         self._bell = threading.Event()
         self.trouble: str | None = None
@@ -90,6 +97,11 @@ class Exchange:
         with self._lock:
             self._started[uid] = time.monotonic()
 
+    def forget_start(self, uid: str) -> None:
+        """The stream `uid` has a worker."""
+        with self._lock:
+            self._started.pop(uid, None)
+
     def overlooked(self, uid: str) -> bool:
         """Whether the supervisor should have seen the stream `uid`, which is to run, and has not."""
         with self._lock:
@@ -97,22 +109,21 @@ class Exchange:
         seen = self.seen
         return seen is not None and uid not in seen and time.monotonic() - since > TIME_TO_SEE
 
-    def announce_worker(self, uid: str, status: Callable[[], WorkerStatus]) -> None:
-        """The stream `uid` has a worker; `status` tells at any time, at once, what it is doing."""
+    def monitor(self, uid: str) -> Monitor:
+        """What is known of the work of the stream `uid` in this process."""
         with self._lock:
-            self._statuses[uid] = status
-            self._started.pop(uid, None)
+            return self._monitors.setdefault(uid, Monitor(self._history))
 
-    def forget_worker(self, uid: str) -> None:
-        """The worker is gone."""
+    def keep_monitors(self, uids: frozenset[str]) -> None:
+        """Forgets all streams but these."""
         with self._lock:
-            self._statuses.pop(uid, None)
+            self._monitors = {uid: monitor for uid, monitor in self._monitors.items() if uid in uids}
 
-    def worker_status(self, uid: str) -> WorkerStatus | None:
-        """What the worker of a stream is doing; None if it has none."""
+    def handed_over(self) -> Mapping[str, Mapping[str, Any]]:
+        """What a successor is to know of each stream's work, by uid."""
         with self._lock:
-            status = self._statuses.get(uid)
-        return None if status is None else status()
+            monitors = dict(self._monitors)
+        return {uid: monitor.handed_over() for uid, monitor in monitors.items()}
 
     def announce_rehearsal(self, uid: str, rehearsal: Rehearsal) -> None:
         """A stream's executed test is to be run; one before it is forgotten, and those of others if there are many."""
@@ -149,3 +160,7 @@ class Exchange:
             self.announce_catalog(catalog)
         for stream in other.dropped():
             self.announce_dropped(stream)
+        # The predecessor may be of a version that had nothing to hand over.
+        handed_over: Mapping[str, Mapping[str, Any]] = getattr(other, "handed_over", dict)()
+        for uid, given in handed_over.items():
+            self.monitor(uid).take_over(given)

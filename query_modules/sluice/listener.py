@@ -4,9 +4,13 @@ What a stream's worker and those that work for it tell each other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from sluice.model import Checkpoint
+
+Watermarks = Mapping[int, tuple[int, int]]
+"partition -> first offset, and the offset that its next message gets."
 
 
 class Stop(Protocol):
@@ -22,11 +26,23 @@ class Stop(Protocol):
 class Listener(Protocol):
     """Who wants to know how a stream is doing."""
 
+    def begun(self, held: Checkpoint) -> None:
+        """The checkpoint was read, and the stream goes on from there."""
+
+    def reading(self) -> None:
+        """Partitions are assigned."""
+
+    def saw(self, watermarks: Watermarks | None) -> None:
+        """Where the partitions begin and end; None: that is not known."""
+
     def committed(self, transaction: Transaction) -> None:
-        """It is in the graph: what was wrong before is over."""
+        """It is in the graph."""
 
     def trouble(self, text: str | None) -> None:
         """What the stream is trying to get over, in one line; None: nothing."""
+
+    def failed(self, text: str, in_seconds: float) -> None:
+        """The same, where something has failed and is done anew after so many seconds."""
 
 
 class Transaction(NamedTuple):

@@ -12,7 +12,7 @@ import enum
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import Any, NewType
 
 from sluice.configuration import Configuration
 from sluice.errors import SettingError
@@ -132,6 +132,8 @@ class Checkpoint:
     ended_status: Status = Status.STOPPED
     error: str | None = None
     "Why that run ended, if by an error."
+    ended_at: str | None = None
+    "When it ended, in UTC, ISO 8601."
 
     def batches_in(self, generation: int) -> int:
         """How many batches the run `generation` has written."""
@@ -156,18 +158,9 @@ class Folding:
             texts = dict([*texts.items(), *news][-MOST_TEXTS:])
         return Folding(self.given + given, self.sent + sent, texts)
 
-
-@dataclass(frozen=True)
-class WorkerStatus:
-    """What a stream's worker is doing now, beyond what its checkpoint says. Never changes; a new one replaces it."""
-
-    positions: Mapping[int, int] = field(default_factory=dict)
-    "partition -> offset of the next message to read, as far as this worker has brought it."
-    trouble: str | None = None
-    "What it is trying to get over, in one line; None: nothing."
-    since: str | None = None
-    "When that began, in UTC, ISO 8601."
-    folding: Folding = Folding()
+    def as_map(self) -> dict[str, Any]:
+        """As `streams.info` tells it."""
+        return {"queries": self.given, "sent": self.sent, "texts": dict(self.texts)}
 
 
 def encode_positions(positions: Mapping[int, int]) -> str:

@@ -165,7 +165,12 @@ def history_properties(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def ended_properties(generation: int, status: Status, error: str | None) -> dict[str, Any]:
     """The properties that say how the run `generation` ended; `error` None removes an older one."""
-    return {"ended_generation": generation, "ended_status": status.value, "error": error}
+    return {
+        "ended_generation": generation,
+        "ended_status": status.value,
+        "ended_at": set_aside.now(),
+        "error": error,
+    }
 
 
 def checkpoint_of(properties: Properties) -> Checkpoint:
@@ -190,6 +195,7 @@ def checkpoint_of(properties: Properties) -> Checkpoint:
         ended_generation=ended_generation,
         ended_status=ended_status,
         error=_text(properties, "error") or None,
+        ended_at=_text(properties, "ended_at") or None,
     )
 
 

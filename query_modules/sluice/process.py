@@ -41,7 +41,7 @@ class Process:
 
     def __init__(self, settings: Settings, predecessor: Process | None) -> None:
         self.settings = settings
-        self.exchange = Exchange()
+        self.exchange = Exchange(settings.batch_history)
         self.gone = threading.Event()
         "Set once nothing of this copy, nor of its predecessors, runs any more."
         self._predecessor = predecessor

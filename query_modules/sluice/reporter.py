@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 log = logging.getLogger("sluice.reporter")
 
-INTERVAL = 2.0
+INTERVAL = 0.5
 "Seconds between two reports: lag monitors look no closer."
 
 LAST_WORDS = 0.5

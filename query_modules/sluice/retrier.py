@@ -209,8 +209,9 @@ class Retrier:
                 if self._doubts.of_data(error):
                     raise
                 failures += 1
-                self._listener.trouble(str(error))
-                if self._stop.wait(pause(failures)):
+                seconds = pause(failures)
+                self._listener.failed(str(error), seconds)
+                if self._stop.wait(seconds):
                     raise Stopped from None
             else:
                 break
@@ -243,7 +244,9 @@ class RetrySession:
         self._resources = ExitStack()
         transformer = Transformer(desired.spec, settings, stop.is_set)
         self._resources.callback(transformer.close)
-        sink = Sink(loopback.connection, desired.checkpoint_id, loopback.read_checkpoint(desired.checkpoint_id))
+        held = loopback.read_checkpoint(desired.checkpoint_id)
+        listener.begun(held)
+        sink = Sink(loopback.connection, desired.checkpoint_id, held)
         self._retrier = Retrier(desired, settings, loopback, sink, transformer.whole, stop, listener, doubts)
 
     def __enter__(self) -> RetrySession:

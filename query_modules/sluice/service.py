@@ -25,6 +25,7 @@ from sluice.jail import Jail
 from sluice.model import Status, StreamSpec, Transform, check_count
 from sluice.pinning import pin
 from sluice.rehearsal import Rehearsal
+from sluice.set_aside import now
 from sluice.settings import Settings
 from sluice.topic_guard import check_topics
 
@@ -38,11 +39,6 @@ EXISTING = ("refuse", "keep", "replace")
 
 NOTHING: list[Row] = [{}]
 "The answer of a verb that has nothing to say: one record without columns."
-
-OVERLOOKED = (
-    "waiting: its CREATE is not committed yet, or it is in another database than the one that SLUICE_LOOPBACK_USER is "
-    "in, where nothing runs it"
-)
 
 
 def create(
@@ -166,32 +162,6 @@ def stop_all(graph: Graph) -> list[Row]:
     return NOTHING
 
 
-def info(graph: Graph, name: str) -> list[Row]:
-    """
-    All that is known of a stream: what was asked for, how far it is, what it is doing now.
-
-    Raises:
-        StreamNotFound.
-    """
-    here = process.current()
-    stream = Catalog(graph, here.exchange).find(name)
-    checkpoint = stream.checkpoint()
-    return [
-        {
-            "name": stream.name,
-            "status": stream.status.value,
-            "reason": _reason(stream, here.exchange),
-            "generation": stream.generation,
-            "positions": {str(partition): offset for partition, offset in sorted(checkpoint.positions.items())},
-            "batches": checkpoint.batches,
-            "messages": checkpoint.messages,
-            "set_aside": checkpoint.set_aside,
-            "transform_sha256": stream.text("transform_sha256"),
-            "config": _config(stream),
-        }
-    ]
-
-
 def errors(graph: Graph, name: str, limit: int) -> list[Row]:
     """
     The latest messages that a stream stopped at or set aside, and gaps that it met, the newest first.
@@ -256,40 +226,15 @@ def test_report(graph: Graph, name: str) -> list[Row]:
     return [report.as_row() for report in rehearsal.reports]
 
 
-def _config(stream: StreamNode) -> dict[str, Any]:
-    """What was configured; nothing if the node was edited into something that cannot be read, as its reason says."""
-    try:
-        return stream.spec.config.as_map()
-    except SettingError:
-        return {}
-
-
-def _reason(stream: StreamNode, exchange: Exchange) -> str | None:
-    """Why a stream is in error, or what it is trying to get over, and since when; None if all is well."""
-    if stream.status is Status.ERROR:
-        return stream.checkpoint().error
-    if stream.status is Status.STOPPED:
-        return None
-    if exchange.trouble is not None:
-        return f"retrying: {exchange.trouble}"
-    uid = str(stream.get("uid"))
-    worker = exchange.worker_status(uid)
-    if worker is None and exchange.overlooked(uid):
-        return OVERLOOKED
-    if worker is None or worker.trouble is None:
-        return None
-    return f"retrying since {worker.since}: {worker.trouble}"
-
-
 def _start(stream: StreamNode, limit_batches: int | None, exchange: Exchange) -> None:
     if stream.status is not Status.RUNNING:
-        exchange.announce_start(str(stream.get("uid")))
-        stream.set(running=True, generation=stream.next_generation, limit_batches=limit_batches)
+        exchange.announce_start(stream.uid)
+        stream.set(running=True, generation=stream.next_generation, limit_batches=limit_batches, changed_at=now())
 
 
 def _stop(stream: StreamNode) -> None:
     if stream.status is Status.RUNNING:
-        stream.set(running=False)
+        stream.set(running=False, changed_at=now())
 
 
 def _read(

@@ -5,18 +5,21 @@ One stream's loop: Kafka, transform, transactions; from one reading of the check
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
+from sluice import clients
 from sluice.applier import Applier
 from sluice.batch import Group
 from sluice.consumer import Consumer
 from sluice.dead_letter import DeadLetters
 from sluice.doubts import Doubts
-from sluice.errors import OffsetGone
+from sluice.errors import BrokerUnreachable, OffsetGone
 from sluice.jail import Stopped
-from sluice.listener import Listener, Stop
+from sluice.listener import Listener, Stop, Watermarks
+from sluice.lookout import Lookout
 from sluice.loopback import Loopback
 from sluice.model import Desired
 from sluice.retrier import Retrier
@@ -27,8 +30,14 @@ from sluice.transformer import Transformer
 
 log = logging.getLogger("sluice.session")
 
-IDLE = 1.0
-"Seconds between two looks at the topic while no message comes."
+IDLE = 0.5
+"Seconds between two looks at what else there is to do, while no message comes."
+
+DOUBTFUL = 0.1
+"... and it is in doubt whether the brokers answer."
+
+ENDS_INTERVAL = 0.2
+"Seconds between two looks at how far the partitions go by what has come of them."
 
 
 class Session:
@@ -62,17 +71,27 @@ class Session:
         self._listener = listener
         self._retries_asked = retries_asked
         self._doubts = doubts
+        self._watermarks: Watermarks | None = None
+        self._next_ends = 0.0
+        self._lost = False
         self._resources = ExitStack()
 
     def __enter__(self) -> Session:
         spec, settings, wants_stop = self._spec, self._settings, self._wants_stop
         with ExitStack() as resources:
-            self._consumer = resources.enter_context(Consumer(spec, settings))
+            self._lookout = Lookout(
+                clients.admin(spec.name, spec.uri, spec.config),
+                spec.topic,
+                f"Kafka stream {spec.name}, topic {spec.topic} at {spec.uri}",
+            )
+            resources.callback(self._lookout.close)
+            self._consumer = resources.enter_context(Consumer(spec, settings, doubt=self._lookout.doubt))
             self._transformer = Transformer(spec, settings, wants_stop)
             resources.callback(self._transformer.close)
             letters = DeadLetters(spec, wants_stop)
             resources.callback(letters.close)
             held = self._loopback.read_checkpoint(self._desired.checkpoint_id)
+            self._listener.begun(held)
             sink = Sink(self._loopback.connection, self._desired.checkpoint_id, held)
             self._applier = Applier(
                 self._desired,
@@ -85,6 +104,7 @@ class Session:
                 fold=self._transformer.fold,
                 doubts=self._doubts,
                 count_kept=lambda: self._loopback.count_kept(self._desired.checkpoint_id),
+                between=self._between,
             )
             self._retrier = Retrier(
                 self._desired,
@@ -116,40 +136,74 @@ class Session:
             QueryRefused, BrokerError, GraphError: the checkpoint tells how far it came.
             Stopped: while something took its time.
         """
-        applier, spec = self._applier, self._spec
+        applier = self._applier
         if applier.held.ended_generation == self._desired.generation:
             return
-        self._guard.begin()
-        start = dict(applier.held.positions) or "its beginning"
-        log.info("stream %s: running, topic %s from %s", spec.name, spec.topic, start)
+        self._begin()
         while not applier.finished and not self._wants_stop():
-            if applier.held.retries < self._retries_asked():
+            held = applier.held
+            if held.retries < self._retries_asked():
                 applier.drain()
                 self._retrier.step()
-            if applier.full:
+            while applier.full or applier.answered:
                 applier.settle()
             try:
                 group = self._next_group()
             except OffsetGone as gone:
                 self._guard.pass_gap(gone)
                 continue
+            self._look(busy=group is not None)
             if group is not None:
                 self._apply(group)
             elif applier.in_flight:
                 applier.settle()
-            else:
-                # Nothing left to do: what went wrong before is over, but for what librdkafka says now.
-                self._listener.trouble(self._consumer.trouble)
+            if applier.held is not held or not applier.in_flight:
+                # It gets on, or has nothing left to do: what went wrong before is over.
+                self._listener.trouble(self._lookout.trouble)
             self._guard.look()
             self._consumer.report(applier.held.positions)
         applier.drain()
         self._consumer.report(applier.held.positions)
 
+    def _begin(self) -> None:
+        """Begins to read, as soon as a broker answers. Raises as `TopicGuard.begin`, and Stopped."""
+        while True:
+            try:
+                self._guard.begin()
+            except BrokerUnreachable as error:
+                # librdkafka goes on trying, and has had its time.
+                self._listener.failed(str(error), 0.0)
+                if self._wants_stop():
+                    raise Stopped from error
+            else:
+                self._listener.reading()
+                return
+
+    def _between(self) -> None:
+        """What must not wait until a group is done."""
+        self._look(busy=True)
+        self._consumer.report(self._applier.held.positions)
+
+    def _look(self, *, busy: bool) -> None:
+        """Looks where the partitions end, and whether the brokers answer. Does not wait."""
+        lookout, consumer = self._lookout, self._consumer
+        lookout.follow(consumer.assigned)
+        lookout.look(busy=busy)
+        if busy and time.monotonic() >= self._next_ends:
+            self._next_ends = time.monotonic() + ENDS_INTERVAL
+            lookout.heard(consumer.ends())
+        if lookout.watermarks != self._watermarks:
+            self._watermarks = lookout.watermarks
+            self._listener.saw(self._watermarks)
+        if lookout.trouble is not None or self._lost:
+            self._lost = lookout.trouble is not None
+            self._listener.trouble(lookout.trouble)
+
     def _next_group(self) -> Group | None:
         spec, applier = self._spec, self._applier
         # What is in flight is heard of as soon as there is nothing else to do.
         busy = applier.in_flight or applier.held.retries < self._retries_asked()
-        patience = 0.0 if busy else IDLE
+        patience = 0.0 if busy else DOUBTFUL if self._lookout.doubtful else IDLE
         return self._consumer.poll(
             spec.batch_size, spec.batch_interval, self._wants_stop, patience=patience, most=applier.room
         )

@@ -161,9 +161,10 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=repr)
 
 
-def now() -> str:
-    """The time in UTC, ISO 8601, milliseconds."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def now(*, in_seconds: float = 0.0) -> str:
+    """The time in UTC, now or so many seconds later, ISO 8601, milliseconds."""
+    time = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=in_seconds)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _headers(headers: Iterable[tuple[str, bytes | None]]) -> tuple[tuple[str, str | None], ...]:

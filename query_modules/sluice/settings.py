@@ -94,6 +94,8 @@ class Settings:
     "SLUICE_ERROR_HISTORY: messages set aside that are kept in each stream's checkpoint, the latest."
     error_payload_bytes: int = 1024
     "SLUICE_ERROR_PAYLOAD_BYTES: what is kept there of each one's payload."
+    batch_history: int = 100
+    "SLUICE_BATCH_HISTORY: transactions of each stream that are remembered, the latest, while the server runs."
     poll_interval: float = 1.0
     "SLUICE_POLL_INTERVAL: seconds between two looks at the metadata nodes while nothing was called."
 
@@ -145,6 +147,7 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
         topic_interval=read("TOPIC_INTERVAL", _seconds, default.topic_interval),
         error_history=read("ERROR_HISTORY", _positive, default.error_history),
         error_payload_bytes=read("ERROR_PAYLOAD_BYTES", _natural, default.error_payload_bytes),
+        batch_history=read("BATCH_HISTORY", _positive, default.batch_history),
         poll_interval=read("POLL_INTERVAL", _seconds, default.poll_interval),
     )
     read.refuse_unknown()

@@ -97,6 +97,11 @@ class Sink:
         """Whether a batch should be settled before the next is sent."""
         return len(self._sent) >= MOST_IN_FLIGHT or self._bytes >= MOST_BYTES_IN_FLIGHT
 
+    @property
+    def answered(self) -> bool:
+        """Whether the server has begun to answer the oldest batch in flight."""
+        return bool(self._sent) and self._connection.answered
+
     def send(
         self,
         queries: PackedQueries,

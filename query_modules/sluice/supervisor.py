@@ -129,6 +129,7 @@ class Supervisor:
         listed = frozenset(row.uid for row in rows)
         if obstacle is None:
             self._exchange.seen = listed
+            self._exchange.keep_monitors(listed | self._workers.keys())
         wanted = {row.uid: row for row in rows if row.should_run or row.should_retry}
         running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
         for action in plan({uid: row.work for uid, row in wanted.items()}, running):
@@ -227,9 +228,11 @@ class Supervisor:
             log.error("stream %s: its metadata node cannot be run: %s", row.properties["name"], error)  # noqa: TRY400
             loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
             return
-        worker = (Worker if row.should_run else RetryWorker)(desired, self._settings)
+        monitor = self._exchange.monitor(row.uid)
+        monitor.begin()
+        worker = (Worker if row.should_run else RetryWorker)(desired, self._settings, monitor)
         self._workers[row.uid] = (row.work, worker)
-        self._exchange.announce_worker(row.uid, lambda: worker.status)
+        self._exchange.forget_start(row.uid)
         worker.start()
 
     def _note_gone(self, worker: Worker) -> None:
@@ -242,8 +245,8 @@ class Supervisor:
     def _reap(self) -> None:
         ended = [uid for uid, (_, worker) in self._workers.items() if not worker.alive]
         for uid in ended:
-            _, worker = self._workers.pop(uid)
-            self._exchange.forget_worker(uid)
+            del self._workers[uid]
+            self._exchange.monitor(uid).end()
 
     def _sweep(self, loopback: Loopback, rows: list[StreamRow]) -> None:
         """Deletes the nodes of dropped streams whose worker is gone."""

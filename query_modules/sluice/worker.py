@@ -4,17 +4,18 @@ Keeps one stream going: a session after the other, each from the checkpoint, unt
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import threading
+import time
 
 from sluice.doubts import Doubts
 from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError
 from sluice.folding import FOLDED
 from sluice.jail import Stopped
-from sluice.listener import Transaction
+from sluice.listener import Transaction, Watermarks
 from sluice.loopback import Loopback
-from sluice.model import MOST_TEXTS, Desired, Status, WorkerStatus
+from sluice.model import MOST_TEXTS, Checkpoint, Desired, Status
+from sluice.monitor import Monitor, WorkerState
 from sluice.pace import LONGEST_PAUSE, pause
 from sluice.retrier import RetrySession
 from sluice.session import Session
@@ -35,14 +36,21 @@ class Worker:
     conflicts) it tries again, for ever.
     """
 
-    def __init__(self, desired: Desired, settings: Settings) -> None:
+    def __init__(self, desired: Desired, settings: Settings, monitor: Monitor) -> None:
+        """
+        Args:
+            monitor: what the worker does is told to it; nobody else writes to it meanwhile.
+        """
         self.desired = desired
         self._settings = settings
         self._retries_asked = 0  # set by the supervisor, only ever to more; any thread may read it
-        self._failures = 0  # in a row; the worker's thread alone
-        self._doubts = Doubts()  # the same
+        self._failures = 0  # in a row; this and all down to _held are the worker's thread's alone
+        self._doubts = Doubts()
+        self._troubled_at = 0.0
+        self._started = False
+        self._held = Checkpoint(positions={})
         self._stop = threading.Event()
-        self._status = WorkerStatus()  # replaced by the worker's thread, never changed: any thread may read it
+        self._monitor = monitor
         self._lock = threading.Lock()  # guards _loopback
         self._loopback: Loopback | None = None
         self._thread = threading.Thread(target=self._run, name=f"Cons#{desired.spec.name}"[:15], daemon=True)
@@ -82,56 +90,92 @@ class Worker:
         """Whether it was asked to end."""
         return self._stop.is_set()
 
-    @property
-    def status(self) -> WorkerStatus:
-        """What it is doing now."""
-        return self._status
+    def begun(self, held: Checkpoint) -> None:
+        """As `Listener`. Threads: for this and all words of a listener, the worker's."""
+        self._held = held
+        self._monitor.begun(held, self.desired.spec.transform.sha256)
+
+    def reading(self) -> None:
+        """As `Listener`."""
+        self._monitor.changed(assigned=True)
+        if not self._started:
+            self._started = True
+            spec, positions = self.desired.spec, self._held.positions
+            place = dict(positions) or "its beginning"
+            log.info("stream %s: started: reads topic %s from %s", spec.name, spec.topic, place)
+
+    def saw(self, watermarks: Watermarks | None) -> None:
+        """As `Listener`."""
+        self._monitor.changed(watermarks=watermarks)
 
     def committed(self, transaction: Transaction) -> None:
-        """The session's word that a transaction is in the graph. Threads: the worker's."""
+        """As `Listener`."""
         self._failures = 0
-        folding = self._status.folding
+        folding = self._monitor.folding
         for text, how in transaction.news:
             if how != FOLDED and len(folding.texts) < MOST_TEXTS:
                 log.info("stream %s: %s: %s", self.desired.spec.name, how, text)
-        folding = folding.after(transaction.given, transaction.sent, transaction.news)
-        self._status = WorkerStatus(transaction.reached.positions, folding=folding)
+        self._monitor.folding = folding.after(transaction.given, transaction.sent, transaction.news)
+        self._monitor.committed(transaction, self.desired.spec.transform.sha256)
 
-    def trouble(self, text: str | None) -> None:
-        """The session's word about what it is trying to get over. Threads: the worker's."""
-        since = None if text is None else self._status.since or now()
-        self._status = dataclasses.replace(self._status, trouble=text, since=since)
+    def trouble(self, text: str | None, *, in_seconds: float | None = None) -> None:
+        """
+        As `Listener`. Logged when there begins to be a trouble, and when there is none any more.
+
+        Args:
+            in_seconds: until the next try; None: now.
+        """
+        state = self._monitor.state or WorkerState()
+        next_try = None if text is None or in_seconds is None else now(in_seconds=in_seconds)
+        since = None if text is None else state.since or now()
+        if (text, next_try) != (state.trouble, state.next_try):
+            self._monitor.changed(trouble=text, since=since, next_try=next_try)
+        if text is not None and text != state.trouble:
+            self._monitor.failed(text)
+        if text is not None and state.trouble is None:
+            self._troubled_at = time.monotonic()
+            log.warning("stream %s: retrying: %s", self.desired.spec.name, text)
+        elif text is None and state.trouble is not None:
+            seconds = time.monotonic() - self._troubled_at
+            log.info("stream %s: recovered, after %.1f s", self.desired.spec.name, seconds)
+
+    def failed(self, text: str, in_seconds: float) -> None:
+        """As `Listener`."""
+        self._monitor.retrying()
+        self.trouble(text, in_seconds=in_seconds)
 
     def _run(self) -> None:
         name = self.desired.spec.name
         while not self._stop.is_set():
             try:
                 self._session()
-                break
             except Stopped:
                 break
             except (CommitUnknown, FenceLost) as error:
                 # Whatever happened to the batch, the checkpoint tells, and a new session begins by reading it.
-                self._retry(error, "going on from the checkpoint")
+                self._retry(error)
             except QueryRefused as error:
-                self._retry(error, "trying again")
+                self._retry(error)
             except SluiceError as error:
                 if not error.retryable:
                     self._end(str(error))
-                    break
-                self._retry(error, "trying again")
+                    return
+                self._retry(error)
             except Exception as error:
-                log.exception("stream %s: stopped by an error of its own", name)
+                log.exception("stream %s: a fault in the worker", name)
                 self._end(f"{type(error).__name__}: {error}")
+                return
+            else:
                 break
-        log.info("stream %s: ended", name)
+        self._stopped()
 
-    def _retry(self, error: SluiceError, how: str) -> None:
+    def _retry(self, error: SluiceError) -> None:
         """Makes an error that may pass visible, and waits for a while."""
-        log.warning("stream %s: %s; %s", self.desired.spec.name, error, how)
-        self.trouble(str(error))
         self._failures += 1
-        self._stop.wait(pause(self._failures))
+        seconds = pause(self._failures)
+        self._monitor.changed(assigned=False)
+        self.failed(str(error), seconds)
+        self._stop.wait(seconds)
 
     def _session(self) -> None:
         with self._connected() as loopback, self._work(loopback) as work:
@@ -149,10 +193,14 @@ class Worker:
             self._loopback = loopback
         return loopback
 
+    def _stopped(self) -> None:
+        """Says that the work ended otherwise than by an error."""
+        log.info("stream %s: stopped", self.desired.spec.name)
+
     def _end(self, reason: str) -> None:
         """Writes down that the run ended by an error, however long the server takes to be there for it."""
-        name = self.desired.spec.name
-        log.error("stream %s: stopped: %s", name, reason)
+        log.error("stream %s: stopped by an error: %s", self.desired.spec.name, reason)
+        self._monitor.failed(reason)
         failures = 0
         while not self._stop.is_set():
             try:
@@ -160,9 +208,9 @@ class Worker:
                     loopback.end_run(self.desired.checkpoint_id, self.desired.generation, Status.ERROR, reason)
             except SluiceError as error:
                 failures += 1
-                log.warning("stream %s: cannot write down why it stopped: %s; trying again", name, error)
-                self.trouble(f"{reason} (not written down yet: {error})")
-                self._stop.wait(pause(failures))
+                seconds = pause(failures)
+                self.trouble(f"{reason} (not written down yet: {error})", in_seconds=seconds)
+                self._stop.wait(seconds)
             else:
                 break
 
@@ -177,6 +225,9 @@ class RetryWorker(Worker):
 
     def _work(self, loopback: Loopback) -> RetrySession:
         return RetrySession(self.desired, self._settings, loopback, self._stop, self, self._doubts)
+
+    def _stopped(self) -> None:
+        log.debug("stream %s: nothing more to retry", self.desired.spec.name)
 
     def _end(self, reason: str) -> None:
         log.error("stream %s: what was set aside cannot be retried: %s; trying again", self.desired.spec.name, reason)

@@ -54,6 +54,10 @@ class FakeSink:
         self._sent: deque[tuple[PackedQueries, Checkpoint, dict, list[KeptMessage]]] = deque()
 
     @property
+    def answered(self) -> bool:
+        return False
+
+    @property
     def full(self) -> bool:
         return len(self._sent) >= 3
 
@@ -102,6 +106,9 @@ class Listener:
         self.transactions.append(transaction)
 
     def trouble(self, text) -> None:
+        self.troubles.append(text)
+
+    def failed(self, text, in_seconds) -> None:
         self.troubles.append(text)
 
 

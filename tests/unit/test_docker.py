@@ -15,10 +15,14 @@ import compose_spec
 import pytest
 import yaml
 
+from sluice.bolt.tally import Tally
 from sluice.clauses import translate
 from sluice.install.copies import brought
 from sluice.install.places import OLDEST_CONFLUENT_KAFKA, numbers
+from sluice.metrics.shim_collector import ShimCollector
+from sluice.metrics.stream_collector import StreamCollector
 from tests.ports import free_port
+from tests.unit.test_metrics import ROW
 
 REPOSITORY = Path(__file__).parents[2]
 DOCKER = REPOSITORY / "docker"
@@ -26,7 +30,7 @@ DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
-PINNED = re.compile(r"[\w./-]+:\d+\.\d+\.\d+[\w.-]*")
+PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*")
 
 
 def stages() -> dict[str, list[tuple[str, str]]]:
@@ -147,9 +151,61 @@ def test_volumes_are_declared_and_bound_files_are_there():
 
 def test_the_parts_have_each_others_addresses():
     (command,) = (json.loads(rest) for word, rest in stages()["shim"] if word == "CMD")
-    assert command == ["shim", "--listen", "0.0.0.0:7688", "--upstream", "memgraph:7687"]
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+    assert options == {"--listen": "0.0.0.0:7688", "--upstream": "memgraph:7687", "--metrics": "0.0.0.0:9688"}
     lab = SERVICES["lab"]["environment"]
     assert (lab["QUICK_CONNECT_MG_HOST"], lab["QUICK_CONNECT_MG_PORT"]) == ("shim", "7688")
+
+
+def test_prometheus_reads_the_shim_and_grafana_prometheus():
+    (job,) = metrics_file("prometheus.yml")["scrape_configs"]
+    (command,) = (json.loads(rest) for word, rest in stages()["shim"] if word == "CMD")
+    port = command[command.index("--metrics") + 1].rpartition(":")[2]
+    assert job["static_configs"] == [{"targets": [f"shim:{port}"]}]
+    assert ("EXPOSE", f"7688 {port}") in stages()["shim"]
+    (source,) = metrics_file("datasource.yml")["datasources"]
+    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    (provider,) = metrics_file("dashboards.yml")["providers"]
+    mounted = {volume.split(":")[0]: volume.split(":")[1] for volume in SERVICES["grafana"]["volumes"]}
+    place = mounted["./metrics/dashboard.json"]
+    assert str(Path(place).parent) == provider["options"]["path"]
+    assert SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == place
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are():
+    dashboard = json.loads((DOCKER / "metrics" / "dashboard.json").read_text(encoding="utf-8"))
+    (source,) = metrics_file("datasource.yml")["datasources"]
+    told = {sample.name for sample in told_metrics()}
+    places = []
+    for panel in dashboard["panels"]:
+        assert panel["datasource"] == {"type": source["type"], "uid": source["uid"]}
+        for target in panel["targets"]:
+            asked = re.findall(r"sluice_\w+", target["expr"])
+            assert asked
+            assert set(asked) <= told, target["expr"]
+            assert target["expr"].count("(") == target["expr"].count(")")
+        place = panel["gridPos"]
+        places += [(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in _rows(place)]
+    assert len(places) == len(set(places)), "panels overlap"
+    assert max(x for x, _ in places) < 24
+
+
+def _rows(place: dict[str, int]) -> range:
+    return range(place["y"], place["y"] + place["h"])
+
+
+def told_metrics() -> list[Any]:
+    """What the shim tells, with one stream and one clause."""
+    tally = Tally()
+    tally.clauses["START STREAM"] += 1
+    tally.failed_clauses["START STREAM"] += 1
+    collectors = (ShimCollector(tally), StreamCollector(lambda: [ROW]))
+    return [sample for collector in collectors for family in collector.collect() for sample in family.samples]
+
+
+def metrics_file(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((DOCKER / "metrics" / name).read_text(encoding="utf-8"))
+    return found
 
 
 def test_kafkas_listeners_fit_one_another():

@@ -122,7 +122,9 @@ def test_a_checkpoint_survives_its_node():
     checkpoint = Checkpoint({0: 12, 3: 9}, batches=4, messages=21, generation=2, generation_batches=1)
     ended = nodes.ended_properties(2, Status.ERROR, "refused")
     read = nodes.checkpoint_of({**nodes.checkpoint_properties(checkpoint), **ended})
-    assert read == dataclasses.replace(checkpoint, ended_generation=2, ended_status=Status.ERROR, error="refused")
+    expected = dataclasses.replace(checkpoint, ended_generation=2, ended_status=Status.ERROR, error="refused")
+    assert dataclasses.replace(read, ended_at=None) == expected
+    assert read.ended_at == ended["ended_at"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 from sluice import supervisor
 from sluice.exchange import Exchange
 from sluice.loopback import RUN_COLUMNS, StreamRow
-from sluice.model import VertexId, WorkerStatus
+from sluice.model import VertexId
+from sluice.monitor import Monitor
 from sluice.settings import Settings
 from sluice.supervisor import NO_TRANSACTIONS, ON_REPLICA, Supervisor
 from tests.eventually import eventually
@@ -69,9 +70,8 @@ class Server:
 class Idle:
     """A worker that does nothing."""
 
-    def __init__(self, desired: StreamRow, _: Settings) -> None:
+    def __init__(self, desired: StreamRow) -> None:
         self.desired = desired
-        self.status = WorkerStatus()
         self.alive = True
         self.stopping = False
 
@@ -88,10 +88,10 @@ class Idle:
 @contextmanager
 def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Exchange, list[Idle]]]:
     """A supervisor with that server; the workers it has made."""
-    exchange, workers = Exchange(), []
+    exchange, workers = Exchange(history=1), []
 
-    def new_worker(desired: StreamRow, settings: Settings) -> Idle:
-        workers.append(Idle(desired, settings))
+    def new_worker(desired: StreamRow, _: Settings, __: Monitor) -> Idle:
+        workers.append(Idle(desired))
         return workers[-1]
 
     monkeypatch.setattr(supervisor, "Loopback", server)

@@ -63,6 +63,7 @@ class Connection:
         username: str = "",
         password: str = "",
         tls: ssl.SSLContext | None = None,
+        tls_name: str | None = None,
         timeout: float = 5.0,
         user_agent: str = "sluice",
     ) -> Connection:
@@ -71,13 +72,14 @@ class Connection:
 
         Args:
             username: empty: log in without credentials.
+            tls_name: whom the server's certificate is for; None: `host`.
             timeout: for each of connecting and logging in, in seconds.
 
         Raises:
             ConnectionLost: nobody there, or no Bolt that we speak.
             QueryRefused: the credentials are wrong.
         """
-        transport = Transport.open(host, port, tls, timeout)
+        transport = Transport.open(host, port, tls, timeout, tls_name)
         connection = cls(transport)
         auth = {"scheme": "none"}
         if username:
@@ -176,6 +178,11 @@ class Connection:
                 _raise_if_unknown(answers, commit_at, error)
             raise
         return answers
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer, or a part of one, has arrived that was not read. Raises ConnectionLost if it is closed."""
+        return bool(self._inbox) or self._transport.readable
 
     def reset(self, *, timeout: float | None = None) -> None:
         """Make the session usable again after a refusal; rolls an open transaction back."""

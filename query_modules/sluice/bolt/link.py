@@ -17,6 +17,7 @@ from typing import Protocol, cast
 from sluice.bolt.opening import Kind
 from sluice.bolt.session import Session
 from sluice.bolt.shim_settings import ShimSettings
+from sluice.bolt.tally import Meter, Tally
 from sluice.bolt.transport import reason_of, tune
 
 HIGH_WATER = 0x40000
@@ -33,6 +34,10 @@ log = logging.getLogger("sluice.shim")
 
 class Owner(Protocol):
     """Who has the links; `Proxy`."""
+
+    @property
+    def tally(self) -> Tally:
+        """Where to count."""
 
     def admit(self, link: Link) -> None:
         """A client is there."""
@@ -51,7 +56,7 @@ class End(asyncio.Protocol):
     Threads: the event loop's.
     """
 
-    def __init__(self, link: Link, ended: Callable[[], bytes]) -> None:
+    def __init__(self, link: Link, ended: Callable[[], bytes], meter: Meter) -> None:
         self.transport: asyncio.Transport | None = None
         self.other: End
         self.passes: Callable[[bytes], bytes]
@@ -62,6 +67,7 @@ class End(asyncio.Protocol):
         "Whether this side has said that it sends no more."
         self._ended = ended
         self._link = link
+        self._meter = meter
         self._blocked = False
         "Whether the other side has to take something first, before more is read from this one."
         self._resting = False
@@ -75,6 +81,7 @@ class End(asyncio.Protocol):
         self._link.made(self)
 
     def data_received(self, data: bytes) -> None:
+        self._meter.bytes += len(data)
         try:
             passing = self.passes(data)
         except Exception:
@@ -142,8 +149,8 @@ class Link:
         self.name = name
         "In the log."
         self.session = session
-        self.client = End(self, session.client_ended)
-        self.server = End(self, session.server_ended)
+        self.client = End(self, session.client_ended, owner.tally.from_clients)
+        self.server = End(self, session.server_ended, owner.tally.from_server)
         self.client.other, self.server.other = self.server, self.client
         self.client.passes, self.server.passes = self._open_client, self._open_server
         self.connecting = True

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from sluice.bolt.link import End, Link
 from sluice.bolt.session import Session
 from sluice.bolt.shim_settings import ShimSettings
+from sluice.bolt.tally import Tally
 
 log = logging.getLogger("sluice.shim")
 
@@ -26,7 +27,15 @@ class Proxy:
     Threads: the event loop's.
     """
 
-    def __init__(self, settings: ShimSettings, make_session: Callable[[str], Session]) -> None:
+    def __init__(
+        self, settings: ShimSettings, make_session: Callable[[str], Session], tally: Tally | None = None
+    ) -> None:
+        """
+        Args:
+            make_session: makes the session of a connection of that name.
+            tally: where connections and bytes are counted.
+        """
+        self.tally = tally or Tally()
         self._settings = settings
         self._make_session = make_session
         self._links: set[Link] = set()
@@ -78,7 +87,10 @@ class Proxy:
             log.warning("shim: %d connections, no more are accepted", len(self._links))
         self._full = full
         self._links.add(link)
+        self.tally.open = len(self._links)
+        self.tally.accepted += 1
         if full:
+            self.tally.refused_for_limit += 1
             link.refuse()
         else:
             link.connect(self._settings, asyncio.get_running_loop())
@@ -86,11 +98,13 @@ class Proxy:
     def forget(self, link: Link) -> None:
         """A client is gone."""
         self._links.discard(link)
+        self.tally.open = len(self._links)
         if not self._links:
             self._empty.set()
 
     def upstream_is(self, fault: str | None) -> None:
         """How connecting to the server went; None: well. Logged when it changes."""
+        self.tally.refused_for_server += fault is not None
         if fault != self._upstream_fault:
             if fault is None:
                 log.info("shim: %s can be reached again", self._settings.upstream)

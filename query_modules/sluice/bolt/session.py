@@ -18,6 +18,7 @@ from sluice.bolt.messages import Tag
 from sluice.bolt.opening import Kind, Opening
 from sluice.bolt.rewriting import Rewritten, Translate, begins_like_clause, mend, qid_of, refuse, rewrite
 from sluice.bolt.sieve import Sieve, Verdict, skim_trifles
+from sluice.bolt.tally import Tally
 from sluice.bolt.values import STRING
 
 MAX_HELD = 1024 * 1024
@@ -47,15 +48,20 @@ class Session:
     Neither feeding nor ending raises. `name` stands for the connection in the log.
     """
 
-    def __init__(self, name: str, translate: Translate) -> None:
+    def __init__(self, name: str, translate: Translate, tally: Tally | None = None) -> None:
+        """
+        Args:
+            tally: where clauses are counted.
+        """
+        tally = tally or Tally()
         self.opening = Opening()
         self.ledger = Ledger()
         self.from_client: Callable[[bytes], bytes] = self._open_client
         "What goes on to the server when the client sends something. Another function once `settled`."
         self.from_server: Callable[[bytes], bytes] = self._open_server
         "What goes on to the client when the server sends something. Another function once `settled`."
-        self._requests = Sieve(_Requests(name, self.ledger, translate), MAX_HELD)
-        self._answers = Sieve(_Answers(name, self.ledger), MAX_HELD)
+        self._requests = Sieve(_Requests(name, self.ledger, translate, tally), MAX_HELD)
+        self._answers = Sieve(_Answers(name, self.ledger, tally), MAX_HELD)
 
     @property
     def settled(self) -> bool:
@@ -105,10 +111,11 @@ def _pass(data: bytes) -> bytes:
 class _Requests:
     """Reads the client's messages: counts all, replaces a RUN with a clause."""
 
-    def __init__(self, name: str, ledger: Ledger, translate: Translate) -> None:
+    def __init__(self, name: str, ledger: Ledger, translate: Translate, tally: Tally) -> None:
         self._name = name
         self._ledger = ledger
         self._translate = translate
+        self._tally = tally
 
     def skim(self, data: bytes, position: int) -> int:
         # Every small query comes by here, in a process that has just been woken: each call saved is felt.
@@ -176,6 +183,7 @@ class _Requests:
 
     def _send(self, rewritten: Rewritten) -> bytes:
         self._ledger.ask_clause(Clause(rewritten.kind, rewritten.complaint))
+        self._tally.clauses[rewritten.kind] += 1
         # The text is never logged: it may hold credentials in a URI.
         log.debug("[#%s]  C: RUN, %s", self._name, rewritten.kind)
         return frame(rewritten.message)
@@ -184,9 +192,10 @@ class _Requests:
 class _Answers:
     """Reads the server's messages: counts answers, puts the refusal of a clause right."""
 
-    def __init__(self, name: str, ledger: Ledger) -> None:
+    def __init__(self, name: str, ledger: Ledger, tally: Tally) -> None:
         self._name = name
         self._ledger = ledger
+        self._tally = tally
 
     def skim(self, data: bytes, position: int) -> int:
         # The shim's hot loop: a big result is a million records, and each comes by here.
@@ -233,6 +242,7 @@ class _Answers:
                 self._ledger.open_result(watched, qid)
         if payload[1] != Tag.FAILURE:
             return raw
+        self._tally.failed_clauses[watched.clause.kind] += 1
         mended = mend(payload, watched.clause.complaint)
         if mended is None:
             return raw

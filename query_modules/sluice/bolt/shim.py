@@ -10,11 +10,13 @@ import logging
 import resource
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from sluice.bolt.proxy import Proxy
 from sluice.bolt.rewriting import Translate
 from sluice.bolt.session import Session
 from sluice.bolt.shim_settings import ShimSettings
+from sluice.bolt.tally import Tally
 from sluice.errors import SettingError
 
 try:
@@ -28,13 +30,23 @@ _DESCRIPTORS = 64
 "Files that are open beside the two sockets of every connection."
 
 
-def serve(settings: ShimSettings, translate: Translate, ready: Callable[[int], None] | None = None) -> None:
+Watch = Callable[[Tally], AbstractContextManager[None]]
+"Lets somebody look at the shim's counts, for as long as the context lasts."
+
+
+def serve(
+    settings: ShimSettings,
+    translate: Translate,
+    ready: Callable[[int], None] | None = None,
+    watch: Watch = lambda _: nullcontext(),
+) -> None:
     """
     Run the shim until SIGTERM or SIGINT; then stop as `Proxy.stop` does, or at once at the second signal.
 
     Args:
         translate: `sluice.clauses.translate`.
         ready: called with the port once clients are accepted.
+        watch: entered before clients are accepted; what it raises is raised.
 
     Raises:
         SettingError: the address cannot be listened on, or the system allows too few open files.
@@ -44,14 +56,18 @@ def serve(settings: ShimSettings, translate: Translate, ready: Callable[[int], N
     _allow_files(2 * settings.max_connections + _DESCRIPTORS)
     loop = asyncio.new_event_loop() if uvloop is None else uvloop.new_event_loop()
     try:
-        loop.run_until_complete(_serve(settings, translate, ready))
+        tally = Tally()
+        with watch(tally):
+            loop.run_until_complete(_serve(settings, translate, ready, tally))
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())  # which looks up the server's name
         loop.close()
 
 
-async def _serve(settings: ShimSettings, translate: Translate, ready: Callable[[int], None] | None) -> None:
-    proxy = Proxy(settings, lambda name: Session(name, translate))
+async def _serve(
+    settings: ShimSettings, translate: Translate, ready: Callable[[int], None] | None, tally: Tally
+) -> None:
+    proxy = Proxy(settings, lambda name: Session(name, translate, tally), tally)
     loop = asyncio.get_running_loop()
     told, at_once = asyncio.Event(), asyncio.Event()
 

@@ -63,3 +63,13 @@ class ShimSettings:
         for name in ("max_connections", "connect_timeout", "handshake_timeout", "grace"):
             if getattr(self, name) <= 0:
                 raise SettingError(f"{name} is {getattr(self, name)}, and has to be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where metrics are served, and as whom the server is asked for those of the streams."""
+
+    listen: Address
+    user: str = ""
+    "Empty: nobody."
+    password: str = field(default="", repr=False)

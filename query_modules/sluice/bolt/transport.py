@@ -48,9 +48,14 @@ class Transport:
         self._closed = False
 
     @classmethod
-    def open(cls, host: str, port: int, tls: ssl.SSLContext | None, timeout: float) -> Transport:
+    def open(
+        cls, host: str, port: int, tls: ssl.SSLContext | None, timeout: float, tls_name: str | None = None
+    ) -> Transport:
         """
         Connect, and negotiate TLS if there is a context.
+
+        Args:
+            tls_name: whom the server's certificate is for; None: `host`.
 
         Raises:
             ConnectionLost: with the reason, in one line.
@@ -65,7 +70,7 @@ class Transport:
             tune(connected)
             transport = cls(connected, name)
             if tls is not None:
-                transport._tls = _Tls(tls, host)
+                transport._tls = _Tls(tls, tls_name or host)
                 transport._negotiate(deadline)
         except BaseException:
             connected.close()
@@ -93,6 +98,11 @@ class Transport:
         if not readable and not taken and deadline is not None and time.monotonic() > deadline:
             raise ConnectionLost(f"{self.name}: no answer in time")
         return taken, self._receive() if readable else b""
+
+    @property
+    def readable(self) -> bool:
+        """Whether something has arrived, or the end has; does not wait."""
+        return self._wait(False, time.monotonic())
 
     def abort(self) -> None:
         """Make whoever is in `transfer`, or comes next, raise ConnectionLost at once."""
