@@ -76,6 +76,13 @@ def test_a_stream_is_made_with_a_config_kept_replaced_and_dropped(stream: Clause
     assert stream.info["config"] == wanted
     stream.clause(f"CREATE OR REPLACE {CREATE} WITH CONFIG $config", script=script, config={"on_gap": "skip"})
     assert stream.info["config"] == {"on_gap": "skip"}
+    # What SHOW CREATE says makes the same stream again.
+    columns, (row,) = stream.clause("SHOW CREATE STREAM «NAME»")
+    assert columns == ["statement"]
+    stream.clause("DROP STREAM «NAME»")
+    assert stream.clause(row["statement"]) == ([], [])
+    assert stream.clause("SHOW CREATE STREAM «NAME»") == (columns, [row])
+    assert stream.info["config"] == {"on_gap": "skip"}
     stream.clause("DROP STREAM IF EXISTS «NAME»")
     stream.clause("DROP STREAM IF EXISTS «NAME»")
     assert stream.refused("DROP STREAM «NAME»") == f"Kafka stream {stream.name}, stream not found"
