@@ -100,6 +100,7 @@ SHOW_STORAGE = ("SHOW STORAGE INFO", "SHOW STORAGE INFO ON CURRENT DATABASE")
 "The first tells of the database up to Memgraph 3.10, and of the server as a whole from 3.11 on, which has the second."
 
 ANALYTICAL = "IN_MEMORY_ANALYTICAL"
+ON_DISK = "ON_DISK_TRANSACTIONAL"
 
 
 RUN_COLUMNS = ("generation", "limit_batches", *(name for name in nodes.SPEC_PROPERTIES if name != "transform_source"))
@@ -188,6 +189,10 @@ class Loopback:
 
     def is_transactional(self) -> bool:
         """Whether what is written in a transaction is taken back with it. True where we may not ask."""
+        return self.storage_mode() != ANALYTICAL
+
+    def storage_mode(self) -> str:
+        """Memgraph's word for how it stores the graph; empty where we may not ask."""
         for query in SHOW_STORAGE:
             try:
                 rows = self._fetch(query)
@@ -195,8 +200,8 @@ class Loopback:
                 continue
             for row in rows:
                 if row.get("storage info") == "storage_mode":
-                    return row.get("value") != ANALYTICAL
-        return True
+                    return str(row.get("value"))
+        return ""
 
     def find_catalogs(self) -> set[VertexId]:
         """The catalog nodes there are. Walks the whole graph."""

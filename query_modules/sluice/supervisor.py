@@ -11,7 +11,7 @@ from collections.abc import Hashable
 
 from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
 from sluice.exchange import Exchange
-from sluice.loopback import Loopback, StreamRow
+from sluice.loopback import ANALYTICAL, ON_DISK, Loopback, StreamRow
 from sluice.model import Status
 from sluice.pace import pause
 from sluice.plan import Running, Start, plan
@@ -57,6 +57,14 @@ NO_TRANSACTIONS = (
     "STORAGE MODE IN_MEMORY_TRANSACTIONAL"
 )
 
+NO_EDGES = (
+    "the storage mode is ON_DISK_TRANSACTIONAL, where Memgraph loses the relationships of a node that is changed, a "
+    "stream's own node among them: streams run in IN_MEMORY_TRANSACTIONAL"
+)
+"Measured with Memgraph 2.14.1: `MATCH (b:B) SET b.y = 1` takes the relationships of `b` away."
+
+WRONG_MODES = {ANALYTICAL: NO_TRANSACTIONS, ON_DISK: NO_EDGES}
+
 STOP_PATIENCE = 10.0
 "Seconds that a worker has to finish its batch when all are to end."
 
@@ -80,7 +88,7 @@ class Supervisor:
         self._unobstructed = False  # as of the last look
         self._searched = False  # for catalogs, since streams may run
         self._next_mode_look = 0.0
-        self._transactional = True
+        self._storage_mode = ""
 
     def stop(self, *, hurry: bool = False) -> None:
         """Asks for the end: workers finish their batch, or give it up if there is a hurry."""
@@ -173,9 +181,9 @@ class Supervisor:
         if not loopback.is_main():
             return ON_REPLICA
         if time.monotonic() >= self._next_mode_look:
-            self._transactional = loopback.is_transactional()
+            self._storage_mode = loopback.storage_mode()
             self._next_mode_look = time.monotonic() + MODE_INTERVAL
-        return None if self._transactional else NO_TRANSACTIONS
+        return WRONG_MODES.get(self._storage_mode)
 
     def _begin(self, loopback: Loopback) -> None:
         """What is done once whenever streams may run again: others may have changed the graph meanwhile."""

@@ -16,7 +16,7 @@ from sluice.loopback import RUN_COLUMNS, StreamRow
 from sluice.model import VertexId
 from sluice.monitor import Monitor
 from sluice.settings import Settings
-from sluice.supervisor import NO_TRANSACTIONS, ON_REPLICA, Supervisor
+from sluice.supervisor import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA, Supervisor
 from tests.eventually import eventually
 
 CATALOG = VertexId(1)
@@ -28,7 +28,7 @@ class Server:
 
     def __init__(self) -> None:
         self.main = True
-        self.transactional = True
+        self.mode = "IN_MEMORY_TRANSACTIONAL"
         self.searches = 0
         self.catalogs = {CATALOG}
         self.looks = 0
@@ -45,8 +45,8 @@ class Server:
     def is_main(self) -> bool:
         return self.main
 
-    def is_transactional(self) -> bool:
-        return self.transactional
+    def storage_mode(self) -> str:
+        return self.mode
 
     def find_catalogs(self) -> set[VertexId]:
         return set(self.catalogs)
@@ -108,23 +108,30 @@ def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[E
 
 
 @pytest.mark.parametrize(
-    ("fact", "trouble"), [("transactional", NO_TRANSACTIONS), ("main", ON_REPLICA)], ids=["analytical", "replica"]
+    ("fact", "value", "trouble"),
+    [
+        ("mode", "IN_MEMORY_ANALYTICAL", NO_TRANSACTIONS),
+        ("mode", "ON_DISK_TRANSACTIONAL", NO_EDGES),
+        ("main", False, ON_REPLICA),
+    ],
+    ids=["analytical", "on disk", "replica"],
 )
 def test_streams_wait_where_they_cannot_run_and_say_why(
-    monkeypatch: pytest.MonkeyPatch, fact: str, trouble: str
+    monkeypatch: pytest.MonkeyPatch, fact: str, value: object, trouble: str
 ) -> None:
     server = Server()
-    setattr(server, fact, False)
+    right = getattr(server, fact)
+    setattr(server, fact, value)
     with running(server, monkeypatch) as (exchange, workers):
         eventually(lambda: exchange.trouble, equals=trouble)
         assert not workers
-        setattr(server, fact, True)
+        setattr(server, fact, right)
         eventually(lambda: len(workers), equals=1)
         eventually(lambda: exchange.trouble is None)
-        setattr(server, fact, False)
+        setattr(server, fact, value)
         eventually(lambda: exchange.trouble, equals=trouble)
         eventually(lambda: not workers[0].alive)
-        setattr(server, fact, True)
+        setattr(server, fact, right)
         eventually(lambda: len(workers), equals=2)
     # What was dropped while somebody else ruled is looked for each time.
     assert server.searches == 2
