@@ -6,7 +6,6 @@ import pytest
 
 from sluice import exchange
 from sluice.exchange import Exchange
-from sluice.model import WorkerStatus
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_stream_is_overlooked_if_the_supervisor_looks_and_does_not_see_it(clock: list[float]) -> None:
-    told = Exchange()
+    told = Exchange(history=10)
     clock[0] += 60
     assert not told.overlooked("a"), "nobody has looked yet"
     told.seen = frozenset({"b"})
@@ -28,6 +27,6 @@ def test_a_stream_is_overlooked_if_the_supervisor_looks_and_does_not_see_it(cloc
     assert not told.overlooked("a"), "it may be committed in a moment"
     clock[0] += exchange.TIME_TO_SEE + 0.1
     assert told.overlooked("a")
-    told.announce_worker("a", WorkerStatus)
+    told.forget_start("a")
     told.seen = frozenset({"a"})
     assert not told.overlooked("a")
