@@ -13,6 +13,7 @@ import pytest
 
 from sluice.bolt.messages import Tag
 from sluice.loopback import Loopback
+from sluice.monitor import Monitor
 from sluice.settings import Settings
 from sluice.worker import Worker
 from tests.eventually import eventually
@@ -248,6 +249,8 @@ def test_twenty_reloads_in_a_row_leave_one_supervisor_and_one_worker(running: Co
         behind.host.run(("CALL mg.load_all()", "CALL mg.load('streams')")[number % 2])
     running.await_values(numbers(0, 3000), timeout=60)
     eventually(lambda: behind.proxy.connections, equals=2, timeout=20)
+    running.send(numbers(3000, 3010))  # or the last worker may have had nothing to transform
+    running.await_values(numbers(0, 3010))
     assert transforms_running(behind.host) == 1
     running.stop()
     eventually(lambda: behind.proxy.connections, equals=1, timeout=20)
@@ -276,7 +279,7 @@ def _second_worker(host: ServerHost, proxy: CuttingProxy) -> Worker:
     settings = Settings(loopback_port=proxy.port)
     with Loopback(settings) as loopback:
         (row,) = [row for catalog in loopback.find_catalogs() for row in loopback.list_streams(catalog) or []]
-        return Worker(loopback.desired(row), settings)
+        return Worker(loopback.desired(row), settings, Monitor(history=10))
 
 
 def _stop_quickly(host: ServerHost) -> None:
