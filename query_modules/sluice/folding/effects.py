@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 
 from sluice.folding.expressions import Expression, Form, Key
 from sluice.folding.grammar import parse
-from sluice.folding.plan import Action, Born, Change, Element, Guard, Merging, Plan, Touch
+from sluice.folding.plan import Action, Born, Change, Element, Given, Guard, Merging, Plan, Touch
 from sluice.folding.query import (
     Assignment,
+    Clause,
     Create,
     Delete,
     Edge,
+    Loop,
+    LoopEnd,
     Match,
     Merge,
     Node,
@@ -19,6 +22,7 @@ from sluice.folding.query import (
     Query,
     Set,
     Unwind,
+    With,
 )
 from sluice.folding.source import NotUnderstood
 from sluice.folding.template import template
@@ -40,10 +44,11 @@ def plan_of(text: str) -> Plan:
         effects.touches,
         effects.guards,
         effects.merges(),
+        frozenset(effects.given),
         effects.assigned,
         effects.volatile,
         effects.unordered,
-        effects.ambiguous or (effects.unordered and bool(effects.items) and effects.sets),
+        effects.ambiguous or (effects.joins and bool(effects.items) and effects.sets),
     )
 
 
@@ -57,29 +62,65 @@ class _Effects:
         self.guards: list[Guard] = []
         self.assigned: dict[bool, frozenset[str] | None] = {False: frozenset(), True: frozenset()}
         self.items: set[str] = set()
-        "Variables of UNWIND."
+        "Variables of UNWIND and FOREACH, and names that WITH gives to values: what is not known beforehand."
+        self._lists: dict[str, Key] = {}
+        "Variables of UNWIND and FOREACH whose list is known."
+        self.given: set[Given | None] = set()
+        self._loose: set[int] = set()
+        "Numbers of MERGEs that look for values of which nothing is known."
+        self._aliases: dict[str, Key] = {}
+        "Names that WITH gives to parameters."
+        self._scopes: list[set[str]] = [set()]
+        "The names that are known, and those within each FOREACH that is open."
+        self._writes = False
+        "Whether anything was written yet."
+        self._deletes = False
+        self._in_parts = False
+        "Whether rows may be all taken through a part of the query before any is taken through the next."
         self.volatile = False
         self.ambiguous = False
         self.sets = False
         "Whether a property is set after MATCH or MERGE."
         self._query = query
         for number, clause in enumerate(query.clauses):
-            if isinstance(clause, Unwind):
-                self._unwind(clause)
-            elif isinstance(clause, Match):
-                self._match(number, clause)
-            elif isinstance(clause, Create):
-                for pattern in clause.patterns:
-                    self._create(number, pattern)
-            elif isinstance(clause, Merge):
-                self._merge(number, clause)
-            elif isinstance(clause, Set):
-                self._assign_all(clause.items)
-            else:
-                self._delete(clause)
+            self._add(number, clause)
+
+    def _add(self, number: int, clause: Clause) -> None:
+        if isinstance(clause, (Unwind, Loop)):
+            if isinstance(clause, Loop):
+                self._scopes.append(set())
+            self._unwind(clause)
+        elif isinstance(clause, LoopEnd):
+            self._scopes.pop()
+        elif isinstance(clause, With):
+            self._with(clause)
+        elif isinstance(clause, Match):
+            self._match(number, clause)
+        else:
+            # What is deleted is gone once all rows are through.
+            self._in_parts |= self._deletes
+            self._writes = True
+            self._update(number, clause)
+
+    def _update(self, number: int, clause: Create | Merge | Set | Delete) -> None:
+        if isinstance(clause, Create):
+            for pattern in clause.patterns:
+                self._create(number, pattern)
+        elif isinstance(clause, Merge):
+            self._merge(number, clause)
+        elif isinstance(clause, Set):
+            self._assign_all(clause.items)
+        else:
+            self._deletes = True
+            self._delete(clause)
 
     @property
     def unordered(self) -> bool:
+        """Whether rows may get from one end to the other in another order than they came."""
+        return self._in_parts or self.joins
+
+    @property
+    def joins(self) -> bool:
         """Whether MATCH has parts that do not hang together."""
         parts: list[set[str]] = []
         for clause in self._query.clauses:
@@ -95,7 +136,8 @@ class _Effects:
         for number, clause in enumerate(self._query.clauses):
             if isinstance(clause, Merge):
                 pattern = clause.pattern
-                repeatable = len(pattern.edges) <= 1 and all(edge.directed for edge in pattern.edges)
+                repeatable = number not in self._loose
+                repeatable &= len(pattern.edges) <= 1 and all(edge.directed for edge in pattern.edges)
                 for element in pattern.elements:
                     assigned = self.assigned[isinstance(element, Edge)]
                     repeatable &= assigned is not None and assigned.isdisjoint(element.properties)
@@ -104,11 +146,55 @@ class _Effects:
                 found[number] = Merging(repeatable, form if repeatable and not rest and not clause.actions else None)
         return found
 
-    def _unwind(self, clause: Unwind) -> None:
+    def _unwind(self, clause: Unwind | Loop) -> None:
         self._read(clause.list)
-        if clause.variable in self.items or clause.variable in self.elements:
-            raise NotUnderstood(f"the variable {clause.variable} is there twice")
+        self._declare(clause.variable)
         self.items.add(clause.variable)
+        elements = self._resolved(clause.list)
+        if elements.form is Form.KEY and elements.key is not None:
+            self._lists[clause.variable] = elements.key
+
+    def _with(self, clause: With) -> None:
+        self._in_parts |= self._writes
+        self._writes = False
+        if clause.kept is not None:
+            for name in clause.kept:
+                self._check_known(name)
+        values: dict[str, Key] = {}
+        for name, value in clause.values.items():
+            if value.form is Form.KEY and value.key is not None and value.key.path:
+                values[name] = value.key
+                continue
+            # When it is asked for, between two rows, is not known.
+            self._in_parts |= bool(value.variables)
+            self._read(value)
+        known = self._scopes[-1]
+        if clause.kept is not None:
+            known &= clause.kept
+        for name in clause.values:
+            self._declare(name)
+        self.items |= clause.values.keys() - values.keys()
+        self._aliases |= values
+        for condition in clause.conditions:
+            self._where(condition)
+
+    def _declare(self, name: str) -> None:
+        """A new name. One that was there before is not understood, even if WITH has dropped it."""
+        if name in self.items or name in self.elements or name in self._aliases:
+            raise NotUnderstood(f"the variable {name} is there twice")
+        self._scopes[-1].add(name)
+
+    def _check_known(self, name: str) -> None:
+        if not any(name in scope for scope in self._scopes):
+            raise NotUnderstood(f"the variable {name} is not known any more")
+
+    def _resolved(self, value: Expression) -> Expression:
+        """The value, with the parameter in the place of a name that WITH gives it."""
+        key = self._aliases.get(value.name)
+        if key is None or value.form not in (Form.NAME, Form.PROPERTY):
+            return value
+        path = (*key.path, value.property) if value.form is Form.PROPERTY else key.path
+        return Expression(Form.KEY, key=Key(path))
 
     def _match(self, number: int, clause: Match) -> None:
         for pattern in clause.patterns:
@@ -123,6 +209,9 @@ class _Effects:
             self._where(condition)
 
     def _where(self, condition: Expression) -> None:
+        if condition.form is Form.FOUND and condition.name not in self.items | self._aliases.keys():
+            self._element(condition.name)
+            return
         if condition.form is Form.LABELS:
             element = self._element(condition.name)
             if element.ends is not None:
@@ -132,7 +221,7 @@ class _Effects:
         if condition.form is Form.EQUALS:
             left, right = condition.parts
             for one, other in ((left, right), (right, left)):
-                if one.form is Form.PROPERTY and one.name not in self.items:
+                if one.form is Form.PROPERTY and one.name not in self.items | self._aliases.keys():
                     self._require(self._element(one.name), one.property, other)
         self._watch(condition)
 
@@ -162,14 +251,28 @@ class _Effects:
                 vertex.labels |= set(node.labels)
                 vertex.alone = not clause.pattern.edges
                 self._look_for(vertex, node.properties)
+                self._give(number, node.properties.values())
                 self.changes.append(Change(Action.CREATED, node.variable))
             elif node.labels or node.properties or not clause.pattern.edges:
                 raise NotUnderstood(f"MERGE describes {node.variable}, which is there already")
         for edge in clause.pattern.edges:
             self._check_new(edge)
             self._look_for(self._new(edge, Born.MERGED, number), edge.properties)
+            self._give(number, edge.properties.values())
             self.changes.append(Change(Action.CREATED, edge.variable))
         self._assign_all(clause.actions)
+
+    def _give(self, number: int, values: Iterable[Expression]) -> None:
+        for value in map(self._resolved, values):
+            if value.form is Form.KEY and value.key is not None:
+                self.given.add(Given(value.key))
+            elif value.form in (Form.NAME, Form.PROPERTY) and value.name in self._lists:
+                name = value.property if value.form is Form.PROPERTY else ""
+                self.given.add(Given(self._lists[value.name], each=True, name=name))
+            elif value.never_float:
+                self.given.add(None)
+            else:
+                self._loose.add(number)
 
     def _check_new(self, edge: Edge) -> None:
         if len(edge.types) != 1:
@@ -206,7 +309,10 @@ class _Effects:
         if value is not None:
             self._read(value)
         if element.born is not Born.CREATED:
-            self.ambiguous |= value is not None and bool(value.variables - self.items - {element.variable})
+            strange = (
+                value.variables - self.items - self._aliases.keys() - {element.variable} if value is not None else ()
+            )
+            self.ambiguous |= bool(strange)
             self._write(element, Action.ASSIGNED, name)
         elif name in element.required or value is None:
             element.keys.pop(name, None)
@@ -217,11 +323,18 @@ class _Effects:
     def _spread(self, element: Element, value: Expression, replaces: bool) -> None:
         """SET variable = map, or variable += map."""
         self._read(value)
+        value = self._resolved(value)
         if value.form is Form.MAP:
-            if replaces and element.born is not Born.CREATED:
+            kept = self._kept(element, value) if replaces else frozenset()
+            if replaces and element.born is not Born.CREATED and not kept:
                 self._write(element, Action.REPLACED)
+            elif replaces and element.born is not Born.CREATED:
+                self.sets = True
+                self.touches.add(Touch(element.variable, "", writes=True))
+                self.changes.append(Change(Action.REPLACED, element.variable))
             for name, item in value.entries.items():
-                self._assign(element, name, item)
+                if name not in kept:
+                    self._assign(element, name, item)
         elif value.form is Form.KEY and value.key is not None and value.key.path:
             self._spread_parameter(element, value.key, replaces)
         elif value.variables and value.variables <= self.items:
@@ -230,6 +343,13 @@ class _Effects:
                 self._write(element, Action.REPLACED)
         else:
             raise NotUnderstood("it sets the properties to something else than a map or a parameter")
+
+    def _kept(self, element: Element, value: Expression) -> frozenset[str]:
+        """The properties by which a vertex is looked for, if a map that takes their place has them all as they are."""
+        entries = {name: self._resolved(item).key for name, item in value.entries.items()}
+        if element.ends is None and all(entries.get(name) == key for name, key in element.keys.items()):
+            return frozenset(element.keys)
+        return frozenset()
 
     def _spread_parameter(self, element: Element, key: Key, replaces: bool) -> None:
         is_edge = element.ends is not None
@@ -265,6 +385,7 @@ class _Effects:
         element = self.elements.get(variable)
         if element is None:
             raise NotUnderstood(f"{variable} is no vertex or edge of the query")
+        self._check_known(variable)
         return element
 
     def _vertex(self, node: Node) -> Element | None:
@@ -272,11 +393,12 @@ class _Effects:
         found = self.elements.get(node.variable)
         if found is not None and found.ends is not None:
             raise NotUnderstood(f"{node.variable} is an edge")
+        if found is not None:
+            self._check_known(node.variable)
         return found
 
     def _new(self, made: Node | Edge, born: Born, clause: int) -> Element:
-        if made.variable in self.elements or made.variable in self.items:
-            raise NotUnderstood(f"the variable {made.variable} is there twice")
+        self._declare(made.variable)
         element = Element(made.variable, born, clause)
         if isinstance(made, Edge):
             element.ends, element.directed = (made.source, made.target), made.directed
@@ -291,6 +413,7 @@ class _Effects:
 
     def _require(self, element: Element, name: str, value: Expression) -> None:
         element.required.add(name)
+        value = self._resolved(value)
         if value.form is Form.KEY and value.key is not None and name not in element.keys:
             element.keys[name] = value.key
 
@@ -303,9 +426,12 @@ class _Effects:
 
     def _read(self, value: Expression) -> None:
         self.volatile |= value.volatile
-        strange = value.whole - self.items
+        values = self.items | self._aliases.keys()
+        for name in value.variables:
+            self._check_known(name)
+        strange = value.whole - values
         if strange:
             raise NotUnderstood(f"it uses {min(strange)} otherwise than by a property")
         for variable, name in value.reads:
-            if variable not in self.items and self._element(variable).born is not Born.CREATED:
+            if variable not in values and self._element(variable).born is not Born.CREATED:
                 self.touches.add(Touch(variable, name, writes=False))

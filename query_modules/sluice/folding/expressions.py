@@ -10,7 +10,7 @@ Source: `Cypher.g4` of Memgraph v2.14.1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import reduce
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from sluice.bolt.values import Value
 from sluice.clauses.lexer import Kind, integer_value
 from sluice.folding.source import NotUnderstood, Source
-from sluice.folding.words import CLOCKS, OPERATORS, PURE, RANDOM, RESERVED
+from sluice.folding.words import CLOCKS, NEVER_FLOATS, OPERATORS, PURE, RANDOM, RESERVED
 
 EXACT = 2.0**53
 "Below this every integer is a float of its own. Memgraph compares integers with floats as floats."
@@ -43,6 +43,8 @@ class Form(Enum):
     EQUALS = auto()
     AND = auto()
     LABELS = auto()
+    FOUND = auto()
+    "Whether a variable is null."
     OTHER = auto()
 
 
@@ -64,10 +66,12 @@ class Expression:
     parts: tuple[Expression, ...] = ()
     "The sides of EQUALS and AND."
     name: str = ""
-    "The variable of NAME, PROPERTY and LABELS."
+    "The variable of NAME, PROPERTY, LABELS and FOUND."
     labels: tuple[str, ...] = ()
     entries: Mapping[str, Expression] = field(default_factory=dict)
     "The entries of MAP."
+    never_float: bool = False
+    "Whether it is text, an integer or null, in the form OTHER."
 
     @property
     def variables(self) -> frozenset[str]:
@@ -177,6 +181,8 @@ def _arithmetic(source: Source) -> Expression:
         elif source.accept_keyword("IN"):
             parts.append(_haystack(source))
         elif source.accept_keyword("IS", "NOT", "NULL") or source.accept_keyword("IS", "NULL"):
+            if len(parts) == 1 and parts[0].form is Form.NAME:
+                return Expression(Form.FOUND, name=parts[0].name)
             parts.append(_NOTHING)
         else:
             return parts[0] if len(parts) == 1 else _combined(Form.OTHER, *parts)
@@ -326,4 +332,5 @@ def _call(source: Source) -> Expression:
         return Expression(Form.OTHER, together.reads, together.whole, volatile=True)
     if word not in PURE and word not in CLOCKS:
         raise NotUnderstood(f"the function {name} is not known to depend on its arguments alone")
-    return _combined(Form.OTHER, *arguments)
+    together = _combined(Form.OTHER, *arguments)
+    return replace(together, never_float=word in NEVER_FLOATS)

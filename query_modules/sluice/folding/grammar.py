@@ -1,8 +1,10 @@
 """
 Text into a query, for those queries that folding knows about.
 
-    UNWIND* MATCH* (CREATE | MERGE | SET | REMOVE)* (RETURN of what is there)?
-    UNWIND* MATCH+ DELETE+
+    part (WITH of what is there, part)* (RETURN of what is there)?
+
+    part:    UNWIND* MATCH* (OPTIONAL MATCH)* update*
+    update:  CREATE | MERGE | SET | REMOVE | DELETE | FOREACH (variable IN list | update+)
 
 Whatever else a text holds makes it NotUnderstood: a text is sent as it is rather than guessed at.
 """
@@ -13,7 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sluice.clauses.lexer import Kind
-from sluice.folding.expressions import conjuncts, expression, labels
+from sluice.folding.expressions import Expression, Form, conjuncts, expression, labels
 from sluice.folding.patterns import Patterns
 from sluice.folding.query import (
     Assignment,
@@ -22,6 +24,8 @@ from sluice.folding.query import (
     Cut,
     Delete,
     Edge,
+    Loop,
+    LoopEnd,
     Match,
     Merge,
     Node,
@@ -29,20 +33,21 @@ from sluice.folding.query import (
     Query,
     Set,
     Unwind,
+    With,
 )
 from sluice.folding.source import NotUnderstood, Source
 from sluice.folding.words import HARMLESS, RESERVED
 
 _FOREIGN = {
     "CALL": "a procedure or a subquery may do anything",
-    "WITH": "it may gather the rows of all queries",
-    "OPTIONAL": "it acts on what is not there",
-    "FOREACH": "it is not looked into",
     "LOAD": "it reads a file",
     "USING": "it is about a single query",
     "EXPLAIN": "it is for people",
     "PROFILE": "it is for people",
 }
+
+_UPDATES = (Create, Merge, Set, Delete, LoopEnd)
+"What writes, and the end of a FOREACH."
 
 _Item = TypeVar("_Item")
 
@@ -70,6 +75,8 @@ class _Parser:
         self._cuts: list[Cut] = []
         "For what is to stand elsewhere, or nowhere."
         self._given_names = 0
+        self._optional = False
+        "Whether there was an OPTIONAL MATCH since the last WITH."
 
     def query(self) -> Query:
         source = self._source
@@ -78,31 +85,105 @@ class _Parser:
         source.accept_symbol(";")
         if source.token.kind is not Kind.END:
             raise source.unexpected("the end of the query")
-        if all(isinstance(clause, (Match, Unwind)) for clause in self._clauses):
+        if not any(isinstance(clause, _UPDATES) for clause in self._clauses):
             raise NotUnderstood("it writes nothing")
         searches = any(token.is_keyword("IN") for token in source.tokens)
         return Query(self._clauses, self._all_cuts(), self._names, searches)
 
     def _clause(self) -> None:
         source = self._source
+        word = source.token.text.upper()
+        if word in _FOREIGN:
+            raise NotUnderstood(f"{word} is not folded: {_FOREIGN[word]}")
         if source.accept_keyword("UNWIND"):
-            self._add(self._unwind(), "UNWIND", Unwind)
+            self._add(self._unwind(), word, Unwind, With)
         elif source.accept_keyword("MATCH"):
-            self._add(self._match(), "MATCH", Unwind, Match)
-        elif source.accept_keyword("DETACH", "DELETE") or source.accept_keyword("DELETE"):
-            self._add(Delete(self._list_of(self._deleted)), "DELETE", Match, Delete)
+            if self._optional:
+                raise NotUnderstood("MATCH comes after OPTIONAL MATCH")
+            self._add(self._match(), word, Unwind, With, Match)
+        elif source.accept_keyword("OPTIONAL", "MATCH"):
+            self._optional = True
+            self._add(self._match(), word, Unwind, With, Match)
+        elif source.accept_keyword("WITH"):
+            self._optional = False
+            self._add(self._with(), word, Unwind, With, Match, *_UPDATES)
         elif source.is_keyword("RETURN"):
             self._return()
         else:
-            word = source.token.text.upper()
-            if word in _FOREIGN:
-                raise NotUnderstood(f"{word} is not folded: {_FOREIGN[word]}")
-            self._add(self._update(), word, Unwind, Match, Create, Merge, Set)
+            self._update(word)
 
     def _add(self, clause: Clause, word: str, *after: type[Clause]) -> None:
         if self._clauses and not isinstance(self._clauses[-1], after):
             raise NotUnderstood(f"{word} comes after a clause that is not understood in front of it")
         self._clauses.append(clause)
+
+    def _update(self, word: str) -> None:
+        source = self._source
+        clause: Clause
+        if source.accept_keyword("FOREACH"):
+            self._loop(word)
+            return
+        if source.accept_keyword("DETACH", "DELETE") or source.accept_keyword("DELETE"):
+            clause = Delete(self._list_of(self._deleted))
+        elif source.accept_keyword("CREATE"):
+            patterns = self._list_of(self._patterns.pattern)
+            self._move_maps(patterns)
+            clause = Create(patterns)
+        elif source.accept_keyword("MERGE"):
+            clause = self._merge()
+        elif source.accept_keyword("SET"):
+            clause = Set(self._list_of(self._set_item))
+        elif source.accept_keyword("REMOVE"):
+            clause = Set(self._list_of(self._remove_item))
+        else:
+            raise source.unexpected("a clause that writes")
+        self._add(clause, word, Unwind, With, Match, Loop, *_UPDATES)
+
+    def _loop(self, word: str) -> None:
+        source = self._source
+        source.expect("(")
+        variable = source.name(RESERVED)
+        if not source.accept_keyword("IN"):
+            raise source.unexpected("IN")
+        elements = expression(source)
+        source.expect("|")
+        self._add(Loop(elements, variable), word, Unwind, With, Match, Loop, *_UPDATES)
+        while not source.accept_symbol(")"):
+            self._update(source.token.text.upper())
+        self._clauses.append(LoopEnd())
+
+    def _with(self) -> With:
+        source = self._source
+        found = With(set(), {}, [])
+        if source.accept_symbol("*"):
+            found.kept = None
+        else:
+            for name, value in self._list_of(self._with_item):
+                if name in found.values or name in (found.kept or ()):
+                    raise NotUnderstood(f"WITH names {name} twice")
+                if value is None and found.kept is not None:
+                    found.kept.add(name)
+                elif value is not None:
+                    found.values[name] = value
+            end = source.previous_end
+            self._cuts.append(Cut(end, end, before=", ", carries_row=True))
+        for word in ("ORDER", "SKIP", "LIMIT"):
+            if source.is_keyword(word):
+                raise NotUnderstood("WITH orders or counts rows, which once folded are those of all queries")
+        if source.accept_keyword("WHERE"):
+            found.conditions = conjuncts(expression(source))
+        return found
+
+    def _with_item(self) -> tuple[str, Expression | None]:
+        source = self._source
+        if source.is_keyword("DISTINCT"):
+            raise NotUnderstood("WITH leaves out rows that are alike, which once folded are those of all queries")
+        value = expression(source)
+        if source.accept_keyword("AS"):
+            return source.name(RESERVED), value
+        if value.form is not Form.NAME:
+            raise source.unexpected("AS")
+        return value.name, None
 
     def _list_of(self, item: Callable[[], _Item]) -> list[_Item]:
         items = [item()]
@@ -120,20 +201,6 @@ class _Parser:
         patterns = self._list_of(self._patterns.pattern)
         _refuse_maps(patterns, "matches")
         return Match(patterns, conjuncts(expression(self._source)) if self._source.accept_keyword("WHERE") else [])
-
-    def _update(self) -> Clause:
-        source = self._source
-        if source.accept_keyword("CREATE"):
-            patterns = self._list_of(self._patterns.pattern)
-            self._move_maps(patterns)
-            return Create(patterns)
-        if source.accept_keyword("MERGE"):
-            return self._merge()
-        if source.accept_keyword("SET"):
-            return Set(self._list_of(self._set_item))
-        if source.accept_keyword("REMOVE"):
-            return Set(self._list_of(self._remove_item))
-        raise source.unexpected("a clause that writes")
 
     def _merge(self) -> Merge:
         pattern = self._patterns.pattern()
@@ -182,6 +249,11 @@ class _Parser:
         source = self._source
         first = source.token
         is_call = source.ahead(1).text == "(" and source.ahead(1).kind is Kind.SYMBOL
+        if is_call and first.value.lower() == "count" and source.ahead(2).text == "*":
+            source.take()
+            for symbol in "(*)":
+                source.expect(symbol)
+            return source.name(RESERVED) if source.accept_keyword("AS") else "count(*)"
         if is_call and first.value.lower() not in HARMLESS:
             raise NotUnderstood("RETURN is more than a list of variables and properties")
         if is_call:
@@ -199,13 +271,18 @@ class _Parser:
         return f"{first.value}({variable})" if is_call else variable
 
     def _graph_variables(self) -> set[str]:
-        patterns: list[Pattern] = []
+        """The variables of vertices and edges that are known where the text has been taken to."""
+        known: list[set[str]] = [set()]
         for clause in self._clauses:
-            if isinstance(clause, (Match, Create)):
-                patterns += clause.patterns
-            elif isinstance(clause, Merge):
-                patterns.append(clause.pattern)
-        return {element.variable for pattern in patterns for element in pattern.elements}
+            if isinstance(clause, Loop):
+                known.append(set())
+            elif isinstance(clause, LoopEnd):
+                known.pop()
+            elif isinstance(clause, With):
+                known[-1] = known[-1] if clause.kept is None else known[-1] & clause.kept
+            else:
+                known[-1] |= {element.variable for pattern in _patterns_of(clause) for element in pattern.elements}
+        return known[-1]
 
     def _move_maps(self, patterns: list[Pattern]) -> None:
         """`CREATE (v $map)` takes parameters only: once folded it is `CREATE (v) SET v = row`."""
@@ -243,6 +320,12 @@ class _Parser:
                 after = self._source.tokens[number + 1 : number + 2]
                 cuts.append(Cut(token.start, end, token.value, is_looked_into=bool(after) and after[0].text == "."))
         return sorted(cuts, key=lambda cut: (cut.start, cut.end))
+
+
+def _patterns_of(clause: Clause) -> list[Pattern]:
+    if isinstance(clause, (Match, Create)):
+        return clause.patterns
+    return [clause.pattern] if isinstance(clause, Merge) else []
 
 
 def _refuse_maps(patterns: list[Pattern], verb: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -48,6 +48,9 @@ class Lane:
         self._is_bare = plan.template.is_bare
         self._take = _taker(self._names, self._is_bare)
         self._slots: list[Slot] = []
+        self._given = [given for given in plan.given if given is not None]
+        self.merges_unknown_numbers = None in plan.given
+        "Whether a MERGE looks for integers that are not known beforehand."
         guarded = [_Guarded(plan, guard, looked_for) for guard in plan.guards]
         self._guarded = [guard for guard in guarded if guard.expected]
 
@@ -78,6 +81,24 @@ class Lane:
             maps = self._column(guard.map, rows, alone)
             expected = {name: self._column(key, rows, alone) if key else None for name, key in guard.expected.items()}
             alone.update(number for number, item in enumerate(maps) if not guard.holds(number, item, expected))
+
+    def merged(self, rows: list[Row], alone: set[int]) -> Iterator[tuple[list[Value], list[int] | None]]:
+        """
+        What the MERGEs look for: for each place that such values come from, the values, and of which row each is; None:
+        they are one of each row.
+        """
+        for key, each, name in self._given:
+            values = self._column(key, rows, alone)
+            if not each:
+                yield values, None
+                continue
+            found = [
+                (element.get(name) if name and type(element) is dict else element, number)
+                for number, elements in enumerate(values)
+                if type(elements) is list
+                for element in elements
+            ]
+            yield [value for value, _ in found], [number for _, number in found]
 
     def keys(self, rows: list[Row], alone: set[int]) -> list[tuple[Value, ...]]:
         """The values in all slots, row by row. Adds to `alone` the rows that cannot be compared with others."""

@@ -89,6 +89,16 @@ class Guard(NamedTuple):
     "Whether properties that are not in the map go."
 
 
+class Given(NamedTuple):
+    """A value that a MERGE looks for: what `key` stands for, or something of each of its elements."""
+
+    key: Key
+    each: bool = False
+    "Whether the key stands for a list, and the values are its elements."
+    name: str = ""
+    "The property of each element that is the value; empty: the element itself."
+
+
 class Merging(NamedTuple):
     """What is particular about a MERGE."""
 
@@ -109,6 +119,11 @@ class Plan:
     guards: list[Guard]
     merges: Mapping[int, Merging]
     "By the number of the clause."
+    given: frozenset[Given | None]
+    """
+    What those MERGEs look for; None: an integer that is not known beforehand. Two of them may find the same by numbers
+    that are equal and not the same, 1 and 1.0, and what is made has the number of the first.
+    """
     assigned: Mapping[bool, frozenset[str] | None]
     "Properties that vertices (False) and edges (True) which others know may get or lose; None: any."
     volatile: bool

@@ -82,7 +82,7 @@ class Unwind:
 
 @dataclass(slots=True)
 class Match:
-    """MATCH patterns WHERE conditions, all of which have to hold."""
+    """MATCH or OPTIONAL MATCH patterns WHERE conditions, all of which have to hold."""
 
     patterns: list[Pattern]
     conditions: list[Expression]
@@ -117,7 +117,30 @@ class Delete:
     variables: list[str]
 
 
-Clause = Unwind | Match | Create | Merge | Set | Delete
+@dataclass(slots=True)
+class Loop:
+    """FOREACH (variable IN list | the clauses that follow, up to `LoopEnd`)."""
+
+    list: Expression
+    variable: str
+
+
+@dataclass(slots=True)
+class LoopEnd:
+    """The end of the innermost FOREACH."""
+
+
+@dataclass(slots=True)
+class With:
+    """WITH kept, value AS name WHERE conditions; nothing that gathers, orders or counts rows."""
+
+    kept: set[str] | None
+    "Variables that stay; None: all."
+    values: dict[str, Expression]
+    conditions: list[Expression]
+
+
+Clause = Unwind | Match | Create | Merge | Set | Delete | Loop | LoopEnd | With
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +155,8 @@ class Cut:
     "Text in front of the value."
     is_looked_into: bool = False
     "Whether a property of the value is asked for right behind it."
+    carries_row: bool = False
+    "Whether the row itself is to stand here, so that what follows knows it."
 
 
 @dataclass(slots=True)

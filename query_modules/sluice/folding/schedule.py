@@ -10,16 +10,22 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from operator import itemgetter
 from typing import NamedTuple
 
 from sluice.bolt.values import Value
 from sluice.folding.conflicts import Conflict, Slot
+from sluice.folding.expressions import EXACT
 from sluice.folding.lane import Lane, Parameters, Row
 from sluice.folding.plan import Plan
 
 Query = tuple[str, Parameters]
+
+_NUMBERS = (int, float)
+
+_NEVER_MIXED = frozenset({str, int, bool, type(None)})
+"Types of which no two values are equal to a MERGE and not the same."
 
 _Readers = dict[tuple[str, Slot], set[tuple[str, Slot, bool]]]
 """
@@ -86,11 +92,39 @@ class Schedule:
         rows = {text: self._lanes[text].rows(items) for text, items in parameters.items() if items}
         for text, (items, alone) in rows.items():
             self._lanes[text].check(items, alone)
+        self._part_equal_numbers(rows)
         if self._is_simple and not any(alone for _, alone in rows.values()):
             known = sum(len(items) for items, _ in rows.values())
             if known == len(texts):
                 return self._by_text(texts, rows)
         return self._placed(texts, rows)
+
+    def _part_equal_numbers(self, rows: Mapping[str, tuple[list[Row], set[int]]]) -> None:
+        """
+        Sends rows by themselves whose MERGE could find what another made of a number that is equal and not the same.
+        """
+        columns = [
+            (alone, *column)
+            for text, (items, alone) in rows.items()
+            for column in self._lanes[text].merged(items, alone)
+        ]
+        if all(set(map(type, values)) <= _NEVER_MIXED for _, values, _ in columns):
+            return
+        spellings: dict[Value, set[str]] = defaultdict(set)
+        for value in chain.from_iterable(values for _, values, _ in columns):
+            if type(value) in _NUMBERS:
+                spellings[value].add(repr(value))
+        unknown = any(self._lanes[text].merges_unknown_numbers for text in rows)
+
+        def is_mixed(value: Value) -> bool:
+            if type(value) not in _NUMBERS:
+                return type(value) not in _NEVER_MIXED
+            is_float = type(value) is float
+            return len(spellings[value]) > 1 or (is_float and (unknown or not abs(value) < EXACT))
+
+        for alone, values, owners in columns:
+            mixed = [number for number, value in enumerate(values) if is_mixed(value)]
+            alone.update(mixed if owners is None else [owners[number] for number in mixed])
 
     def _add(self, first: str, second: str, conflict: Conflict, readers: _Readers) -> None:
         slots = _reduced(conflict)

@@ -32,7 +32,7 @@ def template(text: str, query: Query) -> Template:
     is_bare = len(names) == 1 and not query.looks_for_elements
     row = next(name for name in _candidates() if name not in query.names)
     values = {name: row if is_bare else f"{row}[{number}]" for number, name in enumerate(names)}
-    return Template(f"UNWIND ${ROWS} AS {row} {_pasted(text, query.cuts, values)}", names, is_bare)
+    return Template(f"UNWIND ${ROWS} AS {row} {_pasted(text, query.cuts, values, row)}", names, is_bare)
 
 
 def _candidates() -> Iterable[str]:
@@ -43,11 +43,11 @@ def _candidates() -> Iterable[str]:
         yield f"row_{number}"
 
 
-def _pasted(text: str, cuts: list[Cut], values: dict[str, str]) -> str:
+def _pasted(text: str, cuts: list[Cut], values: dict[str, str], row: str) -> str:
     pieces = []
     at = 0
     for cut in cuts:
-        value = values.get(cut.parameter, "")
+        value = row if cut.carries_row else values.get(cut.parameter, "")
         if cut.is_looked_into and value.endswith("]"):
             value = f"({value})"  # the grammar has no property of an element
         pieces += [text[at : cut.start], cut.before, value]

@@ -120,10 +120,30 @@ PURE = frozenset(
 )
 "Functions whose value depends on their arguments alone, in lower case."
 
+NEVER_FLOATS = frozenset(
+    {
+        "left",
+        "ltrim",
+        "replace",
+        "right",
+        "rtrim",
+        "size",
+        "substring",
+        "tointeger",
+        "tointegerornull",
+        "tolower",
+        "tostring",
+        "tostringornull",
+        "toupper",
+        "trim",
+    }
+)
+"Functions whose value is text, an integer or null, in lower case."
+
 CLOCKS = frozenset({"timestamp", "date", "localtime", "localdatetime", "datetime"})
 "Functions that ask the clock when they are called without arguments, and are pure with some."
 
 RANDOM = frozenset({"rand", "randomuuid", "uniformsample"})
 
-HARMLESS = frozenset({"id", "labels", "type", "properties", "keys"})
+HARMLESS = frozenset({"id", "labels", "type", "properties", "keys", "count", "collect"})
 "Functions of a vertex or an edge that neither fail nor change anything."

@@ -44,6 +44,8 @@ class _Writer:
         self.edges: list[str] = []
         self.items = False
         self.merges = False
+        self.loops = 0
+        self.names = 0
 
     def chance(self, percent: int) -> bool:
         return self.draw(st.integers(1, 100)) <= percent  # type: ignore[no-any-return]
@@ -77,7 +79,8 @@ class _Writer:
         return template.format(name, **chosen)  # type: ignore[no-any-return]
 
     def new(self) -> str:
-        name = f"x{len(self.vertices) + len(self.edges)}"
+        self.names += 1
+        name = f"x{self.names}"
         self.vertices.append(name)
         return name
 
@@ -92,7 +95,8 @@ class _Writer:
         return f"{label} {{{inside}}}" if names else label
 
     def edge(self, *, new: bool, kind: str = "") -> str:
-        name = f"r{len(self.edges)}"
+        self.names += 1
+        name = f"r{self.names}"
         kind = kind or (f":{self.draw(TYPES)}" if new or self.chance(80) else "")
         inside = f" {{v~: {self.value()}}}" if self.chance(15) else ""
         self.edges.append(name)
@@ -126,6 +130,37 @@ class _Writer:
                 "{0}.k~ IN [1, 2]",
             )
         return "MATCH " + self.one_of(", ", " MATCH ").join(parts) + where
+
+    def optional(self) -> str:
+        """OPTIONAL MATCH, from what is there or by itself."""
+        start = f"({self.one_of(*self.found)})" if self.found and self.chance(70) else f"({self.new()}{self.node()})"
+        if self.chance(70):
+            start += self.arrow(new=False) + f"({self.new()}{self.node(40)})"
+        return f"OPTIONAL MATCH {start}" + (f" WHERE {self.vertices[-1]}.v~ IS NULL" if self.chance(15) else "")
+
+    def loop(self) -> str:
+        """FOREACH, over a parameter, or as the way to write a condition."""
+        condition = f"CASE WHEN {self.value()} < 2 THEN [{{k: 1, v: 2}}] END"
+        elements = self.parameter("items") if self.chance(70) else condition
+        found, vertices, edges = list(self.found), list(self.vertices), list(self.edges)
+        items, self.items = self.items, True
+        self.loops += 1
+        kinds = [self.create, *([self.merge] if not self.merges else []), *([self.set] if self.vertices else [])]
+        inside = self.one_of(*kinds)().replace("item.", f"each{self.loops}.")
+        self.items, self.found, self.vertices, self.edges = items, found, vertices, edges
+        return f"FOREACH (each{self.loops} IN {elements} | {inside})"
+
+    def then(self) -> str:
+        """WITH all that is there, and what comes after it: rows are gathered there if anything was written."""
+        names = sorted({*self.found, *self.vertices, *self.edges})
+        kept = "*" if self.chance(20) else ", ".join([*names, *(["item"] if self.items else [])])
+        self.merges = False
+        text = f"WITH {kept}"
+        if self.vertices and self.chance(20):
+            text += self.filled(self.one_of(*self.vertices), " WHERE {0}.v~ < {value}", " WHERE {0} IS NULL")
+        if self.chance(40):
+            text += " " + self.match()
+        return text
 
     def create(self) -> str:
         # Behind a MERGE that could find it, Memgraph finds what is created, creates the next, and never ends.
@@ -206,12 +241,22 @@ def texts(draw: Draw) -> Text:
         writer.items = True
     if writer.chance(65):
         clauses.append(writer.match())
+    if writer.chance(12):
+        clauses.append(writer.optional())
     if writer.found and writer.chance(15):
         clauses.append(writer.delete())
+        if writer.chance(30):
+            clauses.append(writer.create())
     else:
         for _ in range(writer.one_of(1, 1, 2, 2, 3)):
             kinds = [writer.create, writer.merge, *([writer.set] * 2 if writer.vertices else [])]
-            clauses.append(writer.one_of(*kinds)())
+            clauses.append(writer.one_of(*kinds, *([writer.loop] if writer.chance(20) else []))())
+    if (writer.vertices or writer.items) and writer.chance(12):
+        clauses.append(writer.then())
+        kinds = [writer.create, writer.merge, *([writer.set] if writer.vertices else [])]
+        clauses.append(writer.one_of(*kinds)())
+    if writer.chance(10):
+        clauses.append("RETURN count(*)")
     return Text(" ".join(clauses), writer.parameters)
 
 

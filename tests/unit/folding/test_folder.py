@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.folding import Folder, explain
+from sluice.folding import FOLDED, Folder, explain
+from sluice.folding.effects import plan_of
 
 VERTEX = "CREATE (:Node {id: $id})"
 EDGE = "MATCH (n:Node {id: $a}), (m:Node {id: $b}) CREATE (n)-[:Edge]->(m)"
@@ -70,6 +71,100 @@ def test_what_is_not_understood_stays_in_its_place(text: str):
     folder.fold(queries)
     assert [item.indices for item in folder.fold(queries)] == [[0], [1], [2], [3]]
     assert explain(text) != explain(VERTEX)
+
+
+TAGS = "MERGE (n:N {id: $id}) WITH n UNWIND $tags AS tag MERGE (t:Tag {name: tag}) MERGE (n)-[:HAS]->(t)"
+LATEST = (
+    "MATCH (s:S {id: $id}) OPTIONAL MATCH (s)-[old:LATEST]->() DELETE old CREATE (s)-[:LATEST]->(:Reading {at: $at})"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        pytest.param(
+            "WITH $event AS event MERGE (n:N {id: event.id}) SET n += event.rest",
+            "UNWIND $rows AS row WITH row AS event, row MERGE (n:N {id: event.id}) SET n += event.rest",
+            id="a parameter gets a name",
+        ),
+        pytest.param(
+            TAGS,
+            "UNWIND $rows AS row MERGE (n:N {id: row[0]}) WITH n, row UNWIND row[1] AS tag "
+            "MERGE (t:Tag {name: tag}) MERGE (n)-[:HAS]->(t)",
+            id="the row goes on through WITH",
+        ),
+        pytest.param(
+            "MERGE (n:N {id: $id}) FOREACH (x IN $xs | CREATE (n)-[:HAS]->(:X $map)) RETURN count(*)",
+            "UNWIND $rows AS row MERGE (n:N {id: row[0]}) "
+            "FOREACH (x IN row[1] | CREATE (n)-[:HAS]->(made_1:X ) SET made_1 = row[2]) ",
+            id="FOREACH, and a result that nobody sees",
+        ),
+        pytest.param(
+            LATEST,
+            "UNWIND $rows AS row MATCH (s:S {id: row[0]}) OPTIONAL MATCH (s)-[old:LATEST]->() DELETE old "
+            "CREATE (s)-[:LATEST]->(:Reading {at: row[1]})",
+            id="OPTIONAL MATCH, and what comes after DELETE",
+        ),
+    ],
+)
+def test_what_a_text_becomes(text: str, folded: str):
+    assert plan_of(text).template.text == folded
+    assert explain(text) == FOLDED
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("MATCH (n:N {id: $id}) WITH n LIMIT 1 SET n.x = 1", "WITH orders or counts rows"),
+        ("MATCH (n:N {id: $id}) WITH DISTINCT n SET n.x = 1", "WITH leaves out rows that are alike"),
+        ("MATCH (n:N) WITH count(n) AS c CREATE (:C {n: c})", "the function count is not known"),
+        (
+            "MERGE (a:N {id: $a}) MERGE (b:N {id: $b}) WITH a MERGE (a)-[:R]->(b)",
+            "the variable b is not known",
+        ),
+        ("FOREACH (x IN $xs | MERGE (n:N {id: x})) SET n.x = 1", "the variable n is not known"),
+    ],
+)
+def test_what_is_not_folded_says_why(text: str, reason: str):
+    assert explain(text).startswith(f"sent as it is: {reason}")
+
+
+def test_rows_that_meet_are_kept_apart_where_the_query_is_done_in_parts():
+    # All rows get through MERGE before any gets to what comes behind WITH.
+    edge = "MERGE (a:N {id: $a}) WITH a MATCH (b:N {id: $b}) CREATE (a)-[:R]->(b)"
+    assert sizes(*((edge, {"a": i, "b": i + 100}) for i in range(10))) == [10]
+    assert sizes(*((edge, {"a": i, "b": i + 1}) for i in range(10))) == [1] * 10
+
+
+def test_a_latest_reading_of_each_sensor_is_folded_and_several_of_one_are_not():
+    assert sizes(*((LATEST, {"id": i, "at": 1}) for i in range(10))) == [10]
+    assert sizes(*((LATEST, {"id": i % 5, "at": i}) for i in range(10))) == [5, 5]
+
+
+NUMBERED = "MERGE (n:A {k: $k}) SET n.v = $v"
+LISTED = "UNWIND $list AS x MERGE (n:A {k: x.k})"
+
+
+def test_a_merge_of_1_and_one_of_1_0_stay_in_their_order():
+    numbers = [1, 2, 1.0, 3, 2.5, 4]
+    assert sizes(*((NUMBERED, {"k": k, "v": 0}) for k in numbers)) == [1, 1, 1, 3]
+    assert sizes(*((NUMBERED, {"k": k, "v": 0}) for k in (1, 2, 3.5, 4.0))) == [4]
+    assert sizes(*((LISTED, {"list": [{"k": k}]}) for k in numbers)) == [1, 1, 1, 3]
+    assert (
+        sizes((NUMBERED, {"k": 1, "v": 0}), (LISTED, {"list": [{"k": 1.0}]}), (NUMBERED, {"k": 1, "v": 0})) == [1] * 3
+    )
+    whole = "MERGE (n:A {k: toInteger($k)}) SET n.v = $v"
+    assert sizes(*((whole, {"k": k, "v": 0}) for k in ("1", "2"))) == [2]
+    assert sizes((whole, {"k": "1", "v": 0}), (NUMBERED, {"k": 1.0, "v": 0}), (whole, {"k": "2", "v": 0})) == [1] * 3
+
+
+def test_a_map_that_replaces_all_and_keeps_the_key_is_folded():
+    for text in (
+        "MERGE (n:N {id: $id}) SET n = {id: $id, name: $name}",
+        "MATCH (n:N {id: $id}) SET n = {id: $id, x: $x}",
+    ):
+        assert explain(text) == FOLDED
+    assert explain("MATCH (n:N {id: $id}) SET n = {id: $other, name: $name}") != FOLDED
 
 
 def test_parameters_become_rows():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sluice.folding import conflicts, effects, folder, lane
+from sluice.folding import conflicts, effects, folder, lane, schedule
 from sluice.folding.conflicts import Conflict
 from sluice.folding.plan import Action, Born, Change, Element, Merging, Plan
 
@@ -91,6 +91,11 @@ def equal_means_identical(patch: Patch) -> None:
     patch.setattr(lane.Lane, "_compared", lambda self, *given: list(map(repr, compared(self, *given))))
 
 
+def equal_numbers_are_the_same(patch: Patch) -> None:
+    """What is made has the number of the first MERGE, whichever that is."""
+    patch.setattr(schedule.Schedule, "_part_equal_numbers", lambda *_: None)
+
+
 def _with_plans(patch: Patch, changed: Callable[[Plan], Plan]) -> None:
     patch.setattr(folder, "plan_of", lambda text: changed(_plan_of(text)))
 
@@ -158,6 +163,7 @@ WRONG_RULES = (
     values_may_pass_each_other,
     vertices_have_one_label,
     equal_means_identical,
+    equal_numbers_are_the_same,
     joins_keep_the_order,
     a_key_once_known_stays,
     merges_commute,
