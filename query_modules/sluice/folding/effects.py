@@ -65,6 +65,8 @@ class _Effects:
         "Variables of UNWIND and FOREACH, and names that WITH gives to values: what is not known beforehand."
         self._lists: dict[str, Key] = {}
         "Variables of UNWIND and FOREACH whose list is known."
+        self._sources: dict[str, dict[str, tuple[str, str]]] = {}
+        "Variable -> property that it is looked for by -> where its value comes from: a variable and its property."
         self.given: set[Given | None] = set()
         self._loose: set[int] = set()
         "Numbers of MERGEs that look for values of which nothing is known."
@@ -337,6 +339,8 @@ class _Effects:
                     self._assign(element, name, item)
         elif value.form is Form.KEY and value.key is not None and value.key.path:
             self._spread_parameter(element, value.key, replaces)
+        elif value.form in (Form.NAME, Form.PROPERTY) and self._may_guard(element, value, replaces):
+            self._spread_items(element, value)
         elif value.variables and value.variables <= self.items:
             element.open = True
             if element.born is not Born.CREATED:
@@ -371,6 +375,21 @@ class _Effects:
             self.guards.append(Guard(element.variable, key, replaces))
             if replaces:
                 self.changes.append(Change(Action.REPLACED, element.variable))
+
+    def _may_guard(self, element: Element, value: Expression, replaces: bool) -> bool:
+        """Whether the maps that are written over a vertex can be looked at beforehand."""
+        known = value.name in self._lists and element.ends is None and element.born is not Born.CREATED
+        return known and not replaces
+
+    def _spread_items(self, element: Element, value: Expression) -> None:
+        name = value.property if value.form is Form.PROPERTY else ""
+        kept = {} if name else self._sources.get(element.variable, {})
+        same = frozenset(found for found, source in kept.items() if source == (value.name, found))
+        self.sets = True
+        self.touches.add(Touch(element.variable, "", writes=True))
+        self.guards.append(
+            Guard(element.variable, self._lists[value.name], replaces=False, each=True, name=name, kept=same)
+        )
 
     def _write(self, element: Element, action: Action, name: str = "") -> None:
         """A property, or all of them, of a vertex or an edge that others may know."""
@@ -416,6 +435,8 @@ class _Effects:
         value = self._resolved(value)
         if value.form is Form.KEY and value.key is not None and name not in element.keys:
             element.keys[name] = value.key
+        elif value.form is Form.PROPERTY:
+            self._sources.setdefault(element.variable, {})[name] = (value.name, value.property)
 
     def _watch(self, value: Expression) -> None:
         """A value that decides what is found."""

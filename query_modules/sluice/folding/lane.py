@@ -79,6 +79,9 @@ class Lane:
         """Adds to `alone` the rows that overwrite a property by which vertices are looked for."""
         for guard in self._guarded:
             maps = self._column(guard.map, rows, alone)
+            if guard.each:
+                alone.update(number for number, elements in enumerate(maps) if not guard.spared_by(elements))
+                continue
             expected = {name: self._column(key, rows, alone) if key else None for name, key in guard.expected.items()}
             alone.update(number for number, item in enumerate(maps) if not guard.holds(number, item, expected))
 
@@ -138,15 +141,29 @@ class _Guarded:
 
     def __init__(self, plan: Plan, guard: Guard, looked_for: Iterable[str]) -> None:
         self.map = guard.map
+        self.each = guard.each
+        self._name = guard.name
         self._replaces = guard.replaces
         element = plan.elements[guard.variable]
         self.expected: dict[str, Key | None] = {}
         "Property -> the value that it must have in the map; None: it must not be there."
         for name in looked_for:
+            if guard.each:
+                if name not in guard.kept:
+                    self.expected[name] = None
+                continue
             key = element.keys.get(name) if element.born is Born.CREATED else plan.known(guard.variable, name)
             beyond = element.born is Born.CREATED and name not in element.required
             if key is not None or not (guard.replaces or beyond):
                 self.expected[name] = key
+
+    def spared_by(self, elements: Value) -> bool:
+        """Whether the maps of a list's elements are harmless."""
+        if type(elements) is not list:
+            return False
+        if self._name:
+            elements = [element.get(self._name) if type(element) is dict else None for element in elements]
+        return all(type(element) is dict and self.expected.keys().isdisjoint(element) for element in elements)
 
     def holds(self, number: int, item: Value, expected: Mapping[str, list[Value] | None]) -> bool:
         """Whether the map of row `number` is harmless."""

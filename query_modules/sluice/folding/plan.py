@@ -87,6 +87,12 @@ class Guard(NamedTuple):
     map: Key
     replaces: bool
     "Whether properties that are not in the map go."
+    each: bool = False
+    "Whether the key stands for a list, and each of its elements is such a map."
+    name: str = ""
+    "The property of each element that is the map; empty: the element itself."
+    kept: frozenset[str] = frozenset()
+    "Properties that each element's map has as they are."
 
 
 class Given(NamedTuple):
