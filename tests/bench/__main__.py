@@ -19,16 +19,19 @@ import platform
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from sandbox.mock_broker import MockBroker
 from tests.bench import ingest, latency, own, report
-from tests.bench.contenders import native_module
+from tests.bench.contenders import CONTENDERS, native_module
 from tests.bench.ingest import Case
 from tests.hosts import MemgraphHost, SandboxHost, ServerHost
 from tests.hosts.host import QUERY_MODULES, HostOptions
 from tests.kafka import KafkaBroker
 
+ALONE = ("own", "memory")
 KINDS = ("own", "ingest", "latency", "memory")
 
 CASES = [
@@ -47,14 +50,9 @@ def main() -> None:
     results: report.Results = {}
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name:
         folder = Path(name)
-        broker = KafkaBroker(folder / "kafka", {"num.partitions": "1"})
-        broker.start()
-        try:
-            for kind in options.kinds:
-                results[kind] = _measured(kind, broker, folder, options)
-                report.show({kind: results[kind]}, console)
-        finally:
-            broker.kill()
+        for kind in options.kinds:
+            results[kind] = _alone(kind, folder, options) if kind in ALONE else _on_a_host(kind, folder, options)
+            report.show({kind: results[kind]}, console)
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     machine = {"machine": platform.platform(), "memgraph": str(options.memgraph_bin or "none: sandbox")}
@@ -77,37 +75,48 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measured(kind: str, broker: KafkaBroker, folder: Path, options: argparse.Namespace) -> list[dict[str, object]]:
-    cases = [_case(text) for text in options.cases.split(",") if text] or CASES
-    if kind == "own":
+def _alone(kind: str, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    broker = KafkaBroker(folder / kind)
+    broker.start()
+    try:
+        if kind == "memory":
+            return [own.measure(broker, "vertices", 1000, 1_000_000, rounds=1)]
         return [
             own.measure(
                 broker, case.workload, case.batch, 5 * _messages(case, options),
                 partitions=case.partitions, streams=case.streams, rounds=options.rounds,
             )
-            for case in cases
+            for case in _cases(options)
         ]  # fmt: skip
-    if kind == "memory":
-        return [own.measure(broker, "vertices", 1000, 1_000_000, rounds=1)]
-    host = _host(folder / kind, options)
-    host.start()
-    try:
-        names = [name for name in options.contenders.split(",") if name] or ["sluice", "native", "unfolded", "client"]
-        if not host.is_memgraph:
-            names = [name for name in names if name != "native"]
-        if kind == "latency":
-            return [
-                latency.measure(host, broker, folder, name, batch, options.seconds)
-                for batch in (10, 1000)
-                for name in names
-                if name in {"sluice", "native"}
-            ]
-        return [
-            ingest.measure(host, broker, folder, case, _messages(case, options), names, options.rounds)
-            for case in cases
-        ]
     finally:
-        host.kill()
+        broker.kill()
+
+
+def _on_a_host(kind: str, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    names = [name for name in options.contenders.split(",") if name in CONTENDERS] or list(CONTENDERS)
+    host = _host(folder / kind, options)
+    with MockBroker() as broker:
+        host.start()
+        try:
+            if not host.is_memgraph:
+                names = [name for name in names if name != "native"]
+            if kind == "latency":
+                steady = [name for name in names if name in {"sluice", "native"}]
+                return [
+                    latency.measure(host, broker, folder, name, batch, options.seconds)
+                    for batch in (10, 1000)
+                    for name in steady
+                ]
+            return [
+                ingest.measure(host, broker, folder, case, _messages(case, options), names, options.rounds)
+                for case in _cases(options)
+            ]
+        finally:
+            host.kill()
+
+
+def _cases(options: argparse.Namespace) -> list[Case]:
+    return [_case(text) for text in options.cases.split(",") if text] or CASES
 
 
 def _case(text: str) -> Case:

@@ -91,7 +91,7 @@ def native(job: Job) -> Iterator[None]:
     names = [f"native_{topic}".replace("-", "_") for topic in job.topics]
     for name, topic in zip(names, job.topics, strict=True):
         job.host.run(
-            f"CREATE KAFKA STREAM {name} TOPICS `{topic}` TRANSFORM native_transforms.{job.workload} "
+            f"CREATE KAFKA STREAM {name} TOPICS '{topic}' TRANSFORM native_transforms.{job.workload} "
             f"CONSUMER_GROUP {name} BATCH_INTERVAL 100 BATCH_SIZE {job.batch} "
             f"BOOTSTRAP_SERVERS '{job.bootstrap}' CONFIGS {{'auto.offset.reset': 'earliest'}}"
         )

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import neo4j
 
 from tests.bench.contenders import CONTENDERS, Job
-from tests.bench.topics import produce
+from tests.bench.topics import Broker, produce
 from tests.bench.workloads import WORKLOADS, final
 from tests.hosts import ServerHost
-from tests.kafka import KafkaBroker
 
 PATIENCE = 180.0
 "Seconds for one measurement."
@@ -37,7 +36,7 @@ class Case(NamedTuple):
 
 def measure(
     host: ServerHost,
-    broker: KafkaBroker,
+    broker: Broker,
     folder: Path,
     case: Case,
     messages: int,

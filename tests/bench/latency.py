@@ -15,8 +15,8 @@ from confluent_kafka import Producer
 
 from tests.bench.contenders import CONTENDERS, Job
 from tests.bench.ingest import prepare
+from tests.bench.topics import Broker, new_topic
 from tests.hosts import ServerHost
-from tests.kafka import KafkaBroker
 
 RATE = 1000
 "Messages a second."
@@ -25,12 +25,10 @@ NEW = "MATCH (n:Node) WHERE n.id >= $first RETURN count(n) AS n"
 "Ids are texts of equal length here, so that their order is that of their numbers."
 
 
-def measure(
-    host: ServerHost, broker: KafkaBroker, folder: Path, contender: str, batch: int, seconds: int
-) -> dict[str, Any]:
+def measure(host: ServerHost, broker: Broker, folder: Path, contender: str, batch: int, seconds: int) -> dict[str, Any]:
     """Milliseconds."""
     prepare(host, "vertices", 0)
-    topic = broker.topics.create()
+    topic = new_topic(broker)
     job = Job(host, broker.bootstrap, folder, "vertices", batch, [topic])
     total = RATE * seconds
     sent: list[float] = []
@@ -56,13 +54,13 @@ def measure(
     }  # fmt: skip
 
 
-def _produce_one(broker: KafkaBroker, topic: str) -> None:
+def _produce_one(broker: Broker, topic: str) -> None:
     producer = Producer({"bootstrap.servers": broker.bootstrap})
     producer.produce(topic, b"!")
     producer.flush()
 
 
-def _produce(broker: KafkaBroker, topic: str, total: int, sent: list[float]) -> None:
+def _produce(broker: Broker, topic: str, total: int, sent: list[float]) -> None:
     producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 0})
     began = time.monotonic()
     for number in range(total):
