@@ -15,7 +15,7 @@ from tests.unit.folding.graphs import form
 from tests.unit.folding.model import Refused, State, execute
 from tests.unit.folding.wrong_rules import WRONG_RULES
 
-EXAMPLES = int(os.environ.get("FOLDING_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("FOLDING_EXAMPLES", "80"))
 
 QUICK = ("nothing_conflicts", "rows_see_each_other", "edges_pass_their_vertices")
 "Wrong rules that show soon."
