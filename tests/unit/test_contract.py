@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.contract import queries_of
+from sluice.contract import entry_of, queries_of
 from sluice.errors import TransformError
+from sluice.record import VALUE
 
 BLANKS = (" ", "\n", "\t", "\v", "\f", "\r\n", "\u00a0", "\u3000", "// x\n", "/* COMMIT */", ";")
 "What may stand around a word without changing what it is."
@@ -18,7 +19,7 @@ CONTROL = ("BEGIN", "COMMIT", "ROLLBACK")
 def refusal(query: str) -> str:
     """Why a query is refused; empty if it is not."""
     try:
-        list(queries_of(lambda _: [(query, {})], []))
+        queries_of(entry_of({"stream": lambda _: [(query, {})]}), {VALUE: []})
     except TransformError as error:
         return str(error)
     return ""
