@@ -107,6 +107,7 @@ class Consumer:
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": settings.fetch_buffer_kb,
             "queued.min.messages": QUEUED,
+            "fetch.queue.backoff.ms": 10,  # else it is a second before more is asked for once that many were held
             "reconnect.backoff.max.ms": 500,
         }
         if "message.max.bytes" not in dict(spec.config.kafka):  # librdkafka wants this to be less
