@@ -110,16 +110,30 @@ def compare(
             else:
                 expected.append(Entry(int(sequence), checksum(message)))
         expected.sort(key=lambda entry: (partition, entry.sequence) in late)
-        comparison.add(partition, expected, _vertices(host, label, partition))
+        found, gaps = _vertices(host, label, partition)
+        before = comparison.lost
+        comparison.add(partition, expected, found)
+        if comparison.lost > before:
+            comparison.examples += _looked_for(host, label, partition, gaps)
     return comparison
 
 
-def _vertices(host: ServerHost, label: str, partition: int) -> list[Entry]:
-    """The partition's vertices in the order in which they were made."""
+def _looked_for(host: ServerHost, label: str, partition: int, gaps: list[int]) -> list[str]:
+    """What there is to know of vertices that are missing: whether a second look finds them, and their counter."""
+    again, _ = _vertices(host, label, partition)
+    counter = label.replace("Message", "Counter")
+    (row,) = host.run(f"MATCH (c:{counter} {{p: $p}}) RETURN c.n AS n", p=partition)
+    return [f"... {label}: {len(again)} on a second look, counted {row['n']}, nothing made at {gaps[:5]}"]
+
+
+def _vertices(host: ServerHost, label: str, partition: int) -> tuple[list[Entry], list[int]]:
+    """The partition's vertices in the order in which they were made, and the places in that order that are empty."""
     with host.driver().session(fetch_size=PAGE) as session:
         result = session.run(f"MATCH (m:{label}) WHERE m.p = $p RETURN m.at AS at, m.s AS s, m.h AS h", p=partition)
         rows = sorted((record["at"], record["s"], record["h"]) for record in result)
-    return [Entry(sequence, digest) for _, sequence, digest in rows]
+    places = {at for at, _, _ in rows}
+    gaps = [at for at in range(1, max(places, default=0)) if at not in places]
+    return [Entry(sequence, digest) for _, sequence, digest in rows], gaps
 
 
 def broken_chain(host: ServerHost, partitions: int) -> list[str]:

@@ -220,9 +220,13 @@ class Rig:
         self.insist("CALL streams.stop_all()")
         eventually(lambda: transforms_running(self.host), equals=0, timeout=timeout)
 
+    def told(self, name: str) -> Row:
+        """What a stream says of itself: positions, messages, set_aside."""
+        columns = "positions, messages, set_aside"
+        return self.insist(f"CALL streams.info($name) YIELD {columns} RETURN {columns}", name=name)[0]
+
     def _passed(self, name: str) -> int:
-        query = "CALL streams.info($name) YIELD positions RETURN positions"
-        return sum(self.insist(query, name=name)[0]["positions"].values())
+        return sum(self.told(name)["positions"].values())
 
     def open_gate(self, place: Place) -> None:
         """Mend what is wrong with a poisoned message."""

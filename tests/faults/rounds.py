@@ -242,10 +242,7 @@ def _compared(rig: Rig, kind: Kind) -> Comparison:
     stays = kind.config.get("on_error") in ("skip", "dead_letter")
     late = rig.healed if kind.keeps else ()
     found = compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, poison_stays=stays, late=late)
-    (told,) = rig.insist(
-        "CALL streams.info($name) YIELD positions, messages, set_aside RETURN positions, messages, set_aside",
-        name=rig.stream,
-    )
+    told = rig.told(rig.stream)
     if (told["messages"], told["set_aside"]) != (found.messages, found.set_aside):
         rig.violations.append(f"it counts {told['messages']} messages and {told['set_aside']} set aside")
     ends = {str(number): rig.broker.topics.watermarks(rig.topic, number)[1] for number in range(rig.content.partitions)}
@@ -255,7 +252,9 @@ def _compared(rig: Rig, kind: Kind) -> Comparison:
         rig.violations.append(f"it stopped at {len(rig.healed)} of {len(rig.content.poisons)} poisoned messages")
     if rig.letters is not None:
         _check_letters(rig, rig.letters)
-    for number in range(len(rig.riders)):
+    for number, name in enumerate(rig.riders):
+        if (told := rig.told(name)) != {"positions": ends, "messages": rig.content.size, "set_aside": 0}:
+            rig.violations.append(f"{name} tells of {told}")
         label = f"Message{number}"
         found += compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, label=label, poison_stays=False)
     return found
