@@ -16,7 +16,7 @@ from pathlib import Path
 import sluice.process  # noqa: F401 - all that the module loads, Kafka's client among it
 from sluice import server_flags, settings
 from sluice.install.places import linked_python
-from sluice.loopback import Loopback
+from sluice.workers.loopback import Loopback
 
 SERVER = Path("/proc/1/cmdline")
 

@@ -11,11 +11,11 @@ import sys
 import mgp
 
 import sluice.errors
-import sluice.inspection
 import sluice.process
-import sluice.repair
-import sluice.service
-import sluice.steering
+import sluice.verbs.inspection
+import sluice.verbs.repair
+import sluice.verbs.service
+import sluice.verbs.steering
 
 
 @mgp.write_proc
@@ -56,7 +56,16 @@ def create(
                             {on_error: 'skip'});
     """
     return _answer(
-        sluice.service.create, ctx.graph, name, uri, topic, transform, batch_interval, batch_size, config, existing
+        sluice.verbs.service.create,
+        ctx.graph,
+        name,
+        uri,
+        topic,
+        transform,
+        batch_interval,
+        batch_size,
+        config,
+        existing,
     )
 
 
@@ -71,7 +80,7 @@ def alter(ctx: mgp.ProcCtx, name: str, changes: mgp.Map) -> mgp.Record():
     Example:
         CALL streams.alter('mystream', {batch_size: 1000, on_error: 'skip'});
     """
-    return _answer(sluice.steering.alter, ctx.graph, name, changes)
+    return _answer(sluice.verbs.steering.alter, ctx.graph, name, changes)
 
 
 @mgp.write_proc
@@ -82,7 +91,7 @@ def configure(ctx: mgp.ProcCtx, name: str, config: mgp.Map) -> mgp.Record():
     Example:
         CALL streams.configure('mystream', {on_error: 'dead_letter', dead_letter_topic: 'test.errors'});
     """
-    return _answer(sluice.steering.configure, ctx.graph, name, config)
+    return _answer(sluice.verbs.steering.configure, ctx.graph, name, config)
 
 
 @mgp.write_proc
@@ -93,7 +102,7 @@ def drop(ctx: mgp.ProcCtx, name: str, if_exists: bool = False) -> mgp.Record():
     Example:
         CALL streams.drop('mystream');
     """
-    return _answer(sluice.service.drop, ctx.graph, name, if_exists)
+    return _answer(sluice.verbs.service.drop, ctx.graph, name, if_exists)
 
 
 @mgp.write_proc
@@ -114,7 +123,7 @@ def seek(ctx: mgp.ProcCtx, name: str, to: mgp.Any, dry_run: bool = False) -> mgp
         CALL streams.seek('mystream', -1000, true) YIELD partition, from, to, messages, effect;
         CALL streams.seek('mystream', {`0`: 120, `1`: 98}) YIELD partition, from, to, messages, effect;
     """
-    return _answer(sluice.steering.seek, ctx.graph, name, to, dry_run)
+    return _answer(sluice.verbs.steering.seek, ctx.graph, name, to, dry_run)
 
 
 @mgp.write_proc
@@ -131,7 +140,7 @@ def reload_transform(ctx: mgp.ProcCtx, name: str, trial_messages: int = 100) -> 
     Example:
         CALL streams.reload_transform('mystream') YIELD old_sha256, new_sha256, tried;
     """
-    return _answer(sluice.steering.reload_transform, ctx.graph, name, trial_messages, ctx.check_must_abort)
+    return _answer(sluice.verbs.steering.reload_transform, ctx.graph, name, trial_messages, ctx.check_must_abort)
 
 
 @mgp.read_proc
@@ -145,7 +154,7 @@ def try_transform(uri: str, messages: mgp.List[mgp.Nullable[mgp.Any]]) -> mgp.Re
     Example:
         CALL streams.try_transform('http://localhost/transform.py', ['1', '1 2']) YIELD query, params;
     """
-    return _answer(sluice.steering.try_transform, uri, messages)
+    return _answer(sluice.verbs.steering.try_transform, uri, messages)
 
 
 @mgp.read_proc
@@ -158,7 +167,7 @@ def show(ctx: mgp.ProcCtx) -> mgp.Record(name=str, uri=str, topic=str, transform
     Example:
         CALL streams.show() YIELD name, uri, topic, transform, status;
     """
-    return _answer(sluice.service.show, ctx.graph)
+    return _answer(sluice.verbs.service.show, ctx.graph)
 
 
 @mgp.read_proc
@@ -209,7 +218,7 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
         CALL streams.info('mystream') YIELD status, reason, total_lag, rates;
         CALL streams.info() YIELD name, status, total_lag;
     """
-    return _answer(sluice.inspection.info, ctx.graph, name)
+    return _answer(sluice.verbs.inspection.info, ctx.graph, name)
 
 
 @mgp.read_proc
@@ -237,7 +246,7 @@ def batches(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     Example:
         CALL streams.batches('mystream', 5) YIELD time, messages, ms;
     """
-    return _answer(sluice.inspection.batches, ctx.graph, name, limit)
+    return _answer(sluice.verbs.inspection.batches, ctx.graph, name, limit)
 
 
 @mgp.read_proc
@@ -248,7 +257,7 @@ def show_create(ctx: mgp.ProcCtx, name: str) -> mgp.Record(statement=str):
     Example:
         CALL streams.show_create('mystream') YIELD statement;
     """
-    return _answer(sluice.inspection.show_create, ctx.graph, name)
+    return _answer(sluice.verbs.inspection.show_create, ctx.graph, name)
 
 
 @mgp.read_proc
@@ -278,7 +287,7 @@ def errors(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     Example:
         CALL streams.errors('mystream', 1) YIELD partition, offset, payload, query, error;
     """
-    return _answer(sluice.service.errors, ctx.graph, name, limit)
+    return _answer(sluice.verbs.service.errors, ctx.graph, name, limit)
 
 
 @mgp.read_proc
@@ -308,7 +317,7 @@ def set_aside(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     Example:
         CALL streams.set_aside('mystream') YIELD partition, offset, payload, attempts, error;
     """
-    return _answer(sluice.repair.set_aside, ctx.graph, name, limit)
+    return _answer(sluice.verbs.repair.set_aside, ctx.graph, name, limit)
 
 
 @mgp.write_proc
@@ -330,7 +339,7 @@ def retry(
         CALL streams.retry('mystream', 100) YIELD messages;
         CALL streams.retry('mystream', null, 0, 4711) YIELD messages;
     """
-    return _answer(sluice.repair.retry, ctx.graph, name, limit, partition, offset)
+    return _answer(sluice.verbs.repair.retry, ctx.graph, name, limit, partition, offset)
 
 
 @mgp.read_proc
@@ -341,7 +350,7 @@ def version() -> mgp.Record(version=str, trouble=mgp.Nullable[str]):
     Example:
         CALL streams.version() YIELD version, trouble;
     """
-    return _answer(sluice.service.version)
+    return _answer(sluice.verbs.service.version)
 
 
 @mgp.read_proc
@@ -352,7 +361,7 @@ def settings() -> mgp.Record(name=str, value=str):
     Example:
         CALL streams.settings() YIELD name, value;
     """
-    return _answer(sluice.service.settings)
+    return _answer(sluice.verbs.service.settings)
 
 
 @mgp.write_proc
@@ -365,7 +374,7 @@ def start(ctx: mgp.ProcCtx, name: str, limit_batches: mgp.Nullable[int] = None) 
     Example:
         CALL streams.start('mystream', 10);
     """
-    return _answer(sluice.service.start, ctx.graph, name, limit_batches)
+    return _answer(sluice.verbs.service.start, ctx.graph, name, limit_batches)
 
 
 @mgp.write_proc
@@ -376,7 +385,7 @@ def stop(ctx: mgp.ProcCtx, name: str) -> mgp.Record():
     Example:
         CALL streams.`stop`('mystream');
     """
-    return _answer(sluice.service.stop, ctx.graph, name)
+    return _answer(sluice.verbs.service.stop, ctx.graph, name)
 
 
 @mgp.write_proc
@@ -387,7 +396,7 @@ def start_all(ctx: mgp.ProcCtx) -> mgp.Record():
     Example:
         CALL streams.start_all();
     """
-    return _answer(sluice.service.start_all, ctx.graph)
+    return _answer(sluice.verbs.service.start_all, ctx.graph)
 
 
 @mgp.write_proc
@@ -398,7 +407,7 @@ def stop_all(ctx: mgp.ProcCtx) -> mgp.Record():
     Example:
         CALL streams.stop_all();
     """
-    return _answer(sluice.service.stop_all, ctx.graph)
+    return _answer(sluice.verbs.service.stop_all, ctx.graph)
 
 
 @mgp.read_proc
@@ -415,7 +424,7 @@ def test(ctx: mgp.ProcCtx, name: str, limit_batches: int = 1, execute: bool = Fa
     Example:
         CALL streams.test('mystream', 2) YIELD query, params;
     """
-    return _answer(sluice.service.test, ctx.graph, name, limit_batches, execute, ctx.check_must_abort)
+    return _answer(sluice.verbs.service.test, ctx.graph, name, limit_batches, execute, ctx.check_must_abort)
 
 
 @mgp.read_proc
@@ -446,7 +455,7 @@ def test_report(ctx: mgp.ProcCtx, name: str) -> mgp.Record(
         CALL streams.test('mystream', 1, true) YIELD query RETURN count(query);
         CALL streams.test_report('mystream') YIELD query, runs, ms, nodes_created, warning, error;
     """
-    return _answer(sluice.service.test_report, ctx.graph, name)
+    return _answer(sluice.verbs.service.test_report, ctx.graph, name)
 
 
 def _answer(verb, *arguments):

@@ -17,10 +17,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from sluice import script
 from sluice.errors import ScriptError, SluiceError
 from sluice.folding import explain
-from sluice.jail import Jail
+from sluice.jail import script
+from sluice.jail.jail import Jail
 from sluice.record import Record, Records
 from sluice.set_aside import BASE64
 from sluice.settings import load

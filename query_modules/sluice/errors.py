@@ -30,6 +30,8 @@ SluiceError
     LocalProtocolError         ... by us: a bug, or a value that Bolt cannot carry
     RemoteProtocolError        ... by the peer
 
+and, being nobody's error, Stopped: the owner wanted to stop while something took its time.
+
 Inside Memgraph an exception reaches the client as a traceback whose last line is the class's full name and the text, so
 every text is one line (`one_line`).
 """
@@ -247,3 +249,7 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """... by the peer."""
+
+
+class Stopped(Exception):  # noqa: N818 - no error of anybody: the owner asked for it
+    """The owner wanted to stop while something took its time."""

@@ -16,9 +16,9 @@ import threading
 
 from sluice import __version__, server_log
 from sluice.errors import SettingError
-from sluice.exchange import Exchange
 from sluice.settings import Settings, load
-from sluice.supervisor import Supervisor
+from sluice.workers.exchange import Exchange
+from sluice.workers.supervisor import Supervisor
 
 log = logging.getLogger("sluice.process")
 

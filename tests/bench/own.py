@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
-from sluice.doubts import Doubts
-from sluice.listener import Transaction
-from sluice.loopback import Loopback
 from sluice.model import Desired, StreamSpec, Transform, VertexId
-from sluice.session import Session
 from sluice.settings import Settings
+from sluice.workers.doubts import Doubts
+from sluice.workers.listener import Transaction
+from sluice.workers.loopback import Loopback
+from sluice.workers.session import Session
 from tests.bench.null_sink import NullSink
 from tests.bench.topics import produce
 from tests.bench.workloads import WORKLOADS

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import pytest
 
 from sluice.bolt.messages import Tag
-from sluice.loopback import Loopback
-from sluice.monitor import Monitor
 from sluice.settings import Settings
-from sluice.worker import Worker
+from sluice.workers.loopback import Loopback
+from sluice.workers.monitor import Monitor
+from sluice.workers.worker import Worker
 from tests.eventually import eventually
 from tests.faults.proxy import CuttingProxy, Moment, Trap
 from tests.hosts import ServerHost

@@ -208,7 +208,7 @@ def metadata(run: Run) -> dict[str, int]:
 
 def transforms_running(host: ServerHost) -> int:
     """How many transform processes the host has."""
-    return sum("jail_child.py" in command for command in _commands(session=host.pid))
+    return sum("jail/child.py" in command for command in _commands(session=host.pid))
 
 
 def _commands(session: int) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sluice.allowed import DEFAULT, AllowList, locate, shown
 from sluice.errors import SettingError
-from sluice.script import refusal
+from sluice.jail.script import refusal
 
 LIST = "https://scripts.example.org/kafka/,http://localhost:*,http://[::1]:8000,https://any.example.org"
 

@@ -13,26 +13,27 @@ import pytest
 from confluent_kafka import Message
 
 from sluice import model
-from sluice.applier import Applier
 from sluice.batch import Batch, Group
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import parse
 from sluice.configuration import Configuration, Isolate, OnError
-from sluice.doubts import TRIES
 from sluice.errors import (
     BrokerError,
     ConnectionLost,
     MessageRefused,
     QueryRefused,
+    Stopped,
     TransformError,
     TransientFailure,
 )
-from sluice.jail import PackedQueries, Stopped
+from sluice.jail.jail import PackedQueries
 from sluice.kept import KeptMessage
-from sluice.listener import Transaction
 from sluice.model import Checkpoint, Desired, StreamSpec, VertexId
 from sluice.settings import Settings
+from sluice.workers.applier import Applier
+from sluice.workers.doubts import TRIES
+from sluice.workers.listener import Transaction
 
 BAD = b"bad"
 RAISES = b"raises"

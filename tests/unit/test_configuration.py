@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Producer
 
-from sluice import clients
+from sluice.brokers import clients
 from sluice.configuration import (
     DEFAULT,
     REFUSED,

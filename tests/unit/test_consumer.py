@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from sluice import consumer
-from sluice.consumer import Consumer
+from sluice.brokers import consumer
+from sluice.brokers.consumer import Consumer
 from sluice.errors import BrokerError, OffsetGone
 from sluice.model import StreamSpec, Transform
 from sluice.settings import Settings

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.contract import entry_of, queries_of
 from sluice.errors import TransformError
+from sluice.jail.contract import entry_of, queries_of
 from sluice.record import VALUE
 
 BLANKS = (" ", "\n", "\t", "\v", "\f", "\r\n", "\u00a0", "\u3000", "// x\n", "/* COMMIT */", ";")

@@ -28,7 +28,7 @@ from sluice.doctor.transform import examine_transform
 from sluice.errors import ConnectionLost, QueryRefused, SettingError
 from sluice.install.copies import MODULE, brought
 from sluice.settings import Settings
-from sluice.supervisor import NO_TRANSACTIONS
+from sluice.workers.supervisor import NO_TRANSACTIONS
 from tests.ports import free_port
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sluice.bolt.replies import Failure, error_of
-from sluice.doubts import TRIES, Doubts
 from sluice.errors import TransientFailure
+from sluice.workers.doubts import TRIES, Doubts
 
 CLIENT = "Memgraph.ClientError.MemgraphError.MemgraphError"
 TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"

@@ -20,7 +20,7 @@ import pytest
 
 from sluice.errors import ScriptError, TransformError
 from sluice.folding import explain
-from sluice.jail import Jail
+from sluice.jail.jail import Jail
 from sluice.record import Record, Records
 from sluice.settings import Settings
 from tests.hosts.host import REPOSITORY

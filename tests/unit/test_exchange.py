@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluice import exchange
-from sluice.exchange import Exchange
+from sluice.workers import exchange
+from sluice.workers.exchange import Exchange
 
 
 @pytest.fixture

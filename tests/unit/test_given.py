@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluice.errors import SettingError
-from sluice.given import records_given
+from sluice.jail.given import records_given
 
 
 def test_texts_and_maps():

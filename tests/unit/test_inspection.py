@@ -10,8 +10,8 @@ from sluice.clauses import parse, to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
 from sluice.configuration import configuration_of
-from sluice.inspection import lags, statement_of
 from sluice.model import MAX_INT32, StreamSpec, Transform
+from sluice.verbs.inspection import lags, statement_of
 
 TEXTS = st.text(min_size=1, max_size=20).filter(lambda text: text.strip() and text.isprintable())
 URIS = TEXTS.filter(lambda text: "@" not in text)

@@ -82,7 +82,7 @@ def test_the_second_time_nothing_is_changed(folder: Path):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-@pytest.mark.parametrize("harm", ["sluice/worker.py", "streams.py", "sluice/bolt/client.py"])
+@pytest.mark.parametrize("harm", ["sluice/workers/worker.py", "streams.py", "sluice/bolt/client.py"])
 def test_what_was_damaged_is_repaired(folder: Path, harm: str):
     install(folder)
     before = tree(folder)
@@ -168,7 +168,7 @@ def test_the_package_is_whole_at_every_moment(folder: Path):
 
     def watch() -> None:
         while not done.is_set():
-            seen.append((folder / "sluice" / "worker.py").exists() and (folder / "streams.py").exists())
+            seen.append((folder / "sluice" / "workers" / "worker.py").exists() and (folder / "streams.py").exists())
 
     watcher = threading.Thread(target=watch)
     watcher.start()

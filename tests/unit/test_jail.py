@@ -13,8 +13,8 @@ from confluent_kafka import Message
 from sluice.batch import Batch
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import Tag, parse
-from sluice.errors import ScriptError, TransformError
-from sluice.jail import Jail, PackedQueries, Stopped, _Patience
+from sluice.errors import ScriptError, Stopped, TransformError
+from sluice.jail.jail import Jail, PackedQueries, _Patience
 from sluice.model import Transform
 from sluice.record import Record, Records
 from sluice.settings import Settings
@@ -307,7 +307,7 @@ def test_slow_transforms_are_given_back_batch_by_batch():
 
 def test_the_deadline_is_each_batchs_own(monkeypatch: pytest.MonkeyPatch):
     now = 0.0
-    monkeypatch.setattr("sluice.jail.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("sluice.jail.jail.time", SimpleNamespace(monotonic=lambda: now))
     patience = _Patience(1.0, begun=5)
     now = 0.9
     assert patience.remaining(5) == pytest.approx(0.1)

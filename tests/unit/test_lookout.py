@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import OffsetSpec
 
-from sluice.lookout import BUSY_INTERVAL, IDLE_INTERVAL, Lookout
+from sluice.workers.lookout import BUSY_INTERVAL, IDLE_INTERVAL, Lookout
 
 PARTITIONS = frozenset({0, 1})
 TRANSPORT = KafkaException(KafkaError(KafkaError._TRANSPORT))

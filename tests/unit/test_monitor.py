@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from sluice.exchange import Exchange
-from sluice.listener import Transaction
 from sluice.model import Checkpoint
-from sluice.monitor import STAGES, Monitor
+from sluice.workers.exchange import Exchange
+from sluice.workers.listener import Transaction
+from sluice.workers.monitor import STAGES, Monitor
 
 NEW = Checkpoint(positions={})
 

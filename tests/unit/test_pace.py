@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.pace import AIM, FIRST_PAUSE, LONGEST_PAUSE, Pace, pause
+from sluice.workers.pace import AIM, FIRST_PAUSE, LONGEST_PAUSE, Pace, pause
 
 
 def run(pace: Pace, fixed: float, each: float, groups: int = 60) -> int:

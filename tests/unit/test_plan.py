@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.plan import Running, Start, Stop, plan
+from sluice.workers.plan import Running, Start, Stop, plan
 
 
 @pytest.mark.parametrize(

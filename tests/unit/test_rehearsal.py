@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.rehearsal import warnings_of
+from sluice.workers.rehearsal import warnings_of
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from sluice import reporter
-from sluice.reporter import Reporter
+from sluice.brokers import reporter
+from sluice.brokers.reporter import Reporter
 
 
 class FakeConsumer:

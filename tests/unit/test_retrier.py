@@ -10,14 +10,14 @@ from sluice import nodes
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import parse
 from sluice.configuration import Configuration, Isolate
-from sluice.doubts import Doubts
-from sluice.errors import FenceLost, QueryRefused, ScriptError, TransformError, TransientFailure
-from sluice.jail import PackedQueries, Stopped
+from sluice.errors import FenceLost, QueryRefused, ScriptError, Stopped, TransformError, TransientFailure
+from sluice.jail.jail import PackedQueries
 from sluice.kept import RetryRequest, message_of
 from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
 from sluice.record import Records
-from sluice.retrier import CHANGE, GONE_TEXT, REMOVE, Retrier
 from sluice.settings import Settings
+from sluice.workers.doubts import Doubts
+from sluice.workers.retrier import CHANGE, GONE_TEXT, REMOVE, Retrier
 from tests.unit.test_applier import Listener, Stop, packed
 from tests.unit.test_kept import keep
 

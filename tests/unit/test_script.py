@@ -16,7 +16,7 @@ import pytest
 
 from sluice.allowed import AllowList
 from sluice.errors import ScriptError
-from sluice.script import fetch
+from sluice.jail.script import fetch
 from sluice.settings import Settings
 from tests.hosts.script_server import ScriptServer
 from tests.ports import free_port

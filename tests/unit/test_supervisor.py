@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from sluice import supervisor
-from sluice.exchange import Exchange
-from sluice.loopback import RUN_COLUMNS, StreamRow
 from sluice.model import VertexId
-from sluice.monitor import Monitor
 from sluice.settings import Settings
-from sluice.supervisor import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA, Supervisor
+from sluice.workers import supervisor
+from sluice.workers.exchange import Exchange
+from sluice.workers.loopback import RUN_COLUMNS, StreamRow
+from sluice.workers.monitor import Monitor
+from sluice.workers.supervisor import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA, Supervisor
 from tests.eventually import eventually
 
 CATALOG = VertexId(1)

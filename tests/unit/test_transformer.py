@@ -14,10 +14,10 @@ from confluent_kafka import Message
 from sluice.batch import Batch, Group
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import parse
-from sluice.jail import PackedQueries
+from sluice.jail.jail import PackedQueries
+from sluice.jail.transformer import Transformer
 from sluice.model import StreamSpec, Transform
 from sluice.settings import Settings
-from sluice.transformer import Transformer
 from tests.eventually import eventually
 
 SETTINGS = Settings(transform_timeout=10.0, transform_memory_mb=400)

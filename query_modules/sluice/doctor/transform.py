@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 import dataclasses
 
-from sluice import script
 from sluice.allowed import DEFAULT, AllowList, shown
-from sluice.contract import STREAM, STREAM_MESSAGES
 from sluice.doctor.findings import FROM_HERE, Finding, fix, note, ok
 from sluice.errors import ScriptError
+from sluice.jail import script
+from sluice.jail.contract import STREAM, STREAM_MESSAGES
 from sluice.settings import Settings
 
 CHECK = "transform"

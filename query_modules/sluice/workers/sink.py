@@ -18,7 +18,7 @@ from sluice.bolt.client import Connection
 from sluice.bolt.framing import frame
 from sluice.bolt.replies import Failure, error_of
 from sluice.errors import FenceLost, GraphError
-from sluice.jail import PackedQueries
+from sluice.jail.jail import PackedQueries
 from sluice.kept import KeptMessage
 from sluice.model import Checkpoint, VertexId, encode_positions
 

@@ -12,15 +12,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sluice import process
-from sluice.catalog import Catalog, Graph
+from sluice.brokers.offsets import TopicOffsets
 from sluice.configuration import Configuration
 from sluice.errors import SettingError
-from sluice.given import records_given
-from sluice.jail import Jail
+from sluice.jail.given import records_given
+from sluice.jail.jail import Jail
+from sluice.jail.pinning import pin
 from sluice.model import DEFAULT_BATCH_INTERVAL_MS, DEFAULT_BATCH_SIZE, StreamSpec, Transform
 from sluice.nodes import spec_properties
-from sluice.offsets import TopicOffsets
-from sluice.pinning import pin
 from sluice.seek_target import (
     Earliest,
     Move,
@@ -34,8 +33,9 @@ from sluice.seek_target import (
     target_of,
 )
 from sluice.settings import Settings
-from sluice.topic_guard import check_topics
-from sluice.trial import compare, last_read
+from sluice.verbs.catalog import Catalog, Graph
+from sluice.verbs.trial import compare, last_read
+from sluice.workers.topic_guard import check_topics
 
 Row = dict[str, Any]
 

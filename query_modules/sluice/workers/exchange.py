@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluice.model import VertexId
-from sluice.monitor import Monitor
-from sluice.rehearsal import Rehearsal
+from sluice.workers.monitor import Monitor
+from sluice.workers.rehearsal import Rehearsal
 
 MOST_REHEARSALS = 50
 "Executed tests whose reports are kept, one for each stream."

@@ -18,11 +18,11 @@ from types import TracebackType
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from sluice import clients
 from sluice.batch import Batch, Group, Messages, cut
+from sluice.brokers import clients
+from sluice.brokers.reporter import Reporter, group_of
 from sluice.errors import BrokerError, BrokerUnreachable, OffsetGone, TopicNotFound
 from sluice.model import StreamSpec
-from sluice.reporter import Reporter, group_of
 from sluice.settings import Settings
 
 log = logging.getLogger("sluice.consumer")

@@ -14,7 +14,6 @@ from typing import Any
 
 from sluice import nodes
 from sluice.errors import SettingError, StreamNotFound, StreamRunning
-from sluice.exchange import Exchange
 from sluice.kept import KeptMessage, message_of
 from sluice.model import (
     Checkpoint,
@@ -26,6 +25,7 @@ from sluice.model import (
 )
 from sluice.schema import SCHEMA_VERSION, check_version
 from sluice.set_aside import now
+from sluice.workers.exchange import Exchange
 
 Graph = Any
 "`mgp.Graph`: outside a server there is no `mgp` to take the type from."

@@ -1,7 +1,7 @@
 """
 Runs a transform in a process of its own, so that it may loop, leak, crash or exit without harming the database.
 
-The child (`jail_child`) also packs the queries, so what comes back is bytes for the loopback, and the database's
+The child (`child`) also packs the queries, so what comes back is bytes for the loopback, and the database's
 interpreter lock is free while a transform computes.
 """
 
@@ -25,15 +25,15 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from sluice.bolt.packstream import unpack
-from sluice.contract import STREAM, STREAM_MESSAGES
-from sluice.errors import RemoteProtocolError, ScriptError, SettingError, TransformError
-from sluice.interpreter import find_interpreter
-from sluice.jail_frames import COUNTER, FAILED, FOLDED, HEAD, PACKED, READY, ROWS, answer_of
+from sluice.errors import RemoteProtocolError, ScriptError, SettingError, Stopped, TransformError
+from sluice.jail.contract import STREAM, STREAM_MESSAGES
+from sluice.jail.frames import COUNTER, FAILED, FOLDED, HEAD, PACKED, READY, ROWS, answer_of
+from sluice.jail.interpreter import find_interpreter
 from sluice.model import Transform
 from sluice.record import Messages
 from sluice.settings import Settings
 
-CHILD = Path(__file__).with_name("jail_child.py")
+CHILD = Path(__file__).with_name("child.py")
 
 SLICE = 0.2
 "Seconds between two looks at whether the owner wants to stop."
@@ -52,10 +52,6 @@ OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
 
 EPITAPH = 1.0
 "Seconds that a process has to end once it has hung up."
-
-
-class Stopped(Exception):  # noqa: N818 - not an error: the owner asked for it
-    """The owner wanted to stop while the transform was running."""
 
 
 class PackedQueries(NamedTuple):

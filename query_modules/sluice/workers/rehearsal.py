@@ -20,8 +20,8 @@ from sluice.bolt.client import Connection
 from sluice.bolt.framing import frame
 from sluice.bolt.replies import Failure, Success, error_of
 from sluice.errors import ConnectionLost, QueryRefused, SluiceError
-from sluice.loopback import Loopback
 from sluice.settings import Settings
+from sluice.workers.loopback import Loopback
 
 log = logging.getLogger("sluice.rehearsal")
 

@@ -8,19 +8,18 @@ import logging
 import threading
 import time
 
-from sluice.doubts import Doubts
-from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError
+from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError, Stopped
 from sluice.folding import FOLDED
-from sluice.jail import Stopped
-from sluice.listener import Transaction, Watermarks
-from sluice.loopback import Loopback
 from sluice.model import MOST_TEXTS, Checkpoint, Desired, Status
-from sluice.monitor import Monitor, WorkerState
-from sluice.pace import LONGEST_PAUSE, pause
-from sluice.retrier import RetrySession
-from sluice.session import Session
 from sluice.set_aside import now
 from sluice.settings import Settings
+from sluice.workers.doubts import Doubts
+from sluice.workers.listener import Transaction, Watermarks
+from sluice.workers.loopback import Loopback
+from sluice.workers.monitor import Monitor, WorkerState
+from sluice.workers.pace import LONGEST_PAUSE, pause
+from sluice.workers.retrier import RetrySession
+from sluice.workers.session import Session
 
 log = logging.getLogger("sluice.worker")
 

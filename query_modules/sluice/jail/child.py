@@ -1,7 +1,7 @@
 """
 The process that runs a transform: what happens in it cannot harm the database.
 
-Started by `jail.Jail` as a script, with one end of a socket pair as its standard input. `jail_frames` says what the
+Started by `jail.Jail` as a script, with one end of a socket pair as its standard input. `frames` says what the
 two say to each other.
 """
 
@@ -21,18 +21,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-# As a script this file has no package around it; the folder of the package comes last, behind what the user's script
-# may import.
-sys.path.append(str(Path(__file__).resolve().parent.parent))
+# As a script this file has no package around it. The folder of the package comes first while we import, since another
+# version may be installed beside the server, and then last, behind what the user's script may import.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sluice.bolt import messages
 from sluice.bolt.framing import frame
 from sluice.bolt.packstream import pack
-from sluice.contract import Entry, Query, as_they_are, check_values, entry_of, queries_of, value_error
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder
-from sluice.jail_frames import COUNTER, FAILED, FOLDED, HEAD, PATIENCE, READY, ROWS, Answer
+from sluice.jail.contract import Entry, Query, as_they_are, check_values, entry_of, queries_of, value_error
+from sluice.jail.frames import COUNTER, FAILED, FOLDED, HEAD, PATIENCE, READY, ROWS, Answer
 from sluice.record import Columns
+
+sys.path.append(sys.path.pop(0))
 
 DISCARD_ALL = frame(messages.discard(-1))
 "What a query returns is not wanted: it is run to its end, and no row of it is sent."

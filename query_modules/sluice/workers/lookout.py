@@ -16,7 +16,7 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from sluice.listener import Watermarks
+from sluice.workers.listener import Watermarks
 
 log = logging.getLogger("sluice.lookout")
 

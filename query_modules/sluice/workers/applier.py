@@ -16,20 +16,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sluice.batch import Batch, Group
+from sluice.brokers.dead_letter import DeadLetters
 from sluice.configuration import Isolate, OnError
-from sluice.dead_letter import DeadLetters
-from sluice.doubts import Doubts
-from sluice.errors import MessageRefused, QueryRefused, TransientFailure, one_line
-from sluice.jail import PackedQueries, Stopped
+from sluice.errors import MessageRefused, QueryRefused, Stopped, TransientFailure, one_line
+from sluice.jail.jail import PackedQueries
 from sluice.kept import KeptMessage, kept
-from sluice.listener import Listener, Stop, Transaction
 from sluice.model import Checkpoint, Desired, Status
-from sluice.pace import Pace, pause
-from sluice.progress import Progress
-from sluice.refusal import NO_QUERIES, Refused, divided
 from sluice.set_aside import SetAside
 from sluice.settings import Settings
-from sluice.sink import Sink
+from sluice.workers.doubts import Doubts
+from sluice.workers.listener import Listener, Stop, Transaction
+from sluice.workers.pace import Pace, pause
+from sluice.workers.progress import Progress
+from sluice.workers.refusal import NO_QUERIES, Refused, divided
+from sluice.workers.sink import Sink
 
 log = logging.getLogger("sluice.applier")
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluice import process
-from sluice.catalog import Catalog, Graph, StreamNode
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
 from sluice.errors import SettingError
-from sluice.exchange import Exchange
 from sluice.model import Checkpoint, Status, StreamSpec, check_count
-from sluice.monitor import WorkerState, by_name
+from sluice.verbs.catalog import Catalog, Graph, StreamNode
+from sluice.workers.exchange import Exchange
+from sluice.workers.monitor import WorkerState, by_name
 
 Row = dict[str, Any]
 "A record: column -> value."

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sluice.batch import Batch, Group
+from sluice.brokers.consumer import Consumer
+from sluice.brokers.offsets import TopicOffsets
 from sluice.configuration import Isolate
-from sluice.consumer import Consumer
 from sluice.errors import BrokerError, TransformError
+from sluice.jail.transformer import Transformer
 from sluice.model import StreamSpec, Transform
-from sluice.offsets import TopicOffsets
 from sluice.settings import Settings
-from sluice.transformer import Transformer
 
 if TYPE_CHECKING:
     import confluent_kafka

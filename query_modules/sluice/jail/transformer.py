@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sluice.batch import Group
-from sluice.jail import Jail, PackedQueries
+from sluice.jail.jail import Jail, PackedQueries
 from sluice.model import StreamSpec
 from sluice.record import Messages
 from sluice.settings import Settings

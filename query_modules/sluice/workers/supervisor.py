@@ -10,13 +10,13 @@ import time
 from collections.abc import Hashable
 
 from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
-from sluice.exchange import Exchange
-from sluice.loopback import ANALYTICAL, ON_DISK, Loopback, StreamRow
 from sluice.model import Status
-from sluice.pace import pause
-from sluice.plan import Running, Start, plan
 from sluice.settings import Settings
-from sluice.worker import RetryWorker, Worker
+from sluice.workers.exchange import Exchange
+from sluice.workers.loopback import ANALYTICAL, ON_DISK, Loopback, StreamRow
+from sluice.workers.pace import pause
+from sluice.workers.plan import Running, Start, plan
+from sluice.workers.worker import RetryWorker, Worker
 
 log = logging.getLogger("sluice.supervisor")
 

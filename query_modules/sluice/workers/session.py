@@ -10,23 +10,22 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
-from sluice import clients
-from sluice.applier import Applier
 from sluice.batch import Group
-from sluice.consumer import Consumer
-from sluice.dead_letter import DeadLetters
-from sluice.doubts import Doubts
-from sluice.errors import BrokerUnreachable, OffsetGone
-from sluice.jail import Stopped
-from sluice.listener import Listener, Stop, Watermarks
-from sluice.lookout import Lookout
-from sluice.loopback import Loopback
+from sluice.brokers import clients
+from sluice.brokers.consumer import Consumer
+from sluice.brokers.dead_letter import DeadLetters
+from sluice.errors import BrokerUnreachable, OffsetGone, Stopped
+from sluice.jail.transformer import Transformer
 from sluice.model import Desired
-from sluice.retrier import Retrier
 from sluice.settings import Settings
-from sluice.sink import Sink
-from sluice.topic_guard import TopicGuard, TopicIdentity
-from sluice.transformer import Transformer
+from sluice.workers.applier import Applier
+from sluice.workers.doubts import Doubts
+from sluice.workers.listener import Listener, Stop, Watermarks
+from sluice.workers.lookout import Lookout
+from sluice.workers.loopback import Loopback
+from sluice.workers.retrier import Retrier
+from sluice.workers.sink import Sink
+from sluice.workers.topic_guard import TopicGuard, TopicIdentity
 
 log = logging.getLogger("sluice.session")
 

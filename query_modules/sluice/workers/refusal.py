@@ -12,7 +12,7 @@ from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import parse
 from sluice.configuration import OnError
 from sluice.errors import QueryRefused, TransformError
-from sluice.jail import PackedQueries
+from sluice.jail.jail import PackedQueries
 from sluice.set_aside import SetAside
 
 NO_QUERIES = PackedQueries(0, b"")

@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from sluice import clients
+from sluice.brokers import clients
 from sluice.errors import BrokerError
 from sluice.model import StreamSpec
 

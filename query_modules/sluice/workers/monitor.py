@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
-from sluice.listener import Transaction
 from sluice.model import Checkpoint, Folding
 from sluice.set_aside import now
+from sluice.workers.listener import Transaction
 
 WINDOW = 60.0
 "Seconds that rates are averages over."

@@ -14,20 +14,21 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sluice import __version__, process, steering
+from sluice import __version__, process
 from sluice.batch import Batch
-from sluice.catalog import Catalog, Graph, StreamNode
+from sluice.brokers.consumer import Consumer
 from sluice.configuration import configuration_of
-from sluice.consumer import Consumer
 from sluice.errors import BrokerError, NoReport, NothingToRead, SettingError, StreamExists
-from sluice.exchange import Exchange
-from sluice.jail import Jail
+from sluice.jail.jail import Jail
+from sluice.jail.pinning import pin
 from sluice.model import Status, StreamSpec, Transform, check_count
-from sluice.pinning import pin
-from sluice.rehearsal import Rehearsal
 from sluice.set_aside import now
 from sluice.settings import Settings
-from sluice.topic_guard import check_topics
+from sluice.verbs import steering
+from sluice.verbs.catalog import Catalog, Graph, StreamNode
+from sluice.workers.exchange import Exchange
+from sluice.workers.rehearsal import Rehearsal
+from sluice.workers.topic_guard import check_topics
 
 log = logging.getLogger("sluice.service")
 

@@ -15,9 +15,8 @@ from typing import Any
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from sluice import clients
-from sluice.errors import BrokerError
-from sluice.jail import Stopped
+from sluice.brokers import clients
+from sluice.errors import BrokerError, Stopped
 from sluice.model import StreamSpec
 from sluice.set_aside import SetAside
 

@@ -14,15 +14,14 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, TopicCollection
 
-from sluice import clients
-from sluice.applier import Applier
+from sluice.brokers import clients
+from sluice.brokers.consumer import Consumer
 from sluice.configuration import OnGap
-from sluice.consumer import Consumer
-from sluice.errors import BrokerError, GapFound, OffsetGone, TopicNotFound
-from sluice.jail import Stopped
+from sluice.errors import BrokerError, GapFound, OffsetGone, Stopped, TopicNotFound
 from sluice.model import StreamSpec
 from sluice.set_aside import of_gap
 from sluice.settings import Settings
+from sluice.workers.applier import Applier
 
 log = logging.getLogger("sluice.topic_guard")
 

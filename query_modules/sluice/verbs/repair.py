@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from sluice import process
-from sluice.catalog import Catalog, Graph, StreamNode
 from sluice.errors import SettingError
 from sluice.kept import KeptMessage, RetryRequest, decode_requests, encode_requests
 from sluice.model import check_count
+from sluice.verbs.catalog import Catalog, Graph, StreamNode
 
 Row = dict[str, Any]
 

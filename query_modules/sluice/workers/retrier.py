@@ -19,28 +19,29 @@ from sluice import nodes
 from sluice.bolt import messages
 from sluice.bolt.framing import frame
 from sluice.configuration import Isolate
-from sluice.doubts import Doubts
 from sluice.errors import (
     FenceLost,
     QueryRefused,
     ScriptError,
     SettingError,
+    Stopped,
     TransformError,
     TransientFailure,
     one_line,
 )
-from sluice.jail import PackedQueries, Stopped
+from sluice.jail.jail import PackedQueries
+from sluice.jail.transformer import Transformer
 from sluice.kept import KeptMessage, RetryRequest, groups
-from sluice.listener import Listener, Stop, Transaction
-from sluice.loopback import Loopback
 from sluice.model import Checkpoint, Desired, VertexId
-from sluice.pace import pause
 from sluice.record import Messages, Records
-from sluice.refusal import NO_QUERIES, refused_query
 from sluice.set_aside import described_query, now
 from sluice.settings import Settings
-from sluice.sink import Sink
-from sluice.transformer import Transformer
+from sluice.workers.doubts import Doubts
+from sluice.workers.listener import Listener, Stop, Transaction
+from sluice.workers.loopback import Loopback
+from sluice.workers.pace import pause
+from sluice.workers.refusal import NO_QUERIES, refused_query
+from sluice.workers.sink import Sink
 
 log = logging.getLogger("sluice.retrier")
 

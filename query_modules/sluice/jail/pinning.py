@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import logging
 
-from sluice import script
 from sluice.errors import ScriptError
-from sluice.jail import Jail
+from sluice.jail import script
+from sluice.jail.jail import Jail
 from sluice.model import Transform
 from sluice.settings import Settings
 

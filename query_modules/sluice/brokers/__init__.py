@@ -1,0 +1,1 @@
+"""Kafka: a topic read and asked about, positions told to lag monitors, dead letters delivered."""

@@ -1,0 +1,1 @@
+"""What the procedures of `streams.py` do, in the caller's transaction."""
