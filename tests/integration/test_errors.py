@@ -147,7 +147,9 @@ def test_an_unreachable_broker_is_named(stream: Stream) -> None:
     uri = f"127.0.0.1:{free_port()}"
     began = time.monotonic()
     text = refusal(stream.create, uri=uri)
-    assert text.startswith(f"sluice.errors.BrokerUnreachable: Kafka stream {stream.name}, broker unreachable at {uri}: ")
+    assert text.startswith(
+        f"sluice.errors.BrokerUnreachable: Kafka stream {stream.name}, broker unreachable at {uri}: "
+    )
     assert time.monotonic() - began < 5
 
 

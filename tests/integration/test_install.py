@@ -169,7 +169,7 @@ def test_the_wheel_has_the_modules_and_the_transforms_and_nothing_of_the_tests(i
         [sys.executable, "-m", "zipfile", "-l", installation.wheel], capture_output=True, text=True, check=True
     ).stdout
     names = {line.split()[0] for line in listing.splitlines()[1:]}
-    assert {"sluice/modules/streams.py", "sluice/transforms/edges.py", "sluice/supervisor.py"} <= names
+    assert {"sluice/modules/streams.py", "sluice/transforms/edges.py", "sluice/workers/supervisor.py"} <= names
     assert {name.partition("/")[0] for name in names} == {
         "sluice",
         installation.wheel.name.split("-py3")[0] + ".dist-info",

@@ -142,7 +142,7 @@ def test_an_unreachable_broker_is_told_from_an_empty_topic(stream: Stream, mock_
     try:
         began = time.monotonic()
         text = f"Kafka stream {stream.name}, broker unreachable at {mock_kafka.bootstrap}: "
-        assert refusal(stream.test).startswith(f"sluice.errors.BrokerError: {text}")
+        assert refusal(stream.test).startswith(f"sluice.errors.BrokerUnreachable: {text}")
         assert time.monotonic() - began < 10
     finally:
         mock_kafka.set_up()
