@@ -34,8 +34,9 @@ class FakeKafka:
 
     def consume(self, most: int, wait: float) -> list[Message]:
         assert most > 0
-        until = self.now + wait
+        until = self.now + int(1000 * wait) / 1000  # as librdkafka, which is told milliseconds
         self.waits.append(wait)
+        assert len(self.waits) < 1000, "it waits over and over for nothing"
         found: list[Message] = []
         while self.coming and len(found) < most and self.coming[0][0] <= until:
             at, message = self.coming.pop(0)
@@ -116,6 +117,12 @@ def test_a_lone_message_waits_for_its_interval(kafka: FakeKafka, reader: Reader)
     kafka.at(0.5, message(0))
     assert reader.poll() == [[0]]
     assert kafka.now == pytest.approx(100.5 + INTERVAL)
+
+
+def test_a_part_of_a_millisecond_is_waited_for_once(kafka: FakeKafka, reader: Reader):
+    assert reader.poll(patience=0.0207) is None
+    assert len(kafka.waits) <= 3
+    assert kafka.now == pytest.approx(100.021, abs=1e-5)
 
 
 def test_nothing_in_time_is_nothing_and_a_tail_is_kept(kafka: FakeKafka, reader: Reader):

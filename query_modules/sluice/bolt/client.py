@@ -104,6 +104,13 @@ class Connection:
         Raises:
             QueryRefused: nothing took effect; the session can be used on.
         """
+        names, records = self.fetch_records(query, parameters, timeout=timeout)
+        return [dict(zip(names, row, strict=True)) for row in records.rows()]
+
+    def fetch_records(
+        self, query: str, parameters: Mapping[str, Value] | None = None, *, timeout: float | None = None
+    ) -> tuple[list[str], Records]:
+        """As `fetch`; the names of the result's fields, and the records, which are not taken apart yet."""
         records = Records()
         request = frame(messages.run(query, parameters)) + frame(messages.pull())
         replies = self.exchange(request, 2, records=records, timeout=timeout)
@@ -114,8 +121,7 @@ class Connection:
         opening = replies[0]
         if not isinstance(opening, Success):
             raise RemoteProtocolError("the server ignored a query in a session that had not failed")
-        names = opening.metadata.get("fields", [])
-        return [dict(zip(names, row, strict=True)) for row in records.rows()]
+        return opening.metadata.get("fields", []), records
 
     def exchange(
         self,

@@ -8,6 +8,7 @@ rebalances us. Positions are told to the stream's group all the same, for lag mo
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -215,6 +216,11 @@ class Consumer:
         """Lets lag monitors know that these positions are in the graph. Does not wait; may be called at any rate."""
         self._reporter.report(self._consumer, positions)
 
+    @property
+    def reporting(self) -> bool:
+        """Whether there is something to `report` yet, or its answer is due."""
+        return self._reporter.pending
+
     def extend(self, partitions: Iterable[int], positions: Mapping[int, int]) -> None:
         """Reads these partitions as well, if it does not yet, and begins as `assign` does; all others go on."""
         new = frozenset(partitions) - self._partitions
@@ -287,8 +293,10 @@ class Consumer:
             BrokerError: the broker refuses to go on. All messages that came before were given out.
         """
         give_up = None if patience is None else time.monotonic() + patience
+        waited = False
         while True:
-            if len(self._taken) < size * most and sum(map(len, self._taken)) < self._max_bytes:
+            in_vain = waited and not self._taken
+            if not in_vain and len(self._taken) < size * most and sum(map(len, self._taken)) < self._max_bytes:
                 self._take(size * most - len(self._taken), 0)
             group = self._due(size, interval, most)
             now = time.monotonic()
@@ -299,6 +307,7 @@ class Consumer:
                 self._take(size - len(self._taken), max(0, min(wait, self._arrivals[0][1] + interval - now)))
             else:
                 self._take(1, wait)  # alone, so that the interval counts from its arrival
+                waited = True
 
     def _due(self, size: int, interval: float, most: int) -> Group | None:
         """The batches that are due, at most `most`, taken out of the messages that came; None if none is."""
@@ -346,7 +355,8 @@ class Consumer:
                 return
             error, self._deferred = self._deferred, None
             raise error
-        arrived = self._consumer.consume(most, wait)
+        # librdkafka waits for whole milliseconds: less than one would be none, over and over until that one is gone.
+        arrived = self._consumer.consume(most, math.ceil(round(1000 * wait, 3)) / 1000)
         errors = list(map(_error, arrived))
         if not set(map(type, errors)) <= {type(None)}:  # a KafkaError cannot be compared with None
             found = [self._meaning(event) for event in arrived if event.error() is not None]

@@ -45,6 +45,11 @@ class Reporter:
             self._told = {}
             log.debug("stream %s: progress not reported: %s", self._name, error.str())
 
+    @property
+    def pending(self) -> bool:
+        """Whether something is to be reported yet, or to be answered."""
+        return self._unanswered or bool(self._news and self._news != self._told)
+
     def report(self, consumer: Any, positions: Mapping[int, int]) -> None:
         """Reports the positions if it is time to. Does not wait for the answer, and asks nothing more until it came."""
         self._news = positions

@@ -53,7 +53,8 @@ class Lookout:
     partition says how far it goes, or is there at least, all is well. Leaders that do not say are in doubt as well, for
     of a broker that hangs librdkafka tells after a minute only.
 
-    Threads: for the thread that made it, which calls `look` a few times a second. Nothing here waits.
+    Threads: for the thread that made it, which calls `look` again and again: a few times a second while `asking` or
+        `doubtful`. Nothing here waits.
     """
 
     def __init__(self, admin: AdminClient, topic: str, place: str, clock: Clock = time.monotonic) -> None:
@@ -101,6 +102,11 @@ class Lookout:
     def doubtful(self) -> bool:
         """Whether it is in doubt that the brokers answer."""
         return self._doubted is not None
+
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is due."""
+        return self._ends.asking or self._begins.asking
 
     @property
     def watermarks(self) -> Watermarks | None:
@@ -201,6 +207,11 @@ class _Question:
                 self._answers = ask()
             except KafkaException as error:
                 log.debug("not asked: %s", error)
+
+    @property
+    def asking(self) -> bool:
+        """Whether it was asked, and the answer was not taken yet."""
+        return self._answers is not None
 
     def answer(self) -> dict[int, int] | None:
         """partition -> what was told of it, once, without partitions that nothing was told of; None: no answer yet."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from sluice import nodes
 from sluice.bolt.client import Connection
+from sluice.bolt.replies import Records
 from sluice.errors import ConnectionLost, FenceLost, QueryRefused, SchemaError
 from sluice.kept import KeptMessage, RetryRequest, decode_requests, message_of
 from sluice.model import Checkpoint, Desired, Status, VertexId, encode_positions
@@ -166,6 +167,8 @@ class Loopback:
                 f"the server refuses the loopback's sign-in (SLUICE_LOOPBACK_USER): {error}"
             ) from error
         self._timeout = settings.loopback_timeout
+        self._listed: dict[VertexId, tuple[Records, Sequence[StreamRow]]] = {}
+        "What `list_streams` was answered last, of each catalog."
 
     def __enter__(self) -> Loopback:
         return self
@@ -216,22 +219,28 @@ class Loopback:
         (row,) = self._fetch(MAKE_CATALOG)
         return VertexId(row["id"])
 
-    def list_streams(self, catalog: VertexId) -> list[StreamRow] | None:
+    def list_streams(self, catalog: VertexId) -> Sequence[StreamRow] | None:
         """
         The streams below a catalog, as committed; None if there is no such catalog.
 
         Raises:
             SchemaError: they are of another version.
         """
-        rows = self._fetch(LIST_STREAMS, {"catalog": catalog})
+        names, records = self.connection.fetch_records(LIST_STREAMS, {"catalog": catalog}, timeout=self._timeout)
+        before, listed = self._listed.get(catalog, (None, ()))
+        if records == before:
+            return listed  # as almost always, and taking it apart is what costs most of a look at many streams
+        rows = [dict(zip(names, row, strict=True)) for row in records.rows()]
         if not rows:
             return None
         check_version(rows[0]["schema_version"], catalog)
-        return [
+        listed = [
             StreamRow(row["stream_id"], row["checkpoint_id"], nodes.asks_to_run(row), nodes.asks_to_retry(row), row)
             for row in rows
             if row["checkpoint_id"] is not None
         ]
+        self._listed[catalog] = records, listed
+        return listed
 
     def migrate(self, error: SchemaError) -> None:
         """Brings the older catalog that `list_streams` met to this version. Raises GraphError."""

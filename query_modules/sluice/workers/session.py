@@ -29,8 +29,11 @@ from sluice.workers.topic_guard import TopicGuard, TopicIdentity
 
 log = logging.getLogger("sluice.session")
 
-IDLE = 0.5
+IDLE = 2.5
 "Seconds between two looks at what else there is to do, while no message comes."
+
+ASKING = 0.5
+"... and the brokers were asked something, or are to be told something."
 
 DOUBTFUL = 0.1
 "... and it is in doubt whether the brokers answer."
@@ -202,10 +205,20 @@ class Session:
         spec, applier = self._spec, self._applier
         # What is in flight is heard of as soon as there is nothing else to do.
         busy = applier.in_flight or applier.held.retries < self._retries_asked()
-        patience = 0.0 if busy else DOUBTFUL if self._lookout.doubtful else IDLE
+        doubtful = self._lookout.doubtful
+        asking = self._lookout.asking or self._guard.asking or self._consumer.reporting
+        idle = ASKING if asking else min(IDLE, self._settings.topic_interval)
         return self._consumer.poll(
-            spec.batch_size, spec.batch_interval, self._wants_stop, patience=patience, most=applier.room
+            spec.batch_size,
+            spec.batch_interval,
+            self._wants_stop if doubtful else self._is_called,
+            patience=0.0 if busy else DOUBTFUL if doubtful else idle,
+            most=applier.room,
         )
+
+    def _is_called(self) -> bool:
+        """Whether there has come to be something to do other than to wait for messages."""
+        return self._wants_stop() or self._lookout.doubtful or self._applier.held.retries < self._retries_asked()
 
     def _apply(self, group: Group) -> None:
         try:

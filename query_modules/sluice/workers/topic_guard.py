@@ -60,6 +60,11 @@ class TopicIdentity:
         self._asked = None
         del self._client
 
+    @property
+    def asking(self) -> bool:
+        """Whether it was asked, and the answer was not taken yet."""
+        return self._asked is not None
+
     def ask(self) -> None:
         """Asks, unless an answer is due already. Does not wait."""
         if self._asked is None:
@@ -154,6 +159,11 @@ class TopicGuard:
             self._identity.ask()
         self._consumer.assign(partitions, self._applier.held.positions)
         self._next_look = time.monotonic() + self._interval
+
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is due, for which it is to `look`."""
+        return self._identity.asking
 
     def look(self) -> None:
         """To be called again and again: now and then, looks whether all is as it was. Raises as `begin`."""
