@@ -207,7 +207,7 @@ class Session:
         busy = applier.in_flight or applier.held.retries < self._retries_asked()
         doubtful = self._lookout.doubtful
         asking = self._lookout.asking or self._guard.asking or self._consumer.reporting
-        idle = ASKING if asking else min(IDLE, self._settings.topic_interval)
+        idle = ASKING if asking else min(IDLE, self._guard.pause)
         return self._consumer.poll(
             spec.batch_size,
             spec.batch_interval,

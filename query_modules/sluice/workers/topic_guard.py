@@ -165,6 +165,11 @@ class TopicGuard:
         """Whether an answer is due, for which it is to `look`."""
         return self._identity.asking
 
+    @property
+    def pause(self) -> float:
+        """Seconds until it is to `look` at the latest, where nothing is asked."""
+        return max(0.0, self._next_look - time.monotonic())
+
     def look(self) -> None:
         """To be called again and again: now and then, looks whether all is as it was. Raises as `begin`."""
         topic_id = self._identity.answer()
