@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -42,15 +43,16 @@ class RunningShim:
 
     def stop(self) -> None:
         """As at SIGTERM; returns when the shim has stopped."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(30)
+        self.begin_to_stop()
+        self._thread.join(30)
         assert not self._thread.is_alive(), "the shim does not stop"
         assert self._error is None, self._error
         assert not self.loop_errors, self.loop_errors
 
     def begin_to_stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
+        """As at SIGTERM. One that has stopped by itself, or is about to have, has closed its loop."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop.set)
 
     def __enter__(self) -> RunningShim:
         self._thread.start()
