@@ -35,12 +35,12 @@ def measure(host: ServerHost, broker: Broker, folder: Path, contender: str, batc
     with CONTENDERS[contender](job), _other_queries(host) as others:
         _produce_one(broker, topic)
         with host.new_driver() as driver, driver.session() as session:
-            _await(lambda: session.run(NEW, first="").single()["n"] == 1)
+            _await(lambda: session.run(NEW, first="").single(strict=True)["n"] == 1)
             producing = threading.Thread(target=_produce, args=(broker, topic, total, sent))
             producing.start()
             delays: list[float] = []
             while len(delays) < total:
-                found = session.run(NEW, first=f"{len(delays):09}").single()["n"]
+                found = session.run(NEW, first=f"{len(delays):09}").single(strict=True)["n"]
                 now = time.monotonic()
                 delays += [now - sent[len(delays) + number] for number in range(found)]
                 time.sleep(0.002)

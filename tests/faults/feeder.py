@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from types import TracebackType
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -62,11 +63,14 @@ class Feeder:
         assert not self._thread.is_alive(), f"the broker did not take everything within {timeout:g} s"
         assert not self._errors, f"{len(self._errors)} messages were not produced, the first: {self._errors[0].str()}"
 
+    def _may_go_on(self, count: int) -> bool:
+        return self._closing or self._allowed > count
+
     def _run(self) -> None:
         count = 0
         for partition, sequences in self._content.runs:
             with self._change:
-                self._change.wait_for(lambda count=count: self._closing or self._allowed > count)
+                self._change.wait_for(partial(self._may_go_on, count))
                 if self._closing:
                     return
             for sequence in sequences:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,7 @@ class Rig:
     def await_rest(self, timeout: float = 60.0) -> None:
         """STOP, once the riders are at the end as well, and wait until no worker is left that could write."""
         for name in self.riders:
-            eventually(lambda name=name: self._passed(name), equals=self.content.size, timeout=PATIENCE)
+            eventually(partial(self._passed, name), equals=self.content.size, timeout=PATIENCE)
         self.insist("CALL streams.stop_all()")
         eventually(lambda: transforms_running(self.host), equals=0, timeout=timeout)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -49,7 +49,7 @@ class Database:
         self._connection = connection
         self._ending = ending
 
-    def after(self, *batches: Sequence[Query]) -> tuple[Any, ...]:
+    def after(self, *batches: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Any, ...]:
         """The form of the graph after some batches of queries. Raises Refused."""
         request = bytearray(frame(messages.begin()))
         queries = [query for batch in batches for query in batch]
@@ -82,7 +82,7 @@ def database(host: Host, label: str) -> Iterator[Database]:
 
 def differs(database: Database, ending: str, examples: int, seed: int) -> bool:
     """Whether any of so many random batches, behind a random set-up, does something else to the graph when folded."""
-    found = []
+    found: list[tuple[list[Query], list[Query]]] = []
 
     @hypothesis_seed(seed)
     @settings(
@@ -111,12 +111,14 @@ def differs(database: Database, ending: str, examples: int, seed: int) -> bool:
 
 
 @pytest.mark.memgraph_only("the sandbox's engine has another notion of what a query sees of its own writes")
-def test_folded_or_one_by_one_a_batch_does_the_same(database: Database, label: str):
+def test_folded_or_one_by_one_a_batch_does_the_same(database: Database, label: str) -> None:
     assert not differs(database, f"_{label}", EXAMPLES, seed=int(os.environ.get("FOLDING_SEED", "0")))
 
 
 @pytest.mark.memgraph_only("the sandbox's engine has another notion of what a query sees of its own writes")
 @pytest.mark.parametrize("rule", WRONG_RULES, ids=lambda rule: rule.__name__)
-def test_a_wrong_rule_shows(database: Database, label: str, rule, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_rule_shows(
+    database: Database, label: str, rule: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rule(monkeypatch)
     assert differs(database, f"_{label}", 5 * EXAMPLES, seed=1)

@@ -151,7 +151,7 @@ def test_a_running_server_takes_an_upgrade_and_a_removal(
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    install = ["install", "--python", installation.python, "--modules-dir"]
+    install: list[str | Path] = ["install", "--python", installation.python, "--modules-dir"]
     with started_on(empty, tmp_path / "host", pytestconfig) as host:
         installation.sluice(*install, host.query_modules)
         host.run("CALL mg.load_all()")

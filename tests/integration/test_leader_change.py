@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from sandbox.mock_broker import MockBroker
 from tests.eventually import eventually
 from tests.integration.configured import Configured, started
 from tests.integration.test_kit import Run, numbers
-from tests.kafka import KafkaCluster, Topics
+from tests.kafka import KafkaBroker, KafkaCluster, Topics
 from tests.logs import LogKeeper
 
 TURNS = 6
@@ -76,7 +77,11 @@ def test_a_stream_outlasts_every_leader_that_is_killed(
         feeding.join()
         count += 2000
         stream.await_values(numbers(0, count), timeout=60)
-        eventually(lambda leader=leader: cluster.leader(topic) is not leader, timeout=20)
+        eventually(partial(_has_another_leader, cluster, topic, leader), timeout=20)
         assert stream.status == "running"
         leader.start()
     assert stream.errors() == []
+
+
+def _has_another_leader(cluster: KafkaCluster, topic: str, leader: KafkaBroker) -> bool:
+    return cluster.leader(topic) is not leader

@@ -119,7 +119,7 @@ def test_under_load_lag_is_kafkas_own_and_counters_are_the_ledgers(new_stream: N
         assert info["lag"] == {name: end - info["positions"].get(name, 0) for name, end in ends.items()}
         assert info["total_lag"] == sum(info["lag"].values()) > 0
         committed = topics.committed(f"sluice.{stream.name}", stream.topic)
-        return abs(info["total_lag"] - (2000 - sum(committed.values())))
+        return abs(int(info["total_lag"]) - (2000 - sum(committed.values())))
 
     eventually(lambda: differs_from_kafkas_own() <= 10)
     assert all(row["ms"]["transform"] > 600 * row["batches"] for row in stream.batches())

@@ -112,7 +112,7 @@ def test_a_dead_letter_is_the_message_and_why(stream: Configured) -> None:
     headers = {name: None if value is None else value.decode() for name, value in refused.headers}
     assert headers["sluice.stream"] == stream.name
     assert (headers["sluice.topic"], headers["sluice.partition"], headers["sluice.offset"]) == (stream.topic, "0", "1")
-    assert json.loads(headers["sluice.params"]) == {"value": "refused", "zero": 0}
+    assert json.loads(headers["sluice.params"] or "") == {"value": "refused", "zero": 0}
     assert headers["sluice.error"] == stream.errors()[1]["error"]
     assert dict(raised.headers)["sluice.query"] is None
     assert [row["action"] for row in stream.errors()] == ["dead_letter"] * 2

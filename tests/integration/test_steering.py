@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ def sent_about(stream: Steered, count: int, ways: list[int], disturb: Callable[[
         disturb()
         stream.stop()
         # A conflict with the batch in flight raises.
-        ((_, came, goes, *_),) = eventually(lambda way=way: stream.seek({"relative": way}), timeout=20, interval=0)
+        ((_, came, goes, *_),) = eventually(partial(stream.seek, {"relative": way}), timeout=20, interval=0)
         read.update(range(position, came))
         position = goes
     stream.start()

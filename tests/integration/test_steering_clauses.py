@@ -123,7 +123,7 @@ def test_the_clauses_take_part_in_a_transaction(stream: Clauses, driver: neo4j.D
     # The last batch's worker may still be on its way out: then the seek conflicts, and is tried again.
     with driver.session() as session:
 
-        def both(transaction: neo4j.ManagedTransaction) -> None:
+        def both(transaction: neo4j.Transaction | neo4j.ManagedTransaction) -> None:
             transaction.run(f"SEEK STREAM {stream.name} TO EARLIEST").consume()
             transaction.run(f"ALTER STREAM {stream.name} SET CONFIG {{on_gap: 'skip'}}").consume()
 

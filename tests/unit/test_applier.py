@@ -8,6 +8,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from confluent_kafka import Message
@@ -69,7 +70,7 @@ class FakeSink:
     def settle(self) -> None:
         queries, reached, properties, kept = self._sent.popleft()
         self.transactions += 1
-        requests = MessageBuffer(1 << 20).feed(queries.frames)
+        requests = MessageBuffer(1 << 20).feed(bytes(queries.frames))
         payloads = [parse(request).fields[0].encode() for request in requests[::2]]
         if BAD in payloads:
             self._sent.clear()
@@ -136,7 +137,7 @@ class Transform:
         self.calls: list[list[list[bytes]]] = []
 
     def __call__(self, group: Group) -> PackedQueries:
-        batches = [batch.payloads for batch in group.batches]
+        batches = [[payload or b"" for payload in batch.payloads] for batch in group.batches]
         self.calls.append(batches)
         for number, payloads in enumerate(batches):
             if ENDS in payloads:
@@ -162,6 +163,11 @@ def batch(payloads: Sequence[bytes], start: int = 0) -> Batch:
     return Batch([Message(topic="t", partition=0, offset=start + i, value=v) for i, v in enumerate(payloads)])
 
 
+def _standing_in(*fakes: object) -> Any:
+    """The same objects, for places that want what they stand in for."""
+    return fakes
+
+
 class Run:
     """An applier with all that it needs."""
 
@@ -184,16 +190,22 @@ class Run:
         self.listener = Listener()
         self.stop = Stop()
         self.transform = Transform(patience)
+        sink, letters, stop, listener = _standing_in(self.sink, self.letters, self.stop, self.listener)
         self.applier = Applier(
             desired,
             Settings(error_history=5),
-            self.sink,
+            sink,
             self.transform,
-            self.letters,
-            self.stop,
-            self.listener,
+            letters,
+            stop,
+            listener,
             count_kept=lambda: len(self.sink.kept),
         )
+
+    def serve_by(self, sink: FakeSink) -> None:
+        """Another server from now on."""
+        self.sink = sink
+        (self.applier._sink,) = _standing_in(sink)
 
     def feed(self, *batches: Sequence[bytes]) -> Run:
         start = 0
@@ -390,7 +402,7 @@ class Conflicts(FakeSink):
 @pytest.mark.parametrize("refusals", [1, 2, 9])
 def test_a_conflict_is_tried_again_in_smaller_groups_until_it_has_passed(refusals):
     run = Run(SKIP)
-    run.sink = run.applier._sink = Conflicts(refusals)
+    run.serve_by(Conflicts(refusals))
     batches = [good(10)] * 8
     run.feed_group(*batches)
     assert run.sink.applied == [payload for payloads in batches for payload in payloads]
@@ -406,7 +418,7 @@ def test_a_conflict_is_tried_again_in_smaller_groups_until_it_has_passed(refusal
 
 def test_groups_grow_again_after_a_conflict():
     run = Run()
-    run.sink = run.applier._sink = Conflicts(3)
+    run.serve_by(Conflicts(3))
     full = run.applier.room
     start = 0
     rooms = []
@@ -424,7 +436,7 @@ def test_groups_grow_again_after_a_conflict():
 
 def test_a_stop_ends_the_wait_for_a_conflict_to_pass():
     run = Run()
-    run.sink = run.applier._sink = Conflicts(10)
+    run.serve_by(Conflicts(10))
     run.applier.apply(Group([batch(good(3))]))
     run.stop.set = True
     with pytest.raises(Stopped):
@@ -513,7 +525,7 @@ def test_what_is_told_of_a_transaction():
         pytest.param(None, 2, (None, None), id="refused at COMMIT, which of them is not known"),
     ],
 )
-def test_the_refused_query_is_known(index, size, expected):
+def test_the_refused_query_is_known(index, size, expected, monkeypatch: pytest.MonkeyPatch):
     run = Run(SKIP)
     queries = packed(*[("A", {"n": 0}), ("B", {"n": 1})][:size])
     refusals = [QueryRefused(REFUSED, code=CLIENT_ERROR, index=index)]
@@ -524,7 +536,7 @@ def test_the_refused_query_is_known(index, size, expected):
         if refusals:
             raise refusals.pop()
 
-    run.sink.settle = settle
+    monkeypatch.setattr(run.sink, "settle", settle)
     run.applier.apply(Group([batch([b"x"])]))
     run.applier.drain()
     (entry,) = run.held.history

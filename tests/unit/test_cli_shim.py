@@ -30,6 +30,7 @@ def running_shim(*options: str) -> Iterator[tuple[subprocess.Popen[str], int, st
     command = [sys.executable, "-m", "sluice.cli", "shim", "--listen", "127.0.0.1:0", *options]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
     try:
         line = process.stderr.readline()
         port = re.search(r"listening on 127\.0\.0\.1:(\d+)", line)

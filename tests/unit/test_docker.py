@@ -238,7 +238,7 @@ def test_the_sample_is_what_the_transform_takes():
 )
 def test_the_health_check_by_its_exit_code(arguments: list[str], expected: tuple[int, str]):
     ours = {"SLUICE_LOOPBACK_PORT": str(free_port()), "PYTHONPATH": str(REPOSITORY / "query_modules")}
-    command = [sys.executable, DOCKER / "health.py", *arguments]
+    command = [sys.executable, str(DOCKER / "health.py"), *arguments]
     ran = subprocess.run(command, env={**os.environ, **ours}, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr[: len(expected[1])]) == expected
     assert ran.stderr.count("\n") == ran.returncode

@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import KafkaError
 from typer.testing import CliRunner, Result
 
+import sluice
 from sandbox.mock_broker import MockBroker
 from sluice.bolt.shim_settings import Address
 from sluice.cli import app
@@ -159,14 +160,14 @@ def walked(monkeypatch, **answers: list[dict] | Exception) -> dict[str, Finding]
         }
         for name, signature in module.own_signatures().items()
     ]
-    well = {
+    well: dict[str, list[dict] | Exception] = {
         "SHOW_VERSION": [{"version": "3.13.1"}],
         "SHOW_REPLICATION": [{"replication role": "main"}],
         "RETURN_timestamp": [{"now": int(time.time() * 1e6)}],
         "CALL_mg.procedures": signatures,
         "CALL_streams.show": [],
         "CALL_streams.info": [{"reason": None}],
-        "CALL_streams.version": [{"version": module.__version__, "trouble": None}],
+        "CALL_streams.version": [{"version": sluice.__version__, "trouble": None}],
         "MATCH": [{"catalogs": 1}],
     }
     server = FakeServer({name.replace("_", " ", 1): answer for name, answer in {**well, **answers}.items()})
@@ -212,14 +213,14 @@ RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "r
             {"MATCH": [{"catalogs": 0}]}, "loopback", "not made its catalog", "SLUICE_LOOPBACK_USER", id="no loopback"
         ),
         pytest.param(
-            {"CALL_streams.version": [{"version": module.__version__, "trouble": "it is refused"}]},
+            {"CALL_streams.version": [{"version": sluice.__version__, "trouble": "it is refused"}]},
             "loopback",
             "it is refused",
             "SLUICE_LOOPBACK_PASSWORD_FILE",
             id="a loopback that was lost",
         ),
         pytest.param(
-            {"CALL_streams.version": [{"version": module.__version__, "trouble": NO_TRANSACTIONS}]},
+            {"CALL_streams.version": [{"version": sluice.__version__, "trouble": NO_TRANSACTIONS}]},
             "loopback",
             "reaches its server, and no stream runs: the storage mode is IN_MEMORY_ANALYTICAL",
             "do as it says",
@@ -248,7 +249,7 @@ def test_the_columns_of_every_procedure_are_known():
 def test_a_module_that_tells_its_trouble_is_believed(monkeypatch):
     own = {**module.own_signatures(), "version": Signature((), ("trouble", "version"))}
     monkeypatch.setattr(module, "own_signatures", lambda: own)
-    answer = [{"version": module.__version__, "trouble": "it is refused"}]
+    answer = [{"version": sluice.__version__, "trouble": "it is refused"}]
     findings = walked(monkeypatch, **{"CALL_streams.version": answer})
     assert findings["module"].verdict is Verdict.OK
     assert "it is refused" in findings["loopback"].text

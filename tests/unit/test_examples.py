@@ -88,7 +88,7 @@ def debezium() -> Iterator[Jail]:
 )
 @pytest.mark.parametrize("schemas", [False, True], ids=["plain", "with schemas"])
 def test_debezium_rows(debezium, given, expected, schemas):
-    key = {"id": 1001}
+    key: dict[str, Any] = {"id": 1001}
     if schemas:
         key = {"schema": {"type": "struct"}, "payload": key}
         given = None if given is None else {"schema": {"type": "struct"}, "payload": given}

@@ -12,7 +12,7 @@ from sluice.workers.exchange import Exchange
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, as its only item."""
     now = [1000.0]
-    monkeypatch.setattr(exchange.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("sluice.workers.exchange.time.monotonic", lambda: now[0])
     return now
 
 

@@ -17,6 +17,7 @@ def test_texts_and_maps():
     assert first == (b"v", b"k", [("h", b"\xff"), ("n", None)], "t", 1, 7, 5)
     assert second[:-1] == (None, None, [], "test", 0, 1)
     assert third[:-1] == (None, b"only", [], "test", 0, 2)
+    assert third.timestamp is not None
     assert third.timestamp > 1_600_000_000_000
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -35,7 +36,8 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def manifest(folder: Path) -> dict:
-    return json.loads((folder / copies.MANIFEST).read_text())
+    found: dict = json.loads((folder / copies.MANIFEST).read_text())
+    return found
 
 
 def pretend(folder: Path, version: str) -> None:
@@ -221,8 +223,8 @@ def test_the_servers_python_is_seen_in_what_it_is_linked_to(tmp_path: Path, monk
     assert places.linked_python(None) is None
 
 
-def interpreter(**changed: object) -> places.Interpreter:
-    fit = {
+def interpreter(**changed: Any) -> places.Interpreter:
+    fit: dict[str, Any] = {
         "path": "/usr/bin/python3.12",
         "version": (3, 12),
         "confluent_kafka": "2.16.1",
@@ -260,7 +262,7 @@ PIP = "/usr/bin/python3.12 -m pip install --break-system-packages 'confluent-kaf
 def test_a_python_that_does_not_fit_is_named_with_the_remedy(found: dict, words: list[str]):
     refusal = interpreter(**found).refusal("1.0")
     assert bool(refusal) == bool(words)
-    assert all(word in refusal for word in words)
+    assert all(word in (refusal or "") for word in words)
 
 
 def test_into_a_python_that_lacks_something_nothing_is_put_unless_forced(folder: Path, tmp_path: Path):

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from prometheus_client import start_http_server
 from prometheus_client.parser import text_string_to_metric_families
 
 from sluice.bolt import messages
@@ -66,9 +67,13 @@ def tally() -> Tally:
 @pytest.fixture
 def scrape(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scrape]:
     """Exposes metrics in front of an upstream port, and reads them once."""
-    servers = []
-    start = exposition.start_http_server
-    monkeypatch.setattr(exposition, "start_http_server", lambda *words: servers.append(start(*words)) or servers[-1])
+    servers: list[Any] = []
+
+    def start(*words: Any) -> Any:
+        servers.append(start_http_server(*words))
+        return servers[-1]
+
+    monkeypatch.setattr(exposition, "start_http_server", start)
     with ExitStack() as ending:
 
         def read(upstream: int, **metrics: str) -> Samples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from sluice.model import Checkpoint
 from sluice.workers.exchange import Exchange
@@ -31,7 +32,7 @@ class Stream:
         monitor.begin()
         monitor.begun(held, "5ha")
 
-    def commits(self, *, messages: int = 10, batches: int = 1, **more: float) -> None:
+    def commits(self, *, messages: int = 10, batches: int = 1, **more: Any) -> None:
         self.held = behind(self.held, messages, batches)
         self.monitor.committed(Transaction(self.held, **more), "5ha")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from sluice.brokers import reporter
 from sluice.brokers.reporter import Reporter
 
 
@@ -36,7 +35,7 @@ def clock(monkeypatch):
         now[0] += 0.01
         return now[0]
 
-    monkeypatch.setattr(reporter.time, "monotonic", monotonic)
+    monkeypatch.setattr("sluice.brokers.reporter.time.monotonic", monotonic)
     return now
 
 

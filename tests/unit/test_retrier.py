@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ class Graph:
         self.applied: list[str] = []
         self.transactions: list[list[str]] = []
         self.errors: list[Exception] = []
-        self._sent = None
+        self._sent: tuple[PackedQueries, Checkpoint] | None = None
 
     def read_requests(self, stream_id):
         return self.requests
@@ -51,8 +52,9 @@ class Graph:
         self._sent = (queries, reached)
 
     def settle(self) -> None:
+        assert self._sent is not None
         queries, reached = self._sent
-        requests = [parse(message).fields for message in MessageBuffer(1 << 20).feed(queries.frames)[::2]]
+        requests = [parse(message).fields for message in MessageBuffer(1 << 20).feed(bytes(queries.frames))[::2]]
         texts = [query for query, *_ in requests]
         self.transactions.append(texts)
         if self.errors:
@@ -73,7 +75,7 @@ class Graph:
 
 
 def pack(records: Records) -> PackedQueries:
-    payloads = [record.value for record in records]
+    payloads = [record.value or b"" for record in records]
     if RAISES in payloads:
         raise TransformError("stream(batch) raised ValueError")
     return packed(*((payload.decode(), {"v": 1}) for payload in payloads))
@@ -82,7 +84,9 @@ def pack(records: Records) -> PackedQueries:
 def retry(graph: Graph, config: Configuration = Configuration(), *, pack=pack, stop=None) -> Graph:  # noqa: B008
     spec = StreamSpec("u", "people", "localhost:9092", "t", Transform("/t.py", "", "ab12"), batch_size=4, config=config)
     desired = Desired(VertexId(1), VertexId(2), spec, generation=7, limit_batches=None)
-    retrier = Retrier(desired, Settings(), graph, graph, pack, stop or Stop(), Listener(), Doubts())
+    server: Any = graph
+    listener: Any = Listener()
+    retrier = Retrier(desired, Settings(), server, server, pack, stop or Stop(), listener, Doubts())
     while retrier.step():
         pass
     return graph

@@ -264,7 +264,10 @@ def test_a_server_that_does_not_answer_is_not_waited_for(script_server: ScriptSe
 
 
 def test_a_server_that_never_says_hello_in_tls_is_not_waited_for():
-    with serving(lambda _, over: bool(over.wait(5)) and None) as port:
+    def wait(_: socket.socket, over: threading.Event) -> None:
+        over.wait(5)
+
+    with serving(wait) as port:
         reason = refusal(f"https://127.0.0.1:{port}/a.py", Settings(script_timeout=0.3))
     assert reason == "it did not come within 0.3 s (SLUICE_SCRIPT_TIMEOUT)"
 

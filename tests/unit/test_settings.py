@@ -70,8 +70,8 @@ def test_without_a_user_of_its_own_the_loopback_is_the_one_that_the_server_makes
 
 def test_flags_come_from_files_in_the_servers_order(tmp_path: Path, monkeypatch):
     files = [tmp_path / name for name in ("etc", "named", "one", "two")]
-    for file, port in zip(files, (1, 2, 3, 4), strict=True):
-        file.write_text(f"# a comment\n\n--bolt-port={port}\n--bolt_address=10.0.0.{port}\n")
+    for file, number in zip(files, (1, 2, 3, 4), strict=True):
+        file.write_text(f"# a comment\n\n--bolt-port={number}\n--bolt_address=10.0.0.{number}\n")
     command_line = tmp_path / "cmdline"
     monkeypatch.setattr(server_flags, "CONFIGURATION_FILE", files[0])
     monkeypatch.setattr(server_flags, "COMMAND_LINE", command_line)

@@ -117,7 +117,7 @@ def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[E
     ids=["analytical", "on disk", "replica"],
 )
 def test_streams_wait_where_they_cannot_run_and_say_why(
-    monkeypatch: pytest.MonkeyPatch, fact: str, value: object, trouble: str
+    monkeypatch: pytest.MonkeyPatch, fact: str, value: object, trouble: str | None
 ) -> None:
     server = Server()
     right = getattr(server, fact)

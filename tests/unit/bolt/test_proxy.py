@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_tls_to_either_side(loop: str, certificate: Path, to_client: bool, to_se
         show_streams(session)
         session.socket.close()
 
-    settings = {
+    settings: dict[str, Any] = {
         "listen_tls": server_tls(certificate) if to_client else None,
         "upstream_tls": client_tls(certificate) if to_server else None,
     }
@@ -255,7 +256,7 @@ def test_a_client_that_says_nothing_is_not_waited_for_for_ever(loop: str) -> Non
 
 
 def test_a_client_that_does_not_begin_tls_is_not_waited_for_for_ever(loop: str, certificate: Path) -> None:
-    settings = {"listen_tls": server_tls(certificate), "handshake_timeout": 0.2}
+    settings: dict[str, Any] = {"listen_tls": server_tls(certificate), "handshake_timeout": 0.2}
     with FakeServer() as server, RunningShim(server.port, loop, **settings) as shim:
         silent = [socket.create_connection(("127.0.0.1", shim.port)) for _ in range(20)]
         for plain in silent:

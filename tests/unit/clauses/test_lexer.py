@@ -11,7 +11,7 @@ from .strategies import BLANK_CHARACTERS
 
 
 def lex(text: str) -> list[Token]:
-    found = []
+    found: list[Token] = []
     for token in tokens(text):
         if token.kind is Kind.END:
             return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ CONFIG = Map.of({"on_error": "skip", "fetch.min.bytes": 1, "a": -2.5, "b": True,
 CREATE = "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f'"
 
 
-def created(**options: object) -> CreateStream:
+def created(**options: Any) -> CreateStream:
     return CreateStream("s", "u", "t", "f", **options)
 
 
@@ -66,7 +67,9 @@ def created(**options: object) -> CreateStream:
         pytest.param(
             "CREATE STREAM $n AS LOAD DATA KAFKA $u WITH TOPIC $`t t` WITH TRANSFORM $0"
             " BATCH_INTERVAL $i BATCH_SIZE $s",
-            CreateStream(*(Parameter(name) for name in ("n", "u", "t t", "0", "i", "s"))),
+            CreateStream(
+                Parameter("n"), Parameter("u"), Parameter("t t"), Parameter("0"), Parameter("i"), Parameter("s")
+            ),
             id="parameters wherever a value may stand",
         ),
         pytest.param(

@@ -28,8 +28,9 @@ def test_print_then_parse_gives_the_statement(statement: clauses.Statement):
 @given(statements_and_texts())
 def test_every_way_to_write_a_clause_means_the_same(pair: tuple[clauses.Statement, str]):
     statement, text = pair
-    assert parse(text) == statement
-    assert to_text(parse(text)) == to_text(statement)
+    parsed = parse(text)
+    assert parsed == statement
+    assert to_text(parsed) == to_text(statement)
 
 
 @at_any_speed

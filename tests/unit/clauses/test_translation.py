@@ -260,7 +260,7 @@ def test_parameters_do_not_clash(text: str, client: dict[str, Any], query: str, 
 
 def test_the_clients_values_are_passed_on_and_not_looked_at():
     class Untouchable:
-        __hash__ = None
+        __hash__ = None  # type: ignore[assignment] # Python's own way to say that it has none
 
         def __eq__(self, other):
             raise AssertionError("compared")

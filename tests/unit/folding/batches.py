@@ -129,7 +129,7 @@ class _Writer:
                 "{0}.u~ = {key} OR {0}.k~ = 1",
                 "{0}.k~ IN [1, 2]",
             )
-        return "MATCH " + self.one_of(", ", " MATCH ").join(parts) + where
+        return "MATCH " + str(self.one_of(", ", " MATCH ")).join(parts) + where
 
     def optional(self) -> str:
         """OPTIONAL MATCH, from what is there or by itself."""

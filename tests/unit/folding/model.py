@@ -304,7 +304,7 @@ class _Parser:
         variable = source.name()
         if source.is_symbol(":"):
             labels = self.labels()
-            return lambda run, row: row[variable] is not None and _vertex(run, row[variable])[0].update(labels)
+            return lambda run, row: _label(run, row[variable], labels)
         if source.accept_symbol("."):
             name = source.name()
             source.expect("=")
@@ -320,7 +320,7 @@ class _Parser:
         variable = self.source.name()
         if self.source.is_symbol(":"):
             labels = self.labels()
-            return lambda run, row: row[variable] and _vertex(run, row[variable])[0].difference_update(labels)
+            return lambda run, row: _unlabel(run, row[variable], labels)
         self.source.expect(".")
         name = self.source.name()
         return lambda run, row: _assign(run, row[variable], {name: None})
@@ -568,6 +568,16 @@ def _vertex(run: Run, ref: Ref) -> tuple[set[str], dict[str, Any]]:
         return run.new.vertices[ref.number]
     except KeyError:
         raise Refused("the vertex is deleted") from None
+
+
+def _label(run: Run, ref: Ref | None, labels: list[str]) -> None:
+    if ref is not None:
+        _vertex(run, ref)[0].update(labels)
+
+
+def _unlabel(run: Run, ref: Ref | None, labels: list[str]) -> None:
+    if ref is not None:
+        _vertex(run, ref)[0].difference_update(labels)
 
 
 def _assign(run: Run, ref: Ref | None, values: Any, *, replaces: bool = False) -> None:

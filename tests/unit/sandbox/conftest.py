@@ -24,7 +24,7 @@ def open_driver(host: SandboxHost) -> neo4j.Driver:
 
 def run_with(driver: neo4j.Driver, query: str, **parameters: Any) -> Rows:
     with driver.session() as session:
-        return [dict(record) for record in session.run(query, parameters)]  # type: ignore[arg-type]
+        return [dict(record) for record in session.run(query, parameters)]
 
 
 @pytest.fixture(scope="session")

@@ -80,8 +80,8 @@ def test_a_value_comes_back_as_it_went_in(run: Run, value: Any) -> None:
 
 def test_columns_are_named_also_when_there_are_no_records(driver: neo4j.Driver) -> None:
     with driver.session() as session:
-        assert session.run("CALL fake.repeat('a', 0) YIELD number, text AS t").keys() == ["number", "t"]
-        assert session.run("CALL fake.repeat('a', 0) YIELD number AS n RETURN n, n + 1").keys() == ["n", "n + 1"]
+        assert [*session.run("CALL fake.repeat('a', 0) YIELD number, text AS t").keys()] == ["number", "t"]
+        assert [*session.run("CALL fake.repeat('a', 0) YIELD number AS n RETURN n, n + 1").keys()] == ["n", "n + 1"]
 
 
 def test_many_records_come_in_several_fetches(driver: neo4j.Driver) -> None:

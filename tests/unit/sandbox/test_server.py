@@ -103,10 +103,10 @@ def test_modules_are_loaded_before_bolt_listens(start: Start, tmp_path: Path) ->
     assert os.strerror(row["errno"]) == "Connection refused"
 
 
-def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         host = SandboxHost(tmp_path, MODULES, port=taken.getsockname()[1])
-        host._listens = lambda: False  # type: ignore[method-assign] - somebody does, but not the sandbox
+        monkeypatch.setattr(host, "_listens", lambda: False)  # somebody does, but not the sandbox
         with pytest.raises(SandboxFailed, match="Address already in use"):
             host.start()
 

@@ -66,7 +66,7 @@ def test_the_size_of_the_graph_is_told(run: Run) -> None:
 
 def test_columns_are_named_also_when_there_are_no_records(driver: neo4j.Driver) -> None:
     with driver.session() as session:
-        assert session.run("MATCH (n:Nothing) RETURN n.a AS a, count(n), n.b").keys() == ["a", "count(n)", "n.b"]
+        assert [*session.run("MATCH (n:Nothing) RETURN n.a AS a, count(n), n.b").keys()] == ["a", "count(n)", "n.b"]
 
 
 @pytest.mark.parametrize("query", ["NONSENSE", "RETURN $missing", "RETURN 1 / 0", "CALL nothing()"])
