@@ -21,6 +21,9 @@ from tests.hosts import ServerHost
 PATIENCE = 180.0
 "Seconds for one measurement."
 
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.01, 1.0
+"Seconds between two looks at how far the graph is."
+
 SLOW = frozenset({"unfolded", "client"})
 "Contenders that get a fourth of the messages."
 
@@ -73,8 +76,7 @@ def _rate(job: Job, name: str, messages: int) -> tuple[float, float]:
                     began, first = now, seen
                 if now > deadline:
                     raise TimeoutError(f"{name}, {job.workload}: {seen} of {wanted} after {PATIENCE:g} s")
-                # Looking costs the server something too.
-                time.sleep(0.03)
+                time.sleep(_pause(now - began, seen - first, wanted - seen))
             ended = time.monotonic()
             cpu = cpu_seconds(job.host.pid) - before
     return messages * (1 - first / wanted) / max(ended - began, 1e-6), cpu / messages * 1e6
@@ -103,6 +105,14 @@ def cpu_seconds(session: int) -> float:
             if int(fields[3]) == session:
                 ticks += sum(map(int, fields[11:15]))
     return ticks / 100
+
+
+def _pause(seconds: float, done: int, left: int) -> float:
+    """
+    How long to wait before the next look, in seconds: counting a large graph takes a core for a while, so it is done
+    the more seldom the farther away the end is.
+    """
+    return min(max(SHORTEST_PAUSE, left * seconds / done / 4), LONGEST_PAUSE) if done > 0 else SHORTEST_PAUSE
 
 
 def _seen(session: neo4j.Session, query: str) -> int:

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
-from sluice.model import Desired, StreamSpec, Transform, VertexId
+from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
 from sluice.settings import Settings
 from sluice.workers.doubts import Doubts
-from sluice.workers.listener import Transaction
+from sluice.workers.listener import Transaction, Watermarks
 from sluice.workers.loopback import Loopback
 from sluice.workers.session import Session
 from tests.bench.null_sink import NullSink
@@ -105,12 +105,24 @@ class _Progress:
                 self.transform_kb = _transforms()  # which end with the threads that started them
                 self.stop.set()
 
+    def begun(self, held: Checkpoint) -> None:
+        pass
+
+    def reading(self) -> None:
+        pass
+
+    def saw(self, watermarks: Watermarks | None) -> None:
+        pass
+
     def committed(self, transaction: Transaction) -> None:
         self.add(transaction.messages)
 
     def trouble(self, text: str | None) -> None:
         if text is not None:
             raise RuntimeError(text)
+
+    def failed(self, text: str, in_seconds: float) -> None:
+        raise RuntimeError(text)
 
     @property
     def rate(self) -> float:
@@ -149,7 +161,8 @@ def _plain(task: Task) -> Taken:
     progress = _Progress(task.messages)
     before = _cpu()
     settings = {"bootstrap.servers": task.bootstrap, "group.id": "plain", "auto.offset.reset": "earliest"}
-    consumer = Consumer({**settings, "enable.auto.commit": False})
+    # As for a stream: else the loop rests for a second whenever librdkafka holds 100,000 messages.
+    consumer = Consumer({**settings, "enable.auto.commit": False, "fetch.queue.backoff.ms": 10})
     consumer.assign([TopicPartition(topic, number, 0) for topic in task.topics for number in range(task.partitions)])
     while not progress.stop.is_set():
         payloads = [message.value() for message in consumer.consume(1000, 1.0)]

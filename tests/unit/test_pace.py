@@ -19,8 +19,8 @@ def test_a_group_begins_with_a_thousand_messages_or_one_batch(batch_size: int):
     assert Pace(batch_size).batches == max(1, 1000 // batch_size)
 
 
-def test_quick_groups_stay_large():
-    assert run(Pace(10), 0.001, 0.0005) == 100
+def test_quick_groups_become_large():
+    assert run(Pace(10), 0.001, 0.0001) == 400
 
 
 def test_groups_that_take_long_for_their_batches_become_short():
@@ -36,7 +36,7 @@ def test_groups_whose_transactions_cost_much_by_themselves_stay_large():
 def test_groups_that_are_quick_again_grow_again():
     pace = Pace(10)
     run(pace, 0.001, 5.0)
-    assert run(pace, 0.001, 0.0005) == 100
+    assert run(pace, 0.001, 0.0001) == 400
 
 
 def test_a_small_group_says_nothing_about_larger_ones():

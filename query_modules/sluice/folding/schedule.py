@@ -174,14 +174,18 @@ class Schedule:
                 floor = len(groups)
                 continue
             number, reads, writes, always, own, _ = feed
+            # Without max(): a call costs more than all else here does, for each query.
             first = floor
             for table, slot, behind in reads:
                 found = tables[table].get(keys[slot], -1) + behind
-                first = max(found, first)
+                if found > first:  # noqa: PLR1730
+                    first = found
             for other, behind in always:
-                first = max(last[other] + behind, first)
+                found = last[other] + behind
+                if found > first:  # noqa: PLR1730
+                    first = found
             if own and own[-1] >= first:
-                chosen = own[bisect_left(own, first)]
+                chosen = own[-1] if len(own) == 1 else own[bisect_left(own, first)]
                 group = groups[chosen]
                 group.indices.append(index)
                 group.rows.append(row)
@@ -193,7 +197,8 @@ class Schedule:
                 entries, key = tables[table], keys[slot]
                 if entries.get(key, -1) < chosen:
                     entries[key] = chosen
-            last[number] = max(last[number], chosen)
+            if last[number] < chosen:  # noqa: PLR1730
+                last[number] = chosen
         return groups
 
     def _feed(self, text: str, rows: list[Row], alone: set[int]) -> _Feed:

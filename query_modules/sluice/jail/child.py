@@ -8,6 +8,7 @@ two say to each other.
 from __future__ import annotations
 
 import ctypes
+import gc
 import marshal
 import mmap
 import os
@@ -41,6 +42,12 @@ DISCARD_ALL = frame(messages.discard(-1))
 
 LONGEST_NEWS = 300
 "Characters of a query's text that its explanation is told with."
+
+GARBAGE = 100_000
+"""
+Objects that are made and not given back before the collector looks for cycles. A group's queries are some thousands,
+none of which is garbage before its answer is sent: with Python's own 700, looking at them takes a third of the time.
+"""
 
 PR_SET_PDEATHSIG = 1
 "From <sys/prctl.h>."
@@ -84,12 +91,14 @@ def main() -> None:
     channel = Channel()
     number, task = channel.receive()
     _confine(task["memory_bytes"])
+    gc.set_threshold(GARBAGE, 10, 10)  # before the script is run, which may know better
     sys.path[:0] = [entry for entry in task["path"] if entry not in sys.path]
     try:
         entry = load(task["source"], task["uri"])
     except ScriptError as error:
         channel.send(number, FAILED, str(error).encode())
         return
+    gc.freeze()
     channel.send(number, READY, entry.name.encode())
     worker = Transformer(entry, task["uri"], int(sys.argv[1]))
     while True:

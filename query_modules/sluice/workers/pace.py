@@ -13,8 +13,11 @@ FIRST_PAUSE = 0.1
 "Seconds before the first new try after something that may pass."
 LONGEST_PAUSE = 5.0
 
-MOST_MESSAGES = 1000
+MOST_MESSAGES = 4000
 "Messages in a group of several batches."
+
+FIRST_MESSAGES = 1000
+"... before it is known how long they take: groups double as long as that is little."
 
 AIM = 0.2
 "Seconds that a group may take, where shorter ones cost no more for each batch."
@@ -38,8 +41,9 @@ class Pace:
 
     def __init__(self, batch_size: int) -> None:
         self._most = max(1, MOST_MESSAGES // batch_size)
-        self.batches = self._most
+        self.batches = max(1, FIRST_MESSAGES // batch_size)
         "How many batches the next group may have."
+        self._doubling = True
         self._aim = AIM
         self._larger: tuple[int, float] | None = None
         "Batches in a group, and batches a second, before groups were made smaller for taking long."
@@ -54,15 +58,18 @@ class Pace:
                 self._aim = min(LONGEST_AIM, 2 * self._aim)
                 self.batches = larger
                 return
+        self._doubling &= seconds < self._aim / 4
         if seconds > self._aim and batches > 1:
             self._larger = (min(self.batches, batches), rate)
             self.batches = max(1, min(self.batches, batches) // 2)
         elif seconds < self._aim / 2 and 2 * batches > self.batches:
-            self.batches = min(self._most, self.batches + max(1, self.batches // GROWTH))
+            more = self.batches if self._doubling else max(1, self.batches // GROWTH)
+            self.batches = min(self._most, self.batches + more)
 
     def refused(self, batches: int) -> None:
         """A group of so many batches met a conflict, or something else that may pass."""
         self._larger = None
+        self._doubling = False
         self.batches = max(1, min(self.batches, batches) // 2)
 
 
