@@ -12,7 +12,7 @@ SluiceError
     NothingToRead              ... the topic holds no message that a test could show
     NoReport                   ... no executed test was asked for, or it is not done yet
     SchemaError                ... the metadata nodes are of another version of Sluice          retryable where marked
-  ScriptError                  the transform script cannot be fetched or loaded
+  ScriptError                  the transform script cannot be fetched or loaded               retryable where marked
   TransformError               the transform raised, broke its contract or did not end (a data error)
   MessageRefused               a single message that cannot be applied: what its stream stopped for
   BrokerError                  Kafka said no, or nothing                                      retryable where marked
@@ -142,6 +142,10 @@ class SchemaError(UserError):
 
 class ScriptError(SluiceError):
     """The transform script cannot be fetched, does not compile, or defines no transform."""
+
+    def __init__(self, message: object, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class TransformError(SluiceError):

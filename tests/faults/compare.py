@@ -122,7 +122,7 @@ def _looked_for(host: ServerHost, label: str, partition: int, gaps: list[int]) -
     """What there is to know of vertices that are missing: whether a second look finds them, and their counter."""
     again, _ = _vertices(host, label, partition)
     counter = label.replace("Message", "Counter")
-    (row,) = host.run(f"MATCH (c:{counter} {{p: $p}}) RETURN c.n AS n", p=partition)
+    (row,) = host.run(f"MATCH (c:{counter} {{partition: $p}}) RETURN c.n AS n", p=partition)
     return [f"... {label}: {len(again)} on a second look, counted {row['n']}, nothing made at {gaps[:5]}"]
 
 
@@ -142,7 +142,7 @@ def broken_chain(host: ServerHost, partitions: int) -> list[str]:
     links = Counter(row["p"] for row in rows)
     wrong = [f"a link from {row['from']}/{row['before']} to {row['p']}/{row['at']}" for row in rows if not _fits(row)]
     for partition in range(partitions):
-        (row,) = host.run("MATCH (c:Counter {p: $p}) RETURN c.n AS n", p=partition)
+        (row,) = host.run("MATCH (c:Counter {partition: $p}) RETURN c.n AS n", p=partition)
         if row["n"] != links[partition]:
             wrong.append(f"partition {partition} has {links[partition]} links and counts {row['n']}")
     return wrong

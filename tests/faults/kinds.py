@@ -101,8 +101,8 @@ def conflict(rig: Rig, rng: random.Random) -> None:
     """Another client holds the counters, or the checkpoint, for a while; then commits or not."""
     query = rng.choice(
         (
-            "UNWIND range(0, $last) AS p MATCH (c:Counter {p: p}) SET c.touched = coalesce(c.touched, 0) + 1",
-            "MATCH (c:Counter {p: 0}) SET c.touched = coalesce(c.touched, 0) + 1",
+            "UNWIND range(0, $last) AS p MATCH (c:Counter {partition: p}) SET c.touched = coalesce(c.touched, 0) + 1",
+            "MATCH (c:Counter {partition: 0}) SET c.touched = coalesce(c.touched, 0) + 1",
             "MATCH (k:SluiceCheckpoint) SET k.touched = coalesce(k.touched, 0) + 1",
         )
     )

@@ -105,8 +105,8 @@ class Rig:
             self.host.run(f"CREATE INDEX ON :{label}({name})")
         for suffix in ("", *range(self._plan.riders)):
             for partition in range(self.content.partitions):
-                self.host.run(f"CREATE (c:Counter{suffix} {{p: $p, n: 0}})-[:LAST]->(c)", p=partition)
-            self.host.run(f"CREATE INDEX ON :Counter{suffix}(p)")
+                self.host.run(f"CREATE (c:Counter{suffix} {{partition: $p, n: 0}})-[:LAST]->(c)", p=partition)
+            self.host.run(f"CREATE INDEX ON :Counter{suffix}(partition)")
         keys = {kind: [key_of(at) for at, poison in self.content.poisons.items() if poison is kind] for kind in Poison}
         self.host.run("UNWIND $keys AS key CREATE (:Gate {key: key})", keys=keys[Poison.QUERY])
         if keys[Poison.COMMIT]:
@@ -253,7 +253,7 @@ class Rig:
         if poison is None or place in self.healed:
             raise RoundFailed(f"it has ended by itself: {look.reason}\n{self._last_words()}")
         partition, sequence = place
-        (row,) = self.insist("MATCH (c:Counter {p: $p}) RETURN c.n AS n", p=partition)
+        (row,) = self.insist("MATCH (c:Counter {partition: $p}) RETURN c.n AS n", p=partition)
         if row["n"] != sequence:
             self.violations.append(f"it stopped at {place} with {row['n']} messages before it in the graph")
         if look.positions.get(partition, 0) != sequence:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -70,7 +70,7 @@ def guarded_kafka(tmp_path: Path, log_keeper: LogKeeper) -> Iterator[KafkaBroker
 def test_what_retention_took_from_a_stopped_stream_stops_it_with_the_count(stream: Configured) -> None:
     _read_and_stop(stream, 50, None)
     stream.send(numbers(50, 150))
-    _trim(stream, 120)
+    stream.kafka.topics.trim(stream.topic, 120)
     stream.start()
     stream.await_status("error")
     assert stream.info["reason"] == (
@@ -93,7 +93,7 @@ def test_what_retention_took_from_a_stopped_stream_stops_it_with_the_count(strea
 def test_a_gap_can_be_passed_by_configuration(stream: Configured) -> None:
     _read_and_stop(stream, 10, {"on_gap": "skip"})
     stream.send(numbers(10, 30))
-    _trim(stream, 25)
+    stream.kafka.topics.trim(stream.topic, 25)
     stream.start()
     stream.await_values([*numbers(0, 10), *numbers(25, 30)])
     assert [(row["offset"], row["count"]) for row in stream.errors()] == [(10, 15)]
@@ -101,7 +101,7 @@ def test_a_gap_can_be_passed_by_configuration(stream: Configured) -> None:
 
 def test_a_new_stream_begins_where_the_topic_begins(stream: Configured) -> None:
     stream.send(numbers(0, 20))
-    _trim(stream, 5)
+    stream.kafka.topics.trim(stream.topic, 5)
     stream.configured(None)
     stream.start()
     stream.await_values(numbers(5, 20))
@@ -390,10 +390,3 @@ def _read_and_stop(stream: Configured, count: int, config: dict[str, Any] | None
     stream.configured(config, size=count)
     stream.start(limit=1)
     stream.await_status("stopped")
-
-
-def _trim(stream: Configured, offset: int) -> None:
-    """What retention does, at once."""
-    admin = AdminClient({"bootstrap.servers": stream.kafka.bootstrap})
-    (trimmed,) = admin.delete_records([TopicPartition(stream.topic, 0, offset)]).values()
-    trimmed.result(20)

@@ -87,6 +87,11 @@ class Topics:
         admin = self._admin()
         admin.delete_topics([topic], operation_timeout=TIMEOUT)[topic].result(TIMEOUT)
 
+    def trim(self, topic: str, offset: int, partition: int = 0) -> None:
+        """What retention does, at once: the partition begins at `offset` from now on."""
+        (trimmed,) = self._admin().delete_records([TopicPartition(topic, partition, offset)]).values()
+        trimmed.result(TIMEOUT)
+
     def names(self) -> set[str]:
         """Every topic there is. Asks for no topic by name, so it creates none."""
         return set(self._admin().list_topics(timeout=TIMEOUT).topics)

@@ -174,6 +174,13 @@ def test_a_script_that_cannot_be_loaded_says_where(source: str, reason: str):
     with pytest.raises(ScriptError) as caught:
         Jail(transform(source), SETTINGS)
     assert str(caught.value) == f"bad transform /srv/t.py: {reason}"
+    assert not caught.value.retryable
+
+
+def test_a_script_that_is_not_loaded_in_time_may_be_in_time_on_a_machine_that_is_less_busy():
+    with pytest.raises(ScriptError, match="loading it did not end within 0.5 s") as caught:
+        Jail(transform("while True: pass"), Settings(script_timeout=0.5))
+    assert caught.value.retryable
 
 
 @pytest.mark.parametrize(

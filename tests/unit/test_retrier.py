@@ -137,6 +137,17 @@ def test_a_script_that_does_not_load_is_the_messages_error():
     assert graph.held.retries == 1
 
 
+def test_a_script_that_does_not_load_in_time_is_nothing_against_the_message():
+    def slow(records):
+        raise ScriptError("bad transform /t.py: loading it did not end within 10 s", retryable=True)
+
+    graph = Graph([b"a"], [ALL])
+    with pytest.raises(ScriptError):
+        retry(graph, pack=slow)
+    assert [message.attempts for message in graph.kept.values()] == [0]
+    assert graph.held.retries == 0
+
+
 CONFLICT = "Cannot resolve conflicting transactions."
 
 

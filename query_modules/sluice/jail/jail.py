@@ -103,7 +103,7 @@ class Jail:
 
         Raises:
             ScriptError: the script does not compile, raises when it is run, defines no transform, or does not end in
-                time.
+                time; retryable in the last case alone, since a busy machine is enough for it.
             SettingError: there is no interpreter to run it with.
             Stopped: `wants_stop` answered True meanwhile.
         """
@@ -136,7 +136,7 @@ class Jail:
             answer = self._exchange(task, settings.script_timeout, "loading it")
         except TransformError as error:
             self.close()
-            raise ScriptError(f"bad {error}") from error
+            raise ScriptError(f"bad {error}", retryable=not self.died) from error
         except BaseException:
             self.close()
             raise

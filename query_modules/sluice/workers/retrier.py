@@ -171,6 +171,8 @@ class Retrier:
             queries = self._pack(Records(message.record for _, message in part))
             self._write(_joined(_removal(part), queries), self._without(part))
         except (TransformError, ScriptError, SettingError, ValueError) as error:
+            if isinstance(error, ScriptError) and error.retryable:
+                raise
             return Refusal(error, None)
         except QueryRefused as error:
             index = None if error.index is None else error.index - 1
