@@ -89,7 +89,8 @@ class Topics:
 
     def trim(self, topic: str, offset: int, partition: int = 0) -> None:
         """What retention does, at once: the partition begins at `offset` from now on."""
-        (trimmed,) = self._admin().delete_records([TopicPartition(topic, partition, offset)]).values()
+        admin = self._admin()
+        (trimmed,) = admin.delete_records([TopicPartition(topic, partition, offset)]).values()
         trimmed.result(TIMEOUT)
 
     def names(self) -> set[str]:
