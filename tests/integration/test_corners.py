@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def stream(batch):
             for value in (message.decode() for message in batch)]
 """
 "What ends in `=` has the key of another message."
+
+FAILS_AT_A_LOCK = pytest.mark.memgraph_only("a write lock makes the other transaction fail there, and not wait")
 
 LENGTHS = """
 def stream(batch):
@@ -100,6 +103,8 @@ def test_the_largest_message_that_the_topic_takes_comes_through(stream: Configur
     stream.await_values([str(size)])
 
 
+@pytest.mark.soak
+@pytest.mark.faults
 def test_with_its_broker_down_a_stream_is_not_created_and_with_the_broker_back_it_is(
     run: Run, own_kafka: Callable[[], KafkaBroker], tmp_path: Path, new_stream_name: Callable[[], str]
 ) -> None:
@@ -143,7 +148,8 @@ def test_streams_of_one_topic_are_dropped_and_made_anew_in_one_transaction(
         assert stream.status == "running"
 
 
-@pytest.mark.parametrize("pending", ["conflict", "retry"])
+@pytest.mark.soak
+@pytest.mark.parametrize("pending", [pytest.param("conflict", marks=FAILS_AT_A_LOCK), "retry"])
 def test_a_graph_that_is_deleted_while_something_is_tried_again_stays_deleted(
     own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, pending: str
 ) -> None:
@@ -175,6 +181,7 @@ def test_a_graph_that_is_deleted_while_something_is_tried_again_stays_deleted(
     assert host.run("MATCH (n) WHERE n.value IS NOT NULL AND NOT n:Again_deleted RETURN n") == []
 
 
+@FAILS_AT_A_LOCK
 def test_what_retention_takes_from_a_running_stream_that_is_held_up_is_counted_to_the_last_message(
     stream: Configured, host: Host
 ) -> None:
@@ -195,3 +202,31 @@ def test_what_retention_takes_from_a_running_stream_that_is_held_up_is_counted_t
     gaps = sum(row["count"] for row in stream.errors(25))
     assert stream.count + gaps == total
     assert stream.count >= 1001
+
+
+@pytest.mark.soak
+@pytest.mark.memgraph_only("the sandbox's memory is that of several processes")
+def test_the_memory_of_a_stream_that_is_held_up_before_a_long_topic_is_bounded_by_its_settings(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host(env={"SLUICE_FETCH_BUFFER_KB": "2048", "SLUICE_BATCH_MAX_BYTES": "1000000"})
+    stream = Configured(host.run, kafka, tmp_path, "bounded")
+    stream.configured(None, LENGTHS, size=1000)
+    count, payload = 20_000, "x" * 10_000
+    stream.send([payload])
+    stream.start()
+    stream.await_count(1)
+    before = resident(host.pid)
+    with host.driver().session() as session, session.begin_transaction() as transaction:
+        transaction.run(f"MATCH (k:{nodes.CHECKPOINT}) SET k.held = true").consume()
+        stream.send([payload] * count)
+        stream.await_reason("retrying since")
+        assert resident(host.pid) - before < 60_000_000
+    stream.await_position(count + 1, timeout=60)
+    assert resident(host.pid) - before < 100_000_000
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has."""
+    pages = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,42 @@
+"""How much is sent to the server before its answers are waited for."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.bolt import messages
+from sluice.bolt.replies import Reply, reply_of
+from sluice.jail.jail import PackedQueries
+from sluice.model import Checkpoint, VertexId
+from sluice.workers.sink import MOST_BYTES_IN_FLIGHT, MOST_IN_FLIGHT, Sink
+
+
+class Connection:
+    """Takes everything and answers each request with success."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+
+    def send(self, data: bytes) -> None:
+        self.sent += data
+
+    def receive(self, count: int, *, commit_at: int | None = None) -> list[Reply]:
+        assert commit_at == count - 1
+        return [reply_of(messages.success())] * count
+
+
+@pytest.mark.parametrize(
+    ("size", "groups"), [(10, MOST_IN_FLIGHT), (MOST_BYTES_IN_FLIGHT // 2, 2), (MOST_BYTES_IN_FLIGHT * 2, 1)]
+)
+def test_what_is_in_flight_is_bounded_in_groups_and_in_bytes(size: int, groups: int):
+    connection = Connection()
+    sink = Sink(connection, VertexId(1), Checkpoint({}))
+    sent = 0
+    while not sink.full:
+        sent += 1
+        sink.send(PackedQueries(1, b"q" * size), Checkpoint({0: sent}), {})
+    assert sent == groups
+    assert connection.sent.count(b"q" * size) == groups
+    sink.settle()
+    assert not sink.full
+    assert sink.held == Checkpoint({0: 1})
