@@ -138,7 +138,8 @@ def _vertices(host: ServerHost, label: str, partition: int) -> tuple[list[Entry]
 
 def broken_chain(host: ServerHost, partitions: int) -> list[str]:
     """Where the chains of the partitions are not what their counters say."""
-    rows = host.run("MATCH (a)-[:NEXT]->(b) RETURN b.p AS p, b.at AS at, coalesce(a.at, 0) AS before, a.p AS from")
+    query = "MATCH (a)-[:NEXT]->(b) RETURN b.p AS p, b.at AS at, coalesce(a.at, 0) AS before, "
+    rows = host.run(query + "coalesce(a.p, a.partition) AS from")  # the first link is from the counter
     links = Counter(row["p"] for row in rows)
     wrong = [f"a link from {row['from']}/{row['before']} to {row['p']}/{row['at']}" for row in rows if not _fits(row)]
     for partition in range(partitions):
