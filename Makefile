@@ -47,7 +47,7 @@ lint: $(INSTALLED) ## ruff, rules and form
 	$(VENV)/bin/ruff format --check .
 
 .PHONY: types
-types: $(INSTALLED) ## mypy, strict
+types: $(INSTALLED) ## mypy, strict; unit tests may leave their own functions untyped
 	$(VENV)/bin/mypy
 
 .PHONY: kafka

@@ -28,6 +28,7 @@ from sandbox.mock_broker import MockBroker
 from tests.bench import ingest, latency, own, report
 from tests.bench.contenders import CONTENDERS, native_module
 from tests.bench.ingest import Case
+from tests.bench.topics import Broker
 from tests.hosts import MemgraphHost, SandboxHost, ServerHost
 from tests.hosts.host import QUERY_MODULES, HostOptions
 from tests.kafka import KafkaBroker
@@ -107,7 +108,7 @@ def _on_a_host(kind: str, folder: Path, options: argparse.Namespace) -> list[dic
             kafka = KafkaBroker(folder / "kafka")
             stack.callback(kafka.kill)
             kafka.start()
-            brokers = {"sluice": kafka, "native": broker}
+            brokers: dict[str, Broker] = {"sluice": kafka, "native": broker}
             return [
                 latency.measure(host, brokers[name], folder, name, batch, options.seconds)
                 for batch in (10, 1000)

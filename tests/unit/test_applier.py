@@ -421,7 +421,7 @@ def test_groups_grow_again_after_a_conflict():
     run.serve_by(Conflicts(3))
     full = run.applier.room
     start = 0
-    rooms = []
+    rooms: list[int] = []
     while len(rooms) < 2 or rooms[-1] < full:
         rooms.append(run.applier.room)
         group = Group([batch(good(10), start + 10 * i) for i in range(run.applier.room)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sluice.bolt import messages
@@ -29,7 +31,7 @@ class Connection:
     ("size", "groups"), [(10, MOST_IN_FLIGHT), (MOST_BYTES_IN_FLIGHT // 2, 2), (MOST_BYTES_IN_FLIGHT * 2, 1)]
 )
 def test_what_is_in_flight_is_bounded_in_groups_and_in_bytes(size: int, groups: int):
-    connection = Connection()
+    connection: Any = Connection()
     sink = Sink(connection, VertexId(1), Checkpoint({}))
     sent = 0
     while not sink.full:
