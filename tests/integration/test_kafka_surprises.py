@@ -37,6 +37,18 @@ def stream(batch):
             for message in batch]
 """
 
+ALONE_WHEN = """
+import os
+import time
+
+
+def stream(batch):
+    while len(batch) == 1 and not os.path.exists("FLAG"):
+        time.sleep(0.01)
+    raise ValueError
+"""
+"Raises at every message; at one that comes alone not before the file is there."
+
 NewConfigured = Callable[..., Configured]
 
 
@@ -241,17 +253,19 @@ def test_a_topic_that_is_gone_at_boot_is_waited_for_in_the_open(
     assert stream.values == numbers(0, 10)
 
 
-def test_a_dead_letter_waits_for_its_broker(new_stream: NewConfigured, own_kafka: Callable[[], KafkaBroker]) -> None:
-    broker = own_kafka()
+def test_a_dead_letter_waits_for_its_broker(
+    new_stream: NewConfigured, own_kafka: Callable[[], KafkaBroker], tmp_path: Path
+) -> None:
+    broker, gone = own_kafka(), tmp_path / "gone"
     stream = new_stream(broker)
     letters = broker.topics.create()
-    slow = "import time\n\n\ndef stream(batch):\n    time.sleep(2)\n    raise ValueError\n"
-    config = {"on_error": "dead_letter", "dead_letter_topic": letters, "message.timeout.ms": 2000}
-    stream.configured(config, slow)
+    config = {"on_error": "dead_letter", "dead_letter_topic": letters, "message.timeout.ms": 1000}
+    stream.configured(config, ALONE_WHEN.replace("FLAG", str(gone)))
     stream.send(["a", "b"])
     stream.start()
     stream.await_reason("looking for the message")
     broker.kill()
+    gone.touch()
     stream.await_reason("not delivered")
     assert (stream.status, stream.info["set_aside"]) == ("running", 0)
     broker.start()

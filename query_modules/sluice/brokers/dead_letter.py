@@ -104,6 +104,7 @@ class DeadLetters:
             # Whatever could be read may be sent on: how long a letter may be is for the broker to say.
             "message.max.bytes": 1_000_000_000,
             "message.timeout.ms": int(DELIVERY_TIMEOUT * 1000),
+            "reconnect.backoff.max.ms": 500,  # else a broker that is back may not be noticed for ten seconds
         }
         own = {"acks": "all", "logger": log, "log_level": 2}
         self._producer = clients.make(Producer, spec.name, spec.uri, spec.config, defaults=defaults, own=own)
