@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 
@@ -10,12 +11,19 @@ import socket
 # the server cannot come back.
 LOWEST, HIGHEST = 20_000, 32_000
 
+# Test processes that run side by side take from parts of their own: else one could be given a port that another has
+# found free and does not listen at yet. Not `random` itself, which Hypothesis seeds alike in all of them.
+WORKERS = 8
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+_share = (HIGHEST - LOWEST) // WORKERS
+_random = random.SystemRandom()
+
 
 def free_ports(count: int) -> list[int]:
     """`count` different ports of the loopback that nothing listens at, for a server that will keep its port."""
     ports: list[int] = []
     while len(ports) < count:
-        port = random.randint(LOWEST, HIGHEST)
+        port = LOWEST + _worker * _share + _random.randrange(_share)
         if port not in ports and is_free(port):
             ports.append(port)
     return ports

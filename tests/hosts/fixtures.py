@@ -22,6 +22,9 @@ from tests.logs import LogKeeper
 NOT_OURS = ("uri", "docker")
 "Kinds of hosts that tests cannot have more than one of."
 
+SHARED = {"SLUICE_TOPIC_INTERVAL": "1"}
+"The environment of the host that tests share: that a topic goes, comes or grows is noticed within a second, not five."
+
 
 def new_host(config: pytest.Config, folder: Path, options: HostOptions) -> ServerHost:
     """A host of the kind that the options name, not started."""
@@ -47,7 +50,7 @@ def host(
         with docker_host(tmp_path_factory.getbasetemp()) as contained:
             yield contained
         return
-    server = new_host(pytestconfig, tmp_path_factory.mktemp("host"), HostOptions())
+    server = new_host(pytestconfig, tmp_path_factory.mktemp("host"), HostOptions(SHARED))
     with log_keeper.watching("host", server):
         server.start()
         yield server

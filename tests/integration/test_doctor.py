@@ -28,6 +28,7 @@ from tests.unit.bolt.certificate import make_certificate
 Check = dict[str, str]
 
 SET_ASIDE = "CALL streams.info($name) YIELD set_aside"
+STATUS = "CALL streams.info($name) YIELD status"
 CREATE = "CALL streams.create($name, $uri, $topic, $transform)"
 
 
@@ -293,11 +294,13 @@ def test_a_stream_that_ended(host: Host, run: Run, kafka: KafkaBroker, stream_na
     kafka.topics.produce(topic, ["1"])
     run("CALL streams.start($name)", name=stream_name)
     asked = ["--uri", host.uri, "--stream", stream_name]
-    eventually(lambda: faults(doctor(*asked)), equals=["stream"], timeout=20)
-    found = doctor(*asked)["stream"]
+    eventually(lambda: run(STATUS, name=stream_name), equals=[{"status": "error"}], timeout=40)
+    checks = doctor(*asked)
+    assert faults(checks) == ["stream"]
+    found = checks["stream"]
     assert "unheard of" in found["text"]
     assert f"put that right, then START STREAM {stream_name}" in found["remedy"]
     run("CALL streams.configure($name, {on_error: 'skip'})", name=stream_name)
     run("CALL streams.start($name)", name=stream_name)
-    eventually(lambda: run(SET_ASIDE, name=stream_name), equals=[{"set_aside": 1}], timeout=20)
+    eventually(lambda: run(SET_ASIDE, name=stream_name), equals=[{"set_aside": 1}], timeout=40)
     assert faults(doctor(*asked)) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,7 @@ def test_a_broker_that_does_not_answer_is_named_in_time_and_holds_nobody_up(stre
         uri = f"127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
         waiting = pool.submit(refusal, stream.create, uri=uri)
-        while not waiting.done():
+        while wait([waiting], 0.1).not_done:
             asked = time.monotonic()
             host.run(SHOW)
             assert time.monotonic() - asked < 2

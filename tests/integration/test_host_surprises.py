@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from sluice.workers.worker import Worker
 from tests.eventually import eventually
 from tests.faults.proxy import CuttingProxy, Moment, Trap
 from tests.hosts import ServerHost
+from tests.hosts.host import QUERY_MODULES
 from tests.integration.configured import Configured, started
 from tests.integration.test_kit import OwnHost, Run, Stream, numbers, transforms_running
 from tests.kafka import KafkaBroker
@@ -109,15 +111,20 @@ def test_a_stale_transaction_that_is_all_but_committed_makes_the_successor_wait_
 
 
 @pytest.mark.faults
-def test_a_worker_that_a_reload_could_not_wait_for_cannot_commit_after_it(running: Configured, behind: Behind) -> None:
-    trap = _held(running, behind.proxy, Moment.BEFORE_BEGIN)
-    behind.host.run("CALL mg.load_all()")
+def test_a_worker_that_a_reload_could_not_wait_for_cannot_commit_after_it(
+    own_host: OwnHost, proxy: CuttingProxy, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host(env={"SLUICE_LOOPBACK_PORT": str(proxy.port)}, query_modules=_impatient(tmp_path / "modules"))
+    proxy.target = host.port
+    stream = started(Configured(host.run, kafka, tmp_path, "surprised"))
+    trap = _held(stream, proxy, Moment.BEFORE_BEGIN)
+    host.run("CALL mg.load_all()")
     # The new workers wait for the old one to end, and end it when it does not.
-    running.await_values(numbers(0, 20), timeout=40)
+    stream.await_values(numbers(0, 20), timeout=40)
     trap.release()
     assert trap.answered.wait(10)
     assert trap.answer is Tag.IGNORED
-    _goes_on(running, 20)
+    _goes_on(stream, 20)
 
 
 @pytest.mark.faults
@@ -255,6 +262,16 @@ def test_twenty_reloads_in_a_row_leave_one_supervisor_and_one_worker(running: Co
     running.stop()
     eventually(lambda: behind.proxy.connections, equals=1, timeout=20)
     eventually(lambda: _threads(behind.host) <= threads, timeout=20)
+
+
+def _impatient(folder: Path) -> Path:
+    """The query modules, with a supervisor that waits for a second where it waits for ten."""
+    shutil.copytree(QUERY_MODULES, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    supervisor = folder / "sluice" / "workers" / "supervisor.py"
+    parts = supervisor.read_text("utf-8").split("\nSTOP_PATIENCE = 10.0\n")
+    assert len(parts) == 2
+    supervisor.write_text("\nSTOP_PATIENCE = 1.0\n".join(parts), "utf-8")
+    return folder
 
 
 def _held(stream: Configured, proxy: CuttingProxy, moment: Moment) -> Trap:

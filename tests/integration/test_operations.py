@@ -28,7 +28,7 @@ INFO = (
 )
 BATCHES = "time, begin, end, batches, messages, set_aside, queries, sent, ms, retries, transform_sha256"
 
-AT_ONCE = 3.0
+AT_ONCE = 5.0
 """
 Seconds in which the status has to be right. It takes one; the rest is for a machine that does other things too: the
 soak test takes the second at its word.
@@ -106,12 +106,12 @@ def test_under_load_lag_is_kafkas_own_and_counters_are_the_ledgers(new_stream: N
     stream.send(numbers(1000, 1100), partition=1)
     stream.configured(None, SLOW.replace("GO", str(go)))
     stream.start()
-    eventually(lambda: stream.info["messages"] > 0)
+    eventually(lambda: stream.info["messages"] > 0, timeout=30)
     stream.send(numbers(1100, 2000), partition=1)
     topics = stream.kafka.topics
     ends = {str(partition): topics.watermarks(stream.topic, partition)[1] for partition in (0, 1)}
     assert ends == {"0": 1000, "1": 1000}
-    eventually(lambda: stream.info["watermarks"], equals={name: {"low": 0, "high": 1000} for name in ends})
+    eventually(lambda: stream.info["watermarks"], equals={name: {"low": 0, "high": 1000} for name in ends}, timeout=30)
 
     def differs_from_kafkas_own() -> int:
         info = stream.info
@@ -121,15 +121,16 @@ def test_under_load_lag_is_kafkas_own_and_counters_are_the_ledgers(new_stream: N
         committed = topics.committed(f"sluice.{stream.name}", stream.topic)
         return abs(int(info["total_lag"]) - (2000 - sum(committed.values())))
 
-    eventually(lambda: differs_from_kafkas_own() <= 10)
+    eventually(lambda: differs_from_kafkas_own() <= 10, timeout=30)
     assert all(row["ms"]["transform"] > 600 * row["batches"] for row in stream.batches())
     go.touch()
     stream.await_values(numbers(0, 2000), timeout=60)
-    info = eventually(lambda: stream.info["lag"] == {"0": 0, "1": 0} and stream.info)
+    info = eventually(lambda: stream.info["lag"] == {"0": 0, "1": 0} and stream.info, timeout=30)
     check_ledger(stream, {"0": 1000, "1": 1000})
     assert info["last_batch"] == stream.batches(1)[0]
     assert info["rates"]["messages_per_s"] > 0
-    eventually(lambda: topics.committed(f"sluice.{stream.name}", stream.topic), equals={0: 1000, 1: 1000})
+    committed = {0: 1000, 1: 1000}
+    eventually(lambda: topics.committed(f"sluice.{stream.name}", stream.topic), equals=committed, timeout=30)
 
 
 def check_ledger(stream: Operated, positions: dict[str, int]) -> None:

@@ -20,13 +20,15 @@ from sluice.bolt.values import Value
 
 NEWEST = Version(5, 2)
 
+PATIENCE = 30.0  # seconds, on a machine that does other things too
+
 
 class Session:
     """The server's side of one connection."""
 
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
-        self.socket.settimeout(10)
+        self.socket.settimeout(PATIENCE)
         self._buffer = MessageBuffer(1 << 30)
         self._inbox: list[bytes] = []
 
@@ -92,7 +94,7 @@ class FakeServer:
 
     def __init__(self, *scripts: Script) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(10)
+        self._listener.settimeout(PATIENCE)
         self.port: int = self._listener.getsockname()[1]
         self._scripts = scripts
         self._errors: list[BaseException] = []
@@ -121,9 +123,9 @@ class FakeServer:
 
     def join(self) -> None:
         """Wait until the scripts have been played."""
-        self._accepting.join(10)
+        self._accepting.join(PATIENCE)
         for thread in self._playing:
-            thread.join(10)
+            thread.join(PATIENCE)
 
     def __enter__(self) -> FakeServer:
         self._accepting.start()

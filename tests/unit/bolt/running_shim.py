@@ -22,6 +22,9 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 
 
+PATIENCE = 30.0  # seconds, on a machine that does other things too
+
+
 class RunningShim:
     """A context manager: listens on a free port of 127.0.0.1 when entered, stops when left."""
 
@@ -44,7 +47,7 @@ class RunningShim:
     def stop(self) -> None:
         """As at SIGTERM; returns when the shim has stopped."""
         self.begin_to_stop()
-        self._thread.join(30)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "the shim does not stop"
         assert self._error is None, self._error
         assert not self.loop_errors, self.loop_errors
@@ -56,7 +59,7 @@ class RunningShim:
 
     def __enter__(self) -> RunningShim:
         self._thread.start()
-        self._listening.wait(10)
+        assert self._listening.wait(PATIENCE), "the shim does not listen"
         return self
 
     def __exit__(

@@ -21,7 +21,7 @@ from sluice.bolt.messages import Tag
 from sluice.errors import ConnectionLost, QueryRefused
 from tests.eventually import eventually
 from tests.unit.bolt.certificate import make_certificate
-from tests.unit.bolt.fake_server import FakeServer, Session
+from tests.unit.bolt.fake_server import PATIENCE, FakeServer, Session
 from tests.unit.bolt.running_shim import LOOPS, RunningShim
 
 CODE = "Memgraph.ClientError.MemgraphError.MemgraphError"
@@ -194,7 +194,7 @@ def test_a_client_that_does_not_read_stops_the_server(loop: str) -> None:
         nonlocal written
         session.shake_hands()
         session.socket.settimeout(1)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(TimeoutError):
             while written < 400_000_000:
                 written += session.socket.send(bytes(100_000))
 
@@ -204,17 +204,19 @@ def test_a_client_that_does_not_read_stops_the_server(loop: str) -> None:
 
 def test_a_server_that_does_not_read_stops_the_client(loop: str) -> None:
     written = 0
+    stopped = threading.Event()
 
     def script(session: Session) -> None:
         session.shake_hands()
-        time.sleep(2)
+        assert stopped.wait(PATIENCE)
 
     def write(plain: socket.socket) -> None:
         nonlocal written
         plain.settimeout(1)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(TimeoutError):
             while written < 400_000_000:
                 written += plain.send(bytes(100_000))
+        stopped.set()
 
     check_back_pressure(loop, script, write)
     assert 0 < written < 60_000_000
