@@ -20,7 +20,7 @@ class Poison(enum.Enum):
     QUERY = "q"
     "Its query is refused."
     COMMIT = "c"
-    "It violates a constraint, which shows at COMMIT."
+    "It violates a constraint, which shows at COMMIT. One of existence: of uniqueness Memgraph 2.14.1 may end (`ends`)."
     TRANSFORM = "t"
     "The transform raises."
 
@@ -29,7 +29,7 @@ GOOD = "-"  # the mark of a message that is not poisoned
 
 # One vertex per message. The counter of its partition gives the order in which messages took effect; in a chain, so
 # does the graph. Counters are found by a property that no message's vertex has: where they share it, Memgraph 2.14.1
-# does not always find a vertex by an index (`index_misses`).
+# does not always find a vertex by an index (`misses`).
 SCRIPT = '''
 import hashlib
 import os
@@ -40,7 +40,7 @@ OPTIONAL MATCH (g:Gate {{key: $key}})
 WITH g, assert(coalesce(g.open, false), 'the gate is shut') AS held
 SET g.passed = true
 """
-UNIQUE = "CREATE (:Unique {{key: $key}})"
+REQUIRED = "MATCH (g:Gate {{key: $key}}) CREATE (:Required {{value: g.open}})"
 MESSAGE = """{message}"""
 
 
@@ -54,7 +54,7 @@ def stream(batch):
         if mark == b"q":
             queries.append((GATE, {{"key": key}}))
         elif mark == b"c":
-            queries.append((UNIQUE, {{"key": key}}))
+            queries.append((REQUIRED, {{"key": key}}))
         elif mark == b"t" and not os.path.exists(os.path.join(FOLDER, key)):
             raise RuntimeError(f"the gate {{key}} is shut")
         digest = hashlib.blake2b(message, digest_size=8).hexdigest()

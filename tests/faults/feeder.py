@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
+import time
+from contextlib import closing, suppress
 from types import TracebackType
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from tests.faults.content import Content
 from tests.kafka.topics import log
@@ -20,6 +21,12 @@ SETTINGS = {
     "queue.buffering.max.messages": 50_000,
 }
 
+STUCK = 30.0
+"""
+Seconds without any delivery after which the producer is made anew. librdkafka's idempotent one does not always find its
+way back to a broker that was restarted while everything was slow; another begins where the topic ends.
+"""
+
 
 class Feeder:
     """
@@ -31,11 +38,17 @@ class Feeder:
     def __init__(self, content: Content, bootstrap: str, topic: str) -> None:
         self._content = content
         self._topic = topic
-        self._producer = Producer({"bootstrap.servers": bootstrap, "logger": log, **SETTINGS})
+        self._brokers = {"bootstrap.servers": bootstrap, "logger": log}
+        self._producer = Producer({**self._brokers, **SETTINGS})
+        self._there = dict.fromkeys(range(content.partitions), 0)
+        "How many messages each partition had when the producer was made."
+        self._moved = time.monotonic()
+        self._refused = False  # whether a message was not delivered
+        self.renewed = 0
+        "How often the producer was made anew."
         self._allowed = 0
         self._change = threading.Condition()  # guards _allowed and _closing
         self._closing = False
-        self._errors: list[KafkaError] = []
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
 
     def __enter__(self) -> Feeder:
@@ -61,34 +74,67 @@ class Feeder:
         self.allow(self._content.size)
         self._thread.join(timeout)
         assert not self._thread.is_alive(), f"the broker did not take everything within {timeout:g} s"
-        assert not self._errors, f"{len(self._errors)} messages were not produced, the first: {self._errors[0].str()}"
-
-    def _may_go_on(self, count: int) -> bool:
-        return self._closing or self._allowed > count
 
     def _run(self) -> None:
+        while not self._feed() and not self._closing:
+            self._renew()
+
+    def _feed(self) -> bool:
+        """Feeds whatever is not there yet, as far as it is allowed; False if the producer is stuck."""
         count = 0
+        self._moved, self._refused = time.monotonic(), False
         for partition, sequences in self._content.runs:
-            with self._change:
-                self._change.wait_for(partial(self._may_go_on, count))
-                if self._closing:
-                    return
+            while not self._may(count):
+                self._producer.poll(0)
+                if self._stuck():
+                    return False
             for sequence in sequences:
-                self._produce(partition, self._content.message(partition, sequence))
+                if sequence >= self._there[partition] and not self._produce(partition, sequence):
+                    return False
             count += len(sequences)
         while self._producer.flush(0.2) and not self._closing:
-            pass
+            if self._stuck():
+                return False
+        return True
 
-    def _produce(self, partition: int, value: bytes) -> None:
+    def _may(self, count: int) -> bool:
+        """Waits a moment for leave to feed more than so many."""
+        with self._change:
+            return self._change.wait_for(lambda: self._closing or self._allowed > count, timeout=0.2)
+
+    def _produce(self, partition: int, sequence: int) -> bool:
+        value = self._content.message(partition, sequence)
         while not self._closing:
             try:
                 self._producer.produce(self._topic, value, partition=partition, on_delivery=self._note)
             except BufferError:  # the queue is full
                 self._producer.poll(0.1)
+                if self._stuck():
+                    return False
+            except KafkaException:  # what is wrong with it is for good
+                return False
             else:
                 self._producer.poll(0)
-                return
+                return True
+        return False
+
+    def _stuck(self) -> bool:
+        if not len(self._producer):
+            self._moved = time.monotonic()
+        return self._refused or time.monotonic() - self._moved > STUCK
 
     def _note(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            self._errors.append(error)
+        self._refused |= error is not None
+        self._moved = time.monotonic()
+
+    def _renew(self) -> None:
+        self._producer.purge()
+        self._producer.flush(1)
+        self.renewed += 1
+        while not self._closing:
+            with suppress(KafkaException), closing(Consumer({**self._brokers, "group.id": "feeder"})) as consumer:
+                for partition in self._there:
+                    place = TopicPartition(self._topic, partition)
+                    self._there[partition] = consumer.get_watermark_offsets(place, timeout=5)[1]
+                break
+        self._producer = Producer({**self._brokers, **SETTINGS})

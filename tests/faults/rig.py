@@ -101,17 +101,16 @@ class Rig:
         """Starts the host, makes what the transform needs, and the stream."""
         self.host.start()
         self.proxy.target = self.host.port
-        for label, name in (("Gate", "key"), ("Unique", "key")):
-            self.host.run(f"CREATE INDEX ON :{label}({name})")
+        self.host.run("CREATE INDEX ON :Gate(key)")
         for suffix in ("", *range(self._plan.riders)):
             for partition in range(self.content.partitions):
                 self.host.run(f"CREATE (c:Counter{suffix} {{partition: $p, n: 0}})-[:LAST]->(c)", p=partition)
             self.host.run(f"CREATE INDEX ON :Counter{suffix}(partition)")
-        keys = {kind: [key_of(at) for at, poison in self.content.poisons.items() if poison is kind] for kind in Poison}
-        self.host.run("UNWIND $keys AS key CREATE (:Gate {key: key})", keys=keys[Poison.QUERY])
-        if keys[Poison.COMMIT]:
-            self.host.run("CREATE CONSTRAINT ON (u:Unique) ASSERT u.key IS UNIQUE")
-            self.host.run("UNWIND $keys AS key CREATE (:Unique {key: key, blocks: true})", keys=keys[Poison.COMMIT])
+        poisons = self.content.poisons
+        keys = [key_of(place) for place, poison in poisons.items() if poison is not Poison.TRANSFORM]
+        self.host.run("UNWIND $keys AS key CREATE (:Gate {key: key})", keys=keys)
+        if Poison.COMMIT in poisons.values():
+            self.host.run("CREATE CONSTRAINT ON (r:Required) ASSERT EXISTS (r.value)")
         gates = self._folder / "gates"
         gates.mkdir()
         transform = self._folder / "transform.py"
@@ -232,12 +231,10 @@ class Rig:
     def open_gate(self, place: Place) -> None:
         """Mend what is wrong with a poisoned message."""
         poison = self.content.poisons[place]
-        if poison is Poison.QUERY:
-            self.insist("MATCH (g:Gate {key: $key}) SET g.open = true", key=key_of(place))
-        elif poison is Poison.COMMIT:
-            self.insist("MATCH (u:Unique {key: $key}) WHERE u.blocks DELETE u", key=key_of(place))
-        else:
+        if poison is Poison.TRANSFORM:
             (self._folder / "gates" / key_of(place)).touch()
+        else:
+            self.insist("MATCH (g:Gate {key: $key}) SET g.open = true", key=key_of(place))
         self.healed.add(place)
 
     def retry(self) -> int:

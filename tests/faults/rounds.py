@@ -107,7 +107,7 @@ def run_round(order: Order, make_host: MakeHost, broker: KafkaBroker, folder: Pa
         except (RoundFailed, AssertionError) as error:
             verdict.violations.append(str(error))
         verdict.violations += rig.violations
-        verdict.tally = dict(rig.tally)
+        verdict.tally = dict(rig.tally) | ({"producers renewed": rig.feeder.renewed} if rig.feeder.renewed else {})
     verdict.seconds = time.monotonic() - began
     return verdict
 

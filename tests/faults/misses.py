@@ -1,5 +1,5 @@
 """
-`python -m tests.faults.index_misses`: a plain driver, no stream, and a vertex that an index does not find.
+`python -m tests.faults.misses`: a plain driver, no stream, and a vertex that an index does not find.
 
 Memgraph 2.14.1 begins a look-up by a label-property index at the first entry of the value. If that very entry is just
 being removed, by its garbage collector or by a rollback, or being put in, the look-up finds nothing at all. Values have
@@ -62,7 +62,7 @@ class Found(NamedTuple):
 
 def main() -> None:
     """One line for each case."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.index_misses", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.misses", description=__doc__)
     parser.add_argument("--memgraph-bin", type=Path, required=True, metavar="PATH")
     parser.add_argument("--seconds", type=float, default=30.0, metavar="N", help="for each case (default: 30)")
     parser.add_argument("--gc-cycle", type=int, default=1, metavar="N", help="seconds; Memgraph's default is 30")
