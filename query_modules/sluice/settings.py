@@ -90,6 +90,8 @@ class Settings:
     """
     topic_interval: float = 5.0
     "SLUICE_TOPIC_INTERVAL: seconds between two looks at whether a topic is still there, and has new partitions."
+    rest_after: float = 20.0
+    "SLUICE_REST_AFTER: seconds without a message after which a stream rests, without a consumer, until one comes."
     error_history: int = 25
     "SLUICE_ERROR_HISTORY: messages set aside that are kept in each stream's checkpoint, the latest."
     error_payload_bytes: int = 1024
@@ -145,6 +147,7 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
         fetch_buffer_kb=read("FETCH_BUFFER_KB", _positive, default.fetch_buffer_kb),
         batch_max_bytes=read("BATCH_MAX_BYTES", _positive, default.batch_max_bytes),
         topic_interval=read("TOPIC_INTERVAL", _seconds, default.topic_interval),
+        rest_after=read("REST_AFTER", _seconds, default.rest_after),
         error_history=read("ERROR_HISTORY", _positive, default.error_history),
         error_payload_bytes=read("ERROR_PAYLOAD_BYTES", _natural, default.error_payload_bytes),
         batch_history=read("BATCH_HISTORY", _positive, default.batch_history),

@@ -6,9 +6,9 @@ What many streams cost while nothing happens.
     python -m tests.bench.idle --streams 20 --running 5      with other numbers
 
 Three times it measures the server and all the processes that it has started: without a stream, with streams that were
-made, and with some of them started, which have each read a message and wait for the next. Processor time is in percent
-of one core. PSS is what a process would free if it ended, plus its share of what others use as well. Needs Java and
-Maven for the broker (`make kafka`).
+made, and with some of them started, which have each read a message and rest until the next. Processor time is in
+percent of one core. PSS is what a process would free if it ended, plus its share of what others use as well. Needs Java
+and Maven for the broker (`make kafka`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
+from sluice.settings import Settings
 from tests.bench.ingest import cpu_seconds
 from tests.eventually import eventually
 from tests.hosts import MemgraphHost, SandboxHost, ServerHost
@@ -34,6 +35,9 @@ TOPICS = 4
 
 SETTLE = 15.0
 "Seconds after the last sign of life; longer than what follows a START in a hurry."
+
+REST = Settings().rest_after + 2 * SETTLE
+"... where streams run: by then they rest."
 
 TRANSFORM = """
 def stream(batch):
@@ -83,7 +87,7 @@ def measure(
     for name in names[:running]:
         host.run("CALL streams.start($name)", name=name)
     eventually(lambda: _quiet(host, running), timeout=120, interval=1)
-    costs.append(_cost(host, f"{running} of them running", seconds))
+    costs.append(_cost(host, f"{running} of them running", seconds, REST))
     assert _quiet(host, running), "something happened meanwhile"
     return costs
 
@@ -97,8 +101,8 @@ def _quiet(host: ServerHost, running: int) -> bool:
     return bool(rows[0]["n"] == running)
 
 
-def _cost(host: ServerHost, what: str, seconds: float) -> Cost:
-    time.sleep(SETTLE)
+def _cost(host: ServerHost, what: str, seconds: float, settle: float = SETTLE) -> Cost:
+    time.sleep(settle)
     before, began = cpu_seconds(host.pid), time.monotonic()
     time.sleep(seconds)
     cpu = 100 * (cpu_seconds(host.pid) - before) / (time.monotonic() - began)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from operator import methodcaller
 from types import TracebackType
 
@@ -60,6 +61,7 @@ GROUP_BYTES = 1 << 20
 _error = methodcaller("error")
 
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
+"What a broker says of a topic that is not there."
 
 
 class Consumer:
@@ -125,8 +127,11 @@ class Consumer:
             "logger": log,
             "log_level": 2,  # only what is critical: errors come to `error_cb`
         }
-        make = confluent_kafka.Consumer
-        self._consumer = clients.make(make, spec.name, spec.uri, spec.config, defaults=defaults, own=own)
+        kind = confluent_kafka.Consumer
+        self._make = partial(clients.make, kind, spec.name, spec.uri, spec.config, defaults=defaults, own=own)
+        self._consumer: confluent_kafka.Consumer | None = self._make()
+        "None: asleep."
+        self._resume_at: Mapping[int, int] = {}
 
     def __enter__(self) -> Consumer:
         return self
@@ -138,14 +143,37 @@ class Consumer:
 
     def close(self) -> None:
         """Leaves the brokers. Whatever was not committed to the graph will be read again."""
-        if self._reporter.finish(self._consumer):
-            self._consumer.close()
+        client, self._consumer = self._consumer, None
+        if client is None:
+            return
+        if self._reporter.finish(client):
+            client.close()
             return
         # Closing would wait for the answer for ever, dropping the last reference for most of a minute: that is left to
         # a thread, which writes nothing and which the end of the process need not wait for.
-        last = [self._consumer]
-        del self._consumer
+        last = [client]
+        del client
         threading.Thread(target=last.pop, name="sluice-closer", daemon=True).start()
+
+    def sleep(self, positions: Mapping[int, int]) -> None:
+        """
+        Leaves the brokers, and the same partitions are read on from these positions once there is something to ask the
+        brokers, as `poll` does. To be called while nothing is `held_back` nor to be reported.
+        """
+        self._resume_at = dict(positions)
+        self.close()
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it has left the brokers for a while."""
+        return self._consumer is None
+
+    def _awake(self) -> confluent_kafka.Consumer:
+        if self._consumer is None:
+            self._consumer = self._make()
+            self._trouble = None
+            self._consumer.assign(self._places(self._partitions, self._resume_at))
+        return self._consumer
 
     def partitions(self, topic: str | None = None) -> frozenset[int]:
         """
@@ -165,7 +193,7 @@ class Consumer:
                     raise
                 time.sleep(0.1)
             except KafkaException as error:
-                self._consumer.poll(0)  # serves the error callback, which knows more
+                self._awake().poll(0)  # serves the error callback, which knows more
                 waited = time.monotonic() - began
                 hopeless = self._trouble is not None and (self._trouble.code() in HOPELESS or waited >= PATIENCE)
                 if hopeless or waited >= self._timeout:
@@ -179,7 +207,7 @@ class Consumer:
             raise BrokerUnreachable(self._unreachable(error.args[0])) from error
 
     def _ask(self, topic: str, timeout: float) -> frozenset[int]:
-        found = self._consumer.list_topics(topic, timeout=timeout).topics[topic]
+        found = self._awake().list_topics(topic, timeout=timeout).topics[topic]
         if found.error is not None and found.error.code() not in NO_SUCH_TOPIC:
             raise BrokerError(f"Kafka stream {self._name}, topic {topic} at {self._uri}: {found.error.str()}")
         self._trouble = None
@@ -195,7 +223,7 @@ class Consumer:
             BrokerError: no answer, or a refusal.
         """
         try:
-            low, high = self._consumer.get_watermark_offsets(
+            low, high = self._awake().get_watermark_offsets(
                 TopicPartition(self._topic, partition), timeout=self._timeout
             )
         except KafkaException as error:
@@ -210,11 +238,12 @@ class Consumer:
         self._taken = []
         self._arrivals.clear()
         self._deferred = None
-        self._consumer.assign(self._places(self._partitions, positions))
+        self._awake().assign(self._places(self._partitions, positions))
 
     def report(self, positions: Mapping[int, int]) -> None:
         """Lets lag monitors know that these positions are in the graph. Does not wait; may be called at any rate."""
-        self._reporter.report(self._consumer, positions)
+        if self._consumer is not None:
+            self._reporter.report(self._consumer, positions)
 
     @property
     def reporting(self) -> bool:
@@ -226,8 +255,9 @@ class Consumer:
         new = frozenset(partitions) - self._partitions
         if new:
             log.info("stream %s: topic %s has new partitions: %s", self._name, self._topic, sorted(new))
+            client = self._awake()
             self._partitions |= new
-            self._consumer.incremental_assign(self._places(new, positions))
+            client.incremental_assign(self._places(new, positions))
 
     def _places(self, partitions: Iterable[int], positions: Mapping[int, int]) -> list[TopicPartition]:
         return [
@@ -245,10 +275,15 @@ class Consumer:
         ends = {}
         for partition in self._partitions:
             place = TopicPartition(self._topic, partition)
-            told = self._consumer.get_watermark_offsets(place, cached=True)
+            told = self._awake().get_watermark_offsets(place, cached=True)
             if told is not None and told[1] >= 0:
                 ends[partition] = told[1]
         return ends
+
+    @property
+    def held_back(self) -> bool:
+        """Whether something has come that was not given out yet."""
+        return bool(self._taken) or self._deferred is not None
 
     @property
     def at_end(self) -> bool:
@@ -356,7 +391,7 @@ class Consumer:
             error, self._deferred = self._deferred, None
             raise error
         # librdkafka waits for whole milliseconds: less than one would be none, over and over until that one is gone.
-        arrived = self._consumer.consume(most, math.ceil(round(1000 * wait, 3)) / 1000)
+        arrived = self._awake().consume(most, math.ceil(round(1000 * wait, 3)) / 1000)
         errors = list(map(_error, arrived))
         if not set(map(type, errors)) <= {type(None)}:  # a KafkaError cannot be compared with None
             found = [self._meaning(event) for event in arrived if event.error() is not None]
@@ -381,6 +416,10 @@ class Consumer:
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             return OffsetGone(f"{place}: {error.str()}", partition=message.partition())
         return BrokerError(f"{place}: {error.str()}")
+
+    def note(self, error: KafkaError) -> None:
+        """Another client of the same brokers has met this error: it is looked into as if it were this one's."""
+        self._note(error)
 
     def _note(self, error: KafkaError) -> None:
         # Called by librdkafka from within poll and consume, over and over while it goes on trying by itself. "All

@@ -26,6 +26,9 @@ BUSY_INTERVAL = 1.0
 IDLE_INTERVAL = 5.0
 "... and while none come: the consumer hears of the next one by itself."
 
+RESTING_INTERVAL = 15.0
+"... and while the stream rests: the watch hears of the next one, and of brokers that do not answer."
+
 LOWS_INTERVAL = 30.0
 "Seconds between two looks at where they begin: only retention moves that."
 
@@ -128,12 +131,13 @@ class Lookout:
         if self.trouble is not None:
             self.trouble = reason
 
-    def look(self, *, busy: bool) -> None:
+    def look(self, *, busy: bool, resting: bool = False) -> None:
         """
         Hears what was answered and asks what is due.
 
         Args:
             busy: whether messages come.
+            resting: whether the watch waits for them.
         """
         if not self._partitions:
             return
@@ -144,7 +148,8 @@ class Lookout:
             # Where a partition had no leader the client takes that for granted until it is asked for the topic itself.
             self._leaders.ask(now, DOUBT_INTERVAL, self._ask_leaders)
             return
-        self._ends.ask(now, BUSY_INTERVAL if busy else IDLE_INTERVAL, lambda: self._ask(OffsetSpec.latest(), TIMEOUT))
+        interval = BUSY_INTERVAL if busy else RESTING_INTERVAL if resting else IDLE_INTERVAL
+        self._ends.ask(now, interval, lambda: self._ask(OffsetSpec.latest(), TIMEOUT))
         if (lows := self._begins.answer()) is not None and len(lows) == len(self._partitions):
             self._lows, self._watermarks = lows, None
         self._begins.ask(now, LOWS_INTERVAL, lambda: self._ask(OffsetSpec.earliest(), TIMEOUT))

@@ -5,6 +5,7 @@ One stream's loop: Kafka, transform, transactions; from one reading of the check
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from sluice.workers.doubts import Doubts
 from sluice.workers.listener import Listener, Stop, Watermarks
 from sluice.workers.lookout import Lookout
 from sluice.workers.loopback import Loopback
+from sluice.workers.rest import Rest
 from sluice.workers.retrier import Retrier
 from sluice.workers.sink import Sink
 from sluice.workers.topic_guard import TopicGuard, TopicIdentity
@@ -37,6 +39,9 @@ ASKING = 0.5
 
 DOUBTFUL = 0.1
 "... and it is in doubt whether the brokers answer."
+
+ASLEEP = 15.0
+"... and the stream rests."
 
 ENDS_INTERVAL = 0.2
 "Seconds between two looks at how far the partitions go by what has come of them."
@@ -58,11 +63,13 @@ class Session:
         listener: Listener,
         retries_asked: Callable[[], int],
         doubts: Doubts,
+        nudge: threading.Event,
     ) -> None:
         """
         Args:
             retries_asked: the number of the last `RetryRequest` that the supervisor has seen.
             doubts: what is thought of refusals so far.
+            nudge: set by whoever has just told the stream to stop or to retry, for it may be asleep.
         """
         self._desired = desired
         self._spec = desired.spec
@@ -73,6 +80,7 @@ class Session:
         self._listener = listener
         self._retries_asked = retries_asked
         self._doubts = doubts
+        self._nudge = nudge
         self._watermarks: Watermarks | None = None
         self._next_ends = 0.0
         self._lost = False
@@ -87,6 +95,8 @@ class Session:
                 f"Kafka stream {spec.name}, topic {spec.topic} at {spec.uri}",
             )
             resources.callback(self._lookout.close)
+            self._rest = Rest(spec, settings, self._nudge.set)
+            resources.callback(self._rest.end)
             self._consumer = resources.enter_context(Consumer(spec, settings, doubt=self._lookout.doubt))
             self._transformer = Transformer(spec, settings, wants_stop)
             resources.callback(self._transformer.close)
@@ -164,6 +174,10 @@ class Session:
                 self._listener.trouble(self._lookout.trouble)
             self._guard.look()
             self._consumer.report(applier.held.positions)
+            if group is not None or self._is_busy():
+                self._rest.put_off()
+            elif self._rest.ready(self._consumer.assigned, applier.held):
+                self._sleep()
         applier.drain()
         self._consumer.report(applier.held.positions)
 
@@ -181,16 +195,41 @@ class Session:
                 self._listener.reading()
                 return
 
+    def _is_busy(self) -> bool:
+        """Whether there is anything to do, or wrong, besides that messages come."""
+        lookout, consumer = self._lookout, self._consumer
+        return (
+            lookout.doubtful
+            or lookout.trouble is not None
+            or bool(self._applier.in_flight)
+            or consumer.held_back
+            or consumer.reporting
+            or self._is_called()
+        )
+
+    def _sleep(self) -> None:
+        """Waits without a consumer, which the next `poll` makes anew, until there is something to do."""
+        self._consumer.sleep(self._applier.held.positions)
+        while not self._is_called() and not self._rest.over(self._lookout.watermarks):
+            self._look(busy=False, resting=True)
+            self._nudge.wait(ASKING if self._lookout.asking else ASLEEP)
+            self._nudge.clear()
+        found = self._rest.end()
+        if found is not None:
+            self._guard.woke(changed=found.topic_changed)
+            if found.trouble is not None:
+                self._consumer.note(found.trouble)
+
     def _between(self) -> None:
         """What must not wait until a group is done."""
         self._look(busy=True)
         self._consumer.report(self._applier.held.positions)
 
-    def _look(self, *, busy: bool) -> None:
+    def _look(self, *, busy: bool, resting: bool = False) -> None:
         """Looks where the partitions end, and whether the brokers answer. Does not wait."""
         lookout, consumer = self._lookout, self._consumer
         lookout.follow(consumer.assigned)
-        lookout.look(busy=busy)
+        lookout.look(busy=busy, resting=resting)
         if busy and time.monotonic() >= self._next_ends:
             self._next_ends = time.monotonic() + ENDS_INTERVAL
             lookout.heard(consumer.ends())
@@ -206,7 +245,7 @@ class Session:
         # What is in flight is heard of as soon as there is nothing else to do.
         busy = applier.in_flight or applier.held.retries < self._retries_asked()
         doubtful = self._lookout.doubtful
-        asking = self._lookout.asking or self._guard.asking or self._consumer.reporting
+        asking = self._lookout.asking or self._guard.asking or self._consumer.reporting or self._rest.entered
         idle = ASKING if asking else min(IDLE, self._guard.pause)
         return self._consumer.poll(
             spec.batch_size,

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import KafkaException, TopicCollection
 
 from sluice.brokers import clients
 from sluice.brokers.consumer import Consumer
+from sluice.brokers.topic import Topic, described
 from sluice.configuration import OnGap
 from sluice.errors import BrokerError, GapFound, OffsetGone, Stopped, TopicNotFound
 from sluice.model import StreamSpec
@@ -80,7 +81,7 @@ class TopicIdentity:
         if self._asked is None:
             return ""
         try:
-            answer = _text(self._asked.result(patience).topic_id)
+            answer = described(self._asked.result(patience)).id
         except NotYet:
             return ""
         except KafkaException as error:
@@ -100,7 +101,7 @@ class TopicIdentity:
         asked = self._described()
         while not wants_stop():
             try:
-                return _text(asked.result(SLICE).topic_id)
+                return described(asked.result(SLICE)).id
             except NotYet:
                 continue
             except KafkaException as error:
@@ -169,6 +170,11 @@ class TopicGuard:
     def pause(self) -> float:
         """Seconds until it is to `look` at the latest, where nothing is asked."""
         return max(0.0, self._next_look - time.monotonic())
+
+    def woke(self, *, changed: bool) -> None:
+        """The watch has looked until now, and found the topic changed, or as it was."""
+        self._next_look = time.monotonic() + (0.0 if changed else self._interval)
+        self._identity.ask()
 
     def look(self) -> None:
         """To be called again and again: now and then, looks whether all is as it was. Raises as `begin`."""
@@ -253,20 +259,6 @@ class TopicGuard:
         spec = self._spec
         text = f"topic {spec.topic} is not there at {spec.uri}; the stream goes on when it is again"
         return BrokerError(f"Kafka stream {spec.name}, {text}")
-
-
-def _text(topic_id: Any) -> str:
-    """Kafka's spelling of an id; empty for none, which old brokers give as zero."""
-    known = topic_id.get_most_significant_bits() or topic_id.get_least_significant_bits()
-    return str(topic_id) if known else ""
-
-
-class Topic(NamedTuple):
-    """What Kafka says of a stream's topic."""
-
-    id: str
-    "Empty if it is not known soon enough, or the broker has none to give."
-    partitions: frozenset[int]
 
 
 def check_topics(spec: StreamSpec, settings: Settings) -> Topic:

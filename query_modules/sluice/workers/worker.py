@@ -49,6 +49,7 @@ class Worker:
         self._started = False
         self._held = Checkpoint(positions={})
         self._stop = threading.Event()
+        self._nudge = threading.Event()  # set after each change of the above that a stream asleep is to see
         self._monitor = monitor
         self._lock = threading.Lock()  # guards _loopback
         self._loopback: Loopback | None = None
@@ -61,14 +62,16 @@ class Worker:
     def stop(self) -> None:
         """Asks the worker to end once what is in flight is settled. Returns at once."""
         self._stop.set()
+        self._nudge.set()
 
     def retry(self, number: int) -> None:
         """Lets the worker know that the `RetryRequest` of that number, and those before it, are to be answered."""
         self._retries_asked = number
+        self._nudge.set()
 
     def abort(self) -> None:
         """Asks the worker to end now: a batch in flight is given up, and so is not in the graph, or is, whole."""
-        self._stop.set()
+        self.stop()
         with self._lock:
             loopback = self._loopback
         if loopback is not None:
@@ -183,7 +186,14 @@ class Worker:
     def _work(self, loopback: Loopback) -> Session | RetrySession:
         """What is to be done over one connection."""
         return Session(
-            self.desired, self._settings, loopback, self._stop, self, lambda: self._retries_asked, self._doubts
+            self.desired,
+            self._settings,
+            loopback,
+            self._stop,
+            self,
+            lambda: self._retries_asked,
+            self._doubts,
+            self._nudge,
         )
 
     def _connected(self) -> Loopback:
