@@ -142,7 +142,8 @@ def _own(task: Task) -> Taken:
             spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
             desired = Desired(VertexId(1), VertexId(2), spec, generation=1, limit_batches=None)
             loopback = stack.enter_context(Loopback(settings))
-            session = Session(desired, settings, loopback, progress.stop, progress, lambda: 0, Doubts())
+            nudge = threading.Event()
+            session = Session(desired, settings, loopback, progress.stop, progress, lambda: 0, Doubts(), nudge)
             sessions.append(stack.enter_context(session))
         idle = _resident()
         threads = [threading.Thread(target=session.run) for session in sessions]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, Message
@@ -69,7 +70,8 @@ class Reader:
     def __init__(self, kafka: FakeKafka) -> None:
         spec = StreamSpec("u", "people", "localhost:1", "t", Transform("/t.py", "", ""))
         self.consumer = Consumer(spec, Settings(batch_max_bytes=100))
-        self._real, self.consumer._consumer = self.consumer._consumer, kafka
+        self._real: Any = self.consumer._consumer
+        self.consumer._consumer = kafka
         self.stop = False
 
     def poll(self, *, most: int = 100, patience: float | None = 1.0) -> list[list[int]] | None:
