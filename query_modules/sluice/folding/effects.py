@@ -24,6 +24,7 @@ from sluice.folding.query import (
     Unwind,
     With,
 )
+from sluice.folding.series import series
 from sluice.folding.source import NotUnderstood
 from sluice.folding.template import template
 
@@ -37,8 +38,10 @@ def plan_of(text: str) -> Plan:
     """
     query = parse(text)
     effects = _Effects(query)
+    folded = template(text, query)
     return Plan(
-        template(text, query),
+        folded,
+        series(text, query, folded),
         effects.elements,
         effects.changes,
         effects.touches,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
@@ -11,11 +11,11 @@ from typing import NamedTuple, TypeVar
 from sluice.bolt.values import Value
 from sluice.folding.conflicts import conflicts
 from sluice.folding.effects import plan_of
-from sluice.folding.lane import Row
 from sluice.folding.plan import Plan
 from sluice.folding.schedule import Group, Query, Schedule
+from sluice.folding.series import SIZES
 from sluice.folding.source import NotUnderstood
-from sluice.folding.template import ROWS, Template
+from sluice.folding.template import ROWS, Row, Template
 
 MAX_TEXTS = 512
 "How many texts a folder knows at a time."
@@ -42,7 +42,7 @@ class Folded(NamedTuple):
     indices: list[int]
     "Which queries of the batch it stands for, counted from 0, in the order in which they take effect."
     single: Mapping[str, Value] | None
-    "The parameters, where it is a query as it was."
+    "The parameters, where it is a query as it was, or several in a series."
     rows: list[Row]
     "The rows, where it is folded."
     template: Template | None
@@ -88,7 +88,7 @@ class Folder:
             return [Folded(text, [index], values, [], None) for index, (text, values) in enumerate(queries)]
         plans = self._known(queries)
         groups = self._schedule(plans).groups(queries)
-        return [_folded(group, plans.get(group.text), queries) for group in groups]
+        return [_folded(run, plans.get(run[0].text), queries) for run in _runs(groups, plans)]
 
     def news(self) -> list[tuple[str, str]]:
         """The texts that were looked into since this was last called, and whether they are folded, or why not."""
@@ -155,11 +155,30 @@ def _explained(plan: Plan) -> str:
             why = (
                 "what it sets depends on the order of matches" if plan.ambiguous else "it may find what it has written"
             )
-            return f"never folded with its like: {why}"
+            how = "never folded with its like" if plan.series is None else "in series, one behind the other"
+            return f"{how}: {why}"
     return FOLDED
 
 
-def _folded(group: Group, plan: Plan | None, queries: Sequence[Query]) -> Folded:
+def _runs(groups: Sequence[Group], plans: Mapping[str, Plan]) -> Iterator[Sequence[Group]]:
+    """The groups in order, each by itself or with those behind it that become one series with it."""
+    start = 0
+    while start < len(groups):
+        plan, end = plans.get(groups[start].text), start
+        if plan is not None and plan.series is not None:
+            longest = min(len(groups), start + SIZES[0])
+            while end < longest and groups[end].text == groups[start].text and len(groups[end].rows) == 1:
+                end += 1
+        size = next((size for size in SIZES if size <= end - start), 1)
+        yield groups[start : start + size]
+        start += size
+
+
+def _folded(run: Sequence[Group], plan: Plan | None, queries: Sequence[Query]) -> Folded:
+    group = run[0]
+    if plan is not None and plan.series is not None and len(run) > 1:
+        parameters = plan.series.parameters([row for one in run for row in one.rows])
+        return Folded(plan.series.text(len(run)), [index for one in run for index in one.indices], parameters, [], None)
     if plan is None or len(group.rows) < 2:
         [index] = group.indices
         return Folded(group.text, group.indices, queries[index][1], [], None)

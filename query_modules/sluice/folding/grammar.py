@@ -82,13 +82,14 @@ class _Parser:
         source = self._source
         while source.token.kind is not Kind.END and not source.is_symbol(";"):
             self._clause()
+        end = source.previous_end if self._clauses else 0
         source.accept_symbol(";")
         if source.token.kind is not Kind.END:
             raise source.unexpected("the end of the query")
         if not any(isinstance(clause, _UPDATES) for clause in self._clauses):
             raise NotUnderstood("it writes nothing")
         searches = any(token.is_keyword("IN") for token in source.tokens)
-        return Query(self._clauses, self._all_cuts(), self._names, searches)
+        return Query(self._clauses, self._all_cuts(), self._names, end, searches)
 
     def _clause(self) -> None:
         source = self._source

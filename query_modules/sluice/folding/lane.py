@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
 
 from sluice.bolt.values import Value
 from sluice.folding.conflicts import Slot
 from sluice.folding.expressions import EXACT, Key
 from sluice.folding.plan import Born, Guard, Plan
-
-Row = Any
-"The values of a query's parameters, in the order of its template: a tuple, or the value itself where that is bare."
+from sluice.folding.template import Row
 
 Parameters = Mapping[str, Value]
 

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from sluice.folding.expressions import Key
+from sluice.folding.series import Series
 from sluice.folding.template import Template
 
 
@@ -119,6 +120,7 @@ class Plan:
     """All that matters about one text. Never changes, and is equal to itself only."""
 
     template: Template
+    series: Series | None
     elements: Mapping[str, Element]
     changes: list[Change]
     touches: set[Touch]

@@ -168,5 +168,7 @@ class Query:
     "In the order of the text."
     names: frozenset[str]
     "Every name in the text, whatever it names, in lower case."
+    end: int
+    "Where the last clause ends in the text."
     looks_for_elements: bool
     "Whether IN is used: Memgraph treats `x IN name` otherwise than `x IN name[0]`."

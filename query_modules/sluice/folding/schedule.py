@@ -17,8 +17,9 @@ from typing import NamedTuple
 from sluice.bolt.values import Value
 from sluice.folding.conflicts import Conflict, Slot
 from sluice.folding.expressions import EXACT
-from sluice.folding.lane import Lane, Parameters, Row
+from sluice.folding.lane import Lane, Parameters
 from sluice.folding.plan import Plan
+from sluice.folding.template import Row
 
 Query = tuple[str, Parameters]
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Container, Iterable, Mapping
+from itertools import chain, count
+from typing import Any, NamedTuple
 
 from sluice.folding.query import Cut, Query
+
+Row = Any
+"The values of a query's parameters, in the order of its template: a tuple, or the value itself where that is bare."
 
 ROWS = "rows"
 "The parameter of a folded text."
@@ -30,20 +34,25 @@ def template(text: str, query: Query) -> Template:
     """
     names = tuple(dict.fromkeys(cut.parameter for cut in query.cuts if cut.parameter))
     is_bare = len(names) == 1 and not query.looks_for_elements
-    row = next(name for name in _candidates() if name not in query.names)
+    row = unused("row", query.names)
     values = {name: row if is_bare else f"{row}[{number}]" for number, name in enumerate(names)}
-    return Template(f"UNWIND ${ROWS} AS {row} {_pasted(text, query.cuts, values, row)}", names, is_bare)
+    return Template(f"UNWIND ${ROWS} AS {row} {pasted(text, query.cuts, values, row)}", names, is_bare)
 
 
-def _candidates() -> Iterable[str]:
-    yield "row"
-    number = 0
-    while True:
-        number += 1
-        yield f"row_{number}"
+def unused(name: str, names: Container[str]) -> str:
+    """The name, with a number behind it where the names have it already."""
+    candidates = chain([name], (f"{name}_{number}" for number in count(1)))
+    return next(candidate for candidate in candidates if candidate not in names)
 
 
-def _pasted(text: str, cuts: list[Cut], values: dict[str, str], row: str) -> str:
+def pasted(text: str, cuts: Iterable[Cut], values: Mapping[str, str], row: str = "") -> str:
+    """
+    The text with other pieces in the place of those that are cut out.
+
+    Args:
+        values: what stands for each parameter.
+        row: what stands for the row.
+    """
     pieces = []
     at = 0
     for cut in cuts:

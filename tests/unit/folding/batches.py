@@ -273,10 +273,11 @@ def named(value: Any, ending: str) -> Any:
 
 @st.composite
 def batches(draw: Draw, most_queries: int = 14, ending: str = "") -> list[Query]:
-    """Queries of a few texts, interleaved."""
-    chosen = draw(st.lists(texts(), min_size=1, max_size=3))
+    """Queries of a few texts, interleaved; or many of one, which may come in series."""
+    is_long = draw(st.integers(1, 4)) == 1
+    chosen = draw(st.lists(texts(), min_size=1, max_size=1 if is_long else 3))
     queries = []
-    for _ in range(draw(st.integers(2, most_queries))):
+    for _ in range(most_queries if is_long else draw(st.integers(2, most_queries))):
         text, parameters = draw(st.sampled_from(chosen))
         queries.append((text, {name: draw(DOMAINS[domain]) for name, domain in parameters.items()}))
     return named(queries, ending)  # type: ignore[no-any-return]

@@ -207,6 +207,8 @@ class _Parser:
 
     def with_(self) -> Clause:
         wrote, self.wrote = self.wrote, False
+        if self.source.is_keyword("COUNT"):
+            return self.counted(wrote)
         everything = self.source.accept_symbol("*")
         items = [] if everything else self.listed(self.with_item)
         condition = self.expression() if self.source.accept_keyword("WHERE") else None
@@ -221,6 +223,22 @@ class _Parser:
                     yield bound
 
         return with_
+
+    def counted(self, wrote: bool) -> Clause:
+        """`count(*) AS name`: one row, however many there were."""
+        self.source.take()
+        for symbol in "(*)":
+            self.source.expect(symbol)
+        self.source.take()
+        name = self.source.name()
+
+        def count(run: Run, rows: Iterable[Row]) -> Iterator[Row]:
+            number = sum(1 for _ in rows)
+            if wrote:
+                run.advance()
+            yield {name: number}
+
+        return count
 
     def with_item(self) -> tuple[str, Expression]:
         name = self.source.token.value

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sluice.folding import conflicts, effects, folder, lane, schedule
+from sluice.folding import conflicts, effects, folder, lane, schedule, series
 from sluice.folding.conflicts import Conflict
 from sluice.folding.plan import Action, Born, Change, Element, Merging, Plan
 
@@ -145,6 +145,12 @@ def edges_point_one_way(patch: Patch) -> None:
     _with_plans(patch, changed)
 
 
+def a_series_ends_where_nothing_is_found(patch: Patch) -> None:
+    """The parts of a series hand on the rows that they have."""
+    text = series.Series.text
+    patch.setattr(series.Series, "text", lambda self, size: text(self, size).replace("count(*)", "1"))
+
+
 def nothing_conflicts(patch: Patch) -> None:
     """Anything may go anywhere."""
     patch.setattr(folder, "conflicts", lambda *_: set[Conflict]())
@@ -169,4 +175,5 @@ WRONG_RULES = (
     merges_commute,
     conditions_do_not_look,
     edges_point_one_way,
+    a_series_ends_where_nothing_is_found,
 )
