@@ -163,6 +163,7 @@ def walked(monkeypatch, **answers: list[dict] | Exception) -> dict[str, Finding]
     well: dict[str, list[dict] | Exception] = {
         "SHOW_VERSION": [{"version": "3.13.1"}],
         "SHOW_REPLICATION": [{"replication role": "main"}],
+        "SHOW_CONSTRAINT": [{"constraint type": "unique", "label": "Person", "properties": "id"}],
         "RETURN_timestamp": [{"now": int(time.time() * 1e6)}],
         "CALL_mg.procedures": signatures,
         "CALL_streams.show": [],
@@ -190,6 +191,13 @@ RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "r
     [
         pytest.param(
             {"SHOW_VERSION": [{"version": "2.13.0"}]}, "server", "older than 2.14", "upgrade Memgraph", id="too old"
+        ),
+        pytest.param(
+            {"SHOW_VERSION": [{"version": "2.14.1"}]},
+            "server",
+            "can end when a COMMIT violates a uniqueness constraint",
+            "3.1",
+            id="a version that its own constraints end",
         ),
         pytest.param({"CALL_mg.procedures": []}, "module", "no module streams", "sluice install", id="no module"),
         pytest.param(

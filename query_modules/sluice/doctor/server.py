@@ -19,6 +19,9 @@ from sluice.errors import GraphError, QueryRefused
 Rows = list[dict[str, Any]]
 
 OLDEST = (2, 14)
+
+UNIQUE_IS_SAFE = (3, 1)
+"From which on a violated uniqueness constraint does not end the server (docs/failures.md)."
 CATALOG_PATIENCE = 15.0
 "Seconds that a supervisor may need to make its catalog, after a start."
 MOST_SKEW = 5.0
@@ -33,6 +36,7 @@ PROCEDURES = "CALL mg.procedures() YIELD name, signature, path RETURN name, sign
 SHOW = "CALL streams.show() YIELD name, uri, topic, transform, status RETURN name, uri, topic, transform, status"
 SETTINGS = "CALL streams.settings() YIELD name, value RETURN name, value"
 ROLE = "SHOW REPLICATION ROLE"
+CONSTRAINTS = "SHOW CONSTRAINT INFO"
 CATALOGS = f"MATCH (c:{nodes.CATALOG}) RETURN count(c) AS catalogs"
 
 START = (
@@ -111,7 +115,18 @@ class Server:
             raise Trouble(
                 "server", f"Memgraph {version} is older than {oldest}", f"upgrade Memgraph to {oldest} or newer"
             )
+        if found and (int(found[1]), int(found[2])) < UNIQUE_IS_SAFE and self._has_uniqueness():
+            text = f"Memgraph {version} can end when a COMMIT violates a uniqueness constraint, and there is one here"
+            return fix(
+                "server", text, "upgrade Memgraph to 3.1 or newer, or let transforms MERGE what has to be unique"
+            )
         return ok("server", f"Memgraph {version}")
+
+    def _has_uniqueness(self) -> bool:
+        try:
+            return any(row.get("constraint type") == "unique" for row in self.fetch(CONSTRAINTS))
+        except QueryRefused:
+            return False
 
     def _module(self) -> Finding:
         try:
