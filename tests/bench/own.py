@@ -124,6 +124,12 @@ class _Progress:
     def failed(self, text: str, in_seconds: float) -> None:
         raise RuntimeError(text)
 
+    def refused(self, text: str, reason: str, messages: int) -> None:
+        raise RuntimeError(text)
+
+    def pulse(self) -> None:
+        pass
+
     @property
     def rate(self) -> float:
         assert self.first is not None

@@ -101,6 +101,7 @@ class Letters:
 class Listener:
     def __init__(self) -> None:
         self.troubles: list[str | None] = []
+        self.refusals: list[int] = []
         self.transactions: list[Transaction] = []
 
     def committed(self, transaction: Transaction) -> None:
@@ -112,6 +113,10 @@ class Listener:
 
     def failed(self, text, in_seconds) -> None:
         self.troubles.append(text)
+
+    def refused(self, text, reason, messages) -> None:
+        assert reason in text
+        self.refusals.append(messages)
 
 
 class Stop:
@@ -249,6 +254,13 @@ def test_skip_applies_every_good_message_once_and_in_order(how, places):
     assert run.held.positions == {0: 10}
     assert (run.held.messages, run.held.set_aside, run.held.batches) == (10 - len(places), len(places), 1)
     assert [entry.offset for entry in run.held.history] == places[-5:]
+
+
+def test_each_message_that_is_passed_over_is_told_once():
+    run = Run(SKIP).feed(spoilt(10, [2, 3]), spoilt(10, [5]))
+    assert [count for count in run.listener.refusals if count] == [1, 1, 1]
+    run = Run(dataclasses.replace(SKIP, isolate=Isolate.NEVER)).feed(spoilt(10, [2, 3]))
+    assert [count for count in run.listener.refusals if count] == [10]
 
 
 def test_k_bad_messages_of_n_cost_at_most_2_k_log2_n_transactions_and_one():

@@ -9,7 +9,6 @@ pass through, with the graph holding the checkpoint that tells how far it came.
 from __future__ import annotations
 
 import dataclasses
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -25,13 +24,11 @@ from sluice.model import Checkpoint, Desired, Status
 from sluice.set_aside import SetAside
 from sluice.settings import Settings
 from sluice.workers.doubts import Doubts
-from sluice.workers.listener import Listener, Stop, Transaction
+from sluice.workers.listener import SEARCH, Listener, Stop, Transaction
 from sluice.workers.pace import Pace, pause
 from sluice.workers.progress import Progress
 from sluice.workers.refusal import NO_QUERIES, Refused, divided
 from sluice.workers.sink import Sink
-
-log = logging.getLogger("sluice.applier")
 
 NOTHING = Group([])
 
@@ -249,8 +246,8 @@ class Applier:
         2 k (ceil(log2 b) + ceil(log2 n)) + 1 transactions, the refused one among them; and one more if the last message
         is set aside, which has no transaction behind it to ride with. If only the folded queries were at fault, three.
         """
-        log.warning("stream %s: %s; looking for the message that caused it", self._spec.name, refused.error)
-        self._listener.trouble(f"looking for the message that cannot be applied: {refused.error}")
+        self._listener.refused(f"{refused.error}; looking for the message that caused it", str(refused.error), 0)
+        self._listener.trouble(f"{SEARCH}: {refused.error}")
         untried: list[Group | Refused] = [refused]  # the next last
         if refused.queries.size and self._fold is not self._pack and not self._divisible(refused.group):
             # What cannot be parted has to fail as it is, so that the query that fails is known.
@@ -331,7 +328,7 @@ class Applier:
             numbered = enumerate(zip(batch.messages, entries, strict=True), before.kept + 1)
             self._keeping += [kept(message, entry, number) for number, (message, entry) in numbered]
             before = dataclasses.replace(before, kept=before.kept + len(batch))
-        log.warning("stream %s: %s: %s; %s", spec.name, place, refused.error, policy.value)
+        self._listener.refused(f"{place}: {refused.error}; {policy.value}", str(refused.error), len(batch))
         self._passed = self._progress.beyond(before, refused.group, entries)
 
     def _full_for(self, batch: Batch) -> str:

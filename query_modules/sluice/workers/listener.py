@@ -23,6 +23,10 @@ class Stop(Protocol):
         """Waits, at most `timeout` seconds, until it is; whether it is."""
 
 
+SEARCH = "looking for the message that cannot be applied"
+"How the text of a trouble begins that is over once the message is found."
+
+
 class Listener(Protocol):
     """Who wants to know how a stream is doing."""
 
@@ -43,6 +47,17 @@ class Listener(Protocol):
 
     def failed(self, text: str, in_seconds: float) -> None:
         """The same, where something has failed and is done anew after so many seconds."""
+
+    def refused(self, text: str, reason: str, messages: int) -> None:
+        """
+        Messages cannot be applied; for the log.
+
+        Args:
+            messages: that are done with by that; 0: what they are is still to be found.
+        """
+
+    def pulse(self) -> None:
+        """Called now and then, whatever else happens or does not."""
 
 
 class Transaction(NamedTuple):

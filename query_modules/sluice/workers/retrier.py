@@ -197,7 +197,8 @@ class Retrier:
             {"id": vertex, "number": message.number, "changes": {**changes, "attempts": message.attempts + 1}}
             for vertex, message in part
         ]
-        log.warning("stream %s: %s stays set aside: %s", self._spec.name, part[0][1].place, refusal.error)
+        text = f"{part[0][1].place} stays set aside: {refusal.error}"
+        self._listener.refused(text, str(refusal.error), len(part))
         self._write(_packed(CHANGE, {"messages": failed}), self._sink.held)
 
     def _write(self, queries: PackedQueries, reached: Checkpoint) -> None:

@@ -228,6 +228,7 @@ class Session:
     def _look(self, *, busy: bool, resting: bool = False) -> None:
         """Looks where the partitions end, and whether the brokers answer. Does not wait."""
         lookout, consumer = self._lookout, self._consumer
+        self._listener.pulse()
         lookout.follow(consumer.assigned)
         lookout.look(busy=busy, resting=resting)
         if busy and time.monotonic() >= self._next_ends:

@@ -14,10 +14,11 @@ from sluice.model import MOST_TEXTS, Checkpoint, Desired, Status
 from sluice.set_aside import now
 from sluice.settings import Settings
 from sluice.workers.doubts import Doubts
-from sluice.workers.listener import Transaction, Watermarks
+from sluice.workers.listener import SEARCH, Transaction, Watermarks
 from sluice.workers.loopback import Loopback
 from sluice.workers.monitor import Monitor, WorkerState
 from sluice.workers.pace import LONGEST_PAUSE, pause
+from sluice.workers.repeats import Repeats
 from sluice.workers.retrier import RetrySession
 from sluice.workers.session import Session
 
@@ -45,7 +46,8 @@ class Worker:
         self._retries_asked = 0  # set by the supervisor, only ever to more; any thread may read it
         self._failures = 0  # in a row; this and all down to _held are the worker's thread's alone
         self._doubts = Doubts()
-        self._troubled_at = 0.0
+        self._repeats = Repeats(desired.spec.name)
+        self._troubled_at: float | None = None  # None: there is no trouble, or none that was worth a line
         self._started = False
         self._held = Checkpoint(positions={})
         self._stop = threading.Event()
@@ -135,9 +137,11 @@ class Worker:
         if text is not None and text != state.trouble:
             self._monitor.failed(text)
         if text is not None and state.trouble is None:
-            self._troubled_at = time.monotonic()
-            log.warning("stream %s: retrying: %s", self.desired.spec.name, text)
-        elif text is None and state.trouble is not None:
+            told = not text.startswith(SEARCH) or self._repeats.is_news(text)
+            self._troubled_at = time.monotonic() if told else None
+            if told:
+                log.warning("stream %s: retrying: %s", self.desired.spec.name, text)
+        elif text is None and state.trouble is not None and self._troubled_at is not None:
             seconds = time.monotonic() - self._troubled_at
             log.info("stream %s: recovered, after %.1f s", self.desired.spec.name, seconds)
 
@@ -146,7 +150,21 @@ class Worker:
         self._monitor.retrying()
         self.trouble(text, in_seconds=in_seconds)
 
+    def refused(self, text: str, reason: str, messages: int) -> None:
+        """As `Listener`."""
+        self._repeats.say(text, reason, messages)
+
+    def pulse(self) -> None:
+        """As `Listener`."""
+        self._repeats.pulse()
+
     def _run(self) -> None:
+        try:
+            self._go()
+        finally:
+            self._repeats.end()
+
+    def _go(self) -> None:
         name = self.desired.spec.name
         while not self._stop.is_set():
             try:
