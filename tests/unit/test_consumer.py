@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, Message, TopicPartition
 
-from sluice.brokers import consumer
+from sluice.brokers import consumer, reporter
 from sluice.brokers.consumer import Consumer
 from sluice.errors import BrokerError, OffsetGone
 from sluice.model import StreamSpec, Transform
@@ -24,6 +24,12 @@ class FakeKafka:
         self.now = 100.0
         self.coming: list[tuple[float, Message]] = []
         self.waits: list[float] = []
+        self.reported: list[int] = []
+        self.answer: Callable[[None, list[TopicPartition]], None] | None = None
+
+    def commit(self, offsets: list[TopicPartition], *, asynchronous: bool) -> None:
+        assert asynchronous
+        self.reported += [place.offset for place in offsets]
 
     def monotonic(self) -> float:
         return self.now
@@ -37,6 +43,8 @@ class FakeKafka:
         assert most > 0
         until = self.now + int(1000 * wait) / 1000  # as librdkafka, which is told milliseconds
         self.waits.append(wait)
+        if self.answer is not None:
+            self.answer(None, [])
         assert len(self.waits) < 1000, "it waits over and over for nothing"
         found: list[Message] = []
         while self.coming and len(found) < most and self.coming[0][0] <= until:
@@ -61,6 +69,7 @@ def numbered(start: int, stop: int, size: int = 1) -> list[Message]:
 def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
     fake = FakeKafka()
     monkeypatch.setattr(consumer, "time", fake)
+    monkeypatch.setattr(reporter, "time", fake)
     return fake
 
 
@@ -180,3 +189,17 @@ def test_reading_begins_anew_without_what_was_taken(kafka: FakeKafka, reader: Re
     reader.consumer.assign([0], {0: 10})
     kafka.at(0, *numbered(10, 20))
     assert reader.poll() == of(range(10, 20))
+
+
+def test_positions_are_reported_while_nothing_is_polled_and_no_message_is_lost_by_it(kafka: FakeKafka, reader: Reader):
+    kafka.at(0, *numbered(0, 10))
+    for position in (5, 6, 7):
+        reader.consumer.report({0: position})
+        kafka.now += 1
+    assert kafka.reported == [5]  # no answer yet
+    kafka.answer = reader.consumer._reporter.answered
+    for position in (8, 9):
+        reader.consumer.report({0: position})
+        kafka.now += 1
+    assert kafka.reported == [5, 8, 9]
+    assert reader.poll() == of(range(10))

@@ -242,8 +242,11 @@ class Consumer:
 
     def report(self, positions: Mapping[int, int]) -> None:
         """Lets lag monitors know that these positions are in the graph. Does not wait; may be called at any rate."""
-        if self._consumer is not None:
-            self._reporter.report(self._consumer, positions)
+        if self._consumer is None:
+            return
+        if self._reporter.unanswered and self._deferred is None:
+            self._take(1, 0)  # which hears the answer, where a long group keeps `poll` from being called
+        self._reporter.report(self._consumer, positions)
 
     @property
     def reporting(self) -> bool:

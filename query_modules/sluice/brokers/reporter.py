@@ -35,12 +35,13 @@ class Reporter:
         self._topic = topic
         self._news: Mapping[int, int] = {}
         self._told: Mapping[int, int] = {}
-        self._unanswered = False
+        self.unanswered = False
+        "Whether the answer to the last report is due, which is heard when the consumer is polled."
         self._next = 0.0
 
     def answered(self, error: KafkaError | None, _: list[TopicPartition]) -> None:
         """To be called by librdkafka with the answer (`on_commit`)."""
-        self._unanswered = False
+        self.unanswered = False
         if error is not None:
             self._told = {}
             log.debug("stream %s: progress not reported: %s", self._name, error.str())
@@ -48,12 +49,12 @@ class Reporter:
     @property
     def pending(self) -> bool:
         """Whether something is to be reported yet, or to be answered."""
-        return self._unanswered or bool(self._news and self._news != self._told)
+        return self.unanswered or bool(self._news and self._news != self._told)
 
     def report(self, consumer: Any, positions: Mapping[int, int]) -> None:
         """Reports the positions if it is time to. Does not wait for the answer, and asks nothing more until it came."""
         self._news = positions
-        if time.monotonic() >= self._next and not self._unanswered and positions and positions != self._told:
+        if time.monotonic() >= self._next and not self.unanswered and positions and positions != self._told:
             self._next = time.monotonic() + INTERVAL
             self._tell(consumer)
 
@@ -66,13 +67,13 @@ class Reporter:
         """
         deadline = time.monotonic() + LAST_WORDS
         self._await_answer(consumer, deadline)
-        if not self._unanswered and self._news and self._news != self._told:
+        if not self.unanswered and self._news and self._news != self._told:
             self._tell(consumer)
             self._await_answer(consumer, deadline)
-        return not self._unanswered
+        return not self.unanswered
 
     def _await_answer(self, consumer: Any, deadline: float) -> None:
-        while self._unanswered and time.monotonic() < deadline:
+        while self.unanswered and time.monotonic() < deadline:
             consumer.poll(0.05)
 
     def _tell(self, consumer: Any) -> None:
@@ -83,7 +84,7 @@ class Reporter:
         except KafkaException as error:
             log.debug("stream %s: progress not reported: %s", self._name, error)
         else:
-            self._unanswered = True
+            self.unanswered = True
 
 
 def group_of(name: str) -> str:
