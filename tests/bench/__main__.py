@@ -29,6 +29,7 @@ from tests.bench import ingest, latency, own, report
 from tests.bench.contenders import CONTENDERS, native_module
 from tests.bench.ingest import Case
 from tests.bench.topics import Broker
+from tests.bench.workloads import WORKLOADS
 from tests.hosts import MemgraphHost, SandboxHost, ServerHost
 from tests.hosts.host import QUERY_MODULES, HostOptions
 from tests.kafka import KafkaBroker
@@ -37,7 +38,7 @@ ALONE = ("own", "memory")
 KINDS = ("own", "ingest", "latency", "memory")
 
 CASES = [
-    *(Case(workload, batch) for workload in ("vertices", "edges", "mixed", "upsert", "wide") for batch in (1000, 10)),
+    *(Case(workload, batch) for workload in WORKLOADS for batch in (1000, 10)),
     Case("vertices", 10, partitions=8),
     Case("edges", 1000, partitions=8),
     Case("vertices", 10, streams=10),

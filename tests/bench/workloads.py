@@ -45,6 +45,19 @@ def stream(batch):
     return [("MATCH (n:Node {id: $id}) SET n.count = n.count + 1", {"id": message.decode()}) for message in batch]
 """
 
+CHAIN_SOURCE = """
+def stream(batch):
+    queries = []
+    for message in batch:
+        number = int(message)
+        if number == 0:
+            queries.append(("CREATE (:Node {id: $id})", {"id": number}))
+        else:
+            query = "MATCH (n:Node {id: $last}) CREATE (n)-[:Edge]->(:Node {id: $id})"
+            queries.append((query, {"last": number - 1, "id": number}))
+    return queries
+"""
+
 COUNT_VERTICES = "MATCH (n:Node) RETURN count(n) AS n"
 COUNT_EDGES = "MATCH (:Node)-[e:Edge]->(:Node) RETURN count(e) AS n"
 COUNT_BOTH = "MATCH (n:Node) OPTIONAL MATCH (n)-[e:Edge]->() RETURN count(DISTINCT n) + count(e) AS n"
@@ -114,6 +127,7 @@ WORKLOADS = {
     "mixed": Workload(EDGES_SOURCE, _mixed, COUNT_BOTH),
     "upsert": Workload(UPSERT_SOURCE, _upserts, SUM_SEEN, most=40_000),
     "counter": Workload(COUNTER_SOURCE, _counters, SUM_COUNTERS, MAKE_COUNTERS),
+    "chain": Workload(CHAIN_SOURCE, _numbers, COUNT_VERTICES),
     "wide": Workload(WIDE_SOURCE, _wide, COUNT_VERTICES, most=7_000),
 }
 
