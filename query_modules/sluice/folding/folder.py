@@ -15,6 +15,7 @@ from sluice.folding.plan import Plan
 from sluice.folding.schedule import Group, Query, Schedule
 from sluice.folding.series import SIZES
 from sluice.folding.source import NotUnderstood
+from sluice.folding.spread import Spreader
 from sluice.folding.template import ROWS, Row, Template
 
 MAX_TEXTS = 512
@@ -46,7 +47,7 @@ class Folded(NamedTuple):
     rows: list[Row]
     "The rows, where it is folded."
     template: Template | None
-    "What it was folded with; None where it was not."
+    "What it was folded with; None where it was not, or the rows are lists already."
 
     @property
     def parameters(self) -> Mapping[str, Value]:
@@ -73,6 +74,7 @@ class Folder:
         self._strangers: OrderedDict[str, None] = OrderedDict()
         "Texts that have been there, and have not been looked into."
         self._schedules: OrderedDict[frozenset[str], Schedule] = OrderedDict()
+        self._spreaders: OrderedDict[str, Spreader] = OrderedDict()
         self._conflicts = lru_cache(maxsize=MAX_TEXTS * 8)(conflicts)
         self._looks = float(MAX_TEXTS)
         "How many texts may be looked into now."
@@ -88,7 +90,7 @@ class Folder:
             return [Folded(text, [index], values, [], None) for index, (text, values) in enumerate(queries)]
         plans = self._known(queries)
         groups = self._schedule(plans).groups(queries)
-        return [_folded(run, plans.get(run[0].text), queries) for run in _runs(groups, plans)]
+        return [self._folded(run, plans.get(run[0].text), queries) for run in _runs(groups, plans)]
 
     def news(self) -> list[tuple[str, str]]:
         """The texts that were looked into since this was last called, and whether they are folded, or why not."""
@@ -127,6 +129,27 @@ class Folder:
             else:
                 _keep(self._plans, text, plan, MAX_TEXTS)
                 self._news.append((text, _explained(plan)))
+
+    def _folded(self, run: Sequence[Group], plan: Plan | None, queries: Sequence[Query]) -> Folded:
+        group = run[0]
+        if plan is not None and plan.series is not None and len(run) > 1:
+            indices = [index for one in run for index in one.indices]
+            parameters = plan.series.parameters([row for one in run for row in one.rows])
+            return Folded(plan.series.text(len(run)), indices, parameters, [], None)
+        if plan is None or len(group.rows) < 2:
+            [index] = group.indices
+            return Folded(group.text, group.indices, queries[index][1], [], None)
+        spread = self._spread(group, plan.template) if plan.template.maps else None
+        if spread is not None:
+            return Folded(spread[0], group.indices, None, spread[1], None)
+        return Folded(plan.template.text, group.indices, None, group.rows, plan.template)
+
+    def _spread(self, group: Group, template: Template) -> tuple[str, list[Row]] | None:
+        spreader = self._spreaders.get(group.text)
+        if spreader is None:
+            spreader = Spreader(template)
+            _keep(self._spreaders, group.text, spreader, MAX_TEXTS)
+        return spreader.spread(group.rows)
 
     def _schedule(self, plans: Mapping[str, Plan]) -> Schedule:
         texts = frozenset(plans)
@@ -172,17 +195,6 @@ def _runs(groups: Sequence[Group], plans: Mapping[str, Plan]) -> Iterator[Sequen
         size = next((size for size in SIZES if size <= end - start), 1)
         yield groups[start : start + size]
         start += size
-
-
-def _folded(run: Sequence[Group], plan: Plan | None, queries: Sequence[Query]) -> Folded:
-    group = run[0]
-    if plan is not None and plan.series is not None and len(run) > 1:
-        parameters = plan.series.parameters([row for one in run for row in one.rows])
-        return Folded(plan.series.text(len(run)), [index for one in run for index in one.indices], parameters, [], None)
-    if plan is None or len(group.rows) < 2:
-        [index] = group.indices
-        return Folded(group.text, group.indices, queries[index][1], [], None)
-    return Folded(plan.template.text, group.indices, None, group.rows, plan.template)
 
 
 def _keep(cache: OrderedDict[_Key, _Kept], key: _Key, value: _Kept, size: int) -> None:

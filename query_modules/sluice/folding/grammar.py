@@ -74,6 +74,8 @@ class _Parser:
         )
         self._cuts: list[Cut] = []
         "For what is to stand elsewhere, or nowhere."
+        self._maps: set[int] = set()
+        "Where parameters are that stand for all that SET gives to a variable."
         self._given_names = 0
         self._optional = False
         "Whether there was an OPTIONAL MATCH since the last WITH."
@@ -223,7 +225,10 @@ class _Parser:
         replaces = source.accept_symbol("=")
         if not replaces:
             source.expect("+=")
-        return Assignment(variable, value=expression(source), replaces=replaces)
+        token, value = source.token, expression(source)
+        if token.kind is Kind.PARAMETER and source.previous_end == token.start + len(token.text):
+            self._maps.add(token.start)
+        return Assignment(variable, value=value, replaces=replaces)
 
     def _remove_item(self) -> Assignment:
         source = self._source
@@ -306,7 +311,7 @@ class _Parser:
             raise NotUnderstood("a new vertex or edge with a quoted name is made of a map")
         end = self._source.previous_end
         self._cuts.append(Cut(element.map.start, element.map.end))
-        self._cuts.append(Cut(end, end, element.map.name, before=f" SET {variable} = "))
+        self._cuts.append(Cut(end, end, element.map.name, before=f" SET {variable} = ", is_map=True))
 
     def _free_name(self) -> str:
         self._given_names += 1
@@ -319,7 +324,9 @@ class _Parser:
             end = token.start + len(token.text)
             if token.kind is Kind.PARAMETER and not any(cut.start <= token.start < cut.end for cut in self._cuts):
                 after = self._source.tokens[number + 1 : number + 2]
-                cuts.append(Cut(token.start, end, token.value, is_looked_into=bool(after) and after[0].text == "."))
+                is_looked_into = bool(after) and after[0].text == "."
+                is_map = token.start in self._maps
+                cuts.append(Cut(token.start, end, token.value, is_looked_into=is_looked_into, is_map=is_map))
         return sorted(cuts, key=lambda cut: (cut.start, cut.end))
 
 

@@ -155,6 +155,8 @@ class Cut:
     "Text in front of the value."
     is_looked_into: bool = False
     "Whether a property of the value is asked for right behind it."
+    is_map: bool = False
+    "Whether the value, a map then, is all that a vertex or an edge gets in this place."
     carries_row: bool = False
     "Whether the row itself is to stand here, so that what follows knows it."
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import chain, count
 from typing import Any, NamedTuple
 
@@ -23,6 +23,13 @@ class Template(NamedTuple):
     "The parameters of the text that it was made of, in the order in which a row holds them."
     is_bare: bool
     "Whether a row is the value of the only parameter itself, not a list of values."
+    maps: frozenset[int]
+    "Which of the parameters only ever are maps that a vertex or an edge gets as a whole."
+    spread: Callable[[Sequence[Sequence[str]]], str]
+    """
+    The same for rows that have the values of those maps in their place, one behind the other: takes the keys of each,
+    which are names. For each new choice of keys it is a new text.
+    """
 
 
 def template(text: str, query: Query) -> Template:
@@ -34,9 +41,24 @@ def template(text: str, query: Query) -> Template:
     """
     names = tuple(dict.fromkeys(cut.parameter for cut in query.cuts if cut.parameter))
     is_bare = len(names) == 1 and not query.looks_for_elements
+    others = {cut.parameter for cut in query.cuts if not cut.is_map}
+    maps = frozenset(number for number, name in enumerate(names) if name not in others)
     row = unused("row", query.names)
-    values = {name: row if is_bare else f"{row}[{number}]" for number, name in enumerate(names)}
-    return Template(f"UNWIND ${ROWS} AS {row} {pasted(text, query.cuts, values, row)}", names, is_bare)
+
+    def unwound(values: Iterable[str]) -> str:
+        found = dict(zip(names, values, strict=True))
+        return f"UNWIND ${ROWS} AS {row} {pasted(text, query.cuts, found, row)}"
+
+    def spread(keys: Sequence[Sequence[str]]) -> str:
+        places, keys_of = count(), dict(zip(sorted(maps), keys, strict=True))
+        values = []
+        for number in range(len(names)):
+            items = [f"`{key}`: {row}[{next(places)}]" for key in keys_of.get(number, ())]
+            values.append(f"{{{', '.join(items)}}}" if number in maps else f"{row}[{next(places)}]")
+        return unwound(values)
+
+    plain = unwound([row] if is_bare else (f"{row}[{number}]" for number in range(len(names))))
+    return Template(plain, names, is_bare, maps, spread)
 
 
 def unused(name: str, names: Container[str]) -> str:

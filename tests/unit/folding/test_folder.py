@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sluice.folding import FOLDED, Folder, explain
 from sluice.folding.effects import plan_of
+from sluice.folding.schedule import Query
 
 VERTEX = "CREATE (:Node {id: $id})"
 EDGE = "MATCH (n:Node {id: $a}), (m:Node {id: $b}) CREATE (n)-[:Edge]->(m)"
@@ -177,3 +180,59 @@ def test_parameters_become_rows():
     ((name, rows),) = folded.parameters.items()
     assert f"${name}" in folded.text
     assert len(rows) == 3
+
+
+PERSON = "MERGE (n:P {id: $id}) SET n += $map"
+
+
+def folded(*queries: Query) -> list[tuple[str, Any]]:
+    return [(item.text, item.parameters) for item in Folder().fold(queries)]
+
+
+def test_maps_with_the_same_keys_are_sent_as_their_values():
+    people = [(PERSON, {"id": i, "map": {"name": f"n{i}", "end": None}}) for i in range(2)]
+    assert folded(*people) == [
+        (
+            "UNWIND $rows AS row MERGE (n:P {id: row[0]}) SET n += {`name`: row[1], `end`: row[2]}",
+            {"rows": [[0, "n0", None], [1, "n1", None]]},
+        )
+    ]
+    wide = [("CREATE (:P $map)", {"map": {"a": i, "b": [i]}}) for i in range(2)]
+    assert folded(*wide) == [
+        (
+            "UNWIND $rows AS row CREATE (made_1:P ) SET made_1 = {`a`: row[0], `b`: row[1]}",
+            {"rows": [[0, [0]], [1, [1]]]},
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [
+        pytest.param([{"a": 1}, {"b": 1}], id="other keys"),
+        pytest.param([{"a": 1}, {"a": 1, "b": 2}], id="more keys"),
+        pytest.param([{}, {}], id="none"),
+        pytest.param([{"a b": 1}] * 2, id="no name"),
+        pytest.param([{"a`": 1}] * 2, id="a quote"),
+        pytest.param([{f"k{i}": i for i in range(101)}] * 2, id="too many"),
+    ],
+)
+def test_other_maps_stay_maps(maps: list[dict[str, Any]]):
+    rows = [[number, values] for number, values in enumerate(maps)]
+    assert folded(*((PERSON, {"id": number, "map": values}) for number, values in rows)) == [
+        ("UNWIND $rows AS row MERGE (n:P {id: row[0]}) SET n += row[1]", {"rows": rows})
+    ]
+
+
+def test_a_map_that_is_looked_into_stays_a_map():
+    text = "MERGE (n:P {id: $map.id}) SET n += $map"
+    [(found, _)] = folded(*((text, {"map": {"id": i}}) for i in range(2)))
+    assert found == "UNWIND $rows AS row MERGE (n:P {id: row.id}) SET n += row"
+
+
+def test_ever_new_keys_are_not_ever_new_texts():
+    folder = Folder()
+    texts = set()
+    for i in range(100):
+        texts |= {item.text for item in folder.fold([(PERSON, {"id": j, "map": {f"k{i}": 1}}) for j in range(2)])}
+    assert len(texts) == 17
