@@ -36,7 +36,7 @@ from sluice.folding.query import (
     With,
 )
 from sluice.folding.source import NotUnderstood, Source
-from sluice.folding.words import HARMLESS, RESERVED
+from sluice.folding.words import HARMLESS, RESERVED, is_name
 
 _FOREIGN = {
     "CALL": "a procedure or a subquery may do anything",
@@ -321,13 +321,21 @@ class _Parser:
     def _all_cuts(self) -> list[Cut]:
         cuts = list(self._cuts)
         for number, token in enumerate(self._source.tokens):
-            end = token.start + len(token.text)
             if token.kind is Kind.PARAMETER and not any(cut.start <= token.start < cut.end for cut in self._cuts):
-                after = self._source.tokens[number + 1 : number + 2]
-                is_looked_into = bool(after) and after[0].text == "."
-                is_map = token.start in self._maps
-                cuts.append(Cut(token.start, end, token.value, is_looked_into=is_looked_into, is_map=is_map))
+                cuts.append(self._cut_at(number))
         return sorted(cuts, key=lambda cut: (cut.start, cut.end))
+
+    def _cut_at(self, number: int) -> Cut:
+        """The cut for the parameter that token `number` is, and the property of it that is asked for."""
+        token, dot, name, then = (*self._source.tokens[number : number + 4], None, None, None)[:4]
+        assert token is not None
+        end = token.start + len(token.text)
+        if dot is None or dot.text != ".":
+            return Cut(token.start, end, token.value, is_map=token.start in self._maps)
+        if name is None or name.kind is not Kind.NAME or not is_name(name.text):
+            return Cut(token.start, end, token.value, is_looked_into=True)
+        is_looked_into = then is not None and then.text == "."
+        return Cut(token.start, name.start + len(name.text), token.value, name.text, is_looked_into=is_looked_into)
 
 
 def _patterns_of(clause: Clause) -> list[Pattern]:

@@ -151,10 +151,12 @@ class Cut:
     end: int
     parameter: str = ""
     "The parameter whose value is to stand here; empty: nothing is."
+    property: str = ""
+    "The property of the value that is to stand here; empty: the value itself."
     before: str = ""
     "Text in front of the value."
     is_looked_into: bool = False
-    "Whether a property of the value is asked for right behind it."
+    "Whether a property of that is asked for right behind it."
     is_map: bool = False
     "Whether the value, a map then, is all that a vertex or an edge gets in this place."
     carries_row: bool = False

@@ -29,7 +29,7 @@ class Series:
         cuts = [cut for cut in query.cuts if not cut.carries_row]
         parts = []
         for number in range(max(SIZES)):
-            values = {name: f"${_parameter(number, place)}" for place, name in enumerate(template.names)}
+            values = {(name, ""): f"${_parameter(number, place)}" for place, name in enumerate(template.names)}
             parts.append(pasted(text, cuts, values))
         between = f" WITH count(*) AS {unused('done', query.names)} "
         self._texts = {size: between.join(parts[:size]) for size in SIZES}

@@ -1,26 +1,25 @@
 """
-Maps that have the same keys in all rows, sent as their values.
+Maps that are parameters, sent as lists of their values.
 
-What a vertex gets as a whole (`SET n = $map`) is a map of properties. Over Bolt, and in the server, a map costs three
-times what a list of its values does (2.14.1: 40 and 23 µs for a vertex of 21 properties), so the keys go into the text:
-`SET n = {a: row[0], b: row[1]}`.
+Over Bolt, and in the server, a map costs three times what a list of its values does (2.14.1: 40 and 23 µs for a vertex
+of 21 properties), so the keys go into the text. Of a map of which some properties are asked (`$event.id`) only those
+are sent. One that a vertex gets as a whole (`SET n = $map`) becomes `SET n = {a: row[0], b: row[1]}`, if it has the
+same keys in all rows.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sluice.bolt.values import Value
 from sluice.folding.template import Row, Template
+from sluice.folding.words import is_name
 
 MOST_KEYS = 100
 "Keys of all maps of a row together."
 
 MOST_TEXTS = 16
 "How many choices of keys there may be for one template: the server has to plan each of these texts."
-
-_is_name = re.compile("[A-Za-z_][A-Za-z0-9_]*").fullmatch
 
 Keys = tuple[tuple[str, ...], ...]
 
@@ -39,13 +38,22 @@ class Spreader:
     def spread(self, rows: Sequence[Row]) -> tuple[str, list[list[Value]]] | None:
         """A text and its rows; None: the maps are not alike, or there are none."""
         template = self._template
+        keys: list[tuple[str, ...]] = []
+        for number, asked in template.maps.items():
+            column = rows if template.is_bare else [row[number] for row in rows]
+            if set(map(type, column)) != {dict}:
+                return None
+            found = _keys_of(column) if asked.as_a_whole else asked.properties
+            if found is None or not set(asked.properties) <= set(found):
+                return None
+            keys.append(found)
+        text = self._text(tuple(keys)) if keys else None
+        if text is None:
+            return None
         if template.is_bare:
-            keys = _keys_of(rows)
-            text = self._text((keys,)) if keys else None
-            return None if text is None else (text, list(map(list, map(dict.values, rows))))
-        found = [_keys_of([row[number] for row in rows]) for number in sorted(template.maps)]
-        text = self._text(tuple(keys for keys in found if keys is not None)) if found and all(found) else None
-        return None if text is None else (text, [self._flat(row) for row in rows])
+            return text, [[one.get(key) for key in keys[0]] for one in rows]
+        keys_of = dict(zip(template.maps, keys, strict=True))
+        return text, [_flat(row, keys_of) for row in rows]
 
     def _text(self, keys: Keys) -> str | None:
         text = self._texts.get(keys)
@@ -53,21 +61,21 @@ class Spreader:
             text = self._texts[keys] = self._template.spread(keys)
         return text
 
-    def _flat(self, row: Row) -> list[Value]:
-        flat: list[Value] = []
-        for number, value in enumerate(row):
-            if number in self._template.maps:
-                flat += value.values()
-            else:
-                flat.append(value)
-        return flat
+
+def _flat(row: Row, keys_of: Mapping[int, Sequence[str]]) -> list[Value]:
+    """The row with the values of its maps in their place."""
+    flat: list[Value] = []
+    for number, value in enumerate(row):
+        if number in keys_of:
+            flat += map(value.get, keys_of[number])
+        else:
+            flat.append(value)
+    return flat
 
 
-def _keys_of(maps: Sequence[Value]) -> tuple[str, ...] | None:
+def _keys_of(maps: Sequence[Mapping[str, Value]]) -> tuple[str, ...] | None:
     """The keys that all of them have, in the order of all of them; None: they differ, or are nothing to be spread."""
-    if set(map(type, maps)) != {dict}:
-        return None
     keys, *others = set(map(tuple, maps))
-    if others or not keys or not all(type(key) is str and _is_name(key) for key in keys):
+    if others or not keys or not all(type(key) is str and is_name(key) for key in keys):
         return None
     return keys

@@ -6,6 +6,11 @@ Source: `Cypher.g4`, `MemgraphCypher.g4` and `awesome_memgraph_functions.cpp` of
 
 from __future__ import annotations
 
+import re
+
+is_name = re.compile("[A-Za-z_][A-Za-z0-9_]*").fullmatch
+"Whether a text is a name that needs no quotes, unless it is a word of Cypher."
+
 OPERATORS = frozenset({"+", "-", "*", "/", "%", "^", "=~"})
 
 RESERVED = frozenset(

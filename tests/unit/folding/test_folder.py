@@ -224,9 +224,28 @@ def test_other_maps_stay_maps(maps: list[dict[str, Any]]):
     ]
 
 
-def test_a_map_that_is_looked_into_stays_a_map():
+def test_of_a_map_only_what_is_asked_is_sent():
+    text = "MERGE (n:P {id: $event.id}) SET n.name = $event.after.name, n.seen = $seen"
+    events = [({"id": i, "after": {"name": f"n{i}"}, "more": "x" * 99}, i) for i in range(2)]
+    assert folded(*((text, {"event": event, "seen": seen}) for event, seen in events)) == [
+        (
+            "UNWIND $rows AS row MERGE (n:P {id: row[0]}) SET n.name = (row[1]).name, n.seen = row[2]",
+            {"rows": [[0, {"name": "n0"}, 0], [1, {"name": "n1"}, 1]]},
+        )
+    ]
+    [(_, parameters)] = folded(*((text, {"event": {}, "seen": 1}) for _ in range(2)))
+    assert parameters == {"rows": [[None, None, 1]] * 2}
+
+
+def test_a_map_may_be_asked_and_given_as_a_whole():
     text = "MERGE (n:P {id: $map.id}) SET n += $map"
-    [(found, _)] = folded(*((text, {"map": {"id": i}}) for i in range(2)))
+    assert folded(*((text, {"map": {"id": i, "x": i}}) for i in range(2))) == [
+        (
+            "UNWIND $rows AS row MERGE (n:P {id: row[0]}) SET n += {`id`: row[0], `x`: row[1]}",
+            {"rows": [[0, 0], [1, 1]]},
+        )
+    ]
+    [(found, _)] = folded(*((text, {"map": {"x": i}}) for i in range(2)))
     assert found == "UNWIND $rows AS row MERGE (n:P {id: row.id}) SET n += row"
 
 
