@@ -114,6 +114,12 @@ class _Progress:
     def saw(self, watermarks: Watermarks | None) -> None:
         pass
 
+    def sent(self, transaction: Transaction) -> None:
+        pass
+
+    def unsent(self) -> None:
+        pass
+
     def committed(self, transaction: Transaction) -> None:
         self.add(transaction.messages)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import neo4j
 import pytest
@@ -26,6 +26,8 @@ Run = Callable[..., list[Row]]
 
 NewStream = Callable[..., "Stream"]
 OwnHost = Callable[..., ServerHost]
+
+AnyStream = TypeVar("AnyStream", bound="Stream")
 
 SHOW = "CALL streams.show() YIELD name, uri, topic, transform, status"
 
@@ -77,13 +79,13 @@ class Stream:
         self.kafka = kafka
         self._folder = folder
 
-    def within(self, transaction: neo4j.Transaction) -> Stream:
+    def within(self: AnyStream, transaction: neo4j.Transaction) -> AnyStream:
         """The same, in an explicit transaction."""
 
         def run(query: str, /, **parameters: Any) -> list[Row]:
             return transaction.run(query, parameters).data()
 
-        return Stream(run, self.kafka, self._folder, self.name, topic=self.topic)
+        return type(self)(run, self.kafka, self._folder, self.name, topic=self.topic)
 
     def create(
         self, transform: str = VALUES, *, interval: int = 100, size: int = 10, uri: str = "", transform_uri: str = ""

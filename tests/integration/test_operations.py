@@ -133,6 +133,25 @@ def test_under_load_lag_is_kafkas_own_and_counters_are_the_ledgers(new_stream: N
     eventually(lambda: topics.committed(f"sluice.{stream.name}", stream.topic), equals=committed, timeout=30)
 
 
+def test_counters_and_ledger_are_equal_at_any_moment(new_stream: NewOperated, host: Host) -> None:
+    stream = new_stream()
+    stream.configured(None, size=100)
+    stream.send(numbers(0, 5_000))
+    stream.start()
+    with host.driver().session() as session:
+        messages, seen = 0, set()
+        while messages < 5_000:
+            with session.begin_transaction() as transaction:
+                inside = stream.within(transaction)
+                info, ledger = inside.info, inside.batches()
+            for name in ("batches", "messages", "set_aside"):
+                assert sum(row[name] for row in ledger) == info[name], name
+            assert (info["last_batch"] or {}).get("end") == (ledger[0]["end"] if ledger else None)
+            messages = info["messages"]
+            seen.add(messages)
+    assert len(seen) > 2, "it went too fast to be looked at"
+
+
 def check_ledger(stream: Operated, positions: dict[str, int]) -> None:
     """The ledger adds up to the counters, and leads from the beginning to these positions without a gap."""
     ledger = list(reversed(stream.batches()))

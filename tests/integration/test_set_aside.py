@@ -181,6 +181,27 @@ def test_a_stream_goes_on_with_what_comes_in_while_much_is_retried(stream: Keepi
     assert stream.count == 31
 
 
+@pytest.mark.memgraph_only("the sandbox lets this writer wait")
+def test_what_keeps_a_stopped_stream_from_retrying_is_told(stream: Keeping, host: Host) -> None:
+    stream.configured(KEEP, GATED.replace("CREATE", "SET g.used = true CREATE", 1))
+    stream.send(["a", "bad", "b"])
+    stream.start()
+    stream.await_kept([1])
+    stream.stop()
+    stream.open_gate()
+    with host.driver().session() as session, session.begin_transaction() as transaction:
+        transaction.run(f"MATCH (g:Gate{stream.label}) SET g.held = true").consume()
+        assert stream.info["reason"] is None
+        assert stream.retry() == 1
+        reason = stream.await_reason("Cannot resolve conflicting transactions")
+        assert reason.startswith("retrying what was set aside since 2")
+        assert stream.status == "stopped"
+        transaction.rollback()
+    stream.await_kept([])
+    stream.await_no_reason()
+    assert sorted(stream.values) == ["a", "b", "bad"]
+
+
 def test_a_retry_is_part_of_the_callers_transaction(stream: Keeping, host: Host) -> None:
     stream.configured(KEEP, GATED)
     stream.send(["bad"])

@@ -256,7 +256,7 @@ def test_a_seek_that_is_rolled_back_never_was(stream: Steered, host: Host) -> No
     stream.read_all(10)
     with host.driver().session() as session, session.begin_transaction() as transaction:
         inside = stream.within(transaction)
-        assert Steered.seek(inside, -5) == [(0, 10, 5, 5, "read again")]  # type: ignore[arg-type]
+        assert Steered.seek(inside, -5) == [(0, 10, 5, 5, "read again")]
         transaction.rollback()
     assert stream.info["positions"] == {"0": 10}
 

@@ -102,9 +102,17 @@ class Listener:
     def __init__(self) -> None:
         self.troubles: list[str | None] = []
         self.refusals: list[int] = []
+        self.on_their_way: list[Checkpoint] = []
         self.transactions: list[Transaction] = []
 
+    def sent(self, transaction: Transaction) -> None:
+        self.on_their_way.append(transaction.reached)
+
+    def unsent(self) -> None:
+        self.on_their_way.clear()
+
     def committed(self, transaction: Transaction) -> None:
+        assert self.on_their_way.pop(0) == transaction.reached
         self.troubles.append(None)
         self.transactions.append(transaction)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,8 +13,10 @@ from sluice.clauses import parse, to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
 from sluice.configuration import configuration_of
-from sluice.model import MAX_INT32, StreamSpec, Transform
-from sluice.verbs.inspection import lags, statement_of
+from sluice.model import MAX_INT32, Checkpoint, Status, StreamSpec, Transform
+from sluice.verbs.inspection import _reason, lags, statement_of
+from sluice.workers.exchange import Exchange
+from sluice.workers.monitor import Monitor, WorkerState
 
 TEXTS = st.text(min_size=1, max_size=20).filter(lambda text: text.strip() and text.isprintable())
 URIS = TEXTS.filter(lambda text: "@" not in text)
@@ -42,6 +47,49 @@ def test_the_clause_of_a_stream_asks_for_that_stream(name, uri, topic, transform
     assert (parsed.batch_interval_ms, parsed.batch_size) == (interval, size)
     given_config = dict(parsed.config.entries) if isinstance(parsed.config, Map) else {}
     assert configuration_of(name, given_config) == spec.config
+
+
+WAITS = WorkerState(trouble="refused", since="2026-11-26T10:00:00Z", next_try="2026-11-26T10:00:05Z")
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "expected"),
+    [
+        pytest.param(
+            Status.RUNNING,
+            WAITS,
+            "retrying since 2026-11-26T10:00:00Z: refused; next try at 2026-11-26T10:00:05Z",
+            id="running",
+        ),
+        pytest.param(
+            Status.STOPPED,
+            replace(WAITS, only_retries=True),
+            "retrying what was set aside since 2026-11-26T10:00:00Z: refused; next try at 2026-11-26T10:00:05Z",
+            id="stopped, with something to retry",
+        ),
+        pytest.param(Status.STOPPED, WAITS, None, id="stopped, and its worker is on its way out"),
+        pytest.param(Status.STOPPED, None, None, id="stopped"),
+        pytest.param(Status.ERROR, replace(WAITS, only_retries=True), "why it ended", id="ended by an error"),
+    ],
+)
+def test_the_reason_is_what_keeps_a_stream_from_what_it_was_asked_for(status, state, expected):
+    ended = Checkpoint(positions={}, error="why it ended")
+    stream: Any = None  # what is known of its work is enough here
+    assert _reason(stream, status, ended, state, Exchange(1)) == expected
+
+
+def test_why_nothing_can_be_retried_is_told_from_when_it_began():
+    monitor = Monitor(1)
+    monitor.cannot_retry("the uri is empty")
+    first = monitor.state
+    monitor.cannot_retry("the uri is empty")
+    assert first is not None
+    assert monitor.state is first
+    assert (first.trouble, first.only_retries) == ("the uri is empty", True)
+    monitor.cannot_retry("the topic is empty")
+    assert monitor.state is not None
+    assert monitor.state.trouble == "the topic is empty"
+    assert monitor.figures()["last_error"]["error"] == "the topic is empty"
 
 
 @pytest.mark.parametrize(

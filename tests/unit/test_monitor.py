@@ -7,8 +7,9 @@ from typing import Any
 
 from sluice.model import Checkpoint
 from sluice.workers.exchange import Exchange
+from sluice.workers.ledger import STAGES
 from sluice.workers.listener import Transaction
-from sluice.workers.monitor import STAGES, Monitor
+from sluice.workers.monitor import Monitor
 
 NEW = Checkpoint(positions={})
 

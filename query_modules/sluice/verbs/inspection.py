@@ -18,7 +18,8 @@ from sluice.errors import SettingError
 from sluice.model import Checkpoint, Status, StreamSpec, check_count
 from sluice.verbs.catalog import Catalog, Graph, StreamNode
 from sluice.workers.exchange import Exchange
-from sluice.workers.monitor import WorkerState, by_name
+from sluice.workers.ledger import by_name
+from sluice.workers.monitor import WorkerState
 
 Row = dict[str, Any]
 "A record: column -> value."
@@ -52,7 +53,7 @@ def batches(graph: Graph, name: str, limit: int) -> list[Row]:
     check_count(name, "limit", limit)
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
-    return [entry.as_row() for entry in here.exchange.monitor(stream.uid).entries(limit)]
+    return [entry.as_row() for entry in here.exchange.monitor(stream.uid).entries(limit, stream.checkpoint())]
 
 
 def show_create(graph: Graph, name: str) -> list[Row]:
@@ -114,7 +115,7 @@ def _info(stream: StreamNode, exchange: Exchange) -> Row:
         "messages": checkpoint.messages,
         "set_aside": checkpoint.set_aside,
         "folding": monitor.folding.as_map(),
-        **monitor.figures(),
+        **monitor.figures(checkpoint),
     }
 
 
@@ -141,15 +142,19 @@ def lags(watermarks: Mapping[int, tuple[int, int]], positions: Mapping[int, int]
 def _reason(
     stream: StreamNode, status: Status, checkpoint: Checkpoint, state: WorkerState | None, exchange: Exchange
 ) -> str | None:
-    """Why a stream is in error, or why it does not read though it runs, and since when; None if all is well."""
+    """
+    Why a stream is in error, or why it does not read though it runs, or does not apply what was set aside though that
+    was asked for, and since when; None if all is well.
+    """
     if status is Status.ERROR:
         return checkpoint.error
-    if status is Status.STOPPED:
-        return None
     if (retrying := _retrying(status, state, exchange)) is not None:
+        what = " what was set aside" if status is Status.STOPPED else ""
         since = f" since {retrying['since']}" if retrying["since"] else ""
         again = f"; next try at {retrying['next_try']}" if retrying["next_try"] else ""
-        return f"retrying{since}: {retrying['why']}{again}"
+        return f"retrying{what}{since}: {retrying['why']}{again}"
+    if status is Status.STOPPED:
+        return None
     if state is None and exchange.overlooked(stream.uid):
         return OVERLOOKED
     if state is None or not state.assigned:
@@ -158,12 +163,11 @@ def _reason(
 
 
 def _retrying(status: Status, state: WorkerState | None, exchange: Exchange) -> Row | None:
-    """What a running stream is trying to get over: `why, since, next_try`; None: nothing."""
-    if status is not Status.RUNNING:
-        return None
-    if exchange.trouble is not None:
+    """What a stream is trying to get over: `why, since, next_try`; None: nothing."""
+    running = status is Status.RUNNING
+    if running and exchange.trouble is not None:
         return {"why": exchange.trouble, "since": None, "next_try": None}
-    if state is None or state.trouble is None:
+    if state is None or state.trouble is None or not (running or state.only_retries):
         return None
     return {"why": state.trouble, "since": state.since, "next_try": state.next_try}
 

@@ -171,6 +171,7 @@ class Applier:
         try:
             self._sink.settle()
         except QueryRefused as error:
+            self._listener.unsent()
             again = list(self._sent)
             self._sent.clear()
             if self._doubts.of_data(error):
@@ -209,6 +210,7 @@ class Applier:
         reached = self._progress.after(self._sink.reached, group)
         properties = self._progress.properties(self._sink.reached, reached)
         began = time.monotonic()
+        self._listener.sent(_transaction(reached, _Sent(group, queries, transformed, 0.0, began)))
         self._sink.send(queries, reached, properties)
         now = time.monotonic()
         self._sent.append(_Sent(group, queries, transformed, now - began, now))
@@ -219,10 +221,7 @@ class Applier:
         if group:
             self._pace.took(len(group), now - max(sent.at, self._settled_at))
         self._settled_at = now
-        transaction = Transaction(
-            self.held, group.ends, group.messages, sent.queries.given, sent.queries.size, sent.queries.news,
-            group.polled, sent.transformed, sent.written, now - sent.at, self._refusals,
-        )  # fmt: skip
+        transaction = _transaction(self.held, sent, now - sent.at, self._refusals)
         self._refusals = 0
         self._doubts.committed()
         self._listener.committed(transaction)
@@ -288,12 +287,14 @@ class Applier:
         properties = {**self._progress.properties(self.held, reached), **(ended or {})}
         while True:
             began = time.monotonic()
+            self._listener.sent(_transaction(reached, _Sent(group, queries, 0.0, 0.0, began)))
             self._sink.send(queries, reached, properties, self._keeping)
             now = time.monotonic()
             try:
                 self._sink.settle()
-            except TransientFailure as error:
-                if self._doubts.of_data(error):
+            except QueryRefused as error:
+                self._listener.unsent()
+                if not isinstance(error, TransientFailure) or self._doubts.of_data(error):
                     raise
                 self._rest(error, group)
             else:
@@ -342,3 +343,11 @@ class Applier:
         held = f"{there} messages are kept already, and keep_limit is {config.keep_limit}"
         more = f"CALL streams.configure('{name}', {{keep_limit: ...}}) makes room"
         return f"{held}: CALL streams.retry('{name}') applies them again, {more}"
+
+
+def _transaction(reached: Checkpoint, sent: _Sent, committed: float = 0.0, refusals: int = 0) -> Transaction:
+    group, queries = sent.group, sent.queries
+    return Transaction(
+        reached, group.ends, group.messages, queries.given, queries.size, queries.news,
+        group.polled, sent.transformed, sent.written, committed, refusals,
+    )  # fmt: skip

@@ -39,6 +39,12 @@ class Listener(Protocol):
     def saw(self, watermarks: Watermarks | None) -> None:
         """Where the partitions begin and end; None: that is not known."""
 
+    def sent(self, transaction: Transaction) -> None:
+        """It is about to be sent, behind those that are on their way."""
+
+    def unsent(self) -> None:
+        """Of what was sent and is not known to be in the graph nothing is."""
+
     def committed(self, transaction: Transaction) -> None:
         """It is in the graph."""
 

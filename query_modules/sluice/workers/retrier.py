@@ -205,10 +205,14 @@ class Retrier:
         """One transaction, waited for; again and again where it conflicts with others."""
         failures = 0
         while True:
+            self._listener.sent(Transaction(reached))
             self._sink.send(queries, reached, nodes.checkpoint_properties(reached))
             try:
                 self._sink.settle()
-            except TransientFailure as error:
+            except QueryRefused as error:
+                self._listener.unsent()
+                if not isinstance(error, TransientFailure):
+                    raise
                 self._doubts.refused(error)
                 if self._doubts.of_data(error):
                     raise

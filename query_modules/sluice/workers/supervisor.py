@@ -230,14 +230,14 @@ class Supervisor:
             desired = loopback.desired(row)
         except SettingError as error:
             if not row.should_run:
-                log.debug("stream %s: nothing can be retried: %s", row.properties["name"], error)  # START will say so
+                self._exchange.monitor(row.uid).cannot_retry(str(error))
                 return
             # Only an edit of the node by hand can cause this; the stream's status says so, like any other end by error.
             log.error("stream %s: its metadata node cannot be run: %s", row.properties["name"], error)  # noqa: TRY400
             loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
             return
         monitor = self._exchange.monitor(row.uid)
-        monitor.begin()
+        monitor.begin(only_retries=not row.should_run)
         worker = (Worker if row.should_run else RetryWorker)(desired, self._settings, monitor)
         self._workers[row.uid] = (row.work, worker)
         self._exchange.forget_start(row.uid)

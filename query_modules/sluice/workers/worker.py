@@ -112,6 +112,14 @@ class Worker:
         """As `Listener`."""
         self._monitor.changed(watermarks=watermarks)
 
+    def sent(self, transaction: Transaction) -> None:
+        """As `Listener`."""
+        self._monitor.sent(transaction, self.desired.spec.transform.sha256)
+
+    def unsent(self) -> None:
+        """As `Listener`."""
+        self._monitor.unsent()
+
     def committed(self, transaction: Transaction) -> None:
         """As `Listener`."""
         self._failures = 0
