@@ -135,9 +135,13 @@ def test_a_live_stale_worker_that_wakes_up_behind_its_successor_imports_nothing_
     proxy.target = host.port
     stream = started(Configured(host.run, kafka, tmp_path, "contested"))
     # The same worker as the one in the server, in the same run of the stream: what a failover may leave behind.
-    stale = _second_worker(host, proxy)
+    monitor = Monitor(history=10)
+    stale = _second_worker(host, proxy, monitor)
+    monitor.begin()
     stale.start()
     try:
+        # It holds the position that the other one will move on from.
+        eventually(lambda: monitor.state is not None and monitor.state.assigned, timeout=30)
         trap = proxy.arm(Moment.BEFORE_BEGIN, hold=True)
         stream.send(numbers(10, 20))
         assert trap.sprung.wait(20)
@@ -291,12 +295,12 @@ def _goes_on(stream: Configured, count: int) -> None:
     assert info["positions"] == {"0": count + 10}
 
 
-def _second_worker(host: ServerHost, proxy: CuttingProxy) -> Worker:
+def _second_worker(host: ServerHost, proxy: CuttingProxy, monitor: Monitor) -> Worker:
     """The worker of the only stream, in this process, its loopback through the proxy."""
     settings = Settings(loopback_port=proxy.port)
     with Loopback(settings) as loopback:
         (row,) = [row for catalog in loopback.find_catalogs() for row in loopback.list_streams(catalog) or []]
-        return Worker(loopback.desired(row), settings, Monitor(history=10))
+        return Worker(loopback.desired(row), settings, monitor)
 
 
 def _stop_quickly(host: ServerHost) -> None:
