@@ -7,23 +7,23 @@ the graph ends with `~`, for which the tests on a shared host put something that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from random import Random
 from typing import Any, NamedTuple
 
-from hypothesis import strategies as st
+from tests.unit.folding.domains import Domain, either, integer, mapping, one_of, several
 
 Query = tuple[str, dict[str, Any]]
-Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-KEYS = st.sampled_from([1, 2, 3, 1, 2, 3, 1.0, "1", None, True, [1]])
-VALUES = st.integers(0, 3)
-NAMES = st.sampled_from(["k~", "k~", "u~", "v~", "w~"])
-MAPS = st.dictionaries(NAMES, st.one_of(st.integers(0, 3), st.none()), max_size=3)
-ITEMS = st.lists(st.fixed_dictionaries({"k": st.integers(1, 3), "v": VALUES}), max_size=2)
-DOMAINS = {"key": KEYS, "solid": st.sampled_from([1, 2, 3, 1.0, "1"]), "value": VALUES, "map": MAPS, "items": ITEMS}
+KEYS = one_of([1, 2, 3, 1, 2, 3, 1.0, "1", None, True, [1]])
+VALUES = integer(0, 3)
+NAMES = one_of(["k~", "k~", "u~", "v~", "w~"])
+ENTRIES = either(VALUES, one_of([None]))
+MAPS = mapping({}, {"k~": ENTRIES, "u~": ENTRIES, "v~": ENTRIES, "w~": ENTRIES})
+ITEMS = several(mapping({"k": integer(1, 3), "v": VALUES}), most=2)
+DOMAINS = {"key": KEYS, "solid": one_of([1, 2, 3, 1.0, "1"]), "value": VALUES, "map": MAPS, "items": ITEMS}
 
-LABELS = st.sampled_from(["A~", "A~", "B~"])
-TYPES = st.sampled_from(["R~", "R~", "S~"])
+LABELS = one_of(["A~", "A~", "B~"])
+TYPES = one_of(["R~", "R~", "S~"])
 
 
 class Text(NamedTuple):
@@ -36,8 +36,8 @@ class Text(NamedTuple):
 class _Writer:
     """Writes one text."""
 
-    def __init__(self, draw: Draw) -> None:
-        self.draw = draw
+    def __init__(self, random: Random) -> None:
+        self.random = random
         self.parameters: dict[str, str] = {}
         self.vertices: list[str] = []
         self.found: list[str] = []
@@ -48,10 +48,13 @@ class _Writer:
         self.names = 0
 
     def chance(self, percent: int) -> bool:
-        return self.draw(st.integers(1, 100)) <= percent  # type: ignore[no-any-return]
+        return self.random.random() * 100 < percent
+
+    def draw(self, domain: Domain) -> Any:
+        return domain(self.random)
 
     def one_of(self, *choices: Any) -> Any:
-        return self.draw(st.sampled_from(choices))
+        return self.random.choice(choices)
 
     def parameter(self, domain: str) -> str:
         name = f"p{len(self.parameters)}"
@@ -231,10 +234,9 @@ class _Writer:
         return f"DETACH DELETE {self.one_of(*self.found)}"
 
 
-@st.composite
-def texts(draw: Draw) -> Text:
+def random_text(random: Random) -> Text:
     """A text, and the domains of its parameters."""
-    writer = _Writer(draw)
+    writer = _Writer(random)
     clauses = []
     if writer.chance(10):
         clauses.append(f"UNWIND {writer.parameter('items')} AS item")
@@ -271,13 +273,12 @@ def named(value: Any, ending: str) -> Any:
     return value
 
 
-@st.composite
-def batches(draw: Draw, most_queries: int = 14, ending: str = "") -> list[Query]:
+def random_batch(random: Random, most_queries: int = 14) -> list[Query]:
     """Queries of a few texts, interleaved; or many of one, which may come in series."""
-    is_long = draw(st.integers(1, 4)) == 1
-    chosen = draw(st.lists(texts(), min_size=1, max_size=1 if is_long else 3))
+    is_long = random.random() < 0.25
+    chosen = [random_text(random) for _ in range(1 if is_long else random.randint(1, 3))]
     queries = []
-    for _ in range(most_queries if is_long else draw(st.integers(2, most_queries))):
-        text, parameters = draw(st.sampled_from(chosen))
-        queries.append((text, {name: draw(DOMAINS[domain]) for name, domain in parameters.items()}))
-    return named(queries, ending)  # type: ignore[no-any-return]
+    for _ in range(most_queries if is_long else random.randint(2, most_queries)):
+        text, parameters = random.choice(chosen)
+        queries.append((text, {name: DOMAINS[domain](random) for name, domain in parameters.items()}))
+    return queries

@@ -30,6 +30,9 @@ STOP = frozenset(
 )  # fmt: skip
 "Words that no variable has."
 
+MOST_STEPS = 500
+"How much a query may make; one that makes more never ends, or is of no use."
+
 
 class Refused(Exception):
     """The query fails."""
@@ -76,7 +79,7 @@ class Run:
 
     def create(self, kind: str) -> Ref:
         self.steps += 1
-        if self.steps > 5000:
+        if self.steps > MOST_STEPS:
             raise Refused("it does not end")
         self.new.next += 1
         return Ref(kind, self.new.next)
