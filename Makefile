@@ -2,6 +2,7 @@
 
 PYTHON ?= python3# the interpreter the virtual environments are made with, 3.10 or newer
 HOST ?= sandbox# what the integration tests run against: sandbox, memgraph, uri, docker
+PROCESSES ?= 1# how many run the integration tests side by side: a number, or auto for one for each core
 ARGS ?=# more for pytest: ARGS='-k recovery --memgraph-bin=/usr/lib/memgraph/memgraph'
 
 VENV := .venv
@@ -9,6 +10,9 @@ DEMO_VENV := .cache/demo-venv
 INSTALLED := $(VENV)/.installed
 DEMO_INSTALLED := $(DEMO_VENV)/.installed
 PYTEST := $(VENV)/bin/python -m pytest --host=$(HOST)
+UNIT := $(PYTEST) --numprocesses=auto --maxprocesses=4 --dist=worksteal tests/unit
+# With more than one, each process has a broker and a host of its own, which a database that runs already cannot give.
+INTEGRATION = $(PYTEST) $(if $(filter-out 1,$(PROCESSES)),--numprocesses=$(PROCESSES) --dist=worksteal) tests/integration
 COMPOSE := docker compose --file docker/compose.yml
 
 .DEFAULT_GOAL := help
@@ -17,7 +21,7 @@ COMPOSE := docker compose --file docker/compose.yml
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  variables:   PYTHON=$(PYTHON)  HOST=$(HOST)  ARGS=$(ARGS)"
+	@echo "  variables:   PYTHON=$(PYTHON)  HOST=$(HOST)  PROCESSES=$(PROCESSES)  ARGS=$(ARGS)"
 
 .PHONY: install
 install: $(INSTALLED) ## the virtual environment for developing, in .venv
@@ -56,11 +60,11 @@ kafka: $(INSTALLED) ## the jars of the Apache Kafka that the tests start, by Mav
 
 .PHONY: unit
 unit: $(INSTALLED) ## the tests that need neither broker nor host
-	$(PYTEST) tests/unit $(ARGS)
+	$(UNIT) $(ARGS)
 
 .PHONY: integration
 integration: kafka ## the tests with a real Apache Kafka and HOST
-	$(PYTEST) tests/integration $(ARGS)
+	$(INTEGRATION) $(ARGS)
 
 .PHONY: faults
 faults: kafka ## the fault harness at length, with HOST: ARGS='--messages 100000 --kills 50'
@@ -68,7 +72,8 @@ faults: kafka ## the fault harness at length, with HOST: ARGS='--messages 100000
 
 .PHONY: test
 test: kafka lint types ## everything: lint, types and all tests
-	$(PYTEST) $(ARGS)
+	$(UNIT) $(ARGS) $(if $(ARGS),|| test $$? = 5 # no test of these is selected)
+	$(INTEGRATION) $(ARGS)
 
 .PHONY: bench
 bench: kafka ## how fast it is, beside others: ARGS='--memgraph-bin=/usr/lib/memgraph/memgraph'; writes bench-results/
