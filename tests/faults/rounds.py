@@ -195,7 +195,7 @@ def _run(rig: Rig, schedule: list[Point]) -> None:
         rig.count("cuts beside")
     rig.proxy.disarm()
     rig.feeder.finish(PATIENCE)
-    rig.await_passed(rig.content.size)
+    rig.await_passed(rig.stored())
 
 
 @contextmanager
@@ -253,7 +253,7 @@ def _compared(rig: Rig, kind: Kind) -> Comparison:
     if rig.letters is not None:
         _check_letters(rig, rig.letters)
     for number, name in enumerate(rig.riders):
-        if (told := rig.told(name)) != {"positions": ends, "messages": rig.content.size, "set_aside": 0}:
+        if (told := rig.told(name)) != {"positions": ends, "messages": rig.stored(), "set_aside": 0}:
             rig.violations.append(f"{name} tells of {told}")
         label = f"Message{number}"
         found += compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, label=label, poison_stays=False)
