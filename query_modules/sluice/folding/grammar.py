@@ -90,6 +90,9 @@ class _Parser:
             raise source.unexpected("the end of the query")
         if not any(isinstance(clause, _UPDATES) for clause in self._clauses):
             raise NotUnderstood("it writes nothing")
+        if not isinstance(self._clauses[-1], _UPDATES):
+            # Without its RETURN, Memgraph refuses such a query.
+            raise NotUnderstood("it writes nothing behind its last WITH")
         searches = any(token.is_keyword("IN") for token in source.tokens)
         return Query(self._clauses, self._all_cuts(), self._names, end, searches)
 

@@ -127,6 +127,9 @@ def test_what_a_text_becomes(text: str, folded: str):
             "the variable b is not known",
         ),
         ("FOREACH (x IN $xs | MERGE (n:N {id: x})) SET n.x = 1", "the variable n is not known"),
+        ("MATCH (n:N {id: $id}) SET n.x = 1 WITH n RETURN n", "it writes nothing behind its last WITH"),
+        ("CREATE (n:N) WITH n MATCH (m:N {id: $id}) RETURN m", "it writes nothing behind its last WITH"),
+        ("CREATE (n:N) WITH n UNWIND $xs AS x RETURN count(*)", "it writes nothing behind its last WITH"),
     ],
 )
 def test_what_is_not_folded_says_why(text: str, reason: str):
@@ -143,6 +146,52 @@ def test_rows_that_meet_are_kept_apart_where_the_query_is_done_in_parts():
 def test_a_latest_reading_of_each_sensor_is_folded_and_several_of_one_are_not():
     assert sizes(*((LATEST, {"id": i, "at": 1}) for i in range(10))) == [10]
     assert sizes(*((LATEST, {"id": i % 5, "at": i}) for i in range(10))) == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        pytest.param(LAST, "MATCH (n:Node {id: $p#_0}) WHERE n.v < $p#_1 SET n.v = $p#_1", id="a parameter twice"),
+        pytest.param("// one\nCREATE (:N {k: $a}) // two\n; // three", "// one\nCREATE (:N {k: $p#_0})", id="comments"),
+        pytest.param("CREATE (:N {k: $`a b`}) RETURN count(*);", "CREATE (:N {k: $p#_0}) ", id="a result"),
+        pytest.param("CREATE (:N {k: $a.b, j: $a})", "CREATE (:N {k: $p#_0.b, j: $p#_0})", id="a part of a value"),
+        pytest.param("CREATE (:N {k: $p1_0, j: $p0_0})", "CREATE (:N {k: $p#_0, j: $p#_1})", id="names like ours"),
+        pytest.param("CREATE (n $a) // two", "CREATE (n ) SET n = $p#_0", id="a map"),
+        pytest.param(
+            "WITH $a AS a, $b AS b CREATE (:N {k: a})", "WITH $p#_0 AS a, $p#_1 AS b CREATE (:N {k: a})", id="WITH"
+        ),
+    ],
+)
+def test_what_a_series_looks_like(text: str, part: str):
+    series = plan_of(text).series
+    assert series is not None
+    assert series.text(4) == " WITH count(*) AS done ".join(part.replace("#", str(number)) for number in range(4))
+
+
+def test_a_series_has_a_name_that_its_text_has_not():
+    series = plan_of("MATCH (done:N {k: $a}) SET done.`Done_1` = $b").series
+    assert series is not None
+    assert series.text(4).count("WITH count(*) AS done_2 MATCH") == 3
+
+
+def test_a_series_has_the_values_of_its_queries():
+    queries = [(LAST, {"id": 1, "v": i}) for i in range(4)]
+    folder = Folder()
+    folder.fold(queries)
+    (folded,) = folder.fold(queries)
+    assert folded.indices == [0, 1, 2, 3]
+    assert folded.parameters == {f"p{i}_{place}": value for i in range(4) for place, value in enumerate((1, i))}
+
+
+def test_what_takes_the_server_long_to_plan_comes_in_no_series():
+    for text in (
+        "MATCH (n:N {id: $id})-[r:R]->(m) DELETE r",
+        "MATCH (n:N {id: $a}), (m:N {id: $b}) SET n.id = m.id",
+        "MATCH (n:N {id: $a}) MERGE (n)-[:R]->(m:N {id: $b})",
+        "MATCH (n:N {id: $a}) FOREACH (x IN $xs | MERGE (n)-[:R]->(:N {id: x}))",
+        "MATCH (n:N {id: $a}) SET n.id = 1 WITH n MATCH (m:N {id: $b}) SET m.v = 1",
+    ):
+        assert plan_of(text).series is None, text
 
 
 NUMBERED = "MERGE (n:A {k: $k}) SET n.v = $v"
