@@ -28,6 +28,9 @@ MOST = 1000
 
 PULL = frame(messages.pull())
 
+LARGEST = 1000
+"Vertices, and edges, of a graph that is compared with another."
+
 LONGEST = 10.0
 "Seconds that a batch may take."
 
@@ -81,10 +84,15 @@ class Database:
                     other.fetch(f"TERMINATE TRANSACTIONS '{row['transaction_id']}'")
 
     def _rows(self, query: str) -> list[Any]:
+        """Raises Refused: there is more than can be compared; queries that each find what the last made grow fast."""
         records = Records()
-        replies = self._connection.exchange(frame(messages.run(query)) + PULL, 2, records=records)
+        request = frame(messages.run(f"{query} LIMIT {LARGEST + 1}")) + PULL
+        replies = self._connection.exchange(request, 2, records=records)
         assert all(isinstance(reply, Success) for reply in replies), replies
-        return [tuple(row) for row in records.rows()]
+        rows = [tuple(row) for row in records.rows()]
+        if len(rows) > LARGEST:
+            raise Refused("the graph is too large")
+        return rows
 
 
 @pytest.fixture
