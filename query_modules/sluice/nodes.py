@@ -3,6 +3,9 @@ Metadata nodes: labels, relationship types and property names, and how values be
 
     (:SluiceCatalog)-[:STREAM]->(:SluiceStream)-[:CHECKPOINT]->(:SluiceCheckpoint)-[:SET_ASIDE]->(:SluiceSetAside)
 
+A checkpoint goes without its label where the graph has uniqueness constraints (`Loopback.unlabel`): it is found by the
+relationship.
+
 Written by: catalog, stream and the relationships by procedures (the supervisor makes a catalog where there is none),
 checkpoints, and messages that were set aside (`kept`), by workers. Nobody writes what another writes, but for a SEEK,
 so a STOP never conflicts with a batch in flight. A dropped stream's node has lost its STREAM relationship and is marked

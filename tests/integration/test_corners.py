@@ -66,6 +66,28 @@ def test_a_limit_counts_batches_though_a_constraint_refuses_one_at_its_commit(st
     stream.await_values(values)
 
 
+@pytest.mark.memgraph_only("the sandbox has no such fault")
+def test_a_violated_uniqueness_constraint_does_not_end_the_server(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host()
+    stream = Configured(host.run, kafka, tmp_path, "unique")
+    host.run(f"CREATE CONSTRAINT ON (n:{stream.label}) ASSERT n.value IS UNIQUE")
+    values = [f"{number // 2 if number % 20 == 0 else number}" for number in range(10_000)]
+    stream.send(values)
+    stream.configured({"on_error": "skip"}, size=100)
+    stream.start()
+
+    def is_done() -> bool:
+        host.run("FREE MEMORY")  # what was left of a refused COMMIT is met here
+        return bool(stream.info["positions"] == {"0": len(values)})
+
+    eventually(is_done, timeout=60)
+    assert sorted(stream.values) == sorted(set(values))
+    assert stream.info["set_aside"] == len(values) - len(set(values))
+    assert host.run(f"MATCH (s:{nodes.STREAM})-->(k) RETURN labels(k) AS labels") == [{"labels": []}]
+
+
 def test_start_after_an_error_runs_the_pinned_script_whatever_became_of_its_file(
     stream: Configured, tmp_path: Path
 ) -> None:

@@ -24,7 +24,8 @@ ModulesDir = Annotated[
 ]
 
 METADATA = (
-    "MATCH (n) WHERE n:SluiceCatalog OR n:SluiceStream OR n:SluiceCheckpoint OR n:SluiceSetAside DETACH DELETE n;"
+    "MATCH (n) WHERE n:SluiceCatalog OR n:SluiceStream OR n:SluiceCheckpoint OR n:SluiceSetAside "
+    "OPTIONAL MATCH (n)-[:CHECKPOINT]->(k) DETACH DELETE n, k;"
 )
 
 

@@ -35,6 +35,9 @@ NOTHING = Group([])
 REASON_LIMIT = 300
 "Characters of a refusal that the stream's error repeats, so that what to do about it fits behind."
 
+UNIQUE = "unique constraint"
+"What Memgraph calls what a COMMIT has violated."
+
 GOES_ON = "on_error 'skip', 'keep' or 'dead_letter' goes on behind it"
 
 Packer = Callable[[Group], PackedQueries]
@@ -75,6 +78,7 @@ class Applier:
         doubts: Doubts | None = None,
         count_kept: Callable[[], int] = lambda: 0,
         between: Callable[[], None] = lambda: None,
+        violated: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
@@ -83,6 +87,7 @@ class Applier:
             doubts: what is thought of refusals so far; None: nothing.
             count_kept: how many messages are kept as nodes, as committed.
             between: called between the parts of a group, since those of a slow transform take their time.
+            violated: called once a uniqueness constraint has turned out to be there.
         """
         self._spec = desired.spec
         self._settings = settings
@@ -100,6 +105,7 @@ class Applier:
         self._doubts = doubts or Doubts()
         self._count_kept = count_kept
         self._between = between
+        self._violated = violated
         self._keeping: list[KeptMessage] = []  # set aside, to be written by the next transaction
         self._passed: Checkpoint | None = None  # reached, and messages set aside behind it that no transaction has told
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 
 from sluice.batch import Group
@@ -102,6 +103,8 @@ class Session:
             resources.callback(self._transformer.close)
             letters = DeadLetters(spec, wants_stop)
             resources.callback(letters.close)
+            unlabel = partial(self._loopback.unlabel, self._desired.checkpoint_id)
+            unlabel()
             held = self._loopback.read_checkpoint(self._desired.checkpoint_id)
             self._listener.begun(held)
             sink = Sink(self._loopback.connection, self._desired.checkpoint_id, held)
@@ -117,6 +120,7 @@ class Session:
                 doubts=self._doubts,
                 count_kept=lambda: self._loopback.count_kept(self._desired.checkpoint_id),
                 between=self._between,
+                violated=unlabel,
             )
             self._retrier = Retrier(
                 self._desired,

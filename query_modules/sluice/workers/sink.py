@@ -26,7 +26,7 @@ FENCE_TEXT = "sluice: the checkpoint was moved by somebody else"
 
 # assert() is Memgraph's: it fails the query with the text. A checkpoint that is gone has no positions, and fails too.
 FENCE = f"""
-OPTIONAL MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id
+OPTIONAL MATCH (k) WHERE id(k) = $id
 WITH k, assert(coalesce(k.positions = $from, false), '{FENCE_TEXT}') AS held
 SET k += $to
 """
