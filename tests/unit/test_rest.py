@@ -51,6 +51,9 @@ class FakeKafka:
         self.coming = [message for message in self.coming if message not in came]
         return came
 
+    def list_topics(self, topic: str, timeout: float) -> None:
+        """What is known of the topic is renewed."""
+
     def incremental_assign(self, places: list[TopicPartition]) -> None:
         for place in places:
             assert (place.topic, place.partition) not in self.assigned

@@ -229,6 +229,9 @@ class Watch:
         begun = [place for place in wanted if place not in self._reading]
         if ended or behind:
             client.incremental_unassign([TopicPartition(*place) for place in ended + behind])
+        for name in sorted({name for name, _ in begun}):
+            # What librdkafka knows of a topic may be minutes old, and what it does not know it does not read.
+            client.list_topics(name, timeout=TIMEOUT)
         if begun or behind:
             client.incremental_assign([TopicPartition(*place, wanted[place]) for place in begun + behind])
         for place in ended:

@@ -209,7 +209,18 @@ class Session:
             or consumer.held_back
             or consumer.reporting
             or self._is_called()
+            or self._is_behind()
         )
+
+    def _is_behind(self) -> bool:
+        """
+        Whether there is, or may be, something that was not read: that is the stream's own to wait for. Where producers
+        use transactions the last offset is a mark that no consumer is given, so such a stream never rests.
+        """
+        watermarks, positions = self._lookout.watermarks, self._applier.held.positions
+        if watermarks is None or not self._consumer.assigned <= watermarks.keys():
+            return True
+        return any(high > max(low, positions.get(partition, 0)) for partition, (low, high) in watermarks.items())
 
     def _sleep(self) -> None:
         """Waits without a consumer, which the next `poll` makes anew, until there is something to do."""
