@@ -1,8 +1,8 @@
 """
 Maps that are parameters, sent as lists of their values.
 
-Over Bolt, and in the server, a map costs three times what a list of its values does (2.14.1: 40 and 23 µs for a vertex
-of 21 properties), so the keys go into the text. Of a map of which some properties are asked (`$event.id`) only those
+Over Bolt, and in the server, a map costs more than a list of its values: 2.14.1 takes 40 or 23 µs for a vertex of 21
+properties. So the keys go into the text. Of a map of which some properties are asked (`$event.id`) only those
 are sent. One that a vertex gets as a whole (`SET n = $map`) becomes `SET n = {a: row[0], b: row[1]}`, if it has the
 same keys in all rows.
 """
