@@ -206,7 +206,9 @@ class _Effects:
             for node in pattern.nodes:
                 vertex = self._vertex(node) or self._new(node, Born.MATCHED, number)
                 vertex.labels |= set(node.labels)
-                vertex.alone &= not pattern.edges
+                if vertex.clause == number:
+                    # A clause that comes later may be OPTIONAL, or behind something that was done.
+                    vertex.alone &= not pattern.edges
                 self._look_for(vertex, node.properties)
             for edge in pattern.edges:
                 self._look_for(self._new(edge, Born.MATCHED, number), edge.properties)

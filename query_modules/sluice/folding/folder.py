@@ -15,8 +15,7 @@ from sluice.folding.plan import Plan
 from sluice.folding.schedule import Group, Query, Schedule
 from sluice.folding.series import SIZES
 from sluice.folding.source import NotUnderstood
-from sluice.folding.spread import Spreader
-from sluice.folding.template import ROWS, Row, Template
+from sluice.folding.unwinding import Unwinder
 
 MAX_TEXTS = 512
 "How many texts a folder knows at a time."
@@ -40,22 +39,9 @@ class Folded(NamedTuple):
     """A query that stands for one or more of a batch."""
 
     text: str
+    parameters: Mapping[str, Value]
     indices: list[int]
     "Which queries of the batch it stands for, counted from 0, in the order in which they take effect."
-    single: Mapping[str, Value] | None
-    "The parameters, where it is a query as it was, or several in a series."
-    rows: list[Row]
-    "The rows, where it is folded."
-    template: Template | None
-    "What it was folded with; None where it was not, or the rows are lists already."
-
-    @property
-    def parameters(self) -> Mapping[str, Value]:
-        """What is to be sent along with the text."""
-        if self.single is not None:
-            return self.single
-        is_flat = self.template is None or self.template.is_bare or not self.template.names
-        return {ROWS: self.rows if is_flat else list(map(list, self.rows))}
 
 
 class Folder:
@@ -74,7 +60,7 @@ class Folder:
         self._strangers: OrderedDict[str, None] = OrderedDict()
         "Texts that have been there, and have not been looked into."
         self._schedules: OrderedDict[frozenset[str], Schedule] = OrderedDict()
-        self._spreaders: OrderedDict[str, Spreader] = OrderedDict()
+        self._unwinders: OrderedDict[str, Unwinder] = OrderedDict()
         self._conflicts = lru_cache(maxsize=MAX_TEXTS * 8)(conflicts)
         self._looks = float(MAX_TEXTS)
         "How many texts may be looked into now."
@@ -87,7 +73,7 @@ class Folder:
         If one of them fails, the queries themselves need not: whoever runs them runs the batch again as it was.
         """
         if len(queries) < 2:
-            return [Folded(text, [index], values, [], None) for index, (text, values) in enumerate(queries)]
+            return [Folded(text, values, [index]) for index, (text, values) in enumerate(queries)]
         plans = self._known(queries)
         groups = self._schedule(plans).groups(queries)
         return [self._folded(run, plans.get(run[0].text), queries) for run in _runs(groups, plans)]
@@ -135,21 +121,15 @@ class Folder:
         if plan is not None and plan.series is not None and len(run) > 1:
             indices = [index for one in run for index in one.indices]
             parameters = plan.series.parameters([row for one in run for row in one.rows])
-            return Folded(plan.series.text(len(run)), indices, parameters, [], None)
+            return Folded(plan.series.text(len(run)), parameters, indices)
         if plan is None or len(group.rows) < 2:
             [index] = group.indices
-            return Folded(group.text, group.indices, queries[index][1], [], None)
-        spread = self._spread(group, plan.template) if plan.template.maps else None
-        if spread is not None:
-            return Folded(spread[0], group.indices, None, spread[1], None)
-        return Folded(plan.template.text, group.indices, None, group.rows, plan.template)
-
-    def _spread(self, group: Group, template: Template) -> tuple[str, list[Row]] | None:
-        spreader = self._spreaders.get(group.text)
-        if spreader is None:
-            spreader = Spreader(template)
-            _keep(self._spreaders, group.text, spreader, MAX_TEXTS)
-        return spreader.spread(group.rows)
+            return Folded(group.text, queries[index][1], group.indices)
+        unwinder = self._unwinders.get(group.text)
+        if unwinder is None:
+            unwinder = Unwinder(plan.template)
+            _keep(self._unwinders, group.text, unwinder, MAX_TEXTS)
+        return Folded(*unwinder.unwound(group.rows), group.indices)
 
     def _schedule(self, plans: Mapping[str, Plan]) -> Schedule:
         texts = frozenset(plans)

@@ -100,13 +100,13 @@ class Lane:
             ]
             yield [value for value, _ in found], [number for _, number in found]
 
-    def keys(self, rows: list[Row], alone: set[int]) -> list[tuple[Value, ...]]:
-        """The values in all slots, row by row. Adds to `alone` the rows that cannot be compared with others."""
+    def keys(self, rows: list[Row], alone: set[int]) -> list[list[Value]]:
+        """For each slot, the value of each row. Adds to `alone` the rows that cannot be compared with others."""
         columns = []
         for slot in self._slots:
             values = [self._compared(key, rows, alone) for key in slot]
             columns.append(values[0] if len(values) == 1 else list(zip(*values, strict=True)))
-        return list(zip(*columns, strict=True)) if columns else [()] * len(rows)
+        return columns
 
     def _compared(self, key: Key, rows: list[Row], alone: set[int]) -> list[Value]:
         """As `_column`, with nothing in it that Python compares otherwise than Cypher."""

@@ -2,7 +2,7 @@
 The queries of a batch into groups of equal texts, each in the earliest group that its conflicts allow.
 
 For every value that matters a table says in which group it was last used. So a query costs a few look-ups, however long
-the batch is.
+the batch is; and less where its text can run as a whole.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sluice.folding.expressions import EXACT
 from sluice.folding.lane import Lane, Parameters
 from sluice.folding.plan import Plan
 from sluice.folding.template import Row
+from sluice.folding.whole import Column, whole_order
 
 Query = tuple[str, Parameters]
 
@@ -83,22 +84,34 @@ class Schedule:
     def groups(self, queries: Sequence[Query]) -> list[Group]:
         """Bring a batch into groups. Queries of texts that the schedule does not know stay where they are."""
         texts = list(map(itemgetter(0), queries))
-        if len(self._lanes) == 1 and texts.count(texts[0]) == len(texts) and texts[0] in self._lanes:
-            parameters = {texts[0]: list(map(itemgetter(1), queries))}
-        else:
-            parameters = {text: [] for text in self._lanes}
-            for text, values in queries:
-                if text in parameters:
-                    parameters[text].append(values)
-        rows = {text: self._lanes[text].rows(items) for text, items in parameters.items() if items}
+        indices, parameters = self._sorted(texts, queries)
+        rows = {text: self._lanes[text].rows(items) for text, items in parameters.items()}
         for text, (items, alone) in rows.items():
             self._lanes[text].check(items, alone)
         self._part_equal_numbers(rows)
-        if self._is_simple and not any(alone for _, alone in rows.values()):
-            known = sum(len(items) for items, _ in rows.values())
-            if known == len(texts):
-                return self._by_text(texts, rows)
-        return self._placed(texts, rows)
+        known = sum(map(len, indices.values())) == len(texts)
+        if self._is_simple and known and not any(alone for _, alone in rows.values()):
+            return [Group(text, found, rows[text][0]) for text, found in indices.items()]
+        keys = {text: self._lanes[text].keys(items, alone) for text, (items, alone) in rows.items()}
+        if known and not any(alone for _, alone in rows.values()):
+            order = whole_order(
+                [Column(self._numbers[text], self._lanes[text], found, keys[text]) for text, found in indices.items()]
+            )
+            if order is not None:
+                return [Group(one.lane.text, list(one.indices), rows[one.lane.text][0]) for one in order]
+        return self._placed(texts, rows, keys)
+
+    def _sorted(
+        self, texts: Sequence[str], queries: Sequence[Query]
+    ) -> tuple[dict[str, list[int]], dict[str, list[Parameters]]]:
+        """Of each text that is known, in the order in which they come first: which queries those are, and theirs."""
+        if len(self._lanes) == 1 and texts.count(texts[0]) == len(texts) and texts[0] in self._lanes:
+            return {texts[0]: list(range(len(texts)))}, {texts[0]: list(map(itemgetter(1), queries))}
+        indices: dict[str, list[int]] = {}
+        for index, text in enumerate(texts):
+            if text in self._lanes:
+                indices.setdefault(text, []).append(index)
+        return indices, {text: [queries[index][1] for index in found] for text, found in indices.items()}
 
     def _part_equal_numbers(self, rows: Mapping[str, tuple[list[Row], set[int]]]) -> None:
         """
@@ -150,19 +163,14 @@ class Schedule:
                 lane.reads.append((table, lane.slot(slot), int(strict)))
         self._tables = len(tables)
 
-    def _by_text(self, texts: list[str], rows: Mapping[str, tuple[list[Row], set[int]]]) -> list[Group]:
-        """One group for each text."""
-        if len(rows) == 1:
-            [(text, (items, _))] = rows.items()
-            return [Group(text, list(range(len(texts))), items)]
-        indices: dict[str, list[int]] = {}
-        for index, text in enumerate(texts):
-            indices.setdefault(text, []).append(index)
-        return [Group(text, found, rows[text][0]) for text, found in indices.items()]
-
-    def _placed(self, texts: list[str], rows: Mapping[str, tuple[list[Row], set[int]]]) -> list[Group]:
+    def _placed(
+        self,
+        texts: list[str],
+        rows: Mapping[str, tuple[list[Row], set[int]]],
+        keys_of: Mapping[str, list[list[Value]]],
+    ) -> list[Group]:
         """Each query into the first group of its text that is behind all it has to be behind of."""
-        feeds = {text: self._feed(text, *found) for text, found in rows.items()}
+        feeds = {text: self._feed(text, *found, keys_of[text]) for text, found in rows.items()}
         tables: list[dict[Value, int]] = [{} for _ in range(self._tables)]
         last = [-1] * len(self._lanes)
         groups: list[Group] = []
@@ -202,9 +210,9 @@ class Schedule:
                 last[number] = chosen
         return groups
 
-    def _feed(self, text: str, rows: list[Row], alone: set[int]) -> _Feed:
+    def _feed(self, text: str, rows: list[Row], alone: set[int], columns: list[list[Value]]) -> _Feed:
         lane = self._lanes[text]
-        keys: list[tuple[Value, ...] | None] = list(lane.keys(rows, alone))
+        keys: list[tuple[Value, ...] | None] = list(zip(*columns, strict=True)) if columns else [()] * len(rows)
         for number in alone:
             keys[number] = None
         return _Feed(self._numbers[text], lane.reads, lane.writes, lane.always, [], zip(rows, keys, strict=True))

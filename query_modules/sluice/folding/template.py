@@ -15,7 +15,14 @@ Piece = tuple[str, str]
 "A parameter, and a property of it; empty: the parameter itself."
 
 ROWS = "rows"
-"The parameter of a folded text."
+SEPARATOR = "by"
+"The parameters of a folded text: the rows, and what stands between values that are joined to one text."
+
+Keys = tuple[tuple[str, ...], ...]
+"The keys of each map of a template."
+
+Joined = tuple[bool, ...]
+"For each column, whether its values are joined."
 
 
 class Asked(NamedTuple):
@@ -30,16 +37,20 @@ class Template(NamedTuple):
     """What a text becomes once it is folded."""
 
     text: str
+    "For rows that are lists of the parameters' values."
     names: tuple[str, ...]
     "The parameters of the text that it was made of, in the order in which a row holds them."
     is_bare: bool
     "Whether a row is the value of the only parameter itself, not a list of values."
     maps: Mapping[int, Asked]
     "Which of the parameters are maps."
-    spread: Callable[[Sequence[Sequence[str]]], str]
+    has_columns: bool
+    "Whether rows may be sent as columns: nothing in the text hands a row on, which would hand on all of them."
+    form: Callable[[Keys | None, Joined | None], str]
     """
-    The same text for rows that have the values of those maps in their place, one behind the other. Takes the keys that
-    each of the maps has there, which are names, those that are asked of it among them.
+    The same text for other rows. Takes the keys that each of the maps has, which are names, those that are asked of it
+    among them, and have their values in its place, one behind the other; None: maps are maps. And for rows that come as
+    columns, which of those are joined; None: they come as rows. The only column of values by themselves is joined.
     """
 
 
@@ -62,25 +73,44 @@ def template(text: str, query: Query) -> Template:
         for number, name in enumerate(names)
         if name not in others
     }
-    row = unused("row", query.names)
+    row, part = unused("row", query.names), unused("part", query.names)
+    column = unused("column", {name.rpartition("_")[0] for name in query.names})
 
-    def unwound(values: Mapping[Piece, str]) -> str:
-        return f"UNWIND ${ROWS} AS {row} {pasted(text, query.cuts, values, row)}"
+    def form(keys: Keys | None, joined: Joined | None) -> str:
+        if joined is None:
+            head, at = f"UNWIND ${ROWS} AS {row}", f"{row}[{{}}]"
+        elif is_bare and keys is None:
+            head, at = f"UNWIND split(${ROWS}, ${SEPARATOR}) AS {row}", ""
+        else:
+            taken = (
+                f"{f'split({part}[{number}], ${SEPARATOR})' if is_joined else f'{part}[{number}]'} AS {column}_{number}"
+                for number, is_joined in enumerate(joined)
+            )
+            indices = f"range(0, size({column}_0) - 1)"
+            head = f"UNWIND ${ROWS} AS {part} WITH {', '.join(taken)} UNWIND {indices} AS {row}"
+            at = f"{column}_{{}}[{row}]"
+        if is_bare and keys is None:
+            values = {(names[0], ""): row}
+        else:
+            values = _values(names, {} if keys is None else dict(zip(maps, keys, strict=True)), at)
+        return f"{head} {pasted(text, query.cuts, values, row)}"
 
-    def spread(keys: Sequence[Sequence[str]]) -> str:
-        places, keys_of = count(), dict(zip(maps, keys, strict=True))
-        values = {}
-        for number, name in enumerate(names):
-            if number not in maps:
-                values[name, ""] = f"{row}[{next(places)}]"
-                continue
-            items = {key: f"{row}[{next(places)}]" for key in keys_of[number]}
-            values[name, ""] = f"{{{', '.join(f'`{key}`: {value}' for key, value in items.items())}}}"
-            values |= {(name, key): items[key] for key in maps[number].properties}
-        return unwound(values)
+    has_columns = bool(names) and not any(cut.carries_row for cut in query.cuts)
+    return Template(form(None, None), names, is_bare, maps, has_columns, form)
 
-    plain = {(name, ""): row if is_bare else f"{row}[{number}]" for number, name in enumerate(names)}
-    return Template(unwound(plain), names, is_bare, maps, spread)
+
+def _values(names: Sequence[str], keys_of: Mapping[int, Sequence[str]], at: str) -> dict[Piece, str]:
+    """What stands for each parameter; `at` has a place for the number of a value."""
+    places = count()
+    values = {}
+    for number, name in enumerate(names):
+        if number not in keys_of:
+            values[name, ""] = at.format(next(places))
+            continue
+        items = {key: at.format(next(places)) for key in keys_of[number]}
+        values[name, ""] = f"{{{', '.join(f'`{key}`: {value}' for key, value in items.items())}}}"
+        values |= {(name, key): value for key, value in items.items()}
+    return values
 
 
 def unused(name: str, names: Container[str]) -> str:

@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -31,8 +32,9 @@ from sluice.bolt.framing import frame
 from sluice.bolt.packstream import pack
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder
-from sluice.jail.contract import Entry, Query, as_they_are, check_values, entry_of, queries_of, value_error
+from sluice.jail.contract import Entry, Query, check_values, entry_of, queries_of, value_error
 from sluice.jail.frames import COUNTER, FAILED, FOLDED, HEAD, PATIENCE, READY, ROWS, Answer
+from sluice.jail.lasting import lasting
 from sluice.record import Columns
 
 sys.path.append(sys.path.pop(0))
@@ -134,8 +136,8 @@ class Transformer:
         deadline = time.monotonic() + PATIENCE
         for number, batch in enumerate(batches, 1):
             try:
-                queries = self._transformed(batch)
-                done.append(queries if number == len(batches) else as_they_are(queries))
+                make = partial(self._transformed, batch)
+                done.append(make() if number == len(batches) else lasting(make))
             except TransformError as refusal:
                 error = str(refusal).encode("utf-8", "replace")
             except BaseException as raised:  # the user's code may raise anything, SystemExit too

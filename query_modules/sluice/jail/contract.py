@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -24,8 +23,6 @@ from sluice.errors import ClauseError, LocalProtocolError, ScriptError, Transfor
 from sluice.record import VALUE, Columns, records_of
 
 _text, _parameters = itemgetter(0), itemgetter(1)
-
-_UNCHANGING = frozenset({str, int, float, bool, bytes, type(None)})
 
 Query = tuple[str, dict[str, Value]]
 "A query's text and its parameters."
@@ -131,27 +128,6 @@ def _check(entry: Entry, index: int, item: Any) -> None:
     refusal = _refusal(query)
     if refusal:
         raise TransformError(f"the query of item {index} {refusal}")
-
-
-def as_they_are(queries: list[Query]) -> list[Query]:
-    """The queries as they are now, whatever the transform does to its lists and dicts later."""
-    values = chain.from_iterable(map(dict.values, map(_parameters, queries)))
-    if set(map(type, values)) <= _UNCHANGING:
-        return list(zip(map(_text, queries), map(dict.copy, map(_parameters, queries)), strict=True))
-    try:
-        return [(text, _copied(parameters)) for text, parameters in queries]
-    except RecursionError:
-        return queries  # nested without end: packing refuses it
-
-
-def _copied(value: Value) -> Value:
-    if isinstance(value, dict):
-        if set(map(type, value.values())) <= _UNCHANGING:
-            return dict(value)
-        return {name: _copied(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return list(map(_copied, value))
-    return value
 
 
 def check_values(index: int, parameters: dict[str, Value]) -> None:

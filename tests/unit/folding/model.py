@@ -416,8 +416,9 @@ class _Parser:
 
     def sum(self) -> Expression:
         left = self.postfix()
-        while self.source.accept_symbol("+"):
-            left = _added(left, self.postfix())
+        while self.source.is_symbol("+") or self.source.is_symbol("-"):
+            minus = self.source.take().text == "-"
+            left = (_subtracted if minus else _added)(left, self.postfix())
         return left
 
     def postfix(self) -> Expression:
@@ -460,8 +461,8 @@ class _Parser:
         if source.accept_symbol("("):
             arguments = self.listed(self.expression)
             source.expect(")")
-            assert name == "coalesce", name
-            return lambda *given: next((x for x in (value(*given) for value in arguments) if x is not None), None)
+            function = _FUNCTIONS[name]
+            return lambda *given: function(*(value(*given) for value in arguments))
         return lambda run, row, view: row[name]
 
     def entry(self) -> tuple[str, Expression]:
@@ -643,6 +644,10 @@ def _added(left: Expression, right: Expression) -> Expression:
     return add
 
 
+def _subtracted(left: Expression, right: Expression) -> Expression:
+    return lambda *given: left(*given) - right(*given)
+
+
 def _property(value: Expression, name: str) -> Expression:
     def look_up(run: Run, row: Row, view: State) -> Any:
         owner = value(run, row, view)
@@ -667,3 +672,15 @@ def _labelled(value: Expression, labels: list[str]) -> Expression:
 
 def _element(value: Expression, index: Expression) -> Expression:
     return lambda *given: value(*given)[index(*given)]
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return text.split(separator) if text else []
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "coalesce": lambda *values: next((value for value in values if value is not None), None),
+    "range": lambda first, last: list(range(first, last + 1)),
+    "size": len,
+    "split": _split,
+}

@@ -73,6 +73,15 @@ THEMES = {
             "MATCH (a:A~ {k~: $key})-[r:R~]->(b) DELETE r",
         ),
     ),
+    "a vertex is made and found, with or without edges": Theme(
+        (_VERTEX,),
+        (
+            _VERTEX,
+            _LINK,
+            "MATCH (a:A~ {k~: $key}) OPTIONAL MATCH (a)-[r:R~]->(b:A~) CREATE (:C~ {k~: $key})",
+            f"{_COUNT} WITH n MATCH (n)-[r:R~]->(b:A~) SET b.w~ = $value",
+        ),
+    ),
     "an edge is made and looked for": Theme(
         (_VERTEX, _VERTEX),
         (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sluice.folding import conflicts, effects, folder, lane, schedule, series
+from sluice.folding import conflicts, effects, folder, lane, schedule, series, whole
 from sluice.folding.conflicts import Conflict
 from sluice.folding.plan import Action, Born, Change, Element, Merging, Plan
 
@@ -134,6 +134,17 @@ def conditions_do_not_look(patch: Patch) -> None:
     _with_plans(patch, changed)
 
 
+def edges_have_to_be_there(patch: Patch) -> None:
+    """A vertex from which an edge is looked for is found only if it has one."""
+
+    def changed(plan: Plan) -> Plan:
+        ends = {end for item in plan.elements.values() if item.born is Born.MATCHED for end in item.ends or ()}
+        elements = {name: replace(item, alone=item.alone and name not in ends) for name, item in plan.elements.items()}
+        return replace(plan, elements=elements)
+
+    _with_plans(patch, changed)
+
+
 def edges_point_one_way(patch: Patch) -> None:
     """An edge without a direction is matched in the direction in which it is written."""
 
@@ -149,6 +160,16 @@ def a_series_ends_where_nothing_is_found(patch: Patch) -> None:
     """The parts of a series hand on the rows that they have."""
     text = series.Series.text
     patch.setattr(series.Series, "text", lambda self, size: text(self, size).replace("count(*)", "1"))
+
+
+def texts_pass_each_other(patch: Patch) -> None:
+    """All queries of a text may run before all of another, whatever came first."""
+    patch.setattr(whole, "_may_precede", lambda *_: True)
+
+
+def texts_run_at_once(patch: Patch) -> None:
+    """All queries of a text may run as one where texts run as a whole."""
+    patch.setattr(whole, "_runs_at_once", lambda _: True)
 
 
 def nothing_conflicts(patch: Patch) -> None:
@@ -174,6 +195,9 @@ WRONG_RULES = (
     a_key_once_known_stays,
     merges_commute,
     conditions_do_not_look,
+    edges_have_to_be_there,
     edges_point_one_way,
     a_series_ends_where_nothing_is_found,
+    texts_pass_each_other,
+    texts_run_at_once,
 )

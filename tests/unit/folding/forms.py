@@ -1,0 +1,33 @@
+"""A batch as it is folded, in either of the forms in which rows are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from sluice.folding import Folder, unwinding
+from tests.unit.folding.batches import Query
+
+
+def folded(batch: list[Query], *, by_columns: bool) -> list[Query]:
+    """
+    The batch folded, by a folder that has met its texts before.
+
+    Args:
+        by_columns: whether rows go in columns, as they do where there are many.
+    """
+    folder = Folder()
+    folder.fold(batch)
+    with few_in_columns() if by_columns else pytest.MonkeyPatch.context():
+        return [(item.text, dict(item.parameters)) for item in folder.fold(batch)]
+
+
+@contextmanager
+def few_in_columns() -> Iterator[None]:
+    """Few rows go in columns, too, and few of them in each part."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unwinding, "FEWEST_ROWS", 2)
+        patch.setattr(unwinding, "PART", 3)
+        yield

@@ -1,0 +1,91 @@
+"""However the rows of a folded query are sent, the same values arrive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.folding import Folder
+from sluice.folding.unwinding import FEWEST_ROWS, MARK, MOST_TEXTS
+from tests.unit.folding.forms import few_in_columns, folded
+from tests.unit.folding.model import State, execute
+
+TEXTS = st.text(st.sampled_from(["a", "é", "\n", MARK]), max_size=3)
+VALUES = st.one_of(TEXTS, st.none(), st.integers(-200, 70_000), st.lists(TEXTS, max_size=2))
+
+PAIR = "CREATE (:N {a: $a, b: $b})"
+ONE = "CREATE (:N {a: $a})"
+EVENT = "CREATE (n:N {a: $event.a}) SET n.b = $event.b"
+MAP = "CREATE (n:N) SET n = $event"
+
+
+def made(queries: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The properties of the vertices that the queries make."""
+    state = State()
+    for text, parameters in queries:
+        execute(state, text, parameters)
+    return [properties for _, properties in state.vertices.values()]
+
+
+@given(
+    rows=st.lists(st.tuples(st.one_of(VALUES, st.just("x")), VALUES), min_size=2, max_size=9),
+    text=st.sampled_from([PAIR, ONE, EVENT, MAP]),
+    by_columns=st.booleans(),
+    plain=st.booleans(),
+)
+def test_the_same_values_arrive(rows: list[tuple[Any, Any]], text: str, by_columns: bool, plain: bool) -> None:
+    if plain:
+        rows = [(str(a), str(b)) for a, b in rows]
+    events = [{"a": a, "b": b} for a, b in rows]
+    batch = [(text, {"event": event} if "$event" in text else event) for event in events]
+    queries = folded(batch, by_columns=by_columns)
+    assert len(queries) == 1
+    assert made(queries) == made(batch)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (ONE, "UNWIND split($rows, $by) AS row CREATE (:N {a: row})"),
+        (
+            PAIR,
+            "UNWIND $rows AS part WITH split(part[0], $by) AS column_0, part[1] AS column_1 "
+            "UNWIND range(0, size(column_0) - 1) AS row CREATE (:N {a: column_0[row], b: column_1[row]})",
+        ),
+        (
+            "CREATE (row:N {a: $a, b: $b}) SET row.column_0 = 1",
+            "UNWIND $rows AS part WITH split(part[0], $by) AS column_1_0, part[1] AS column_1_1 "
+            "UNWIND range(0, size(column_1_0) - 1) AS row_1 "
+            "CREATE (row:N {a: column_1_0[row_1], b: column_1_1[row_1]}) SET row.column_0 = 1",
+        ),
+        (
+            "MERGE (n:N {a: $a}) WITH n SET n.b = $b",
+            "UNWIND $rows AS row MERGE (n:N {a: row[0]}) WITH n, row SET n.b = row[1]",
+        ),
+    ],
+)
+def test_many_rows_go_in_columns(text: str, expected: str) -> None:
+    batch = [(text, {"a": str(number), "b": number}) for number in range(FEWEST_ROWS)]
+    [query] = Folder().fold(batch)
+    assert query.text == expected
+    assert made([(query.text, dict(query.parameters))]) == made(batch)
+
+
+def test_few_rows_go_as_rows() -> None:
+    batch = [(PAIR, {"a": str(number), "b": number}) for number in range(FEWEST_ROWS - 1)]
+    assert Folder().fold(batch)[0].text == "UNWIND $rows AS row CREATE (:N {a: row[0], b: row[1]})"
+
+
+def test_there_are_not_many_texts_of_one_query() -> None:
+    text = f"CREATE (:N {{{', '.join(f'p{n}: $p{n}' for n in range(8))}}})"
+    folder, found = Folder(), set()
+    with few_in_columns():
+        for number in range(256):
+            values = {f"p{n}": "a" if number >> n & 1 else n for n in range(8)}
+            [query] = folder.fold([(text, values)] * 2)
+            found.add(query.text)
+            assert made([(query.text, dict(query.parameters))]) == [values] * 2
+    assert len(found) <= MOST_TEXTS + 1
