@@ -288,16 +288,20 @@ def test_a_big_pipeline_against_a_server_that_answers_at_once_does_not_lock_up()
 
 
 def test_batches_may_be_sent_before_the_answers_to_earlier_ones_are_read() -> None:
+    sent = threading.Event()
+
     def script(session: Session) -> None:
         session.log_in()
         for _ in range(3):
             read_batch(session)
             session.say(*ANSWERS)
         read_batch(session)
+        assert sent.wait(10)  # else it could be hung up on while it sends
 
     with FakeServer(script) as server, open_to(server) as connection:
         for _ in range(4):
             connection.send(BATCH)
+        sent.set()
         for _ in range(3):
             assert first_error(connection.receive(4, commit_at=COMMIT_AT)) is None
         with pytest.raises(CommitUnknown):
