@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from operator import methodcaller
 from typing import TYPE_CHECKING
 
 from sluice.record import VALUE, Columns, columns_of, record_of
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     import confluent_kafka
 
 Messages = list["confluent_kafka.Message"]
-
-_value, _partition, _offset = methodcaller("value"), methodcaller("partition"), methodcaller("offset")
 
 
 class Batch:
@@ -45,7 +42,7 @@ class Batch:
     @property
     def payloads(self) -> list[bytes | None]:
         """The messages' values; None for a tombstone."""
-        return list(map(_value, self.messages))
+        return [message.value() for message in self.messages]  # a methodcaller takes five times as long
 
     def columns(self, *, whole: bool) -> Columns:
         """As `record.Messages.columns`."""
@@ -117,9 +114,17 @@ class Group:
         return Group([one], self.polled), Group([other], self.polled)
 
 
-def _end(messages: Messages) -> dict[int, int]:
-    last = dict(zip(map(_partition, messages), map(_offset, messages), strict=True))
-    return {partition: offset + 1 for partition, offset in last.items()}
+def _end(messages: Sequence[confluent_kafka.Message]) -> dict[int, int]:
+    missing = {message.partition() for message in messages}
+    end: dict[int, int] = {}
+    for message in reversed(messages):
+        partition = message.partition()
+        if partition in missing:
+            missing.remove(partition)
+            end[partition] = message.offset() + 1
+            if not missing:
+                break
+    return end
 
 
 def cut(messages: Messages, size: int, max_bytes: int, room: int) -> list[Batch]:

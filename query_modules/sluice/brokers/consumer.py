@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from operator import methodcaller
 from types import TracebackType
 
 import confluent_kafka
@@ -58,7 +57,6 @@ OF_THE_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.INVA
 GROUP_BYTES = 1 << 20
 "Bytes of payloads in a group of several batches."
 
-_error = methodcaller("error")
 
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
 "What a broker says of a topic that is not there."
@@ -395,7 +393,7 @@ class Consumer:
             raise error
         # librdkafka waits for whole milliseconds: less than one would be none, over and over until that one is gone.
         arrived = self._awake().consume(most, math.ceil(round(1000 * wait, 3)) / 1000)
-        errors = list(map(_error, arrived))
+        errors = [message.error() for message in arrived]
         if not set(map(type, errors)) <= {type(None)}:  # a KafkaError cannot be compared with None
             found = [self._meaning(event) for event in arrived if event.error() is not None]
             self._deferred = next((error for error in found if error is not None), None)

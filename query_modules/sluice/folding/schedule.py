@@ -107,10 +107,10 @@ class Schedule:
         """Of each text that is known, in the order in which they come first: which queries those are, and theirs."""
         if len(self._lanes) == 1 and texts.count(texts[0]) == len(texts) and texts[0] in self._lanes:
             return {texts[0]: list(range(len(texts)))}, {texts[0]: list(map(itemgetter(1), queries))}
-        indices: dict[str, list[int]] = {}
+        places: dict[str, list[int]] = {text: [] for text in dict.fromkeys(texts)}
         for index, text in enumerate(texts):
-            if text in self._lanes:
-                indices.setdefault(text, []).append(index)
+            places[text].append(index)
+        indices = {text: found for text, found in places.items() if text in self._lanes}
         return indices, {text: [queries[index][1] for index in found] for text, found in indices.items()}
 
     def _part_equal_numbers(self, rows: Mapping[str, tuple[list[Row], set[int]]]) -> None:
