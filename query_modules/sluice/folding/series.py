@@ -8,6 +8,7 @@ that counts: so what follows sees all that was done before it, and is done once,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from operator import attrgetter
 
 from sluice.bolt.values import Value
@@ -23,7 +24,7 @@ class Series:
 
     def __init__(self, text: str, query: Query, template: Template) -> None:
         self._is_bare = template.is_bare
-        self._names = range(len(template.names))
+        self._width = len(template.names)
         # A part ends where its text does: a comment would go on, and what follows a semicolon is refused.
         text = text[: query.end]
         cuts = [cut for cut in query.cuts if not cut.carries_row]
@@ -31,6 +32,7 @@ class Series:
         for number in range(max(SIZES)):
             values = {(name, ""): f"${_parameter(number, place)}" for place, name in enumerate(template.names)}
             parts.append(pasted(text, cuts, values))
+        self._parameters = [_parameter(number, place) for number in range(max(SIZES)) for place in range(self._width)]
         between = f" WITH count(*) AS {unused('done', query.names)} "
         self._texts = {size: between.join(parts[:size]) for size in SIZES}
 
@@ -40,9 +42,8 @@ class Series:
 
     def parameters(self, rows: Sequence[Row]) -> dict[str, Value]:
         """The parameters of the text for these rows."""
-        if self._is_bare:
-            return {_parameter(number, 0): row for number, row in enumerate(rows)}
-        return {_parameter(number, place): row[place] for number, row in enumerate(rows) for place in self._names}
+        values = rows if self._is_bare else chain.from_iterable(rows)
+        return dict(zip(self._parameters[: len(rows) * self._width], values, strict=True))
 
 
 def series(text: str, query: Query, template: Template) -> Series | None:
