@@ -173,9 +173,12 @@ class Consumer:
             self._consumer.assign(self._places(self._partitions, self._resume_at))
         return self._consumer
 
-    def partitions(self, topic: str | None = None) -> frozenset[int]:
+    def partitions(self, topic: str | None = None, *, patience: float = PATIENCE) -> frozenset[int]:
         """
         The partitions that the stream's topic, or another one, has.
+
+        Args:
+            patience: seconds of the wait after which a known trouble, such as a refused connection, ends it.
 
         Raises:
             TopicNotFound: the broker answers and has no such topic.
@@ -193,7 +196,7 @@ class Consumer:
             except KafkaException as error:
                 self._awake().poll(0)  # serves the error callback, which knows more
                 waited = time.monotonic() - began
-                hopeless = self._trouble is not None and (self._trouble.code() in HOPELESS or waited >= PATIENCE)
+                hopeless = self._trouble is not None and (self._trouble.code() in HOPELESS or waited >= patience)
                 if hopeless or waited >= self._timeout:
                     raise BrokerUnreachable(self._unreachable(self._trouble or error.args[0])) from error
 

@@ -150,7 +150,8 @@ class TopicGuard:
             BrokerError: it is not there, for now.
         """
         try:
-            partitions = self._consumer.partitions()
+            # A trouble is told at once: it is tried again anyway.
+            partitions = self._consumer.partitions(patience=ASK_TIMEOUT)
         except TopicNotFound as error:
             raise self._away() from error
         held = self._applier.held
