@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import chain, repeat
 
 from sluice.bolt.values import (
     BYTES,
@@ -33,6 +34,12 @@ __all__ = ["MAX_DEPTH", "Structure", "Value", "pack", "pack_into", "unpack"]
 
 _I8, _I16, _I32, _I64 = (struct.Struct(form) for form in (">Bb", ">Bh", ">Bi", ">Bq"))
 _F64 = struct.Struct(">Bd")
+
+BULK = 16
+"Numbers in a list that are packed together."
+
+_WIDTHS = ((0x8000, 0xC9, "h"), (0x80000000, 0xCA, "i"), (0x8000000000000000, 0xCB, "q"))
+"Below which limit integers have which marker and form."
 
 
 class _Unpackable(Exception):
@@ -127,8 +134,33 @@ def _pack_list(buffer: bytearray, value: list[Value], depth: int) -> None:
         buffer.append(0x90 | size)
     else:
         buffer += LIST.header(size)
+    packed = _numbers(value) if size >= BULK else None
+    if packed is not None:
+        buffer += packed
+        return
     for item in value:
         _pack(buffer, item, depth)
+
+
+def _numbers(values: list[Value]) -> bytes | None:
+    """Integers, all in the form that the longest of them needs, or floats; None: they are something else."""
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return _marked(FLOAT, "d", values)
+    if kinds != {int}:
+        return None
+    least, most = min(values), max(values)
+    if least >= -0x10 and most < 0x80:
+        return bytes(map((0xFF).__and__, values))
+    for limit, marker, form in _WIDTHS:
+        if -limit <= least and most < limit:
+            return _marked(marker, form, values)
+    return None
+
+
+def _marked(marker: int, form: str, values: list[Value]) -> bytes:
+    pairs = zip(repeat(marker, len(values)), values, strict=True)
+    return struct.pack(f">{f'B{form}' * len(values)}", *chain.from_iterable(pairs))
 
 
 def _pack_other(buffer: bytearray, value: Value, depth: int) -> None:

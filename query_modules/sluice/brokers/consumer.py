@@ -57,7 +57,6 @@ OF_THE_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.INVA
 GROUP_BYTES = 1 << 20
 "Bytes of payloads in a group of several batches."
 
-
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
 "What a broker says of a topic that is not there."
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from neo4j._codec.packstream import v1
 
-from sluice.bolt.packstream import MAX_DEPTH, Structure, Value, pack, pack_into, unpack
+from sluice.bolt.packstream import BULK, MAX_DEPTH, Structure, Value, pack, pack_into, unpack
 from sluice.errors import LocalProtocolError, RemoteProtocolError
 
 neo4j_codec: Any = v1  # which has no types
@@ -200,12 +200,31 @@ def test_values_come_back(value: Value) -> None:
 
 @settings(deadline=None)
 @given(values)
-def test_the_neo4j_driver_writes_and_reads_the_same(value: Value) -> None:
+def test_the_neo4j_driver_reads_what_is_written_and_the_other_way_round(value: Value) -> None:
     buffer = neo4j_codec.PackableBuffer()
     neo4j_codec.Packer(buffer).pack(value)
-    packed = pack(value)
-    assert bytes(buffer.data) == packed
-    assert neo4j_codec.Unpacker(neo4j_codec.UnpackableBuffer(packed)).unpack() == value
+    assert unpack(bytes(buffer.data)) == value
+    assert neo4j_codec.Unpacker(neo4j_codec.UnpackableBuffer(pack(value))).unpack() == value
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([st.integers(-most - 1, most) for most in (0xF, 0x7F, 0x7FFF, 0x7FFFFFFF, 2**63 - 1)]).flatmap(
+        lambda integers: st.lists(integers, min_size=BULK, max_size=2 * BULK)
+    )
+    | st.lists(st.floats(allow_nan=False), min_size=BULK, max_size=2 * BULK),
+    st.sampled_from([[], [None], [True], ["1"], [0.5], [2]]),
+)
+def test_numbers_that_are_packed_together_come_back(numbers: list[Value], more: list[Value]) -> None:
+    value = numbers + more
+    found = neo4j_codec.Unpacker(neo4j_codec.UnpackableBuffer(pack(value))).unpack()
+    assert list(map(repr, found)) == list(map(repr, value)) == list(map(repr, unpack(pack(value))))
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_a_number_among_many_that_bolt_has_no_form_for_is_named(number: int) -> None:
+    with pytest.raises(LocalProtocolError, match=r"^\[7\]: integer -?\d+ is outside 64 bit"):
+        pack([*range(7), number, *range(30)])
 
 
 @settings(deadline=None)
