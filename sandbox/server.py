@@ -38,7 +38,8 @@ def main(words: Sequence[str]) -> int:
     _log_to(flags)
     if flags.unknown:
         log.warning("the sandbox ignores: %s", " ".join(flags.unknown))
-    # What ArcadeDB lets a query see of its own writes is not what Memgraph does, and folding is made for the latter.
+    # Where several clauses of a query write, ArcadeDB takes all rows through one before the next. Folding is made for
+    # Memgraph, which takes each row through all of them.
     os.environ.setdefault("SLUICE_FOLD", "false")
     server = Server(flags)
     for number in (signal.SIGTERM, signal.SIGINT):
