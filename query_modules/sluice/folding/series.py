@@ -42,6 +42,8 @@ class Series:
 
     def parameters(self, rows: Sequence[Row]) -> dict[str, Value]:
         """The parameters of the text for these rows."""
+        if not self._width:
+            return {}
         values = rows if self._is_bare else chain.from_iterable(rows)
         return dict(zip(self._parameters[: len(rows) * self._width], values, strict=True))
 

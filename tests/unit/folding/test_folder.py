@@ -183,6 +183,13 @@ def test_a_series_has_the_values_of_its_queries():
     assert folded.parameters == {f"p{i}_{place}": value for i in range(4) for place, value in enumerate((1, i))}
 
 
+def test_a_series_of_a_text_without_parameters_has_none():
+    queries: list[tuple[str, dict]] = [("MATCH (n:Node) WHERE n.v < 3 SET n.v = n.v + 1", {})] * 5
+    folder = Folder()
+    folder.fold(queries)
+    assert [(item.indices, item.parameters) for item in folder.fold(queries)] == [([0, 1, 2, 3], {}), ([4], {})]
+
+
 def test_what_takes_the_server_long_to_plan_comes_in_no_series():
     for text in (
         "MATCH (n:N {id: $id})-[r:R]->(m) DELETE r",
