@@ -31,6 +31,10 @@ def stream(batch):
 """
 
 
+MANY = 10_000
+"Messages of which some are not in the graph yet when somebody looks for the first time."
+
+
 @pytest.mark.faults
 def test_after_a_kill_what_ran_goes_on_from_where_it_was_and_what_was_stopped_stays_stopped(
     own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
@@ -49,19 +53,19 @@ def test_after_a_kill_what_ran_goes_on_from_where_it_was_and_what_was_stopped_st
     dropped.start()
     dropped.drop()
     stopped.await_status("stopped")
-    running.send(numbers(0, 5000))
+    running.send(numbers(0, MANY))
     running.start()
     listed = host.run(SHOW)
-    assert running.await_at_least(1) < 5000
+    assert running.await_at_least(1) < MANY
 
     host.kill()
-    running.send(numbers(5000, 5010))
+    running.send(numbers(MANY, MANY + 10))
     dropped.send(["1"])
     host.start()
 
     assert host.run(SHOW) == listed
     assert [row["status"] for row in listed] == ["running", "running", "stopped"]
-    running.await_values(numbers(0, 5010))
+    running.await_values(numbers(0, MANY + 10))
     limited.send(numbers(10, 20))
     limited.await_status("stopped")
     assert limited.values == numbers(0, 15)

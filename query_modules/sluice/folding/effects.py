@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from sluice.folding.chain import chain
 from sluice.folding.expressions import Expression, Form, Key
 from sluice.folding.grammar import parse
 from sluice.folding.plan import Action, Born, Change, Element, Given, Guard, Merging, Plan, Touch
@@ -42,6 +43,7 @@ def plan_of(text: str) -> Plan:
     return Plan(
         folded,
         series(text, query, folded),
+        chain(text, query),
         effects.elements,
         effects.changes,
         effects.touches,

@@ -9,12 +9,15 @@ from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from sluice.bolt.values import Value
+from sluice.folding.chain import ROOT
 from sluice.folding.conflicts import conflicts
 from sluice.folding.effects import plan_of
+from sluice.folding.lane import Group
 from sluice.folding.plan import Plan
-from sluice.folding.schedule import Group, Query, Schedule
+from sluice.folding.schedule import Query, Schedule
 from sluice.folding.series import SIZES
 from sluice.folding.source import NotUnderstood
+from sluice.folding.template import Template
 from sluice.folding.unwinding import Unwinder
 
 MAX_TEXTS = 512
@@ -27,6 +30,9 @@ MAX_FOLDED_TEXTS = 24
 
 QUERIES_PER_LOOK = 100
 "How many queries have to go by for each new text that is looked into: that costs as much as sending a few queries."
+
+MOST_REFUSALS = 3
+"How many times what was folded with a chain in it may be refused, before there are no more chains."
 
 FOLDED = "folded"
 "What `explain` says of a text whose queries are."
@@ -62,6 +68,9 @@ class Folder:
         self._schedules: OrderedDict[frozenset[str], Schedule] = OrderedDict()
         self._unwinders: OrderedDict[str, Unwinder] = OrderedDict()
         self._conflicts = lru_cache(maxsize=MAX_TEXTS * 8)(conflicts)
+        self._chained = False
+        "Whether there was a chain in what was folded last."
+        self._refusals = 0
         self._looks = float(MAX_TEXTS)
         "How many texts may be looked into now."
         self._news: list[tuple[str, str]] = []
@@ -75,8 +84,17 @@ class Folder:
         if len(queries) < 2:
             return [Folded(text, values, [index]) for index, (text, values) in enumerate(queries)]
         plans = self._known(queries)
-        groups = self._schedule(plans).groups(queries)
+        groups = self._schedule(plans).groups(queries, chains=self._refusals < MOST_REFUSALS)
+        self._chained = any(group.root is not None for group in groups)
         return [self._folded(run, plans.get(run[0].text), queries) for run in _runs(groups, plans)]
+
+    def refused(self) -> None:
+        """
+        What was folded last was refused. A stream whose chains begin with nothing, time and again, does without them:
+        in series they are not refused.
+        """
+        self._refusals += self._chained
+        self._chained = False
 
     def news(self) -> list[tuple[str, str]]:
         """The texts that were looked into since this was last called, and whether they are folded, or why not."""
@@ -125,11 +143,17 @@ class Folder:
         if plan is None or len(group.rows) < 2:
             [index] = group.indices
             return Folded(group.text, queries[index][1], group.indices)
-        unwinder = self._unwinders.get(group.text)
+        if plan.chain is not None and group.root is not None:
+            text, parameters = self._unwound(group, plan.chain.template)
+            return Folded(f"{plan.chain.before}{text}", {**parameters, ROOT: group.root}, group.indices)
+        return Folded(*self._unwound(group, plan.template), group.indices)
+
+    def _unwound(self, group: Group, template: Template) -> tuple[str, dict[str, Value]]:
+        unwinder = self._unwinders.get(template.text)
         if unwinder is None:
-            unwinder = Unwinder(plan.template)
-            _keep(self._unwinders, group.text, unwinder, MAX_TEXTS)
-        return Folded(*unwinder.unwound(group.rows), group.indices)
+            unwinder = Unwinder(template)
+            _keep(self._unwinders, template.text, unwinder, MAX_TEXTS)
+        return unwinder.unwound(group.rows)
 
     def _schedule(self, plans: Mapping[str, Plan]) -> Schedule:
         texts = frozenset(plans)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
+from typing import NamedTuple
 
 from sluice.bolt.values import Value
+from sluice.folding.chain import chains
 from sluice.folding.conflicts import Slot
 from sluice.folding.expressions import EXACT, Key
 from sluice.folding.plan import Born, Guard, Plan
@@ -20,6 +22,19 @@ no harm.
 """
 
 _ABSENT = object()
+
+
+class Group(NamedTuple):
+    """Queries that run as one."""
+
+    text: str
+    "Theirs, which is not the folded one."
+    indices: list[int]
+    "Which queries of the batch they are, in order."
+    rows: list[Row]
+    "One for each of them; none for a query that has to stay as it is."
+    root: Value = None
+    "Where they are a chain, the value by which the first of them finds a vertex."
 
 
 class Lane:
@@ -41,6 +56,7 @@ class Lane:
         "Table, slot."
         self.always: list[tuple[int, int]] = []
         "Number of a lane, and how far a query has to be behind its last group."
+        self._chain = plan.chain
         self._names = plan.template.names
         self._is_bare = plan.template.is_bare
         self._take = _taker(self._names, self._is_bare)
@@ -108,6 +124,14 @@ class Lane:
             columns.append(values[0] if len(values) == 1 else list(zip(*values, strict=True)))
         return columns
 
+    def chains(self, rows: Sequence[Row]) -> tuple[list[list[int]], list[Value]] | None:
+        """As `chain.chains`, and the value by which each row finds a vertex; None also for a text that makes none."""
+        if self._chain is None:
+            return None
+        found, made = (self._column(key, rows, set()) for key in (self._chain.found, self._chain.made))
+        members = chains(found, made)
+        return None if members is None else (members, found)
+
     def _compared(self, key: Key, rows: list[Row], alone: set[int]) -> list[Value]:
         """As `_column`, with nothing in it that Python compares otherwise than Cypher."""
         values = self._column(key, rows, alone)
@@ -121,12 +145,12 @@ class Lane:
         alone |= strange
         return [None if number in strange else value for number, value in enumerate(values)]
 
-    def _column(self, key: Key, rows: list[Row], alone: set[int]) -> list[Value]:
+    def _column(self, key: Key, rows: Sequence[Row], alone: set[int]) -> list[Value]:
         """The value of `key` in each row."""
         if not key.path:
             return [key.constant] * len(rows)
         name, *steps = key.path
-        values = rows if self._is_bare else list(map(itemgetter(self._names.index(name)), rows))
+        values = list(rows) if self._is_bare else list(map(itemgetter(self._names.index(name)), rows))
         for step in steps:
             alone.update(number for number, value in enumerate(values) if type(value) is not dict)
             values = [value.get(step) if type(value) is dict else None for value in values]

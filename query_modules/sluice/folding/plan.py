@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
+from sluice.folding.chain import Chain
 from sluice.folding.expressions import Key
 from sluice.folding.series import Series
 from sluice.folding.template import Template
@@ -121,6 +122,7 @@ class Plan:
 
     template: Template
     series: Series | None
+    chain: Chain | None
     elements: Mapping[str, Element]
     changes: list[Change]
     touches: set[Touch]

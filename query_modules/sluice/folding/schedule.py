@@ -17,7 +17,7 @@ from typing import NamedTuple
 from sluice.bolt.values import Value
 from sluice.folding.conflicts import Conflict, Slot
 from sluice.folding.expressions import EXACT
-from sluice.folding.lane import Lane, Parameters
+from sluice.folding.lane import Group, Lane, Parameters
 from sluice.folding.plan import Plan
 from sluice.folding.template import Row
 from sluice.folding.whole import Column, whole_order
@@ -34,17 +34,6 @@ _Readers = dict[tuple[str, Slot], set[tuple[str, Slot, bool]]]
 A slot of a text that comes first -> the slots of texts that stay behind it if the values are equal, and whether
 strictly.
 """
-
-
-class Group(NamedTuple):
-    """Queries that run as one."""
-
-    text: str
-    "Theirs, which is not the folded one."
-    indices: list[int]
-    "Which queries of the batch they are, in order."
-    rows: list[Row]
-    "One for each of them; none for a query that has to stay as it is."
 
 
 class _Feed(NamedTuple):
@@ -81,8 +70,13 @@ class Schedule:
                 self._add(first, second, conflict, readers)
         self._share_tables(readers)
 
-    def groups(self, queries: Sequence[Query]) -> list[Group]:
-        """Bring a batch into groups. Queries of texts that the schedule does not know stay where they are."""
+    def groups(self, queries: Sequence[Query], *, chains: bool = True) -> list[Group]:
+        """
+        Bring a batch into groups. Queries of texts that the schedule does not know stay where they are.
+
+        Args:
+            chains: whether queries may become chains, whose first one has to find something.
+        """
         texts = list(map(itemgetter(0), queries))
         indices, parameters = self._sorted(texts, queries)
         rows = {text: self._lanes[text].rows(items) for text, items in parameters.items()}
@@ -95,10 +89,14 @@ class Schedule:
         keys = {text: self._lanes[text].keys(items, alone) for text, (items, alone) in rows.items()}
         if known and not any(alone for _, alone in rows.values()):
             order = whole_order(
-                [Column(self._numbers[text], self._lanes[text], found, keys[text]) for text, found in indices.items()]
+                [
+                    Column(self._numbers[text], self._lanes[text], found, rows[text][0], keys[text])
+                    for text, found in indices.items()
+                ],
+                chains=chains,
             )
             if order is not None:
-                return [Group(one.lane.text, list(one.indices), rows[one.lane.text][0]) for one in order]
+                return order
         return self._placed(texts, rows, keys)
 
     def _sorted(

@@ -2,7 +2,7 @@
 Whether the texts of a batch can run one after the other, each with all its queries at once.
 
 Most batches can: vertices, then the edges between them. This is seen by looking at all queries of a text together,
-which costs a fraction of placing them one by one.
+which costs a fraction of placing them one by one. Chains come one after the other, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from operator import ge, gt
 from typing import NamedTuple
 
 from sluice.bolt.values import Value
-from sluice.folding.lane import Lane
+from sluice.folding.lane import Group, Lane
+from sluice.folding.template import Row
 
 MOST_TEXTS = 6
 "Each is compared with each."
@@ -27,29 +28,53 @@ class Column(NamedTuple):
     lane: Lane
     indices: Sequence[int]
     "Which queries of the batch they are, ascending."
+    rows: Sequence[Row]
     slots: Sequence[Sequence[Value]]
     "For each slot of the lane, the value that each query has there."
 
 
-def whole_order(columns: Sequence[Column]) -> list[Column] | None:
-    """The texts in an order in which all queries of each may run before all of the next; None: there is none."""
-    if len(columns) > MOST_TEXTS or not all(map(_runs_at_once, columns)):
+def whole_order(columns: Sequence[Column], *, chains: bool) -> list[Group] | None:
+    """
+    Groups of all queries, those of one text one behind the other, in an order that does the same; None: there is none.
+    """
+    if len(columns) > MOST_TEXTS:
         return None
-    left, order = list(columns), []
-    while left:
-        first = next((one for one in left if all(_may_precede(one, other) for other in left if other is not one)), None)
+    groups = []
+    for column in columns:
+        found = _groups(column, chains=chains)
+        if found is None:
+            return None
+        groups.append((column, found))
+    order: list[Group] = []
+    while groups:
+        first = next((one for one in groups if all(_may_precede(one[0], other[0]) for other in groups)), None)
         if first is None:
             return None
-        left.remove(first)
-        order.append(first)
+        groups.remove(first)
+        order += first[1]
     return order
 
 
+def _groups(column: Column, *, chains: bool) -> list[Group] | None:
+    """All queries of a text as one group, or a group for each chain of them."""
+    lane, indices, rows = column.lane, column.indices, column.rows
+    if len(indices) > 1 and (column.number, 1) in lane.always:
+        return None
+    if _runs_at_once(column):
+        return [Group(lane.text, list(indices), list(rows))]
+    found = lane.chains(rows) if chains else None
+    if found is None:
+        return None
+    members, sought = found
+    return [
+        Group(lane.text, [indices[number] for number in chain], [rows[number] for number in chain], sought[chain[0]])
+        for chain in members
+    ]
+
+
 def _runs_at_once(column: Column) -> bool:
-    """Whether no query has to be strictly behind another one of its text."""
+    """Whether no query finds what another one of its text has done before."""
     lane = column.lane
-    if len(column.indices) > 1 and (column.number, 1) in lane.always:
-        return False
     return all(
         all(map(ge, _earliest(column, written, column.slots[read]), column.indices))
         for table, read, behind in lane.reads
@@ -59,7 +84,9 @@ def _runs_at_once(column: Column) -> bool:
 
 
 def _may_precede(one: Column, other: Column) -> bool:
-    """Whether all queries of one text may run before all of another: those that came before them, too."""
+    """Whether all queries of one text may run before all of another, those that came before them, too."""
+    if one is other:
+        return True
     if any(number == other.number for number, _ in one.lane.always) and other.indices[0] < one.indices[-1]:
         return False
     return all(

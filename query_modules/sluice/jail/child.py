@@ -128,9 +128,14 @@ class Transformer:
         self._counter = mmap.mmap(counter, COUNTER.size)
         self._begun = 0
         self._folder = Folder()
+        self._folded = False
+        "Whether the last request was to fold; one that is not, behind it, comes of a refusal."
 
     def packed(self, batches: list[Columns], *, fold: bool) -> tuple[bytes, bytearray]:
         """The answer to PACKED and FOLDED."""
+        if self._folded and not fold:
+            self._folder.refused()
+        self._folded = fold
         error = b""
         done: list[list[Query]] = []
         deadline = time.monotonic() + PATIENCE

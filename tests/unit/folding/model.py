@@ -234,12 +234,15 @@ class _Parser:
             self.source.expect(symbol)
         self.source.take()
         name = self.source.name()
+        condition = self.expression() if self.source.accept_keyword("WHERE") else None
 
         def count(run: Run, rows: Iterable[Row]) -> Iterator[Row]:
             number = sum(1 for _ in rows)
             if wrote:
                 run.advance()
-            yield {name: number}
+            bound = {name: number}
+            if condition is None or condition(run, bound, run.new) is True:
+                yield bound
 
         return count
 
@@ -409,7 +412,7 @@ class _Parser:
             return lambda run, row, view: any(
                 equal(left(run, row, view), element) for element in inside(run, row, view) or []
             )
-        for symbol in ("=", "<>", "<"):
+        for symbol in ("=", "<>", "<", ">"):
             if source.accept_symbol(symbol):
                 return _compared(symbol, left, self.sum())
         return left
@@ -439,6 +442,9 @@ class _Parser:
         if token.kind is Kind.PARAMETER:
             name = source.take().value
             return lambda run, *_: run.parameters[name]
+        if token.kind is Kind.STRING:
+            source.take()
+            return lambda *_: token.value
         if token.kind in (Kind.INTEGER, Kind.FLOAT):
             number = float(token.text) if token.kind is Kind.FLOAT else int(token.text)
             source.take()
@@ -620,7 +626,8 @@ def _assign(run: Run, ref: Ref | None, values: Any, *, replaces: bool = False) -
 def _compared(symbol: str, left: Expression, right: Expression) -> Expression:
     def compare(*given: Any) -> bool | None:
         one, other = left(*given), right(*given)
-        if symbol == "<":
+        if symbol in "<>":
+            one, other = (one, other) if symbol == "<" else (other, one)
             if one is None or other is None:
                 return None
             if any(isinstance(value, (bool, str, list, dict)) for value in (one, other)):
@@ -678,7 +685,14 @@ def _split(text: str, separator: str) -> list[str]:
     return text.split(separator) if text else []
 
 
+def _assert(condition: bool, message: str) -> bool:
+    if not condition:
+        raise Refused(message)
+    return True
+
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "assert": _assert,
     "coalesce": lambda *values: next((value for value in values if value is not None), None),
     "range": lambda first, last: list(range(first, last + 1)),
     "size": len,

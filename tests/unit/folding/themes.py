@@ -20,12 +20,15 @@ VALUES = integer(0, 3)
 DOMAINS: dict[str, Domain] = {
     "key": KEYS,
     "next": integer(2, 4),
+    "link": one_of([1, 1, 1, 1, 1, 1, 5]),
+    "made": one_of([5, 7, 8, 9]),
     "value": VALUES,
     "fresh": integer(0, 999),
     "number": NUMBERS,
     "map": mapping({"v~": VALUES}, {"k~": KEYS, "u~": either(KEYS, one_of([None]))}),
     "rest": mapping({"v~": VALUES}, {"w~": either(VALUES, one_of([None]))}),
     "event": mapping({"k": KEYS, "v": VALUES}),
+    "links": mapping({"from": one_of([1, 1, 1, 1, 1, 5]), "to": one_of([5, 7, 8, 9])}),
     "items": several(mapping({"k": KEYS, "v": VALUES}), most=2),
     "numbers": several(mapping({"k": NUMBERS}), most=2),
     "keys": several(KEYS, most=2),
@@ -45,6 +48,7 @@ _NOTE_OF_W = "MATCH (n:A~ {k~: $key}) CREATE (:C~ {k~: $key, v~: n.w~})"
 _NOTE_OF_B = "MATCH (n:B~ {k~: $key}) CREATE (:C~ {k~: $key})"
 _SET = "MATCH (n:A~ {k~: $key}) SET n.w~ = $value"
 _DELETE = "MATCH (n:A~ {k~: $key}) DETACH DELETE n"
+_CHAIN = "MATCH (a:A~ {k~: $link}) CREATE (a)-[:R~]->(:A~ {k~: $made})"
 
 
 class Case(NamedTuple):
@@ -109,6 +113,42 @@ THEMES = {
             "MATCH (a:A~ {k~: $key})-[:R~]->(b) SET b.n~ = coalesce(b.n~, 0) + 1",
             "MERGE (a:A~ {k~: $key}) MERGE (b:A~ {k~: $next}) MERGE (a)-[:R~]->(b)",
         ),
+    ),
+    "a chain of many links": Theme((_VERTEX,), (_CHAIN,), is_series=True),
+    "a chain of vertices with two labels": Theme(
+        (_VERTEX,),
+        ("MATCH (a:A~ {k~: $link}) CREATE (a)-[:R~]->(:B~:A~ {v~: $link, k~: $made}) // the newest\n;",),
+        is_series=True,
+    ),
+    "a chain of events": Theme(
+        (_VERTEX,), ("MATCH (a:A~ {k~: $links.from}) CREATE (a)-[:R~]->(:A~ {k~: $links.to})",), is_series=True
+    ),
+    "a chain in both directions": Theme(
+        (_VERTEX,),
+        ("match (found:A~ {k~: $link}) CREATE (found)<-[:S~]-(row:A~ {k~: $made}) CREATE (row)-[:S~]->(found)",),
+        is_series=True,
+    ),
+    "what looks like a chain": Theme(
+        (_VERTEX,),
+        (
+            "MATCH (:A~ {k~: $link}) CREATE (:A~ {k~: $made}), (:B~ {k~: $key})",
+            "OPTIONAL MATCH (a:A~ {k~: $link}) CREATE (:A~ {k~: $made, v~: a.k~})",
+            "MATCH (a:A~:B~ {k~: $link}) CREATE (a)-[:R~]->(:A~ {k~: $made}) CREATE (:B~ {k~: $made})",
+            "MATCH (a:A~ {k~: $link}) CREATE (:A~ {k~: $made}), (:A~ {k~: $made})",
+        ),
+        is_series=True,
+    ),
+    "chains that begin with nothing": Theme(
+        (_NOTE,),
+        (
+            _CHAIN,
+            "MATCH (a:A~ {k~: $link}) CREATE (a)-[:R~]->(:A~ {k~: $fresh})",
+        ),
+        is_series=True,
+    ),
+    "chains and others": Theme(
+        (_VERTEX,),
+        (_CHAIN, _NOTE, "CREATE (:A~ {k~: $made})", _SET),
     ),
     "a label is set": Theme((_VERTEX, _BOTH), ("MATCH (n:A~ {k~: $key}) SET n:B~", _NOTE_OF_B)),
     "a label goes": Theme((_BOTH, _BOTH), ("MATCH (n:B~ {k~: $key}) REMOVE n:B~", _NOTE_OF_B)),

@@ -162,6 +162,20 @@ def a_series_ends_where_nothing_is_found(patch: Patch) -> None:
     patch.setattr(series.Series, "text", lambda self, size: text(self, size).replace("count(*)", "1"))
 
 
+def chains_begin_anywhere(patch: Patch) -> None:
+    """Whether the first query of a chain finds anything does not matter."""
+
+    def changed(plan: Plan) -> Plan:
+        return plan if plan.chain is None else replace(plan, chain=plan.chain._replace(before=""))
+
+    _with_plans(patch, changed)
+
+
+def links_hang_together(patch: Patch) -> None:
+    """Queries of a text that makes chains are one chain."""
+    patch.setattr(lane, "chains", lambda found, _: [list(range(len(found)))])
+
+
 def texts_pass_each_other(patch: Patch) -> None:
     """All queries of a text may run before all of another, whatever came first."""
     patch.setattr(whole, "_may_precede", lambda *_: True)
@@ -198,6 +212,8 @@ WRONG_RULES = (
     edges_have_to_be_there,
     edges_point_one_way,
     a_series_ends_where_nothing_is_found,
+    chains_begin_anywhere,
+    links_hang_together,
     texts_pass_each_other,
     texts_run_at_once,
 )
