@@ -118,7 +118,7 @@ class _Parser:
 
     def clauses(self) -> list[Clause]:
         found = []
-        while self.source.token.kind is not Kind.END and not self.source.is_symbol(")"):
+        while self.source.token.kind is not Kind.END and not any(map(self.source.is_symbol, ");")):
             found.append(self.clause())
         return found
 

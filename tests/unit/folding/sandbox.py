@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 
+from sluice.folding.chain import ROOT
 from tests.unit.folding.batches import Query, named
 from tests.unit.folding.model import Refused, State, execute
 from tests.unit.folding.themes import THEMES, Case
@@ -47,11 +48,26 @@ def graphs_grow(case: Case, folded: list[Query], _: str) -> bool:
     return any(_grows([*case.setup, *batch]) for batch in (case.batch, folded))
 
 
-LEFT_OUT: tuple[Callable[[Case, list[Query], str], bool], ...] = (rows_meet_between_clauses, graphs_grow)
+def links_wait_for_each_other(_: Case, folded: list[Query], __: str) -> bool:
+    """
+    Batches with a chain that becomes one query.
+
+    ArcadeDB takes all rows through MERGE before it takes the first through CREATE, so that none finds what another made.
+    """
+    return any(ROOT in parameters for _, parameters in folded)
+
+
+LEFT_OUT: tuple[Callable[[Case, list[Query], str], bool], ...] = (
+    rows_meet_between_clauses,
+    graphs_grow,
+    links_wait_for_each_other,
+)
 "Which batches are not tried on the sandbox; each says why."
 
 UNSEEN = {
-    "joins_keep_the_order": "the order in which parts of a MATCH are joined is the planner's, and ArcadeDB has another"
+    "chains_begin_anywhere": "chains are left out",
+    "links_hang_together": "chains are left out",
+    "joins_keep_the_order": "the order in which parts of a MATCH are joined is the planner's, and ArcadeDB has another",
 }
 "Wrong rules that need not show on the sandbox."
 

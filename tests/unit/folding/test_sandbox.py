@@ -17,7 +17,7 @@ ENDING = "_x"
 
 
 def test_what_the_sandbox_is_asked_is_nearly_all():
-    cases = [case(Random(f"0 {number}"), ENDING) for number in range(300)]
+    cases = [case(Random(f"0 {number}"), ENDING) for number in range(600)]
     kept = [one for one in cases if not is_left_out(one, folded(one.batch, by_columns=False), ENDING)]
     batches = [{text for text, _ in one.batch} for one in kept]
     themes = [{named(text, ENDING) for text in theme.texts} for theme in THEMES.values()]
@@ -52,4 +52,4 @@ def test_what_does_not_end_is_left_out():
 
 def test_wrong_rules_that_the_sandbox_does_not_show_are_few():
     assert set(UNSEEN) < {rule.__name__ for rule in WRONG_RULES}
-    assert len(UNSEEN) == 1
+    assert len(UNSEEN) == 3
