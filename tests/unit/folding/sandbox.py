@@ -52,7 +52,7 @@ def links_wait_for_each_other(_: Case, folded: list[Query], __: str) -> bool:
     """
     Batches with a chain that becomes one query.
 
-    ArcadeDB takes all rows through MERGE before it takes the first through CREATE, so that none finds what another made.
+    ArcadeDB takes all rows through MERGE before it takes the first through CREATE, so none finds what another made.
     """
     return any(ROOT in parameters for _, parameters in folded)
 
