@@ -182,7 +182,10 @@ def _explained(plan: Plan) -> str:
             why = (
                 "what it sets depends on the order of matches" if plan.ambiguous else "it may find what it has written"
             )
-            how = "never folded with its like" if plan.series is None else "in series, one behind the other"
+            if plan.chain is not None:
+                how = "in chains, or in series, one behind the other"
+            else:
+                how = "never folded with its like" if plan.series is None else "in series, one behind the other"
             return f"{how}: {why}"
     return FOLDED
 
