@@ -28,6 +28,9 @@ ROOT = "root"
 ROOTLESS = "there is nothing for the first link of a chain to begin with"
 "How a chain's query fails where its first link finds nothing."
 
+FEWEST = 4
+"Queries of a text that are worth to become chains."
+
 _EXACT = frozenset({str, int})
 "Types of values that are there, and equal only if they are the same."
 
@@ -85,9 +88,9 @@ def chains(found: Sequence[Value], made: Sequence[Value]) -> list[list[int]] | N
         made: that of the vertex that it makes.
 
     Returns:
-        None: they are no chains, or many short ones, which are better folded across.
+        None: they are no chains, or few queries, or many short chains, which are better folded across.
     """
-    if not set(map(type, found)) | set(map(type, made)) <= _EXACT:
+    if len(found) < FEWEST or not set(map(type, found)) | set(map(type, made)) <= _EXACT:
         return None
     owners: dict[Value, int] = {}
     "Value -> the chain that finds or makes it."

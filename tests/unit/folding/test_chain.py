@@ -25,13 +25,13 @@ def folded(queries: list[Query], folder: Folder | None = None) -> list[tuple[str
 
 
 def test_a_chain_becomes_one_query() -> None:
-    [query] = Folder().fold(links((1, 2), (2, 3), (3, 4)))
+    [query] = Folder().fold(links((1, 2), (2, 3), (3, 4), (4, 5)))
     assert query.text == (
         "MATCH (n:N {id: $root}) WITH count(*) AS found "
         "WITH assert(found > 0, 'there is nothing for the first link of a chain to begin with') AS found "
         "UNWIND $rows AS row MERGE (n:N {id: row[0]}) CREATE (n)-[:NEXT]->(:N {id: row[1]})"
     )
-    assert query.parameters == {"root": 1, "rows": [[1, 2], [2, 3], [3, 4]]}
+    assert query.parameters == {"root": 1, "rows": [[1, 2], [2, 3], [3, 4], [4, 5]]}
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,15 @@ def test_which_texts_make_chains(text: str, is_chain: bool) -> None:
         # A tree is a chain, and so are some chains in turns.
         ([(1, 2), (1, 3), (2, 4), (3, 5)], [[0, 1, 2, 3]]),
         ([("a", "b"), ("x", "y"), ("b", "c"), ("y", "z")], [[0, 2], [1, 3]]),
-        # What finds what it makes, what would be found by two, what is no text or integer, many short ones.
-        ([(1, 2), (2, 2)], None),
+        # What finds what it makes, what would be found by two, what is no text or integer, many short ones, too few.
+        ([(1, 2), (2, 3), (3, 4), (4, 4)], None),
         ([("a", "b"), ("x", "b"), ("b", "c"), ("y", "z")], None),
         ([("b", "c"), ("a", "b"), ("y", "z"), ("x", "w")], None),
-        ([(1, 2), (2.0, 3)], None),
-        ([(True, 2), (2, 3)], None),
-        ([(None, 2), (2, 3)], None),
+        ([(1, 2), (2.0, 3), (3, 4), (4, 5)], None),
+        ([(True, 2), (2, 3), (3, 4), (4, 5)], None),
+        ([(None, 2), (2, 3), (3, 4), (4, 5)], None),
         ([(number, number + 100) for number in range(9)], None),
+        ([(1, 2), (2, 3), (3, 4)], None),
     ],
 )
 def test_which_queries_are_chains(pairs: list[tuple[Any, Any]], expected: list[list[int]] | None) -> None:
@@ -94,4 +95,4 @@ def test_what_is_refused_without_a_chain_in_it_is_no_chains_fault() -> None:
     for _ in range(MOST_REFUSALS):
         folder.fold([("CREATE (:N {id: $id})", {"id": number}) for number in range(3)])
         folder.refused()
-    assert folded(links((1, 2), (2, 3), (3, 4)), folder) == [("chain", [0, 1, 2])]
+    assert folded(links((1, 2), (2, 3), (3, 4), (4, 5)), folder) == [("chain", [0, 1, 2, 3])]
