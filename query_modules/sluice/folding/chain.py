@@ -62,19 +62,19 @@ def chain(text: str, query: Query) -> Chain | None:
     made = [node for node in _made(query, sought) if node.map or (set(sought.labels) <= set(node.labels))]
     if len(made) != 1 or made[0].map or name not in made[0].properties:
         return None
-    value_made = made[0].properties[name]
+    keys = [given.key for given in (value, made[0].properties[name]) if given.form is Form.KEY and given.key]
     cuts = [cut for cut in query.cuts if cut.start < end]
-    if len(cuts) != 1 or value.key is None or value_made.form is not Form.KEY or value_made.key is None:
+    if len(keys) < 2 or len(cuts) != 1:
         return None
-    [cut] = cuts
-    if value.form is not Form.KEY or value.key.path != tuple(filter(None, (cut.parameter, cut.property))):
+    [found_by, made_with], [cut] = keys, cuts
+    if found_by.path != tuple(filter(None, (cut.parameter, cut.property))):
         return None
     # MERGE is as long as MATCH, so that all places in the text stay as they are.
     merging = template(f"{text[:head]}MERGE{text[head + len('MERGE') :]}", query)
     looked = pasted(text[:end], cuts, {(cut.parameter, cut.property): f"${ROOT}"})
     found = unused("found", query.names)
     before = f"{looked} WITH count(*) AS {found} WITH assert({found} > 0, '{ROOTLESS}') AS {found} "
-    return Chain(merging, before, value.key, value_made.key)
+    return Chain(merging, before, found_by, made_with)
 
 
 def chains(found: Sequence[Value], made: Sequence[Value]) -> list[list[int]] | None:

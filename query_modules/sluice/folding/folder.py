@@ -182,11 +182,9 @@ def _explained(plan: Plan) -> str:
             why = (
                 "what it sets depends on the order of matches" if plan.ambiguous else "it may find what it has written"
             )
-            if plan.chain is not None:
-                how = "in chains, or in series, one behind the other"
-            else:
-                how = "never folded with its like" if plan.series is None else "in series, one behind the other"
-            return f"{how}: {why}"
+            if plan.series is None:
+                return f"never folded with its like: {why}"
+            return f"{'in chains, or ' if plan.chain else ''}in series, one behind the other: {why}"
     return FOLDED
 
 

@@ -67,7 +67,12 @@ def _groups(column: Column, *, chains: bool) -> list[Group] | None:
         return None
     members, sought = found
     return [
-        Group(lane.text, [indices[number] for number in chain], [rows[number] for number in chain], sought[chain[0]])
+        Group(
+            lane.text,
+            [indices[number] for number in chain],
+            [rows[number] for number in chain],
+            sought[chain[0]] if len(chain) > 1 else None,
+        )
         for chain in members
     ]
 

@@ -234,15 +234,12 @@ class _Parser:
             self.source.expect(symbol)
         self.source.take()
         name = self.source.name()
-        condition = self.expression() if self.source.accept_keyword("WHERE") else None
 
         def count(run: Run, rows: Iterable[Row]) -> Iterator[Row]:
             number = sum(1 for _ in rows)
             if wrote:
                 run.advance()
-            bound = {name: number}
-            if condition is None or condition(run, bound, run.new) is True:
-                yield bound
+            yield {name: number}
 
         return count
 
@@ -626,7 +623,7 @@ def _assign(run: Run, ref: Ref | None, values: Any, *, replaces: bool = False) -
 def _compared(symbol: str, left: Expression, right: Expression) -> Expression:
     def compare(*given: Any) -> bool | None:
         one, other = left(*given), right(*given)
-        if symbol in "<>":
+        if symbol in ("<", ">"):
             one, other = (one, other) if symbol == "<" else (other, one)
             if one is None or other is None:
                 return None
