@@ -127,9 +127,20 @@ def shim(
     upstream_unverified: Annotated[
         bool, typer.Option("--upstream-unverified", help="Take any certificate, as bolt+ssc:// does.")
     ] = False,
+    websocket_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="A web page whose browser may connect by WebSocket, such as https://lab.example.org; * is any. "
+            "May be repeated. Without: none; clients that are no browsers need none.",
+        ),
+    ] = None,
     max_connections: Annotated[int, typer.Option(metavar="N", min=1, help="Most clients at a time.")] = 4096,
     metrics: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics there, over HTTP.")
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT", help="Serve Prometheus metrics there, over HTTP; without a host, to this machine."
+        ),
     ] = None,
     metrics_user: Annotated[
         str, typer.Option(metavar="NAME", help=f"Whom the metrics sign in to Memgraph as; password in {PASSWORD}.")
@@ -155,6 +166,7 @@ def shim(
         upstream_tls=_towards_memgraph(upstream_ca, verified=not upstream_unverified) if upstream_tls else None,
         upstream_name=upstream_name,
         max_connections=max_connections,
+        websocket_origins=frozenset(origin.lower().rstrip("/") for origin in websocket_origin or ()),
     )
     watch = _metrics(settings, metrics, metrics_user, metrics_password_file)
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=log_level.name)
@@ -177,7 +189,8 @@ def _metrics(shim: ShimSettings, listen: str | None, user: str, password_file: P
         raise typer.BadParameter("cannot be read as text", param_hint="--metrics-password-file") from error
     if password is None:
         password = os.environ.get(PASSWORD, "")
-    settings = MetricsSettings(_address(listen, "--metrics"), user, password)
+    address = f"127.0.0.1:{listen}" if listen.isdecimal() else listen
+    settings = MetricsSettings(_address(address, "--metrics"), user, password)
     return partial(exposed, shim, settings)
 
 

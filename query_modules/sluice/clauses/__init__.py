@@ -5,7 +5,7 @@ Reading order: `statements` and `values` (what can be said), `parser` (the gramm
 `lexer` knows Cypher's lexemes, `source` what may stand where a value may, `printer` is the way back.
 """
 
-from sluice.clauses.parser import parse
+from sluice.clauses.parser import is_clause, parse
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import (
     AlterStream,
@@ -67,6 +67,7 @@ __all__ = [
     "Text",
     "Timestamp",
     "Translation",
+    "is_clause",
     "parse",
     "to_text",
     "translate",

@@ -56,6 +56,17 @@ def parse(text: str) -> Statement | None:
     Raises:
         ClauseError: it begins like a stream clause and goes on like none.
     """
+    found = _recognise(text)
+    return None if found is None else found[0](Source(text, found[1]))
+
+
+def is_clause(text: str) -> bool:
+    """Whether `text` begins like a stream clause, right or wrong. Looks at its first words only."""
+    return _recognise(text) is not None
+
+
+def _recognise(text: str) -> tuple[Callable[[Source], Statement], int] | None:
+    """How to parse the clause that `text` begins like, and from where on; None: it is no clause of ours."""
     if not _MAYBE_OURS.match(text):
         return None
     words: tuple[str, ...] = ()
@@ -64,12 +75,9 @@ def parse(text: str) -> Statement | None:
         word, at = _word(text, at)
         words += (word,)
     clause = _CLAUSES.get(words)
-    if clause is None:
-        return None
-    source = Source(text, at)
-    if clause is _create_stream and source.token.text == "=":
+    if clause is _create_stream and text.startswith("=", skip(text, at)):
         return None  # CREATE stream = (a)-[:R]->(b): Cypher, with a path called stream
-    return clause(source)
+    return None if clause is None else (clause, at)
 
 
 def _word(text: str, at: int) -> tuple[str, int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -10,13 +13,13 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from prometheus_client import start_http_server
 from prometheus_client.parser import text_string_to_metric_families
 
 from sluice.bolt import messages
 from sluice.bolt.messages import Tag
-from sluice_tools.shim.metrics import exposition, stream_reader
+from sluice_tools.shim.metrics import exposition, http_server, stream_reader
 from sluice_tools.shim.metrics.exposition import exposed
+from sluice_tools.shim.metrics.http_server import MAX_CLIENTS, MAX_THREADS, PooledServer
 from sluice_tools.shim.metrics.stream_reader import COLUMNS, INFO
 from sluice_tools.shim.settings import Address, MetricsSettings, ShimSettings
 from sluice_tools.shim.statistics import Statistics
@@ -67,20 +70,20 @@ def tally() -> Statistics:
 @pytest.fixture
 def scrape(tally: Statistics, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scrape]:
     """Exposes metrics in front of an upstream port, and reads them once."""
-    servers: list[Any] = []
+    servers: list[PooledServer] = []
 
-    def start(*words: Any) -> Any:
-        servers.append(start_http_server(*words))
+    def start(*words: Any) -> PooledServer:
+        servers.append(PooledServer(*words))
         return servers[-1]
 
-    monkeypatch.setattr(exposition, "start_http_server", start)
+    monkeypatch.setattr(exposition, "PooledServer", start)
     with ExitStack() as ending:
 
         def read(upstream: int, **metrics: str) -> Samples:
             shim = ShimSettings(Address("127.0.0.1", 0), Address("127.0.0.1", upstream))
             if not servers:
                 ending.enter_context(exposed(shim, MetricsSettings(Address("127.0.0.1", 0), **metrics), tally))
-            port = servers[0][0].server_port
+            port = servers[0].server_port
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=15) as answer:
                 return samples_of(answer.read().decode())
 
@@ -201,3 +204,27 @@ def test_a_server_that_is_never_done_is_given_up(scrape: Scrape, monkeypatch: py
         began = time.monotonic()
         assert one(scrape(server.port), "sluice_up") == 0
         assert time.monotonic() - began < 1
+
+
+def test_clients_that_say_nothing_cost_few_threads(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(http_server._Handler, "timeout", 0.2)
+    before = threading.active_count()
+    server = PooledServer("127.0.0.1", 0, lambda _, start: (start("200 OK", []), [b"x"])[1])
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        silent = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(MAX_CLIENTS + 20)]
+        # Those too many are closed at once, the others once they have been silent for too long.
+        for client in silent:
+            client.settimeout(60)
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+        assert threading.active_count() <= before + 1 + MAX_THREADS
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/", timeout=15) as answer:
+            assert answer.read() == b"x"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        for client in silent:
+            client.close()

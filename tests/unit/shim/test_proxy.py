@@ -249,7 +249,7 @@ def test_a_client_that_says_nothing_is_not_waited_for_for_ever(loop: str) -> Non
 
     with (
         FakeServer(script) as server,
-        RunningShim(server.port, loop, handshake_timeout=0.2) as shim,
+        RunningShim(server.port, loop, sign_in_timeout=0.2) as shim,
         socket.create_connection(("127.0.0.1", shim.port)) as plain,
     ):
         plain.settimeout(5)
@@ -258,13 +258,93 @@ def test_a_client_that_says_nothing_is_not_waited_for_for_ever(loop: str) -> Non
 
 
 def test_a_client_that_does_not_begin_tls_is_not_waited_for_for_ever(loop: str, certificate: Path) -> None:
-    settings: dict[str, Any] = {"listen_tls": server_tls(certificate), "handshake_timeout": 0.2}
+    settings: dict[str, Any] = {"listen_tls": server_tls(certificate), "sign_in_timeout": 0.2}
     with FakeServer() as server, RunningShim(server.port, loop, **settings) as shim:
         silent = [socket.create_connection(("127.0.0.1", shim.port)) for _ in range(20)]
         for plain in silent:
             with plain, contextlib.suppress(ConnectionResetError):
                 plain.settimeout(5)
                 assert not plain.recv(100)
+
+
+def test_of_clients_that_do_not_sign_in_the_oldest_go(loop: str) -> None:
+    def silent(session: Session) -> None:
+        with contextlib.suppress(ConnectionResetError):
+            assert not session.socket.recv(100)
+
+    def script(session: Session) -> None:
+        session.log_in()
+        session.expect(Tag.GOODBYE)
+
+    with FakeServer(silent, silent, silent, script) as server, RunningShim(server.port, loop, max_pending=2) as shim:
+        waiting = []
+        for number in range(1, 4):
+            waiting.append(socket.create_connection(("127.0.0.1", shim.port)))
+            eventually(lambda number=number: shim.connections, equals=min(number, 2))
+        # The first one had to go for the third, the second goes for one who signs in.
+        Connection.open("127.0.0.1", shim.port).close()
+        for plain in waiting[:2]:
+            plain.settimeout(PATIENCE)
+            with contextlib.suppress(ConnectionResetError):
+                assert not plain.recv(100)
+        waiting[2].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            waiting[2].recv(1)
+        for plain in waiting:
+            plain.close()
+        eventually(lambda: shim.connections, equals=0)
+
+
+def test_clients_that_do_not_begin_tls_count_as_well(loop: str, certificate: Path) -> None:
+    def script(session: Session) -> None:
+        session.log_in()
+        session.expect(Tag.GOODBYE)
+
+    settings: dict[str, Any] = {"listen_tls": server_tls(certificate), "max_pending": 2}
+    with FakeServer(script) as server, RunningShim(server.port, loop, **settings) as shim:
+        waiting = [socket.create_connection(("127.0.0.1", shim.port)) for _ in range(10)]
+        Connection.open("127.0.0.1", shim.port, tls=client_tls(certificate)).close()
+        for plain in waiting:
+            plain.close()
+        eventually(lambda: shim.connections, equals=0)
+
+
+def test_a_web_page_that_is_not_named_is_told_so(loop: str, caplog: pytest.LogCaptureFixture) -> None:
+    # Whether the server hears of it at all depends on who is quicker.
+    with socket.create_server(("127.0.0.1", 0)) as server, RunningShim(server.getsockname()[1], loop) as shim:
+        with socket.create_connection(("127.0.0.1", shim.port)) as plain:
+            plain.settimeout(PATIENCE)
+            plain.sendall(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nOrigin: https://evil.example\r\n\r\n")
+            answer = b""
+            while more := plain.recv(1000):
+                answer += more
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        eventually(lambda: shim.connections, equals=0)
+    assert "https://evil.example" in caplog.text
+
+
+def test_a_client_that_says_all_at_once_and_no_more_gets_all_answers(loop: str) -> None:
+    said = b"".join(map(frame, (messages.hello({"user_agent": "x"}), messages.logon({"scheme": "none"}))))
+    clause = frame(messages.run("DROP STREAM s", {}, {})) + frame(messages.pull())
+
+    def script(session: Session) -> None:
+        session.log_in()
+        assert session.expect(Tag.RUN).fields[0] == "CALL streams.drop($name)"
+        session.expect(Tag.PULL)
+        assert not session.socket.recv(100)
+        session.say(messages.success({"fields": []}), messages.success())
+        session.socket.close()
+
+    with FakeServer(script) as server, RunningShim(server.port, loop) as shim:
+        with socket.create_connection(("127.0.0.1", shim.port)) as plain:
+            plain.settimeout(PATIENCE)
+            plain.sendall(messages.handshake([messages.Proposal(5, 2)]) + said + clause)
+            plain.shutdown(socket.SHUT_WR)
+            answer = b""
+            while more := plain.recv(1000):
+                answer += more
+        assert answer.endswith(frame(messages.success({"fields": []})) + frame(messages.success()))
+        eventually(lambda: shim.connections, equals=0)
 
 
 def test_stopping_lets_what_is_under_way_be_answered(loop: str) -> None:

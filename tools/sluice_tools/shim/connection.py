@@ -11,11 +11,12 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Callable
-from typing import Protocol, cast
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Protocol, cast
 
 from sluice.bolt.transport import reason_of, tune
-from sluice_tools.shim.handshake import Kind
+from sluice_tools.shim.handshake import FORBIDDEN, Kind
 from sluice_tools.shim.session import Session
 from sluice_tools.shim.settings import ShimSettings
 from sluice_tools.shim.statistics import Meter, Statistics
@@ -39,8 +40,8 @@ class Owner(Protocol):
     def tally(self) -> Statistics:
         """Where to count."""
 
-    def admit(self, link: ShimConnection) -> None:
-        """A client is there."""
+    def accepted(self, link: ShimConnection) -> None:
+        """The server has accepted a client."""
 
     def forget(self, link: ShimConnection) -> None:
         """A client is gone, and so is its connection to the server."""
@@ -72,6 +73,8 @@ class Peer(asyncio.Protocol):
         "Whether the other side has to take something first, before more is read from this one."
         self._resting = False
         "Whether the other connections have their turn first."
+        self._waiting = False
+        "Whether the server has to accept the client first."
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # which uvloop's are not, by their class
@@ -98,6 +101,8 @@ class Peer(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.silent = True
+        if self is self._link.client and self._link.session.waiting:
+            return self.transport is not None and self.transport.can_write_eof()
         if last_words := self._ended():
             self.other.say(last_words)
         if self._link.connecting or (self.other.end() and not self.other.silent):
@@ -124,6 +129,12 @@ class Peer(asyncio.Protocol):
         self._blocked = blocked
         self._read_or_wait()
 
+    def wait(self, waiting: bool) -> None:
+        """Read no more until the server has accepted the client, or go on."""
+        if waiting != self._waiting:
+            self._waiting = waiting
+            self._read_or_wait()
+
     def _rested(self) -> None:
         self._resting = False
         self._read_or_wait()
@@ -131,7 +142,7 @@ class Peer(asyncio.Protocol):
     def _read_or_wait(self) -> None:
         if self.transport is None or self.transport.is_closing():
             return
-        if self._blocked or self._resting:
+        if self._blocked or self._resting or self._waiting:
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
@@ -158,14 +169,22 @@ class ShimConnection:
         self._early = bytearray()
         "What the client said meanwhile: what one read brings, then it is not read any more."
         self._owner = owner
+        self._handshaking: socket.socket | None = None
+        "The client's, until its TLS handshake is over. Shut down, not cancelled: that would leave it open."
+        self._accepting: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._timers: list[asyncio.TimerHandle] = []
+
+    def accept(self, client: socket.socket, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
+        """Take a client's connection, with TLS where it has to speak that, and connect it to the server."""
+        self._timers.append(loop.call_later(settings.sign_in_timeout, self._check_accepted))
+        self._accepting = self._begin(self._accept(client, settings, loop), loop)
 
     def made(self, end: Peer) -> None:
         """One of the two connections is there."""
         if end is self.client:
-            self._owner.admit(self)
-        elif self.client.transport is None:
+            return  # `_accept` goes on from here
+        if self.client.transport is None:
             self.abort()
         else:
             self.connecting = False
@@ -182,12 +201,6 @@ class ShimConnection:
             self._early += data
             self.client.block(True)
 
-    def connect(self, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
-        """Connect to the server."""
-        self._connecting = loop.create_task(self._connect(settings, loop))
-        self._connecting.add_done_callback(lambda _: self._forget_if_over())
-        self._timers.append(loop.call_later(settings.handshake_timeout, self._check_handshake))
-
     def close(self) -> None:
         """Close both connections when what they are to be told is sent; LINGER seconds later at the latest."""
         for end in (self.client, self.server):
@@ -200,6 +213,9 @@ class ShimConnection:
         """Close both connections at once."""
         if self._connecting is not None:
             self._connecting.cancel()
+        if self._handshaking is not None:
+            with suppress(OSError):
+                self._handshaking.shutdown(socket.SHUT_RDWR)
         for end in (self.client, self.server):
             if end.transport is not None:
                 end.transport.abort()
@@ -207,7 +223,9 @@ class ShimConnection:
     def refuse(self) -> None:
         """Reset the client's connection: what it would get from a server that is not there."""
         if self.client.transport is not None:
-            _reset(self.client.transport)
+            with _socket_of(self.client.transport) as plain:
+                reset(plain)
+            self.client.transport.abort()
 
     def leave(self) -> None:
         """Close as soon as nothing is under way."""
@@ -231,9 +249,9 @@ class ShimConnection:
             if not end.silent:
                 end.other.say(self.session.client_ended() if end is self.client else self.session.server_ended())
             self.close()
-        elif self._connecting is not None and not self._connecting.done():
-            self._connecting.cancel()
         else:
+            if self._connecting is not None:
+                self._connecting.cancel()
             self._forget_if_over()
 
     def _open_client(self, data: bytes) -> bytes:
@@ -247,19 +265,52 @@ class ShimConnection:
         return passing
 
     def _settle(self) -> None:
-        if not self.session.settled:
+        session = self.session
+        if session.refused:
+            log.warning("[#%s]  refused: %s", self.name, session.opening.reason)
+            self.client.say(FORBIDDEN)
+            self.close()
             return
-        self.client.passes, self.server.passes = self.session.from_client, self.session.from_server
-        if self.session.opening.kind is Kind.RAW:
-            log.info("[#%s]  passes as it is, clauses and all: %s", self.name, self.session.opening.reason)
+        if released := session.release():
+            self.server.say(released)
+            if self.client.silent:
+                self.server.say(session.client_ended())
+                self.server.end()
+        self.client.wait(session.waiting)
+        if not session.accepted:
+            return
+        if session.opening.kind is Kind.RAW:
+            log.info("[#%s]  passes as it is, clauses and all: %s", self.name, session.opening.reason)
+        self.client.passes, self.server.passes = session.from_client, session.from_server
+        self._owner.accepted(self)
+
+    def _begin(self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+        task = loop.create_task(work)
+        task.add_done_callback(lambda _: self._forget_if_over())
+        return task
 
     def _forget_if_over(self) -> None:
         if self.client.transport is not None or self.server.transport is not None:
+            return
+        if any(task is not None and not task.done() for task in (self._accepting, self._connecting)):
             return
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
         self._owner.forget(self)
+
+    async def _accept(self, client: socket.socket, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
+        self._handshaking, tls = client, settings.listen_tls
+        limit = settings.sign_in_timeout if tls else None
+        try:
+            await loop.connect_accepted_socket(lambda: self.client, client, ssl=tls, ssl_handshake_timeout=limit)
+        except (OSError, asyncio.TimeoutError) as error:
+            log.debug("[#%s]  no TLS with the client: %s", self.name, error)
+            return
+        finally:
+            self._handshaking = None
+        if self.client.transport is not None:
+            self._connecting = self._begin(self._connect(settings, loop), loop)
 
     async def _connect(self, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
         host, port = settings.upstream
@@ -280,9 +331,9 @@ class ShimConnection:
         else:
             self._owner.upstream_is(None)
 
-    def _check_handshake(self) -> None:
-        if not self.session.settled:
-            log.debug("[#%s]  no handshake in time", self.name)
+    def _check_accepted(self) -> None:
+        if not self.session.accepted:
+            log.debug("[#%s]  the client has not signed in in time", self.name)
             self.abort()
 
 
@@ -305,7 +356,6 @@ def _tune(transport: asyncio.Transport) -> None:
         tune(plain)
 
 
-def _reset(transport: asyncio.Transport) -> None:
-    with _socket_of(transport) as plain:
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+def reset(client: socket.socket) -> None:
+    """Have closing this connection reset it."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

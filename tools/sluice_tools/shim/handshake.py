@@ -7,8 +7,10 @@ Source: Bolt documentation, "Handshake specification", with the manifest of Bolt
 from __future__ import annotations
 
 import enum
+import re
+from collections.abc import Set
 
-from sluice.bolt.messages import ANSWER_SIZE, HANDSHAKE_SIZE, MAGIC
+from sluice.bolt.messages import ANSWER_SIZE, HANDSHAKE_SIZE, MAGIC, Version
 
 MANIFEST = bytes.fromhex("000001FF")
 "A proposal, and an answer: the server lists what it speaks, and the client chooses."
@@ -16,7 +18,14 @@ MANIFEST = bytes.fromhex("000001FF")
 MAX_HEAD = 0x4000
 "Most bytes of an HTTP head that are gathered, and of a manifest."
 
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+"What a web page is told that is not allowed."
+
 _GET = b"GET "
+_HEAD_END = b"\r\n\r\n"
+_ORIGIN = re.compile(rb"\r\n[ \t]*origin[ \t]*:([^\r\n]*)", re.IGNORECASE)
+_MAX_SHOWN = 100
+"Characters of an origin that the log has."
 _NEWEST = 0x20
 "No major version of Bolt is above; what is, is not the answer to a handshake."
 
@@ -28,6 +37,8 @@ class Kind(enum.Enum):
     BOLT = enum.auto()
     RAW = enum.auto()
     "Something else. Passes as it is, for good."
+    REFUSED = enum.auto()
+    "A WebSocket from a web page that is not allowed. Nothing of it passes."
 
 
 class Handshake:
@@ -40,10 +51,18 @@ class Handshake:
     Each part is passed on once it is whole.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, origins: Set[str] = frozenset()) -> None:
+        """
+        Args:
+            origins: the web pages that may open a WebSocket, such as `https://lab.example.org`; `*` is any. A client
+                that is no browser sends no Origin, and is not asked for one.
+        """
         self.kind = Kind.UNDECIDED
+        self.version = Version(0, 0)
+        "Of Bolt, once `kind` is BOLT."
         self.reason = ""
-        "Why it is RAW, for the log."
+        "Why it is RAW or REFUSED, for the log."
+        self._origins = origins
         self._client: bytearray | None = bytearray()
         "What has arrived of the client's part; None: it is over."
         self._server: bytearray | None = bytearray()
@@ -65,8 +84,15 @@ class Handshake:
         if size is None:
             return b"", b""
         if size < 0:
+            refusal = self._refusal_of(self._client)
+            if refusal is not None:
+                self._client.clear()
+                self.kind, self.reason = Kind.REFUSED, refusal
+                return b"", b""
             return self._give_up(self._client, _what_it_is(self._client)), b""
         part, rest = bytes(self._client[:size]), bytes(self._client[size:])
+        if self._manifest:
+            self.version = Version(part[3], part[2])
         if not self._proposals:
             self._proposals = part
             if MANIFEST in (part[start : start + 4] for start in range(4, HANDSHAKE_SIZE, 4)):
@@ -95,6 +121,7 @@ class Handshake:
         if part.startswith(MANIFEST):
             self._manifest = True
         else:
+            self.version = Version(part[3], part[2])
             self._client = None
         self._settle()
         return part, rest
@@ -119,11 +146,26 @@ class Handshake:
         kept.clear()
         return passing
 
+    def _refusal_of(self, arrived: bytearray) -> str | None:
+        """Why what is not Bolt does not pass at all; None: it passes."""
+        if not arrived.startswith(_GET):
+            return None
+        head, end, _ = bytes(arrived).partition(_HEAD_END)
+        if not end:
+            return f"its HTTP head is longer than {MAX_HEAD // 1024} KiB"
+        if "*" in self._origins:
+            return None
+        origins = [value.strip().decode("latin-1") for value in _ORIGIN.findall(head)]
+        if strangers := [origin for origin in origins if origin.lower() not in self._origins]:
+            shown = strangers[0][:_MAX_SHOWN].encode("unicode_escape").decode("ascii")
+            return f"a web page of {shown} opens a WebSocket, and --websocket-origin does not name it"
+        return None
+
     def _proposals_size(self, arrived: bytearray) -> int | None:
         """Of the client's first part; -1: it is no Bolt; None: more has to arrive."""
         if arrived[:4] == MAGIC[: len(arrived)]:
             return HANDSHAKE_SIZE if len(arrived) >= HANDSHAKE_SIZE else None
-        if arrived[:4] == _GET[: len(arrived)] and b"\r\n\r\n" not in arrived and len(arrived) < MAX_HEAD:
+        if arrived[:4] == _GET[: len(arrived)] and _HEAD_END not in arrived and len(arrived) < MAX_HEAD:
             # A WebSocket, it seems. Memgraph recognises it only if the whole head arrives at once.
             return None
         return -1

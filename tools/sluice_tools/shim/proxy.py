@@ -10,12 +10,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import socket
 from collections.abc import Callable
 
-from sluice_tools.shim.connection import Peer, ShimConnection
+from sluice_tools.shim.connection import ShimConnection, reset
 from sluice_tools.shim.session import Session
-from sluice_tools.shim.settings import ShimSettings
+from sluice_tools.shim.settings import Address, ShimSettings
 from sluice_tools.shim.statistics import Statistics
+
+BACKLOG = 1024
+"Clients that the system keeps until they are accepted."
+
+ACCEPT_PAUSE = 0.1
+"Seconds without accepting after it failed, which it may go on to do, with too many open files for one."
 
 log = logging.getLogger("sluice.shim")
 
@@ -40,7 +47,9 @@ class Proxy:
         self._make_session = make_session
         self._links: set[ShimConnection] = set()
         self._numbers = itertools.count(1)
-        self._listener: asyncio.AbstractServer | None = None
+        self._pending: dict[ShimConnection, None] = {}
+        "Those that the server has not accepted, the oldest first."
+        self._listeners: dict[socket.socket, asyncio.Task[None]] = {}
         self._empty = asyncio.Event()
         self._upstream_fault: str | None = None
         self._full = False
@@ -57,19 +66,17 @@ class Proxy:
         Raises:
             OSError: the address cannot be listened on.
         """
-        host, port = self._settings.listen
         loop = asyncio.get_running_loop()
-        tls = self._settings.listen_tls
-        limit = self._settings.handshake_timeout if tls else None
-        self._listener = await loop.create_server(
-            self._accept, host, port, ssl=tls, ssl_handshake_timeout=limit, backlog=1024
-        )
-        return int(self._listener.sockets[0].getsockname()[1])
+        for listener in await _listeners(loop, self._settings.listen):
+            self._listeners[listener] = loop.create_task(self._listen(listener, loop))
+        return int(next(iter(self._listeners)).getsockname()[1])
 
     async def stop(self) -> None:
         """Accept no more, let what is under way be answered, `grace` seconds at most, and close everything."""
-        if self._listener is not None:
-            self._listener.close()
+        for listener, task in self._listeners.items():
+            task.cancel()
+            await asyncio.wait([task])
+            listener.close()
         for link in list(self._links):
             link.leave()
         try:
@@ -80,24 +87,14 @@ class Proxy:
                 link.abort()
             await self._wait_until_empty()
 
-    def admit(self, link: ShimConnection) -> None:
-        """A client is there."""
-        full = len(self._links) >= self._settings.max_connections
-        if full and not self._full:
-            log.warning("shim: %d connections, no more are accepted", len(self._links))
-        self._full = full
-        self._links.add(link)
-        self.tally.open = len(self._links)
-        self.tally.accepted += 1
-        if full:
-            self.tally.refused_for_limit += 1
-            link.refuse()
-        else:
-            link.connect(self._settings, asyncio.get_running_loop())
+    def accepted(self, link: ShimConnection) -> None:
+        """The server has accepted a client."""
+        self._pending.pop(link, None)
 
     def forget(self, link: ShimConnection) -> None:
         """A client is gone."""
         self._links.discard(link)
+        self._pending.pop(link, None)
         self.tally.open = len(self._links)
         if not self._links:
             self._empty.set()
@@ -112,11 +109,66 @@ class Proxy:
                 log.warning("shim: %s cannot be reached: %s", self._settings.upstream, fault)
         self._upstream_fault = fault
 
-    def _accept(self) -> Peer:
+    async def _listen(self, listener: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
+            try:
+                client, _ = await loop.sock_accept(listener)
+            except OSError as error:  # of a client that is gone again, or too many open files
+                log.warning("shim: a client could not be accepted: %s", error.strerror or error)
+                await asyncio.sleep(ACCEPT_PAUSE)
+            else:
+                self._accept(client, loop)
+
+    def _accept(self, client: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        full = len(self._links) >= self._settings.max_connections
+        if full and not self._full:
+            log.warning("shim: %d connections, no more are accepted", len(self._links))
+        self._full = full
+        self.tally.accepted += 1
+        if full:
+            self.tally.refused_for_limit += 1
+            reset(client)
+            client.close()
+            return
+        if len(self._pending) >= self._settings.max_pending:
+            oldest = next(iter(self._pending))
+            self._pending.pop(oldest)
+            log.debug("[#%s]  closed: too many clients have not signed in", oldest.name)
+            oldest.abort()
         name = f"{next(self._numbers):04X}"
-        return ShimConnection(self, name, self._make_session(name)).client
+        link = ShimConnection(self, name, self._make_session(name))
+        self._links.add(link)
+        self._pending[link] = None
+        self.tally.open = len(self._links)
+        link.accept(client, self._settings, loop)
 
     async def _wait_until_empty(self) -> None:
         self._empty.clear()
         if self._links:
             await self._empty.wait()
+
+
+async def _listeners(loop: asyncio.AbstractEventLoop, address: Address) -> list[socket.socket]:
+    """
+    A listening socket for each address that the host's name stands for.
+
+    Accepted one by one rather than by `create_server`, so that a client counts from the moment it is accepted and not
+    from the end of its TLS handshake.
+
+    Raises:
+        OSError: the name is unknown, or an address cannot be listened on.
+    """
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    listeners: list[socket.socket] = []
+    try:
+        for family, _, _, _, (host, port, *_) in dict.fromkeys(found):
+            # A free port that was asked for is the same on every address.
+            taken = listeners[0].getsockname()[1] if listeners and not port else port
+            listener = socket.create_server((host, taken), family=family, backlog=BACKLOG)
+            listener.setblocking(False)
+            listeners.append(listener)
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners

@@ -12,9 +12,10 @@ from sluice.bolt import messages
 from sluice.bolt.messages import Message, Tag
 from sluice.bolt.replies import TRACEBACK
 from sluice.bolt.values import STRING, Value
+from sluice.clauses import is_clause
 from sluice.errors import ClauseError, ProtocolError
 
-MAX_CLAUSE = 0x10000
+MAX_CLAUSE = 0x2000
 "Most bytes in the text of a clause, whose names, URIs and counts fit in a small part of that. A longer one is refused."
 
 STAND_IN = "SLUICE COULD NOT READ THIS STREAM CLAUSE"
@@ -88,8 +89,8 @@ class Rewritten(NamedTuple):
     "What to tell the client when the server refuses it; None: what the server says."
 
 
-def begins_like_clause(payload: bytes | bytearray, translate: Translate) -> bool | None:
-    """Whether the RUN that begins with `payload` holds a clause of ours; None: too little has arrived to tell."""
+def holds_clause(payload: bytes | bytearray) -> bool | None:
+    """Whether the RUN that begins with `payload` holds a clause of ours; None: too little has arrived to know."""
     if len(payload) < 3:
         return None
     marker = payload[2]
@@ -109,11 +110,9 @@ def begins_like_clause(payload: bytes | bytearray, translate: Translate) -> bool
     if len(text) < looked_at:
         return None
     try:
-        return translate(text.decode(errors="strict" if looked_at == size else "ignore")) is not None
+        return is_clause(text.decode(errors="strict" if looked_at == size else "ignore"))
     except UnicodeDecodeError:
         return False
-    except ClauseError:
-        return True
 
 
 def rewrite(payload: bytes, translate: Translate) -> Rewritten | None:

@@ -64,7 +64,7 @@ def serve(
 async def _serve(
     settings: ShimSettings, translate: Translate, ready: Callable[[int], None] | None, tally: Statistics
 ) -> None:
-    proxy = Proxy(settings, lambda name: Session(name, translate, tally), tally)
+    proxy = Proxy(settings, lambda name: Session(name, translate, tally, settings.websocket_origins), tally)
     loop = asyncio.get_running_loop()
     told, at_once = asyncio.Event(), asyncio.Event()
 

@@ -10,7 +10,7 @@ untouched for good.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from sluice.bolt.framing import frame
 from sluice.bolt.messages import Tag
@@ -20,12 +20,13 @@ from sluice_tools.shim.handshake import Handshake, Kind
 from sluice_tools.shim.rewriting import (
     Rewritten,
     Translate,
-    begins_like_clause,
+    holds_clause,
     mend,
     qid_of,
     refuse,
     rewrite,
 )
+from sluice_tools.shim.sign_in import SignIn
 from sluice_tools.shim.splitter import MessageSplitter, Verdict, skim_trifles
 from sluice_tools.shim.statistics import Statistics
 
@@ -56,34 +57,71 @@ class Session:
     Neither feeding nor ending raises. `name` stands for the connection in the log.
     """
 
-    def __init__(self, name: str, translate: Translate, tally: Statistics | None = None) -> None:
+    def __init__(
+        self, name: str, translate: Translate, tally: Statistics | None = None, origins: Set[str] = frozenset()
+    ) -> None:
         """
         Args:
             tally: where clauses are counted.
+            origins: as in `Handshake`.
         """
         tally = tally or Statistics()
-        self.opening = Handshake()
+        self.opening = Handshake(origins)
         self.ledger = Exchanges()
         self.from_client: Callable[[bytes], bytes] = self._open_client
-        "What goes on to the server when the client sends something. Another function once `settled`."
+        "What goes on to the server when the client sends something. Another function once more is known."
         self.from_server: Callable[[bytes], bytes] = self._open_server
-        "What goes on to the client when the server sends something. Another function once `settled`."
+        "What goes on to the client when the server sends something. Another function once more is known."
+        self._sign_in: SignIn | None = None
+        self._early = bytearray()
+        "What the client said before the server had answered its handshake."
+        self._heard = False
+        "Whether the server has said anything to a client that does not speak Bolt."
         self._requests = MessageSplitter(_Requests(name, self.ledger, translate, tally), MAX_HELD)
         self._answers = MessageSplitter(_Answers(name, self.ledger, tally), MAX_HELD)
 
     @property
-    def settled(self) -> bool:
-        """Whether it is known what the two sides speak."""
-        return self.opening.kind is not Kind.UNDECIDED
+    def accepted(self) -> bool:
+        """Whether the server has accepted the client: signed in, or, where Bolt is not spoken to us, answered."""
+        if self.opening.kind is Kind.BOLT:
+            return self._sign_in is None
+        return self._heard
+
+    @property
+    def refused(self) -> bool:
+        """Whether the client is to be told `handshake.FORBIDDEN`, and nothing else."""
+        return self.opening.kind is Kind.REFUSED
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the client is not to be read for now: the server has to accept it first."""
+        if self._sign_in is not None:
+            return self._sign_in.waiting
+        return bool(self._early) and self.opening.kind is Kind.UNDECIDED
 
     @property
     def idle(self) -> bool:
         """Whether nothing is under way: all that was asked is answered, and neither side is inside a message."""
         return self.ledger.idle and self._requests.between and self._answers.between
 
+    def release(self) -> bytes:
+        """What goes on to the server of what the client sent while it was `waiting`; to be asked for after that."""
+        if self.waiting:
+            return b""
+        kept = bytes(self._early)
+        self._early.clear()
+        if self._sign_in is not None:
+            kept += self._sign_in.release()
+        if self._sign_in is not None and self._sign_in.done:
+            self._sign_in = None
+            # From here on there is nothing between the splitter and the wire: a call less is felt in every query.
+            self.from_client, self.from_server = self._requests.feed, self._answers.feed
+        return self.from_client(kept) if kept else b""
+
     def client_ended(self) -> bytes:
         """What goes on to the server when the client sends no more."""
-        return self.opening.client_ended() + self._requests.end()
+        kept = bytes(self._early) + (self._sign_in.release() if self._sign_in else b"")
+        return self.opening.client_ended() + kept + self._requests.end()
 
     def server_ended(self) -> bytes:
         """What goes on to the client when the server sends no more."""
@@ -92,24 +130,45 @@ class Session:
     def _open_client(self, data: bytes) -> bytes:
         passing, following = self.opening.from_client(data)
         self._settle()
-        return passing + self.from_client(following) if self.settled else passing + self._requests.feed(following)
+        if self.opening.kind is Kind.UNDECIDED:
+            self._early += following
+            return passing
+        return passing + self.from_client(following) if following else passing
 
     def _open_server(self, data: bytes) -> bytes:
         passing, following = self.opening.from_server(data)
         self._settle()
-        return passing + self.from_server(following) if self.settled else passing + self._answers.feed(following)
+        return passing + self.from_server(following) if following else passing
 
     def _settle(self) -> None:
-        # From here on there is nothing between the sieve and the wire: a call less is felt in every query.
         if self.opening.kind is Kind.BOLT:
-            self.from_client, self.from_server = self._requests.feed, self._answers.feed
+            self._sign_in = SignIn(self.ledger, self.opening.version)
+            self.from_client, self.from_server = self._sign_in.from_client, self._sign_in_server
         elif self.opening.kind is Kind.RAW:
-            self.from_client, self.from_server = self._pass_client, _pass
+            # What was gathered to see whether it is Bolt comes first.
+            self._early[:0] = self.opening.client_ended()
+            self.from_client, self.from_server = self._pass_early, self._hear
+        elif self.opening.kind is Kind.REFUSED:
+            self.from_client = _drop
 
-    def _pass_client(self, data: bytes) -> bytes:
-        # A request may have been held when the server refused to speak Bolt.
+    def _sign_in_server(self, data: bytes) -> bytes:
+        assert self._sign_in is not None
+        passing, following = self._sign_in.from_server(data)
+        return passing + self._answers.feed(following) if following else passing
+
+    def _pass_early(self, data: bytes) -> bytes:
+        early = bytes(self._early)
+        self._early.clear()
         self.from_client = _pass
-        return self._requests.end() + data
+        return early + data
+
+    def _hear(self, data: bytes) -> bytes:
+        self._heard, self.from_server = True, _pass
+        return data
+
+
+def _drop(data: bytes) -> bytes:
+    return b""
 
 
 def _pass(data: bytes) -> bytes:
@@ -146,7 +205,7 @@ class _Requests:
                     data[position + first : position + first + 1] in _HARMLESS
                     or data.startswith(_COMMON, position + first)
                 )
-                if not harmless and begins_like_clause(data[position + 2 : after - 2], self._translate) is not False:
+                if not harmless and holds_clause(data[position + 2 : after - 2]) is not False:
                     break
             elif ledger.pulls_matter and tag in _PULLS:
                 break
@@ -163,7 +222,7 @@ class _Requests:
             return Verdict.MORE
         tag = payload[1]
         if tag == _RUN:
-            ours = begins_like_clause(payload, self._translate)
+            ours = holds_clause(payload)
             return Verdict.MORE if ours is None else Verdict.HOLD if ours else Verdict.PASS
         matters = self._ledger.pulls_matter and tag in _PULLS
         return Verdict.HOLD if matters else Verdict.PASS

@@ -52,15 +52,19 @@ class ShimSettings:
     "The name that the server's certificate must be for; None: the host's."
     max_connections: int = 4096
     "Clients at the same time; more are reset."
+    max_pending: int = 128
+    "... of which the server has not accepted so many; one more, and the one that has waited longest is closed."
+    websocket_origins: frozenset[str] = frozenset()
+    "Web pages that may open a WebSocket, in lower case; `*` is any."
     connect_timeout: float = 5.0
     "For connecting to the server."
-    handshake_timeout: float = 30.0
-    "From accepting a client until it is known what it speaks."
+    sign_in_timeout: float = 10.0
+    "From accepting a client until the server has accepted it, TLS and the handshake included."
     grace: float = 5.0
     "For what is under way when the shim is to stop."
 
     def __post_init__(self) -> None:
-        for name in ("max_connections", "connect_timeout", "handshake_timeout", "grace"):
+        for name in ("max_connections", "max_pending", "connect_timeout", "sign_in_timeout", "grace"):
             if getattr(self, name) <= 0:
                 raise SettingError(f"{name} is {getattr(self, name)}, and has to be above 0")
 

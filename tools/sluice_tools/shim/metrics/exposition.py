@@ -5,12 +5,14 @@ Serves the metrics over HTTP, from threads beside the shim's event loop.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
 from sluice.errors import SettingError
+from sluice_tools.shim.metrics.http_server import PooledServer
 from sluice_tools.shim.metrics.shim_collector import ShimCollector
 from sluice_tools.shim.metrics.stream_collector import StreamCollector
 from sluice_tools.shim.metrics.stream_reader import StreamReader
@@ -33,9 +35,11 @@ def exposed(shim: ShimSettings, metrics: MetricsSettings, tally: Statistics) -> 
     registry.register(StreamCollector(StreamReader(shim, metrics).rows))
     ProcessCollector(registry=registry)
     try:
-        server, thread = start_http_server(metrics.listen.port, metrics.listen.host, registry)
+        server = PooledServer(metrics.listen.host, metrics.listen.port, make_wsgi_app(registry))
     except OSError as error:
         raise SettingError(f"cannot listen on {metrics.listen} for metrics: {error.strerror or error}") from error
+    thread = threading.Thread(target=server.serve_forever, name="sluice-metrics", daemon=True)
+    thread.start()
     log.info("metrics: http://%s/metrics", metrics.listen._replace(port=server.server_port))
     try:
         yield
