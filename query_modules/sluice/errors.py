@@ -4,7 +4,7 @@ Everything this package raises on purpose.
 SluiceError
   UserError                    the request is wrong; the text says what and where
     ClauseError                ... the clause cannot be parsed (has `line`, `column`, `found`, `expected`)
-    SettingError               ... a setting or an argument has a value that it cannot have
+    SettingError               ... a setting or an argument has a value that it cannot have   retryable where marked
     StreamNotFound             ... there is no stream of that name
     StreamExists               ... the name is taken
     StreamRunning              ... the stream has to be stopped first
@@ -102,6 +102,10 @@ class ClauseError(UserError):
 
 class SettingError(UserError):
     """A setting or an argument has a value that it cannot have."""
+
+    def __init__(self, message: object, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class StreamNotFound(UserError):

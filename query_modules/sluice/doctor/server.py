@@ -30,10 +30,13 @@ MOST_SKEW = 5.0
 WAITING = ("the storage mode", "the streams' nodes")
 "How troubles begin that are none of the connection."
 
-CHECKS = ("bolt", "sign-in", "server", "role", "clocks", "module", "procedures", "loopback")
+CHECKS = ("bolt", "sign-in", "server", "role", "clocks", "module", "procedures", "loopback", "interpreter")
 
 PROCEDURES = "CALL mg.procedures() YIELD name, signature, path RETURN name, signature, path"
 SHOW = "CALL streams.show() YIELD name, uri, topic, transform, status RETURN name, uri, topic, transform, status"
+INTERPRETER = "CALL streams.interpreter() YIELD path, version, trouble RETURN path, version, trouble"
+INTERPRETER_PATIENCE = 60.0
+"Seconds that the server may need to try all candidates for the interpreter of transforms."
 SETTINGS = "CALL streams.settings() YIELD name, value RETURN name, value"
 ROLE = "SHOW REPLICATION ROLE"
 CONSTRAINTS = "SHOW CONSTRAINT INFO"
@@ -88,11 +91,12 @@ class Server:
         yield self._module()
         yield self._procedures()
         yield self._loopback(replica)
+        yield self._interpreter()
 
-    def fetch(self, query: str, **parameters: Any) -> Rows:
-        """Runs a query. Raises GraphError."""
+    def fetch(self, query: str, *, patience: float = 0.0, **parameters: Any) -> Rows:
+        """Runs a query; it may take as long as the target says, or `patience` seconds. Raises GraphError."""
         assert self.connection is not None
-        return self.connection.fetch(query, parameters, timeout=self._target.timeout)
+        return self.connection.fetch(query, parameters, timeout=max(patience, self._target.timeout))
 
     def setting(self, name: str) -> str | None:
         """A setting of the server's, by its variable; None where it does not tell."""
@@ -176,6 +180,17 @@ class Server:
             raise Trouble("procedures", f"streams.show fails: {reason}", remedy) from error
         count = len(self.streams)
         return ok("procedures", f"streams.show answers: {count} stream{'' if count == 1 else 's'}")
+
+    def _interpreter(self) -> Finding:
+        """Which Python runs transforms; the server tries it."""
+        try:
+            (row,) = self.fetch(INTERPRETER, patience=INTERPRETER_PATIENCE)
+        except (QueryRefused, ValueError) as error:
+            return note("interpreter", f"the server does not tell which Python runs transforms: {error}")
+        if row["trouble"]:
+            remedy = "install one on the server's machine, or have SLUICE_PYTHON name one, and restart the server"
+            return fix("interpreter", str(row["trouble"]), remedy)
+        return ok("interpreter", f"transforms run in {row['path']}, Python {row['version']}")
 
     def _is_replica(self) -> bool | None:
         try:

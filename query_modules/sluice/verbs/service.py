@@ -19,6 +19,7 @@ from sluice.batch import Batch
 from sluice.brokers.consumer import Consumer
 from sluice.configuration import configuration_of
 from sluice.errors import BrokerError, NoReport, NothingToRead, SettingError, StreamExists
+from sluice.jail.interpreter import find_interpreter
 from sluice.jail.jail import Jail
 from sluice.jail.pinning import pin
 from sluice.model import Status, StreamSpec, Transform, check_count
@@ -120,6 +121,16 @@ def version() -> list[Row]:
 def settings() -> list[Row]:
     """The settings in force: `name, value`, as variables hold them; no secret."""
     return [{"name": name, "value": value} for name, value in process.current().settings.as_variables().items()]
+
+
+def interpreter() -> list[Row]:
+    """The interpreter that runs transforms: `path, version`, or `trouble`, why there is none. As `find_interpreter`."""
+    here = process.current()
+    try:
+        found = find_interpreter(here.settings)
+    except SettingError as error:
+        return [{"path": None, "version": None, "trouble": str(error)}]
+    return [{"path": found.path, "version": ".".join(map(str, found.version)), "trouble": None}]
 
 
 def start(graph: Graph, name: str, limit_batches: int | None) -> list[Row]:

@@ -171,7 +171,7 @@ class Retrier:
             queries = self._pack(Records(message.record for _, message in part))
             self._write(_joined(_removal(part), queries), self._without(part))
         except (TransformError, ScriptError, SettingError, ValueError) as error:
-            if isinstance(error, ScriptError) and error.retryable:
+            if isinstance(error, ScriptError | SettingError) and error.retryable:
                 raise
             return Refusal(error, None)
         except QueryRefused as error:
