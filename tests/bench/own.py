@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
 from sluice.settings import Settings
+from sluice.workers.calls import Calls
 from sluice.workers.doubts import Doubts
 from sluice.workers.listener import Transaction, Watermarks
 from sluice.workers.loopback import Loopback
@@ -154,8 +155,7 @@ def _own(task: Task) -> Taken:
             spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
             desired = Desired(VertexId(1), VertexId(2), spec, generation=1, limit_batches=None)
             loopback = stack.enter_context(Loopback(settings))
-            nudge = threading.Event()
-            session = Session(desired, settings, loopback, progress.stop, progress, lambda: 0, Doubts(), nudge)
+            session = Session(desired, settings, loopback, progress.stop, progress, Calls(), Doubts())
             sessions.append(stack.enter_context(session))
         idle = _resident()
         threads = [threading.Thread(target=session.run) for session in sessions]

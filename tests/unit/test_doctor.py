@@ -196,9 +196,9 @@ RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "r
         pytest.param(
             {"SHOW_VERSION": [{"version": "2.14.1"}]},
             "server",
-            "can end when a COMMIT violates a uniqueness constraint",
+            "uniqueness constraints are not safe in Memgraph 2.14.1",
             "3.1",
-            id="a version that its own constraints end",
+            id="a version in which constraints are not safe",
         ),
         pytest.param({"CALL_mg.procedures": []}, "module", "no module streams", "sluice install", id="no module"),
         pytest.param(

@@ -160,11 +160,6 @@ class Consumer:
         self._resume_at = dict(positions)
         self.close()
 
-    @property
-    def asleep(self) -> bool:
-        """Whether it has left the brokers for a while."""
-        return self._consumer is None
-
     def _awake(self) -> confluent_kafka.Consumer:
         if self._consumer is None:
             self._consumer = self._make()

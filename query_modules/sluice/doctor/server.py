@@ -21,7 +21,7 @@ Rows = list[dict[str, Any]]
 OLDEST = (2, 14)
 
 UNIQUE_IS_SAFE = (3, 1)
-"From which on a violated uniqueness constraint does not end the server (docs/failures.md)."
+"From which on uniqueness constraints are safe (docs/failures.md)."
 CATALOG_PATIENCE = 15.0
 "Seconds that a supervisor may need to make its catalog, after a start."
 MOST_SKEW = 5.0
@@ -120,10 +120,9 @@ class Server:
                 "server", f"Memgraph {version} is older than {oldest}", f"upgrade Memgraph to {oldest} or newer"
             )
         if found and (int(found[1]), int(found[2])) < UNIQUE_IS_SAFE and self._has_uniqueness():
-            text = f"Memgraph {version} can end when a COMMIT violates a uniqueness constraint, and there is one here"
-            return fix(
-                "server", text, "upgrade Memgraph to 3.1 or newer, or let transforms MERGE what has to be unique"
-            )
+            text = f"uniqueness constraints are not safe in Memgraph {version}, which may end, and there is one here"
+            remedy = "upgrade Memgraph to 3.1 or newer, or let transforms MERGE what has to be unique"
+            return fix("server", text, remedy)
         return ok("server", f"Memgraph {version}")
 
     def _has_uniqueness(self) -> bool:

@@ -178,6 +178,8 @@ class Retrier:
             index = None if error.index is None else error.index - 1
             if index == -1 and GONE_TEXT in str(error):
                 raise FenceLost(GONE_TEXT) from error
+            if error.violates_uniqueness:
+                self._loopback.unlabel(self._desired.checkpoint_id)
             if not self._doubts.of_data(error):
                 raise
             return Refusal(error, refused_query(queries, index))
@@ -252,6 +254,7 @@ class RetrySession:
         self._resources = ExitStack()
         transformer = Transformer(desired.spec, settings, stop.is_set)
         self._resources.callback(transformer.close)
+        loopback.unlabel(desired.checkpoint_id)
         held = loopback.read_checkpoint(desired.checkpoint_id)
         listener.begun(held)
         sink = Sink(loopback.connection, desired.checkpoint_id, held)

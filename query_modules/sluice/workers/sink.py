@@ -88,11 +88,6 @@ class Sink:
         "The checkpoint once everything that was sent is committed."
 
     @property
-    def in_flight(self) -> int:
-        """Batches sent and not settled."""
-        return len(self._sent)
-
-    @property
     def full(self) -> bool:
         """Whether a batch should be settled before the next is sent."""
         return len(self._sent) >= MOST_IN_FLIGHT or self._bytes >= MOST_BYTES_IN_FLIGHT

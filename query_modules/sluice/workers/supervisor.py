@@ -50,6 +50,9 @@ STARTING = 2.0
 MODE_INTERVAL = 2.0
 "Seconds between two looks at the storage mode, which may change at any time and costs more than a look at nodes."
 
+CONSTRAINT_INTERVAL = 5.0
+"Seconds between two looks at whether the graph has a uniqueness constraint."
+
 ON_REPLICA = "this instance is a replica: the main instance runs the streams"
 
 NO_TRANSACTIONS = (
@@ -89,6 +92,7 @@ class Supervisor:
         self._searched = False  # for catalogs, since streams may run
         self._next_mode_look = 0.0
         self._storage_mode = ""
+        self._next_constraint_look = 0.0
 
     def stop(self, *, hurry: bool = False) -> None:
         """Asks for the end: workers finish their batch, or give it up if there is a hurry."""
@@ -151,6 +155,16 @@ class Supervisor:
             work, worker = self._workers.get(uid, (None, None))
             if worker is not None and work == row.work and row.should_retry:
                 worker.retry(row.retries_asked)
+        if obstacle is None:
+            self._look_for_constraints(loopback)
+
+    def _look_for_constraints(self, loopback: Loopback) -> None:
+        """Now and then: a uniqueness constraint that was made while streams run is their workers' to know of."""
+        if self._workers and time.monotonic() >= self._next_constraint_look:
+            self._next_constraint_look = time.monotonic() + CONSTRAINT_INTERVAL
+            if loopback.has_uniqueness():
+                for _, worker in self._workers.values():
+                    worker.unlabel()
 
     def _read(self, loopback: Loopback) -> tuple[str | None, list[StreamRow]]:
         """What keeps every stream from running, if something does; and the streams, if nothing does."""

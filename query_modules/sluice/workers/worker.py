@@ -13,6 +13,7 @@ from sluice.folding import FOLDED
 from sluice.model import MOST_TEXTS, Checkpoint, Desired, Status
 from sluice.set_aside import now
 from sluice.settings import Settings
+from sluice.workers.calls import Calls
 from sluice.workers.doubts import Doubts
 from sluice.workers.listener import SEARCH, Transaction, Watermarks
 from sluice.workers.loopback import Loopback
@@ -43,7 +44,7 @@ class Worker:
         """
         self.desired = desired
         self._settings = settings
-        self._retries_asked = 0  # set by the supervisor, only ever to more; any thread may read it
+        self._calls = Calls()
         self._failures = 0  # in a row; this and all down to _held are the worker's thread's alone
         self._doubts = Doubts()
         self._repeats = Repeats(desired.spec.name)
@@ -51,7 +52,6 @@ class Worker:
         self._started = False
         self._held = Checkpoint(positions={})
         self._stop = threading.Event()
-        self._nudge = threading.Event()  # set after each change of the above that a stream asleep is to see
         self._monitor = monitor
         self._lock = threading.Lock()  # guards _loopback
         self._loopback: Loopback | None = None
@@ -64,12 +64,17 @@ class Worker:
     def stop(self) -> None:
         """Asks the worker to end once what is in flight is settled. Returns at once."""
         self._stop.set()
-        self._nudge.set()
+        self._calls.nudge.set()
 
     def retry(self, number: int) -> None:
         """Lets the worker know that the `RetryRequest` of that number, and those before it, are to be answered."""
-        self._retries_asked = number
-        self._nudge.set()
+        self._calls.retries = number
+        self._calls.nudge.set()
+
+    def unlabel(self) -> None:
+        """Lets the worker know that the graph has a uniqueness constraint."""
+        self._calls.constrained = True
+        self._calls.nudge.set()
 
     def abort(self) -> None:
         """Asks the worker to end now: a batch in flight is given up, and so is not in the graph, or is, whole."""
@@ -217,9 +222,8 @@ class Worker:
             loopback,
             self._stop,
             self,
-            lambda: self._retries_asked,
+            self._calls,
             self._doubts,
-            self._nudge,
         )
 
     def _connected(self) -> Loopback:
