@@ -85,7 +85,7 @@ def test_a_uniqueness_constraint_that_is_made_while_a_stream_runs_takes_the_labe
     assert labels() == [nodes.CHECKPOINT]
     stream.run(f"CREATE {constraint}")
     try:
-        eventually(labels, equals=[], timeout=30)
+        eventually(lambda: labels() == [], timeout=30)
         stream.send(numbers(100, 200))
         stream.await_values(numbers(0, 200))
         assert (stream.status, stream.info["messages"]) == ("running", 200)
