@@ -40,7 +40,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="SLUICE_X=VALUE",
-        help="a setting of the hosts that are started, unless the test has its own; those of the environment are dropped",
+        help="a setting of the hosts that tests start; those of the environment are dropped",
     )
     group.addoption("--memgraph-uri", metavar="URI", help="with --host=uri: a host that runs, on this machine")
     group.addoption("--memgraph-user", default="", metavar="NAME", help="with --host=uri: the user (default: none)")

@@ -53,6 +53,7 @@ class FakeSink:
         self.properties: dict = {}
         self.error = error or QueryRefused(REFUSED, code=CLIENT_ERROR, index=0)
         self.kept: list[KeptMessage] = []
+        self.notice = ""
         self._sent: deque[tuple[PackedQueries, Checkpoint, dict, list[KeptMessage]]] = deque()
 
     @property

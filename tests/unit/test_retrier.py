@@ -37,6 +37,7 @@ class Graph:
         self.transactions: list[list[str]] = []
         self.errors: list[Exception] = []
         self.unlabelled = 0
+        self.notice = ""
         self._sent: tuple[PackedQueries, Checkpoint] | None = None
 
     def read_requests(self, stream_id):

@@ -22,6 +22,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from sluice.batch import Batch, Group, Messages, cut
 from sluice.brokers import clients
 from sluice.brokers.reporter import Reporter, group_of
+from sluice.ending import interpreter_ends
 from sluice.errors import BrokerError, BrokerUnreachable, OffsetGone, TopicNotFound
 from sluice.model import StreamSpec
 from sluice.settings import Settings
@@ -59,6 +60,10 @@ GROUP_BYTES = 1 << 20
 
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
 "What a broker says of a topic that is not there."
+
+
+_UNCLOSED: list[confluent_kafka.Consumer] = []
+"Clients that no thread could be started for any more; the end of the process takes them along."
 
 
 class Consumer:
@@ -150,7 +155,12 @@ class Consumer:
         # a thread, which writes nothing and which the end of the process need not wait for.
         last = [client]
         del client
-        threading.Thread(target=last.pop, name="sluice-closer", daemon=True).start()
+        try:
+            threading.Thread(target=last.pop, name="sluice-closer", daemon=True).start()
+        except RuntimeError as error:
+            if not interpreter_ends(error):
+                raise
+            _UNCLOSED.extend(last)
 
     def sleep(self, positions: Mapping[int, int]) -> None:
         """

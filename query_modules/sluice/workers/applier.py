@@ -224,7 +224,7 @@ class Applier:
         if group:
             self._pace.took(len(group), now - max(sent.at, self._settled_at))
         self._settled_at = now
-        transaction = _transaction(self.held, sent, now - sent.at, self._refusals)
+        transaction = _transaction(self.held, sent, now - sent.at, self._refusals)._replace(notice=self._sink.notice)
         self._refusals = 0
         self._doubts.committed()
         self._listener.committed(transaction)

@@ -226,7 +226,7 @@ class Retrier:
             else:
                 break
         self._doubts.committed()
-        self._listener.committed(Transaction(self._sink.held))
+        self._listener.committed(Transaction(self._sink.held, notice=self._sink.notice))
 
     def _without(self, part: Group) -> Checkpoint:
         held = self._sink.held

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Hashable
 
+from sluice.ending import interpreter_ends
 from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
 from sluice.model import Status
 from sluice.settings import Settings
@@ -61,7 +62,7 @@ NO_TRANSACTIONS = (
 )
 
 NO_EDGES = (
-    "the storage mode is ON_DISK_TRANSACTIONAL, where Memgraph loses the relationships of a node that is changed, a "
+    "the storage mode is ON_DISK_TRANSACTIONAL, where Memgraph 2 loses the relationships of a node that is changed, a "
     "stream's own node among them: streams run in IN_MEMORY_TRANSACTIONAL"
 )
 "Measured with Memgraph 2.14.1: `MATCH (b:B) SET b.y = 1` takes the relationships of `b` away."
@@ -124,7 +125,9 @@ class Supervisor:
                 level = logging.WARNING if failures in (10, 100) else logging.DEBUG
                 log.log(level, "no connection to the server at port %s: %s", self._settings.loopback_port, error)
                 self._stop.wait(pause(failures) / 2)
-            except Exception:
+            except Exception as error:
+                if interpreter_ends(error):
+                    break
                 failures += 1
                 log.exception("the supervisor met an error of its own; it goes on")
                 self._stop.wait(pause(failures))

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 
+from sluice.ending import interpreter_ends
 from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError, Stopped
 from sluice.folding import FOLDED
 from sluice.model import MOST_TEXTS, Checkpoint, Desired, Status
@@ -128,6 +129,8 @@ class Worker:
     def committed(self, transaction: Transaction) -> None:
         """As `Listener`."""
         self._failures = 0
+        if transaction.notice:
+            self._repeats.say(transaction.notice, transaction.notice, 0)
         folding = self._monitor.folding
         for text, how in transaction.news:
             if how != FOLDED and len(folding.texts) < MOST_TEXTS:
@@ -195,6 +198,8 @@ class Worker:
                     return
                 self._retry(error)
             except Exception as error:
+                if interpreter_ends(error):
+                    return  # its open batch is rolled back with its connection
                 log.exception("stream %s: a fault in the worker", name)
                 self._end(f"{type(error).__name__}: {error}")
                 return
