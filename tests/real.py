@@ -264,6 +264,8 @@ def main(words: Sequence[str] | None = None) -> int:
     if not options.memgraph_bin.is_file():
         sys.exit(f"{options.memgraph_bin} is no file")
     options.output.mkdir(parents=True, exist_ok=True)
+    for old in (*options.output.glob("*.xml"), *options.output.glob("bench/results.json")):
+        old.unlink()
     version, machine = version_of(options.memgraph_bin), f"{os.cpu_count()} cores, {platform.machine()}"
     rows = []
     for step in steps(options):

@@ -124,8 +124,10 @@ def test_all_steps_are_run_though_one_fails_and_the_exit_status_tells(tmp_path, 
     assert "| integration | **failed** |" in summary
     assert "| faults | passed | fine |" in summary
     assert summary in capsys.readouterr().out
+    (output / "integration.xml").write_text(REPORT, encoding="utf-8")
     made.pop(0)
     assert real.main(words) == 0
+    assert not (output / "integration.xml").exists(), "of an earlier run"
     made.clear()
     assert real.main(words) == 1
 
