@@ -13,10 +13,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import sluice.process  # noqa: F401 - all that the module loads, Kafka's client among it
-from sluice import server_flags, settings
-from sluice.install.places import linked_python
-from sluice.workers.loopback import Loopback
+import sluice.supervising.process  # noqa: F401 - all that the module loads, Kafka's client among it
+from sluice.host import server_flags, settings
+from sluice.persistence.loopback import Loopback
+from sluice_tools.install.places import linked_python
 
 SERVER = Path("/proc/1/cmdline")
 

@@ -10,11 +10,11 @@ is taken from `mgp` for longer than a call: reloading any other module replaces 
 import sys
 
 import sluice.errors
-import sluice.process
-import sluice.verbs.inspection
-import sluice.verbs.repair
-import sluice.verbs.service
-import sluice.verbs.steering
+import sluice.procedures.look
+import sluice.procedures.retry
+import sluice.procedures.service
+import sluice.procedures.steering
+import sluice.supervising.process
 
 mgp = __import__("mgp")
 
@@ -57,7 +57,7 @@ def create(
                             {on_error: 'skip'});
     """
     return _answer(
-        sluice.verbs.service.create,
+        sluice.procedures.service.create,
         ctx.graph,
         name,
         uri,
@@ -81,7 +81,7 @@ def alter(ctx: mgp.ProcCtx, name: str, changes: mgp.Map) -> mgp.Record():
     Example:
         CALL streams.alter('mystream', {batch_size: 1000, on_error: 'skip'});
     """
-    return _answer(sluice.verbs.steering.alter, ctx.graph, name, changes)
+    return _answer(sluice.procedures.steering.alter, ctx.graph, name, changes)
 
 
 @mgp.write_proc
@@ -92,7 +92,7 @@ def configure(ctx: mgp.ProcCtx, name: str, config: mgp.Map) -> mgp.Record():
     Example:
         CALL streams.configure('mystream', {on_error: 'dead_letter', dead_letter_topic: 'test.errors'});
     """
-    return _answer(sluice.verbs.steering.configure, ctx.graph, name, config)
+    return _answer(sluice.procedures.steering.configure, ctx.graph, name, config)
 
 
 @mgp.write_proc
@@ -103,7 +103,7 @@ def drop(ctx: mgp.ProcCtx, name: str, if_exists: bool = False) -> mgp.Record():
     Example:
         CALL streams.drop('mystream');
     """
-    return _answer(sluice.verbs.service.drop, ctx.graph, name, if_exists)
+    return _answer(sluice.procedures.service.drop, ctx.graph, name, if_exists)
 
 
 @mgp.write_proc
@@ -124,7 +124,7 @@ def seek(ctx: mgp.ProcCtx, name: str, to: mgp.Any, dry_run: bool = False) -> mgp
         CALL streams.seek('mystream', -1000, true) YIELD partition, from, to, messages, effect;
         CALL streams.seek('mystream', {`0`: 120, `1`: 98}) YIELD partition, from, to, messages, effect;
     """
-    return _answer(sluice.verbs.steering.seek, ctx.graph, name, to, dry_run)
+    return _answer(sluice.procedures.steering.seek, ctx.graph, name, to, dry_run)
 
 
 @mgp.write_proc
@@ -141,7 +141,7 @@ def reload_transform(ctx: mgp.ProcCtx, name: str, trial_messages: int = 100) -> 
     Example:
         CALL streams.reload_transform('mystream') YIELD old_sha256, new_sha256, tried;
     """
-    return _answer(sluice.verbs.steering.reload_transform, ctx.graph, name, trial_messages, ctx.check_must_abort)
+    return _answer(sluice.procedures.steering.reload_transform, ctx.graph, name, trial_messages, ctx.check_must_abort)
 
 
 @mgp.read_proc
@@ -155,7 +155,7 @@ def try_transform(uri: str, messages: mgp.List[mgp.Nullable[mgp.Any]]) -> mgp.Re
     Example:
         CALL streams.try_transform('http://localhost/transform.py', ['1', '1 2']) YIELD query, params;
     """
-    return _answer(sluice.verbs.steering.try_transform, uri, messages)
+    return _answer(sluice.procedures.steering.try_transform, uri, messages)
 
 
 @mgp.read_proc
@@ -168,7 +168,7 @@ def show(ctx: mgp.ProcCtx) -> mgp.Record(name=str, uri=str, topic=str, transform
     Example:
         CALL streams.show() YIELD name, uri, topic, transform, status;
     """
-    return _answer(sluice.verbs.service.show, ctx.graph)
+    return _answer(sluice.procedures.service.show, ctx.graph)
 
 
 @mgp.read_proc
@@ -219,7 +219,7 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
         CALL streams.info('mystream') YIELD status, reason, total_lag, rates;
         CALL streams.info() YIELD name, status, total_lag;
     """
-    return _answer(sluice.verbs.inspection.info, ctx.graph, name)
+    return _answer(sluice.procedures.look.info, ctx.graph, name)
 
 
 @mgp.read_proc
@@ -247,7 +247,7 @@ def batches(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     Example:
         CALL streams.batches('mystream', 5) YIELD time, messages, ms;
     """
-    return _answer(sluice.verbs.inspection.batches, ctx.graph, name, limit)
+    return _answer(sluice.procedures.look.batches, ctx.graph, name, limit)
 
 
 @mgp.read_proc
@@ -258,7 +258,7 @@ def show_create(ctx: mgp.ProcCtx, name: str) -> mgp.Record(statement=str):
     Example:
         CALL streams.show_create('mystream') YIELD statement;
     """
-    return _answer(sluice.verbs.inspection.show_create, ctx.graph, name)
+    return _answer(sluice.procedures.look.show_create, ctx.graph, name)
 
 
 @mgp.read_proc
@@ -288,7 +288,7 @@ def errors(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     Example:
         CALL streams.errors('mystream', 1) YIELD partition, offset, payload, query, error;
     """
-    return _answer(sluice.verbs.service.errors, ctx.graph, name, limit)
+    return _answer(sluice.procedures.service.errors, ctx.graph, name, limit)
 
 
 @mgp.read_proc
@@ -318,7 +318,7 @@ def set_aside(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     Example:
         CALL streams.set_aside('mystream') YIELD partition, offset, payload, attempts, error;
     """
-    return _answer(sluice.verbs.repair.set_aside, ctx.graph, name, limit)
+    return _answer(sluice.procedures.retry.set_aside, ctx.graph, name, limit)
 
 
 @mgp.write_proc
@@ -340,7 +340,7 @@ def retry(
         CALL streams.retry('mystream', 100) YIELD messages;
         CALL streams.retry('mystream', null, 0, 4711) YIELD messages;
     """
-    return _answer(sluice.verbs.repair.retry, ctx.graph, name, limit, partition, offset)
+    return _answer(sluice.procedures.retry.retry, ctx.graph, name, limit, partition, offset)
 
 
 @mgp.read_proc
@@ -351,7 +351,7 @@ def version() -> mgp.Record(version=str, trouble=mgp.Nullable[str]):
     Example:
         CALL streams.version() YIELD version, trouble;
     """
-    return _answer(sluice.verbs.service.version)
+    return _answer(sluice.procedures.service.version)
 
 
 @mgp.read_proc
@@ -362,7 +362,7 @@ def settings() -> mgp.Record(name=str, value=str):
     Example:
         CALL streams.settings() YIELD name, value;
     """
-    return _answer(sluice.verbs.service.settings)
+    return _answer(sluice.procedures.service.settings)
 
 
 @mgp.read_proc
@@ -374,7 +374,7 @@ def interpreter() -> mgp.Record(path=mgp.Nullable[str], version=mgp.Nullable[str
     Example:
         CALL streams.interpreter() YIELD path, version, trouble;
     """
-    return _answer(sluice.verbs.service.interpreter)
+    return _answer(sluice.procedures.service.interpreter)
 
 
 @mgp.write_proc
@@ -387,7 +387,7 @@ def start(ctx: mgp.ProcCtx, name: str, limit_batches: mgp.Nullable[int] = None) 
     Example:
         CALL streams.start('mystream', 10);
     """
-    return _answer(sluice.verbs.service.start, ctx.graph, name, limit_batches)
+    return _answer(sluice.procedures.service.start, ctx.graph, name, limit_batches)
 
 
 @mgp.write_proc
@@ -398,7 +398,7 @@ def stop(ctx: mgp.ProcCtx, name: str) -> mgp.Record():
     Example:
         CALL streams.`stop`('mystream');
     """
-    return _answer(sluice.verbs.service.stop, ctx.graph, name)
+    return _answer(sluice.procedures.service.stop, ctx.graph, name)
 
 
 @mgp.write_proc
@@ -409,7 +409,7 @@ def start_all(ctx: mgp.ProcCtx) -> mgp.Record():
     Example:
         CALL streams.start_all();
     """
-    return _answer(sluice.verbs.service.start_all, ctx.graph)
+    return _answer(sluice.procedures.service.start_all, ctx.graph)
 
 
 @mgp.write_proc
@@ -420,7 +420,7 @@ def stop_all(ctx: mgp.ProcCtx) -> mgp.Record():
     Example:
         CALL streams.stop_all();
     """
-    return _answer(sluice.verbs.service.stop_all, ctx.graph)
+    return _answer(sluice.procedures.service.stop_all, ctx.graph)
 
 
 @mgp.read_proc
@@ -437,7 +437,7 @@ def test(ctx: mgp.ProcCtx, name: str, limit_batches: int = 1, execute: bool = Fa
     Example:
         CALL streams.test('mystream', 2) YIELD query, params;
     """
-    return _answer(sluice.verbs.service.test, ctx.graph, name, limit_batches, execute, ctx.check_must_abort)
+    return _answer(sluice.procedures.service.test, ctx.graph, name, limit_batches, execute, ctx.check_must_abort)
 
 
 @mgp.read_proc
@@ -468,7 +468,7 @@ def test_report(ctx: mgp.ProcCtx, name: str) -> mgp.Record(
         CALL streams.test('mystream', 1, true) YIELD query RETURN count(query);
         CALL streams.test_report('mystream') YIELD query, runs, ms, nodes_created, warning, error;
     """
-    return _answer(sluice.verbs.service.test_report, ctx.graph, name)
+    return _answer(sluice.procedures.service.test_report, ctx.graph, name)
 
 
 def _answer(verb, *arguments):
@@ -487,4 +487,4 @@ def _answer(verb, *arguments):
     return [record(**row) for row in rows]
 
 
-sluice.process.start()
+sluice.supervising.process.start()

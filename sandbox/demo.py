@@ -28,7 +28,7 @@ from rich.text import Text
 
 from sandbox.host import SandboxHost, free_port
 from sandbox.mock_broker import MockBroker
-from sluice.terminal import show_table
+from sluice_tools.terminal import show_table
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERY_MODULES = ROOT / "query_modules"
@@ -100,7 +100,7 @@ def serve(directory: Path) -> Iterator[str]:
 def shim(upstream_port: int) -> Iterator[str]:
     """The shim in front of a server, as people start it; gives its Bolt URI."""
     port = free_port()
-    command = [sys.executable, "-m", "sluice.cli", "shim", "--listen", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "sluice_tools.cli", "shim", "--listen", f"127.0.0.1:{port}"]
     command += ["--upstream", f"127.0.0.1:{upstream_port}", "--log-level", "warning"]
     with subprocess.Popen(command) as process:
         try:

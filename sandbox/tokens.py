@@ -64,7 +64,7 @@ def top_level(tokens: Sequence[Token]) -> Iterator[tuple[int, Token]]:
 
 
 def closing_of(tokens: Sequence[Token], opening: int) -> int | None:
-    """The index of the bracket that closes the one at `opening`; None if nothing does."""
+    """The index of the bracket that closes the one at `handshake`; None if nothing does."""
     depth = 0
     for index in range(opening, len(tokens)):
         token = tokens[index]

@@ -225,7 +225,7 @@ class TransientFailure(QueryRefused):
     retryable = True
 
     @property
-    def doubtful(self) -> bool:
+    def suspect(self) -> bool:
         """Whether only the code says that it will pass."""
         return PASSES.search(str(self)) is None
 

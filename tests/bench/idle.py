@@ -24,7 +24,7 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from sluice.settings import Settings
+from sluice.host.settings import Settings
 from tests.bench.ingest import cpu_seconds
 from tests.eventually import eventually
 from tests.hosts import MemgraphHost, SandboxHost, ServerHost

@@ -21,7 +21,7 @@ from tests.hosts import ServerHost
 PATIENCE = 180.0
 "Seconds for one measurement."
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.01, 1.0
+MIN_BACKOFF, MAX_BACKOFF = 0.01, 1.0
 "Seconds between two looks at how far the graph is."
 
 SLOW = frozenset({"unfolded", "client"})
@@ -112,7 +112,7 @@ def _pause(seconds: float, done: int, left: int) -> float:
     How long to wait before the next look, in seconds: counting a large graph takes a core for a while, so it is done
     the more seldom the farther away the end is.
     """
-    return min(max(SHORTEST_PAUSE, left * seconds / done / 4), LONGEST_PAUSE) if done > 0 else SHORTEST_PAUSE
+    return min(max(MIN_BACKOFF, left * seconds / done / 4), MAX_BACKOFF) if done > 0 else MIN_BACKOFF
 
 
 def _seen(session: neo4j.Session, query: str) -> int:

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
-from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
-from sluice.settings import Settings
-from sluice.workers.calls import Calls
-from sluice.workers.doubts import Doubts
-from sluice.workers.listener import Transaction, Watermarks
-from sluice.workers.loopback import Loopback
-from sluice.workers.session import Session
+from sluice.engine.calls import Calls
+from sluice.engine.listener import Transaction, Watermarks
+from sluice.engine.retry_policy import RetryPolicy
+from sluice.engine.session import StreamSession
+from sluice.host.settings import Settings
+from sluice.persistence.loopback import Loopback
+from sluice.values.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
 from tests.bench.null_sink import NullSink
 from tests.bench.topics import produce
 from tests.bench.workloads import WORKLOADS
@@ -155,7 +155,7 @@ def _own(task: Task) -> Taken:
             spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
             desired = Desired(VertexId(1), VertexId(2), spec, generation=1, limit_batches=None)
             loopback = stack.enter_context(Loopback(settings))
-            session = Session(desired, settings, loopback, progress.stop, progress, Calls(), Doubts())
+            session = StreamSession(desired, settings, loopback, progress.stop, progress, Calls(), RetryPolicy())
             sessions.append(stack.enter_context(session))
         idle = _resident()
         threads = [threading.Thread(target=session.run) for session in sessions]

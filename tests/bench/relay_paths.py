@@ -22,9 +22,9 @@ from typing import cast
 
 import uvloop
 
-from sluice.bolt import shim
-from sluice.bolt.shim_settings import Address, ShimSettings
 from sluice.clauses import translate
+from sluice_tools.shim import service
+from sluice_tools.shim.settings import Address, ShimSettings
 
 HOST = "127.0.0.1"
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -111,11 +111,11 @@ def run_threads(listen: int, upstream: int) -> None:
 
 
 def run_shim(listen: int, upstream: int) -> None:
-    shim.serve(ShimSettings(Address(HOST, listen), Address(HOST, upstream)), translate)
+    service.serve(ShimSettings(Address(HOST, listen), Address(HOST, upstream)), translate)
 
 
 def run_shim_without_uvloop(listen: int, upstream: int) -> None:
-    vars(shim)["uvloop"] = None  # as if it were not installed
+    vars(service)["uvloop"] = None  # as if it were not installed
     run_shim(listen, upstream)
 
 

@@ -19,7 +19,7 @@ from tests.integration.test_kit import transforms_running
 Strike = Callable[[Rig, random.Random], None]
 "Injects a fault once. When it returns the server is there, and the stream is under way or will be."
 
-MOST_TRIES = 400  # of a conflicting writer, to get between two transactions of the stream
+MAX_TRIES = 400  # of a conflicting writer, to get between two transactions of the stream
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def conflict(rig: Rig, rng: random.Random) -> None:
     )
     commits = rng.random() < 0.5
     seconds = rng.uniform(0.02, 0.3)
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         with (
             suppress(neo4j.exceptions.Neo4jError, neo4j.exceptions.DriverError),
             rig.host.driver().session() as session,

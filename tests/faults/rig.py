@@ -22,7 +22,7 @@ from tests.kafka import KafkaBroker
 
 PATIENCE = 90.0  # seconds without any progress after which a round has failed
 LOOK = 0.02  # seconds between two looks at the stream
-LONGEST_LOOK = 1.0  # seconds that one may count for
+MAX_LOOK = 1.0  # seconds that one may count for
 AHEAD = 0.05  # of all messages: how far the producer is ahead of the stream; no farther, so that transactions stay many
 LOG_LINES = 15  # of the stream's, that a failed round shows
 
@@ -63,7 +63,7 @@ class Rig:
     """
     A stream that is under way, and everything that faults are injected into.
 
-    Threads: the round's, but for `tally`, which any thread may count in while it holds `lock`.
+    Threads: the round's, but for `statistics`, which any thread may count in while it holds `lock`.
     """
 
     stream = "faults"
@@ -203,7 +203,7 @@ class Rig:
         while True:
             look = self.look()
             # A look that takes long is the machine's fault, which may have had no time for any of us.
-            waited += min(time.monotonic() - looked_at, LONGEST_LOOK)
+            waited += min(time.monotonic() - looked_at, MAX_LOOK)
             looked_at = time.monotonic()
             if look.status == "error":
                 self._heal(look)

@@ -32,7 +32,7 @@ class ShimServer(Server):
         return [
             sys.executable,
             "-c",
-            "from sluice.cli import app; app()",  # what the installed `sluice` does
+            "from sluice_tools.cli import app; app()",  # what the installed `sluice` does
             "shim",
             f"--listen=127.0.0.1:{self.port}",
             f"--upstream=127.0.0.1:{self.upstream}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluice.allowed import DEFAULT
+from sluice.host.allow_list import DEFAULT
 from tests.hosts import Host, ScriptServer
 from tests.integration.test_kit import SHOW, VALUES, OwnHost, Stream, refusal
 from tests.kafka import KafkaBroker

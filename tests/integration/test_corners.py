@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from sluice import nodes
+from sluice.persistence import nodes
 from tests.eventually import eventually
 from tests.hosts import Host
 from tests.integration.configured import POISON, Configured

@@ -16,8 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 import sluice
-from sluice.cli import app
-from sluice.doctor.command import PASSWORD
+from sluice_tools.cli import app
+from sluice_tools.doctor.command import PASSWORD
 from tests.eventually import eventually
 from tests.hosts import Host, ScriptServer, ServerHost
 from tests.integration.test_kit import EXAMPLE, OwnHost, Run, refusal
@@ -50,7 +50,7 @@ def faults(checks: dict[str, Check]) -> list[str]:
 @contextmanager
 def running_shim(*options: str) -> Iterator[int]:
     """The port of a shim."""
-    command = [sys.executable, "-m", "sluice.cli", "shim", "--listen", "127.0.0.1:0", *options]
+    command = [sys.executable, "-m", "sluice_tools.cli", "shim", "--listen", "127.0.0.1:0", *options]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
@@ -227,7 +227,7 @@ def test_loopback_does_not_get_in(own_host: OwnHost, monkeypatch: pytest.MonkeyP
     environment = {"SLUICE_LOOPBACK_PORT": str(free_port())}
     host = own_host(env=environment)
     with monkeypatch.context() as hurried:
-        hurried.setattr("sluice.doctor.server.CATALOG_PATIENCE", 1.0)
+        hurried.setattr("sluice_tools.doctor.server.CATALOG_PATIENCE", 1.0)
         checks = doctor("--uri", host.uri)
     assert faults(checks) == ["loopback"]
     assert "SLUICE_LOOPBACK_HOST, _PORT and _TLS if it is not found by its flags" in checks["loopback"]["remedy"]

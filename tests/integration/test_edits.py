@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluice import nodes
+from sluice.persistence import nodes
 from tests.eventually import eventually
 from tests.hosts import Host
 from tests.integration.configured import Configured, started

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import pytest
 
 from sluice.bolt.messages import Tag
-from sluice.settings import Settings
-from sluice.workers.loopback import Loopback
-from sluice.workers.monitor import Monitor
-from sluice.workers.worker import Worker
+from sluice.host.settings import Settings
+from sluice.persistence.loopback import Loopback
+from sluice.supervising.status import Monitor
+from sluice.supervising.worker import Worker
 from tests.eventually import eventually
 from tests.faults.proxy import CuttingProxy, Moment, Trap
 from tests.hosts import ServerHost

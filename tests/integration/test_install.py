@@ -38,7 +38,7 @@ class Installation:
         self.wheel = folder / built.stdout.split()[-1]
         venv.create(folder / "venv", with_pip=True)
         self.python = folder / "venv" / "bin" / "python"
-        self._run([self.python, "-m", "pip", "install", "--quiet", f"{self.wheel}[shim]"])
+        self._run([self.python, "-m", "pip", "install", "--quiet", self.wheel])
 
     def sluice(self, *arguments: str | Path) -> str:
         """Runs the command from another folder and with nothing on Python's path; gives what it prints."""
@@ -169,8 +169,11 @@ def test_the_wheel_has_the_modules_and_the_transforms_and_nothing_of_the_tests(i
         [sys.executable, "-m", "zipfile", "-l", installation.wheel], capture_output=True, text=True, check=True
     ).stdout
     names = {line.split()[0] for line in listing.splitlines()[1:]}
-    assert {"sluice/modules/streams.py", "sluice/transforms/edges.py", "sluice/workers/supervisor.py"} <= names
+    assert {"sluice/supervising/supervisor.py", "sluice_tools/cli.py"} <= names
+    files = "sluice_tools/install/files/"
+    assert {f"{files}streams.py", f"{files}examples/edges.py"} <= names
     assert {name.partition("/")[0] for name in names} == {
         "sluice",
+        "sluice_tools",
         installation.wheel.name.split("-py3")[0] + ".dist-info",
     }

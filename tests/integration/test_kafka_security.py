@@ -197,13 +197,13 @@ def test_no_secret_is_in_the_graph_on_disk_in_logs_or_in_processes(
     said += keeper.run("MATCH ()-[e]->() RETURN properties(e) AS properties")
     assert any("env:KAFKA_PASSWORD" in json.dumps(row) for row in said), "what is looked through is what holds it"
     processes = list(_processes(keeper.pid))
-    assert any("jail/child.py" in process.command for process in processes)
+    assert any("scripting/child.py" in process.command for process in processes)
     places = {
         "graph and answers": json.dumps(said),
         "logs": keeper.log_text(),
         "command lines": " ".join(process.command for process in processes),
         "transforms' environments": " ".join(
-            process.environment for process in processes if "jail/child.py" in process.command
+            process.environment for process in processes if "scripting/child.py" in process.command
         ),
         "data on disk": "".join(
             path.read_bytes().decode("latin-1") for path in keeper.data.rglob("*") if path.is_file()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import neo4j
 import pytest
 
-from sluice import nodes
+from sluice.persistence import nodes
 from tests.eventually import eventually
 from tests.hosts import ServerHost
 from tests.hosts.host import REPOSITORY
@@ -210,7 +210,7 @@ def metadata(run: Run) -> dict[str, int]:
 
 def transforms_running(host: ServerHost) -> int:
     """How many transform processes the host has."""
-    return sum("jail/child.py" in command for command in _commands(session=host.pid))
+    return sum("scripting/child.py" in command for command in _commands(session=host.pid))
 
 
 def _commands(session: int) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.workers.sink import FENCE_TEXT
+from sluice.persistence.sink import FENCE_TEXT
 from tests.eventually import eventually
 from tests.hosts.host import QUERY_MODULES
 from tests.integration.test_kit import OwnHost, Stream, numbers, transforms_running

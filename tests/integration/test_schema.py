@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice import nodes
+from sluice.persistence import nodes
 from tests.eventually import eventually
 from tests.hosts import ServerHost
 from tests.hosts.host import QUERY_MODULES

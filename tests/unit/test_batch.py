@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Message
 
-from sluice.batch import Batch, cut
+from sluice.values.batch import Batch, cut
 
 
 def message(size: int, partition: int = 0, offset: int = 0) -> Message:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 import sluice
-from sluice.cli import app, excerpt
+from sluice_tools.cli import app, excerpt
 
 
 def run(*arguments: str) -> Result:
@@ -154,18 +152,6 @@ def test_a_wrong_parameter_is_refused(given: str, message: str):
 )
 def test_the_excerpt_has_a_caret_under_the_place(text: str, line: int, column: int, shown: tuple[str, str]):
     assert excerpt(text, line, column) == shown
-
-
-@pytest.mark.parametrize("missing", ["typer", "rich"])
-def test_without_its_extra_the_command_says_so_in_one_line(missing: str):
-    # rich is imported by typer itself where it is there; None in sys.modules is "not there".
-    hidden = "".join(f"sys.modules[{name!r}] = None; " for name in [missing, f"{missing}.cells", f"{missing}.console"])
-    code = f"import sys; sys.path[:0] = {sys.path!r}; {hidden}import sluice.cli"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith(f"sluice: {missing}")
-    assert result.stderr.endswith("is missing; pip install 'memgraph-sluice[shim]' brings it\n")
 
 
 def documented_runs() -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sluice.cli import app
+from sluice_tools.cli import app
 from tests.ports import free_port
 from tests.unit.bolt.certificate import make_certificate
 
@@ -27,7 +27,7 @@ HELLO = bytes.fromhex("6060b017 00000205 00000104 00000004 00000001")
 @contextmanager
 def running_shim(*options: str) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
     """A shim on a port of its own: the process, the port, the line that it says at the start."""
-    command = [sys.executable, "-m", "sluice.cli", "shim", "--listen", "127.0.0.1:0", *options]
+    command = [sys.executable, "-m", "sluice_tools.cli", "shim", "--listen", "127.0.0.1:0", *options]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
@@ -169,7 +169,7 @@ def test_an_option_that_cannot_be_is_refused(options: list[str], message: str):
 
 def test_a_port_that_is_taken_is_one_line():
     with socket.create_server(("127.0.0.1", free_port())) as taken:
-        command = [sys.executable, "-m", "sluice.cli", "shim", "--listen", address(taken)]
+        command = [sys.executable, "-m", "sluice_tools.cli", "shim", "--listen", address(taken)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
         assert result.stderr.startswith(f"cannot listen on {address(taken)}: ")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from sluice.cli import app
+from sluice_tools.cli import app
 from tests.hosts.host import REPOSITORY
 
 EDGES = str(REPOSITORY / "transforms" / "edges.py")

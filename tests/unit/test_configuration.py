@@ -6,7 +6,8 @@ import pytest
 from confluent_kafka import Producer
 
 from sluice.brokers import clients
-from sluice.configuration import (
+from sluice.errors import BrokerError, SettingError
+from sluice.values.configuration import (
     DEFAULT,
     REFUSED,
     SECRETS,
@@ -17,8 +18,7 @@ from sluice.configuration import (
     configuration_of,
     decode,
 )
-from sluice.errors import BrokerError, SettingError
-from sluice.model import StreamSpec, Transform
+from sluice.values.model import StreamSpec, Transform
 
 EVERYTHING = {
     "on_error": "dead_letter",

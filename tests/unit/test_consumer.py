@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 from sluice.brokers import consumer, reporter
 from sluice.brokers.consumer import Consumer
 from sluice.errors import BrokerError, OffsetGone
-from sluice.model import StreamSpec, Transform
-from sluice.settings import Settings
+from sluice.host.settings import Settings
+from sluice.values.model import StreamSpec, Transform
 
 INTERVAL = 0.1
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import TransformError
-from sluice.jail.contract import entry_of, queries_of
-from sluice.record import VALUE
+from sluice.scripting.contract import entry_of, queries_of
+from sluice.values.record import VALUE
 
 BLANKS = (" ", "\n", "\t", "\v", "\f", "\r\n", "\u00a0", "\u3000", "// x\n", "/* COMMIT */", ";")
 "What may stand around a word without changing what it is."

@@ -15,14 +15,14 @@ import compose_spec
 import pytest
 import yaml
 
-from sluice.bolt.tally import Tally
 from sluice.clauses import translate
-from sluice.install.copies import brought
-from sluice.install.places import OLDEST_CONFLUENT_KAFKA, numbers
-from sluice.metrics.shim_collector import ShimCollector
-from sluice.metrics.stream_collector import StreamCollector
+from sluice_tools.install.copies import brought
+from sluice_tools.install.places import OLDEST_CONFLUENT_KAFKA, numbers
+from sluice_tools.shim.metrics.shim_collector import ShimCollector
+from sluice_tools.shim.metrics.stream_collector import StreamCollector
+from sluice_tools.shim.statistics import Statistics
 from tests.ports import free_port
-from tests.unit.test_metrics import ROW
+from tests.unit.shim.test_metrics import ROW
 
 REPOSITORY = Path(__file__).parents[2]
 DOCKER = REPOSITORY / "docker"
@@ -196,7 +196,7 @@ def _rows(place: dict[str, int]) -> range:
 
 def told_metrics() -> list[Any]:
     """What the shim tells, with one stream and one clause."""
-    tally = Tally()
+    tally = Statistics()
     tally.clauses["START STREAM"] += 1
     tally.failed_clauses["START STREAM"] += 1
     collectors = (ShimCollector(tally), StreamCollector(lambda: [ROW]))

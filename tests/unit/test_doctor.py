@@ -15,21 +15,21 @@ from typer.testing import CliRunner, Result
 
 import sluice
 from sandbox.mock_broker import MockBroker
-from sluice.bolt.shim_settings import Address
-from sluice.cli import app
-from sluice.doctor import module
-from sluice.doctor.bolt import Target, parse_uri
-from sluice.doctor.command import line_of
-from sluice.doctor.findings import Finding, Verdict, fix
-from sluice.doctor.kafka import Cluster
-from sluice.doctor.module import Signature
-from sluice.doctor.server import CHECKS, Server
-from sluice.doctor.streams import Clusters
-from sluice.doctor.transform import examine_transform
 from sluice.errors import ConnectionLost, QueryRefused, SettingError
-from sluice.install.copies import MODULE, brought
-from sluice.settings import Settings
-from sluice.workers.supervisor import NO_TRANSACTIONS
+from sluice.host.settings import Settings
+from sluice.supervising.supervisor import NO_TRANSACTIONS
+from sluice_tools.cli import app
+from sluice_tools.doctor import module
+from sluice_tools.doctor.bolt import Target, parse_uri
+from sluice_tools.doctor.command import line_of
+from sluice_tools.doctor.findings import Finding, Verdict, fix
+from sluice_tools.doctor.kafka import Cluster
+from sluice_tools.doctor.module import Signature
+from sluice_tools.doctor.server import CHECKS, Server
+from sluice_tools.doctor.streams import Clusters
+from sluice_tools.doctor.transform import examine_transform
+from sluice_tools.install.copies import MODULE, brought
+from sluice_tools.shim.settings import Address
 from tests.ports import free_port
 
 
@@ -173,8 +173,8 @@ def walked(monkeypatch, **answers: list[dict] | Exception) -> dict[str, Finding]
         "MATCH": [{"catalogs": 1}],
     }
     server = FakeServer({name.replace("_", " ", 1): answer for name, answer in {**well, **answers}.items()})
-    monkeypatch.setattr("sluice.doctor.server.connect", lambda *_: server.connection)
-    monkeypatch.setattr("sluice.doctor.server.CATALOG_PATIENCE", 0.0)
+    monkeypatch.setattr("sluice_tools.doctor.server.connect", lambda *_: server.connection)
+    monkeypatch.setattr("sluice_tools.doctor.server.CATALOG_PATIENCE", 0.0)
     findings = list(server.examine())
     assert tuple(finding.check for finding in findings) == CHECKS
     return {finding.check: finding for finding in findings}

@@ -11,10 +11,10 @@ import pytest
 
 from sluice.brokers import consumer
 from sluice.brokers.consumer import Consumer
-from sluice.settings import Settings
-from sluice.workers import worker
-from sluice.workers.monitor import Monitor
-from sluice.workers.worker import Worker
+from sluice.host.settings import Settings
+from sluice.supervising import worker
+from sluice.supervising.status import Monitor
+from sluice.supervising.worker import Worker
 
 ENDING = RuntimeError("can't create new thread at interpreter shutdown")
 
@@ -37,7 +37,7 @@ def go(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         raise error
 
     monkeypatch.setattr(worker, "Loopback", lambda _: Loopback())
-    monkeypatch.setattr(worker, "Session", fail)
+    monkeypatch.setattr(worker, "StreamSession", fail)
     desired: Any = SimpleNamespace(spec=SimpleNamespace(name="s"), checkpoint_id=1, generation=1)
     started = Worker(desired, Settings(), Monitor(1))
     started.start()

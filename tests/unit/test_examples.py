@@ -20,11 +20,11 @@ import pytest
 
 from sluice.errors import ScriptError, TransformError
 from sluice.folding import explain
-from sluice.jail.jail import Jail
-from sluice.record import Record, Records
-from sluice.settings import Settings
+from sluice.host.settings import Settings
+from sluice.scripting.process import TransformProcess
+from sluice.values.record import Record, Records
 from tests.hosts.host import REPOSITORY
-from tests.unit.test_jail import transform
+from tests.unit.test_transform_process import transform
 
 SETTINGS = Settings(transform_timeout=20.0)
 TRANSFORMS = REPOSITORY / "transforms"
@@ -69,9 +69,9 @@ def kept(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def debezium() -> Iterator[Jail]:
-    with Jail(transform(DEBEZIUM), SETTINGS) as jail:
-        yield jail
+def debezium() -> Iterator[TransformProcess]:
+    with TransformProcess(transform(DEBEZIUM), SETTINGS) as transform_process:
+        yield transform_process
 
 
 @pytest.mark.parametrize(
@@ -231,10 +231,10 @@ def encoded(schema_id: int, schema: Mapping[str, Any], record: Mapping[str, Any]
 
 def test_avro_records_become_upserts_and_a_schema_is_fetched_once(registry):
     old = encoded(1, OLDER, {"id": 1, "name": None})
-    with Jail(transform(registry.source), SETTINGS) as jail:
-        rows = jail.rows(messages(old, None, encoded(70000, SCHEMA, ADA), old))
-        jail.rows(messages(old))
-        queries = jail.pack([messages(*[old] * 100)], fold=True)
+    with TransformProcess(transform(registry.source), SETTINGS) as transform_process:
+        rows = transform_process.rows(messages(old, None, encoded(70000, SCHEMA, ADA), old))
+        transform_process.rows(messages(old))
+        queries = transform_process.pack([messages(*[old] * 100)], fold=True)
     upsert = "MERGE (n:Entity {id: $id}) SET n += $properties"
     ada = {
         "name": "Ada",
@@ -258,8 +258,8 @@ def test_avro_asks_again_where_the_registry_is_away_for_a_moment(registry, tmp_p
     secret.write_text("me:hunter2\n")
     registry.failures = 2
     source = registry.source.replace('AUTH_FILE = ""', f"AUTH_FILE = {str(secret)!r}")
-    with Jail(transform(source), SETTINGS) as jail:
-        assert len(jail.rows(messages(encoded(1, OLDER, {"id": 1, "name": "x"})))) == 1
+    with TransformProcess(transform(source), SETTINGS) as transform_process:
+        assert len(transform_process.rows(messages(encoded(1, OLDER, {"id": 1, "name": "x"})))) == 1
     basic = "Basic " + base64.b64encode(b"me:hunter2").decode()
     assert registry.asked == [("/schemas/ids/1", basic)] * 3
 
@@ -275,18 +275,21 @@ def test_avro_asks_again_where_the_registry_is_away_for_a_moment(registry, tmp_p
     ],
 )
 def test_avro_says_what_is_wrong_with_a_message(registry, message, reason):
-    with Jail(transform(registry.source), SETTINGS) as jail, pytest.raises(TransformError) as caught:
-        jail.rows(messages(message))
+    with (
+        TransformProcess(transform(registry.source), SETTINGS) as transform_process,
+        pytest.raises(TransformError) as caught,
+    ):
+        transform_process.rows(messages(message))
     assert reason in str(caught.value)
 
 
 def test_avro_without_its_registry():
     source = AVRO.replace("http://localhost:8081", "http://127.0.0.1:1")
-    with Jail(transform(source), SETTINGS) as jail, pytest.raises(TransformError) as caught:
-        jail.rows(messages(b"\x00\x00\x00\x00\x01x"))
+    with TransformProcess(transform(source), SETTINGS) as transform_process, pytest.raises(TransformError) as caught:
+        transform_process.rows(messages(b"\x00\x00\x00\x00\x01x"))
     assert "the schema registry, asked for http://127.0.0.1:1/schemas/ids/1: no answer: " in str(caught.value)
 
 
 def test_avro_says_what_it_needs():
     with pytest.raises(ScriptError, match="ImportError: fastavro is missing: pip install fastavro into the Python"):
-        Jail(transform(AVRO.replace("import fastavro", "import fastavro_that_is_not_there")), SETTINGS)
+        TransformProcess(transform(AVRO.replace("import fastavro", "import fastavro_that_is_not_there")), SETTINGS)

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from sluice.errors import SettingError, TransformError
-from sluice.jail import interpreter
-from sluice.jail.environment import is_standard_library, joined_path, server_packages
-from sluice.jail.interpreter import find_interpreter, forget_interpreter
-from sluice.jail.jail import Jail
-from sluice.settings import Settings
+from sluice.host.settings import Settings
+from sluice.scripting import interpreter
+from sluice.scripting.environment import is_standard_library, joined_path, server_packages
+from sluice.scripting.interpreter import find_interpreter, forget_interpreter
+from sluice.scripting.process import TransformProcess
 from tests.eventually import eventually
-from tests.unit.test_jail import batch, packed, transform
+from tests.unit.test_transform_process import batch, packed, transform
 
 BASE: str = getattr(sys, "_base_executable")  # noqa: B009 - unknown to type checkers
 NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -176,8 +176,8 @@ def test_the_process_has_its_own_standard_library_and_not_the_servers(library, m
     monkeypatch.setattr(sys, "path", [str(library), str(tmp_path), *sys.path])
     (tmp_path / "colorsys.py").write_text("raise ImportError('of a package')\n", encoding="utf-8")
     source = "import sys, colorsys\ndef stream(batch): return [('RETURN $path', {'path': sys.path})]\n"
-    with Jail(transform(source), Settings()) as jail:
-        [(_, parameters)] = jail.rows(batch(b"1"))
+    with TransformProcess(transform(source), Settings()) as running:
+        [(_, parameters)] = running.rows(batch(b"1"))
     assert str(library) not in parameters["path"]
     assert str(tmp_path) in parameters["path"]
 
@@ -199,14 +199,14 @@ def test_a_package_that_is_built_for_another_python_is_named(tmp_path, monkeypat
     monkeypatch.syspath_prepend(tmp_path)
     expected = f"the package fast in {tmp_path} is built for cpython-399-x86_64-linux-gnu, and transforms run in "
     with pytest.raises(Exception, match="bad transform") as caught:
-        Jail(transform(f"{failing}\ndef stream(batch): return []\n"), Settings())
+        TransformProcess(transform(f"{failing}\ndef stream(batch): return []\n"), Settings())
     assert expected in str(caught.value)
-    with Jail(transform(f"def stream(batch):\n    {failing}\n"), Settings()) as jail:
+    with TransformProcess(transform(f"def stream(batch):\n    {failing}\n"), Settings()) as running:
         with pytest.raises(TransformError) as raised:
-            packed(jail, b"1")
+            packed(running, b"1")
         assert expected in str(raised.value)
 
 
 def test_a_package_that_is_not_there_is_said_to_be_missing():
     with pytest.raises(Exception, match="ModuleNotFoundError: No module named 'nowhere_at_all'"):
-        Jail(transform("import nowhere_at_all\n"), Settings())
+        TransformProcess(transform("import nowhere_at_all\n"), Settings())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluice.jail.lasting import lasting
+from sluice.scripting.lasting import lasting
 
 Queries = list[tuple[str, dict[str, Any]]]
 

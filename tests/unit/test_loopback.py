@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sluice.errors import QueryRefused
-from sluice.model import VertexId
-from sluice.workers.loopback import ANALYTICAL, SHOW_CONSTRAINTS, SHOW_STORAGE, UNLABEL, Loopback
+from sluice.persistence.loopback import ANALYTICAL, SHOW_CONSTRAINTS, SHOW_STORAGE, UNLABEL, Loopback
+from sluice.values.model import VertexId
 
 Rows = list[dict[str, Any]]
 

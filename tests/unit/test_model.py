@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice import nodes
 from sluice.errors import SettingError
-from sluice.model import (
+from sluice.persistence import nodes
+from sluice.values.model import (
     Checkpoint,
     Status,
     StreamSpec,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.workers.plan import Running, Start, Stop, plan
+from sluice.supervising.plan import Running, Start, Stop, plan
 
 
 @pytest.mark.parametrize(

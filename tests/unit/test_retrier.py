@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from sluice import nodes
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import parse
-from sluice.configuration import Configuration, Isolate
+from sluice.engine.retrier import CHANGE, GONE_TEXT, REMOVE, Retrier
+from sluice.engine.retry_policy import RetryPolicy
 from sluice.errors import FenceLost, QueryRefused, ScriptError, Stopped, TransformError, TransientFailure
-from sluice.jail.jail import PackedQueries
-from sluice.kept import RetryRequest, message_of
-from sluice.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
-from sluice.record import Records
-from sluice.settings import Settings
-from sluice.workers.doubts import Doubts
-from sluice.workers.retrier import CHANGE, GONE_TEXT, REMOVE, Retrier
-from tests.unit.test_applier import Listener, Stop, packed
-from tests.unit.test_kept import keep
+from sluice.host.settings import Settings
+from sluice.persistence import nodes
+from sluice.persistence.parked import RetryRequest, message_of
+from sluice.scripting.process import PackedQueries
+from sluice.values.configuration import Configuration, Isolate
+from sluice.values.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
+from sluice.values.record import Records
+from tests.unit.test_committer import Listener, Stop, packed
+from tests.unit.test_parked import keep
 
 CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
 BAD, RAISES = b"bad", b"raises"
@@ -91,7 +91,7 @@ def retry(graph: Graph, config: Configuration = Configuration(), *, pack=pack, s
     desired = Desired(VertexId(1), VertexId(2), spec, generation=7, limit_batches=None)
     server: Any = graph
     listener: Any = Listener()
-    retrier = Retrier(desired, Settings(), server, server, pack, stop or Stop(), listener, Doubts())
+    retrier = Retrier(desired, Settings(), server, server, pack, stop or Stop(), listener, RetryPolicy())
     while retrier.step():
         pass
     return graph

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from sluice.allowed import AllowList
 from sluice.errors import ScriptError
-from sluice.jail.script import fetch
-from sluice.settings import Settings
+from sluice.host.allow_list import AllowList
+from sluice.host.settings import Settings
+from sluice.scripting.script import fetch
 from tests.hosts.script_server import ScriptServer
 from tests.ports import free_port
 from tests.unit.bolt.certificate import make_certificate

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import SettingError
-from sluice.seek_target import (
+from sluice.values.seek_target import (
     FORMS,
     Earliest,
     Latest,

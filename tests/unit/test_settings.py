@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sluice import server_flags
 from sluice.errors import SettingError
-from sluice.server_flags import parse_flags
-from sluice.settings import Settings, load
+from sluice.host import server_flags
+from sluice.host.server_flags import parse_flags
+from sluice.host.settings import Settings, load
 
 
 def test_without_any_variable_everything_is_a_default():

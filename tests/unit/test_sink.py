@@ -8,9 +8,9 @@ import pytest
 
 from sluice.bolt import messages
 from sluice.bolt.replies import Reply, reply_of
-from sluice.jail.jail import PackedQueries
-from sluice.model import Checkpoint, VertexId
-from sluice.workers.sink import MOST_BYTES_IN_FLIGHT, MOST_IN_FLIGHT, Sink
+from sluice.persistence.sink import MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT, Sink
+from sluice.scripting.process import PackedQueries
+from sluice.values.model import Checkpoint, VertexId
 
 
 class Connection:
@@ -28,7 +28,7 @@ class Connection:
 
 
 @pytest.mark.parametrize(
-    ("size", "groups"), [(10, MOST_IN_FLIGHT), (MOST_BYTES_IN_FLIGHT // 2, 2), (MOST_BYTES_IN_FLIGHT * 2, 1)]
+    ("size", "groups"), [(10, MAX_IN_FLIGHT), (MAX_BYTES_IN_FLIGHT // 2, 2), (MAX_BYTES_IN_FLIGHT * 2, 1)]
 )
 def test_what_is_in_flight_is_bounded_in_groups_and_in_bytes(size: int, groups: int):
     connection: Any = Connection()

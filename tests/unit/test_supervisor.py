@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from sluice.model import VertexId
-from sluice.settings import Settings
-from sluice.workers import supervisor
-from sluice.workers.exchange import Exchange
-from sluice.workers.loopback import RUN_COLUMNS, StreamRow
-from sluice.workers.monitor import Monitor
-from sluice.workers.supervisor import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA, Supervisor
+from sluice.host.settings import Settings
+from sluice.persistence.loopback import RUN_COLUMNS, StreamRow
+from sluice.supervising import supervisor
+from sluice.supervising.shared_state import SharedState
+from sluice.supervising.status import Monitor
+from sluice.supervising.supervisor import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA, Supervisor
+from sluice.values.model import VertexId
 from tests.eventually import eventually
 
 CATALOG = VertexId(1)
@@ -94,9 +94,9 @@ class Idle:
 
 
 @contextmanager
-def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Exchange, list[Idle]]]:
+def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SharedState, list[Idle]]]:
     """A supervisor with that server; the workers it has made."""
-    exchange, workers = Exchange(history=1), []
+    exchange, workers = SharedState(history=1), []
 
     def new_worker(desired: StreamRow, _: Settings, __: Monitor) -> Idle:
         workers.append(Idle(desired))

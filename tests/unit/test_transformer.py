@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from sluice.batch import Batch, Group
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import parse
-from sluice.jail.jail import PackedQueries
-from sluice.jail.transformer import Transformer
-from sluice.model import StreamSpec, Transform
-from sluice.settings import Settings
+from sluice.host.settings import Settings
+from sluice.scripting.process import PackedQueries
+from sluice.scripting.transformer import Transformer
+from sluice.values.batch import Batch, Group
+from sluice.values.model import StreamSpec, Transform
 from tests.eventually import eventually
 
 SETTINGS = Settings(transform_timeout=10.0, transform_memory_mb=400)

@@ -1,6 +1,7 @@
 """
-Bolt, the database's wire protocol: values, chunks, messages, a pipelined client and a proxy.
+Bolt, the database's wire protocol: values, chunks, messages, and a pipelined client.
 
-`packstream` (values <-> bytes), `framing` (messages <-> chunks) and `messages` (the protocol's verbs) do no I/O.
-`transport` and `client` are what the loopback runs on. Nothing here imports anything of ours but `sluice.errors`.
+`packstream` (values <-> bytes), `framing` (messages <-> chunks) and `messages` (the protocol's requests) do no I/O.
+`transport` and `client` are what the loopback connection runs on. Nothing here imports anything of ours but
+`sluice.errors`.
 """

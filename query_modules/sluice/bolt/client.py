@@ -37,7 +37,7 @@ class Connection:
     """
     A session with the server.
 
-    After QueryRefused it goes on (`fetch` has reset it; after `exchange` the caller does). After ConnectionLost,
+    After QueryRefused it goes on (`fetch` has reset it; after `shared_state` the caller does). After ConnectionLost,
     CommitUnknown or a protocol error it is closed for good.
 
     Threads: one thread at a time uses a connection; any thread may call abort.
@@ -174,7 +174,7 @@ class Connection:
         """
         Read the next `replies` answers to what was sent before.
 
-        Takes the arguments of `exchange`. Every COMMIT that is not answered counts as sent.
+        Takes the arguments of `shared_state`. Every COMMIT that is not answered counts as sent.
         """
         answers: list[Reply] = []
         try:

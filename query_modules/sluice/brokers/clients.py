@@ -14,9 +14,9 @@ from weakref import WeakValueDictionary
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from sluice.configuration import OWN_KEYS, SECRETS, Configuration
 from sluice.errors import BrokerError, SettingError
-from sluice.settings import HIDDEN, PREFIX, SERVERS_OWN
+from sluice.host.settings import HIDDEN, PREFIX, SERVERS_OWN
+from sluice.values.configuration import OWN_KEYS, SECRETS, Configuration
 
 Client = TypeVar("Client")
 

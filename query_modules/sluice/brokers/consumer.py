@@ -19,13 +19,13 @@ from types import TracebackType
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from sluice.batch import Batch, Group, Messages, cut
 from sluice.brokers import clients
 from sluice.brokers.reporter import Reporter, group_of
-from sluice.ending import interpreter_ends
 from sluice.errors import BrokerError, BrokerUnreachable, OffsetGone, TopicNotFound
-from sluice.model import StreamSpec
-from sluice.settings import Settings
+from sluice.host.ending import interpreter_ends
+from sluice.host.settings import Settings
+from sluice.values.batch import Batch, Group, Messages, cut
+from sluice.values.model import StreamSpec
 
 log = logging.getLogger("sluice.consumer")
 

@@ -15,7 +15,7 @@ from confluent_kafka.admin import OffsetSpec
 
 from sluice.brokers import clients
 from sluice.errors import BrokerError
-from sluice.model import StreamSpec
+from sluice.values.model import StreamSpec
 
 
 class TopicOffsets:

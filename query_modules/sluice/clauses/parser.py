@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from sluice.clauses.lexer import BLANKS, Kind, name_end, skip
 from sluice.clauses.source import END, Source
 from sluice.clauses.statements import (
     AlterStream,
@@ -30,6 +29,7 @@ from sluice.clauses.statements import (
     TestStream,
 )
 from sluice.clauses.values import Config, Count, End, Relative, Target, Text, Timestamp
+from sluice.cypher.lexer import BLANKS, Kind, name_end, skip
 
 _MAYBE_OURS = re.compile(
     rf"[{BLANKS}]*(?:/[/*]|(?:CREATE|DROP|SHOW|START|STOP|TEST|ALTER|RELOAD|SEEK)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sluice.clauses.lexer import is_decimal, name_end
 from sluice.clauses.statements import (
     AlterStream,
     CreateStream,
@@ -19,7 +18,19 @@ from sluice.clauses.statements import (
     StopStream,
     TestStream,
 )
-from sluice.clauses.values import Config, Count, End, Offsets, Parameter, Relative, Scalar, Target, Text, Timestamp
+from sluice.clauses.values import (
+    Config,
+    Count,
+    End,
+    Offsets,
+    Parameter,
+    Relative,
+    Scalar,
+    Target,
+    Text,
+    Timestamp,
+)
+from sluice.cypher.lexer import is_decimal, name_end
 
 _ESCAPES = {"\\": r"\\", "'": r"\'", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 

@@ -16,7 +16,7 @@ from math import isqrt
 from typing import NamedTuple
 
 from sluice.bolt.values import Value
-from sluice.clauses.lexer import Kind, Token
+from sluice.cypher.lexer import Kind, Token
 from sluice.folding.expressions import Form, Key
 from sluice.folding.query import Create, Match, Node, Pattern, Query
 from sluice.folding.source import Source

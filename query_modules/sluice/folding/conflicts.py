@@ -18,7 +18,7 @@ from itertools import product
 from typing import NamedTuple
 
 from sluice.folding.expressions import Key
-from sluice.folding.plan import Action, Born, Change, Element, Plan, Touch
+from sluice.folding.plan import Access, Action, Change, Element, Origin, Plan
 
 Slot = tuple[Key, ...]
 "Values of one query that are compared with as many of another."
@@ -54,7 +54,7 @@ def _conflicts(first: Plan, second: Plan) -> Iterator[Conflict]:
         yield Conflict(_ALWAYS, _ALWAYS, strict=False)
     for change, found in product(first.changes, _found(second)):
         if not _commute(first, change, second, found):
-            strict = same and (first.unordered or found.born is Born.MATCHED or change.action is not Action.CREATED)
+            strict = same and (first.unordered or found.born is Origin.MATCHED or change.action is not Action.CREATED)
             for mine, yours in _finds(first, change, second, found):
                 yield Conflict(mine, yours, strict)
     for found, change in product(_found(first), second.changes):
@@ -69,13 +69,13 @@ def _conflicts(first: Plan, second: Plan) -> Iterator[Conflict]:
 
 def _found(plan: Plan) -> list[Element]:
     """What has to be found, by MATCH or MERGE."""
-    return [element for element in plan.elements.values() if element.born is not Born.CREATED]
+    return [element for element in plan.elements.values() if element.born is not Origin.CREATED]
 
 
 def _commute(writer: Plan, change: Change, finder: Plan, found: Element) -> bool:
     """Whether the change and what is found are one MERGE twice, which gives the same in either order."""
     made = writer.elements[change.variable]
-    if change.action is not Action.CREATED or made.born is not Born.MERGED or found.born is not Born.MERGED:
+    if change.action is not Action.CREATED or made.born is not Origin.MERGED or found.born is not Origin.MERGED:
         return False
     one, other = writer.merges[made.clause], finder.merges[found.clause]
     if writer is finder and made.clause == found.clause:
@@ -139,7 +139,7 @@ def _equal(writer: Plan, changed: Element, finder: Plan, found: Element) -> Iter
         yield _slots([*own, *at_ends])
 
 
-def _same_element(first: Plan, one: Touch, second: Plan, other: Touch) -> Iterator[tuple[Slot, Slot]]:
+def _same_element(first: Plan, one: Access, second: Plan, other: Access) -> Iterator[tuple[Slot, Slot]]:
     """The values that have to be equal for two variables to stand for the same vertex or edge."""
     mine, yours = first.elements[one.variable], second.elements[other.variable]
     if (mine.ends is None) is not (yours.ends is None):

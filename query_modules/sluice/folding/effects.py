@@ -7,7 +7,17 @@ from collections.abc import Iterable, Mapping
 from sluice.folding.chain import chain
 from sluice.folding.expressions import Expression, Form, Key
 from sluice.folding.grammar import parse
-from sluice.folding.plan import Action, Born, Change, Element, Given, Guard, Merging, Plan, Touch
+from sluice.folding.plan import (
+    Access,
+    Action,
+    Change,
+    Element,
+    MergeKey,
+    Merging,
+    Origin,
+    OverwriteCheck,
+    Plan,
+)
 from sluice.folding.query import (
     Assignment,
     Clause,
@@ -63,8 +73,8 @@ class _Effects:
     def __init__(self, query: Query) -> None:
         self.elements: dict[str, Element] = {}
         self.changes: list[Change] = []
-        self.touches: set[Touch] = set()
-        self.guards: list[Guard] = []
+        self.touches: set[Access] = set()
+        self.guards: list[OverwriteCheck] = []
         self.assigned: dict[bool, frozenset[str] | None] = {False: frozenset(), True: frozenset()}
         self.items: set[str] = set()
         "Variables of UNWIND and FOREACH, and names that WITH gives to values: what is not known beforehand."
@@ -72,7 +82,7 @@ class _Effects:
         "Variables of UNWIND and FOREACH whose list is known."
         self._sources: dict[str, dict[str, tuple[str, str]]] = {}
         "Variable -> property that it is looked for by -> where its value comes from: a variable and its property."
-        self.given: set[Given | None] = set()
+        self.given: set[MergeKey | None] = set()
         self._loose: set[int] = set()
         "Numbers of MERGEs that look for values of which nothing is known."
         self._aliases: dict[str, Key] = {}
@@ -206,14 +216,14 @@ class _Effects:
     def _match(self, number: int, clause: Match) -> None:
         for pattern in clause.patterns:
             for node in pattern.nodes:
-                vertex = self._vertex(node) or self._new(node, Born.MATCHED, number)
+                vertex = self._vertex(node) or self._new(node, Origin.MATCHED, number)
                 vertex.labels |= set(node.labels)
                 if vertex.clause == number:
                     # A clause that comes later may be OPTIONAL, or behind something that was done.
                     vertex.alone &= not pattern.edges
                 self._look_for(vertex, node.properties)
             for edge in pattern.edges:
-                self._look_for(self._new(edge, Born.MATCHED, number), edge.properties)
+                self._look_for(self._new(edge, Origin.MATCHED, number), edge.properties)
         for condition in clause.conditions:
             self._where(condition)
 
@@ -237,12 +247,12 @@ class _Effects:
     def _create(self, number: int, pattern: Pattern) -> None:
         for node in pattern.nodes:
             if self._vertex(node) is None:
-                self._make(self._new(node, Born.CREATED, number), node)
+                self._make(self._new(node, Origin.CREATED, number), node)
             elif node.labels or node.properties or node.map:
                 raise NotUnderstood(f"CREATE describes {node.variable}, which is there already")
         for edge in pattern.edges:
             self._check_new(edge)
-            self._make(self._new(edge, Born.CREATED, number), edge)
+            self._make(self._new(edge, Origin.CREATED, number), edge)
 
     def _make(self, element: Element, made: Node | Edge) -> None:
         element.labels |= set(made.labels if isinstance(made, Node) else made.types)
@@ -256,7 +266,7 @@ class _Effects:
     def _merge(self, number: int, clause: Merge) -> None:
         for node in clause.pattern.nodes:
             if self._vertex(node) is None:
-                vertex = self._new(node, Born.MERGED, number)
+                vertex = self._new(node, Origin.MERGED, number)
                 vertex.labels |= set(node.labels)
                 vertex.alone = not clause.pattern.edges
                 self._look_for(vertex, node.properties)
@@ -266,7 +276,7 @@ class _Effects:
                 raise NotUnderstood(f"MERGE describes {node.variable}, which is there already")
         for edge in clause.pattern.edges:
             self._check_new(edge)
-            self._look_for(self._new(edge, Born.MERGED, number), edge.properties)
+            self._look_for(self._new(edge, Origin.MERGED, number), edge.properties)
             self._give(number, edge.properties.values())
             self.changes.append(Change(Action.CREATED, edge.variable))
         self._assign_all(clause.actions)
@@ -274,10 +284,10 @@ class _Effects:
     def _give(self, number: int, values: Iterable[Expression]) -> None:
         for value in map(self._resolved, values):
             if value.form is Form.KEY and value.key is not None:
-                self.given.add(Given(value.key))
+                self.given.add(MergeKey(value.key))
             elif value.form in (Form.NAME, Form.PROPERTY) and value.name in self._lists:
                 name = value.property if value.form is Form.PROPERTY else ""
-                self.given.add(Given(self._lists[value.name], each=True, name=name))
+                self.given.add(MergeKey(self._lists[value.name], each=True, name=name))
             elif value.never_float:
                 self.given.add(None)
             else:
@@ -305,19 +315,19 @@ class _Effects:
     def _label(self, element: Element, item: Assignment) -> None:
         if element.ends is not None:
             raise NotUnderstood("it changes the label of an edge")
-        if element.born is Born.CREATED:
+        if element.born is Origin.CREATED:
             if item.removes:
                 raise NotUnderstood("it takes a label from a vertex that it has just made")
             element.labels |= set(item.labels)
             return
         for label in item.labels:
             self.changes.append(Change(Action.LABELLED, element.variable, label))
-            self.touches.add(Touch(element.variable, f":{label}", writes=True))
+            self.touches.add(Access(element.variable, f":{label}", writes=True))
 
     def _assign(self, element: Element, name: str, value: Expression | None) -> None:
         if value is not None:
             self._read(value)
-        if element.born is not Born.CREATED:
+        if element.born is not Origin.CREATED:
             strange = (
                 value.variables - self.items - self._aliases.keys() - {element.variable} if value is not None else ()
             )
@@ -335,11 +345,11 @@ class _Effects:
         value = self._resolved(value)
         if value.form is Form.MAP:
             kept = self._kept(element, value) if replaces else frozenset()
-            if replaces and element.born is not Born.CREATED and not kept:
+            if replaces and element.born is not Origin.CREATED and not kept:
                 self._write(element, Action.REPLACED)
-            elif replaces and element.born is not Born.CREATED:
+            elif replaces and element.born is not Origin.CREATED:
                 self.sets = True
-                self.touches.add(Touch(element.variable, "", writes=True))
+                self.touches.add(Access(element.variable, "", writes=True))
                 self.changes.append(Change(Action.REPLACED, element.variable))
             for name, item in value.entries.items():
                 if name not in kept:
@@ -350,7 +360,7 @@ class _Effects:
             self._spread_items(element, value)
         elif value.variables and value.variables <= self.items:
             element.open = True
-            if element.born is not Born.CREATED:
+            if element.born is not Origin.CREATED:
                 self._write(element, Action.REPLACED)
         else:
             raise NotUnderstood("it sets the properties to something else than a map or a parameter")
@@ -364,7 +374,7 @@ class _Effects:
 
     def _spread_parameter(self, element: Element, key: Key, replaces: bool) -> None:
         is_edge = element.ends is not None
-        if element.born is Born.CREATED:
+        if element.born is Origin.CREATED:
             if element.map is not None:
                 raise NotUnderstood("two maps of properties are written over one another")
             element.map = key
@@ -373,19 +383,19 @@ class _Effects:
                 element.keys.clear()
             elif element.required:
                 element.open |= replaces
-                self.guards.append(Guard(element.variable, key, replaces))
+                self.guards.append(OverwriteCheck(element.variable, key, replaces))
         elif is_edge:
             self._write(element, Action.REPLACED)
         else:
             self.sets = True
-            self.touches.add(Touch(element.variable, "", writes=True))
-            self.guards.append(Guard(element.variable, key, replaces))
+            self.touches.add(Access(element.variable, "", writes=True))
+            self.guards.append(OverwriteCheck(element.variable, key, replaces))
             if replaces:
                 self.changes.append(Change(Action.REPLACED, element.variable))
 
     def _may_guard(self, element: Element, value: Expression, replaces: bool) -> bool:
         """Whether the maps that are written over a vertex can be looked at beforehand."""
-        known = value.name in self._lists and element.ends is None and element.born is not Born.CREATED
+        known = value.name in self._lists and element.ends is None and element.born is not Origin.CREATED
         return known and not replaces
 
     def _spread_items(self, element: Element, value: Expression) -> None:
@@ -393,9 +403,9 @@ class _Effects:
         kept = {} if name else self._sources.get(element.variable, {})
         same = frozenset(found for found, source in kept.items() if source == (value.name, found))
         self.sets = True
-        self.touches.add(Touch(element.variable, "", writes=True))
+        self.touches.add(Access(element.variable, "", writes=True))
         self.guards.append(
-            Guard(element.variable, self._lists[value.name], replaces=False, each=True, name=name, kept=same)
+            OverwriteCheck(element.variable, self._lists[value.name], replaces=False, each=True, name=name, kept=same)
         )
 
     def _write(self, element: Element, action: Action, name: str = "") -> None:
@@ -404,7 +414,7 @@ class _Effects:
         before = self.assigned[is_edge]
         self.assigned[is_edge] = before | {name} if before is not None and name else None
         self.changes.append(Change(action, element.variable, name))
-        self.touches.add(Touch(element.variable, name, writes=True))
+        self.touches.add(Access(element.variable, name, writes=True))
         self.sets = True
 
     def _element(self, variable: str) -> Element:
@@ -423,7 +433,7 @@ class _Effects:
             self._check_known(node.variable)
         return found
 
-    def _new(self, made: Node | Edge, born: Born, clause: int) -> Element:
+    def _new(self, made: Node | Edge, born: Origin, clause: int) -> Element:
         self._declare(made.variable)
         element = Element(made.variable, born, clause)
         if isinstance(made, Edge):
@@ -461,5 +471,5 @@ class _Effects:
         if strange:
             raise NotUnderstood(f"it uses {min(strange)} otherwise than by a property")
         for variable, name in value.reads:
-            if variable not in values and self._element(variable).born is not Born.CREATED:
-                self.touches.add(Touch(variable, name, writes=False))
+            if variable not in values and self._element(variable).born is not Origin.CREATED:
+                self.touches.add(Access(variable, name, writes=False))

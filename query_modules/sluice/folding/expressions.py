@@ -16,7 +16,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from sluice.bolt.values import Value
-from sluice.clauses.lexer import Kind, integer_value
+from sluice.cypher.lexer import Kind, integer_value
 from sluice.folding.source import NotUnderstood, Source
 from sluice.folding.words import CLOCKS, NEVER_FLOATS, OPERATORS, PURE, RANDOM, RESERVED
 

@@ -12,12 +12,12 @@ from sluice.bolt.values import Value
 from sluice.folding.chain import ROOT
 from sluice.folding.conflicts import conflicts
 from sluice.folding.effects import plan_of
-from sluice.folding.lane import Group
 from sluice.folding.plan import Plan
 from sluice.folding.schedule import Query, Schedule
 from sluice.folding.series import SIZES
 from sluice.folding.source import NotUnderstood
 from sluice.folding.template import Template
+from sluice.folding.text_queue import Group
 from sluice.folding.unwinding import Unwinder
 
 MAX_TEXTS = 512
@@ -31,7 +31,7 @@ MAX_FOLDED_TEXTS = 24
 QUERIES_PER_LOOK = 100
 "How many queries have to go by for each new text that is looked into: that costs as much as sending a few queries."
 
-MOST_REFUSALS = 3
+MAX_REFUSALS = 3
 "How many times what was folded with a chain in it may be refused, before there are no more chains."
 
 FOLDED = "folded"
@@ -84,7 +84,7 @@ class Folder:
         if len(queries) < 2:
             return [Folded(text, values, [index]) for index, (text, values) in enumerate(queries)]
         plans = self._known(queries)
-        groups = self._schedule(plans).groups(queries, chains=self._refusals < MOST_REFUSALS)
+        groups = self._schedule(plans).groups(queries, chains=self._refusals < MAX_REFUSALS)
         self._chained = any(group.root is not None for group in groups)
         return [self._folded(run, plans.get(run[0].text), queries) for run in _runs(groups, plans)]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from sluice.clauses.lexer import Kind
+from sluice.cypher.lexer import Kind
 from sluice.folding.expressions import Expression, Form, conjuncts, expression, labels
 from sluice.folding.patterns import Patterns
 from sluice.folding.query import (

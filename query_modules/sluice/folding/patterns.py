@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sluice.clauses.lexer import Kind
+from sluice.cypher.lexer import Kind
 from sluice.folding.expressions import Expression, labels, map_literal
 from sluice.folding.query import Edge, MapParameter, Node, Pattern
 from sluice.folding.source import NotUnderstood, Source

@@ -13,7 +13,7 @@ from sluice.folding.series import Series
 from sluice.folding.template import Template
 
 
-class Born(Enum):
+class Origin(Enum):
     """Where a variable's vertices and edges come from."""
 
     MATCHED = auto()
@@ -29,7 +29,7 @@ class Element:
     """What a text says about the vertices, or the edges, of one of its variables."""
 
     variable: str
-    born: Born
+    born: Origin
     clause: int
     "Number of the clause that first names it."
     labels: set[str] = field(default_factory=set)
@@ -73,7 +73,7 @@ class Change(NamedTuple):
     "The label or the property."
 
 
-class Touch(NamedTuple):
+class Access(NamedTuple):
     """A property, or a label, of a variable that is read or written as a value."""
 
     variable: str
@@ -82,7 +82,7 @@ class Touch(NamedTuple):
     writes: bool
 
 
-class Guard(NamedTuple):
+class OverwriteCheck(NamedTuple):
     """A map that is written over a vertex, so that its keys have to be looked at in each query."""
 
     variable: str
@@ -97,7 +97,7 @@ class Guard(NamedTuple):
     "Properties that each element's map has as they are."
 
 
-class Given(NamedTuple):
+class MergeKey(NamedTuple):
     """A value that a MERGE looks for: what `key` stands for, or something of each of its elements."""
 
     key: Key
@@ -125,11 +125,11 @@ class Plan:
     chain: Chain | None
     elements: Mapping[str, Element]
     changes: list[Change]
-    touches: set[Touch]
-    guards: list[Guard]
+    touches: set[Access]
+    guards: list[OverwriteCheck]
     merges: Mapping[int, Merging]
     "By the number of the clause."
-    given: frozenset[Given | None]
+    given: frozenset[MergeKey | None]
     """
     What those MERGEs look for; None: an integer that is not known beforehand. Two of them may find the same by numbers
     that are equal and not the same, 1 and 1.0, and what is made has the number of the first.
@@ -146,7 +146,7 @@ class Plan:
     def known(self, variable: str, name: str) -> Key | None:
         """The value that the property has while the query runs, however it is found and whatever the query does."""
         element = self.elements[variable]
-        if element.born is Born.CREATED:
+        if element.born is Origin.CREATED:
             if name in element.keys or name in element.required or element.open:
                 return element.keys.get(name)
             return None if element.map is None else Key((*element.map.path, name))
@@ -156,5 +156,5 @@ class Plan:
     @property
     def looked_for(self) -> set[str]:
         """The properties of vertices on which it depends whether something is found."""
-        found = [item for item in self.elements.values() if item.born is not Born.CREATED and item.ends is None]
+        found = [item for item in self.elements.values() if item.born is not Origin.CREATED and item.ends is None]
         return {name for item in found for name in item.required | item.watched}

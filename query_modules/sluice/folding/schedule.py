@@ -17,9 +17,9 @@ from typing import NamedTuple
 from sluice.bolt.values import Value
 from sluice.folding.conflicts import Conflict, Slot
 from sluice.folding.expressions import EXACT
-from sluice.folding.lane import Group, Lane, Parameters
 from sluice.folding.plan import Plan
 from sluice.folding.template import Row
+from sluice.folding.text_queue import Group, Parameters, TextQueue
 from sluice.folding.whole import Column, whole_order
 
 Query = tuple[str, Parameters]
@@ -59,7 +59,7 @@ class Schedule:
             conflicts: when a query of the first plan and a later one of the second have to stay in order.
         """
         looked_for = sorted({name for plan in plans.values() for name in plan.looked_for})
-        self._lanes = {text: Lane(text, plan, looked_for) for text, plan in plans.items()}
+        self._lanes = {text: TextQueue(text, plan, looked_for) for text, plan in plans.items()}
         self._numbers = {text: number for number, text in enumerate(plans)}
         self._tables = 0
         self._is_simple = True

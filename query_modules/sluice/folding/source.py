@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import takewhile
 
-from sluice.clauses.lexer import Kind, Token, tokens
+from sluice.cypher.lexer import Kind, Token, tokens
 from sluice.errors import ClauseError
 
 

@@ -14,7 +14,7 @@ from sluice.bolt.values import Value
 from sluice.folding.template import Keys, Template
 from sluice.folding.words import is_name
 
-MOST_KEYS = 100
+MAX_KEYS = 100
 "Keys of all maps of a row together."
 
 Column = Sequence[Value]
@@ -38,7 +38,7 @@ def keys_of(template: Template, columns: Sequence[Column]) -> Keys | None:
         if found is None or not set(asked.properties) <= set(found):
             return None
         keys.append(found)
-    return tuple(keys) if keys and sum(map(len, keys)) <= MOST_KEYS else None
+    return tuple(keys) if keys and sum(map(len, keys)) <= MAX_KEYS else None
 
 
 def spread(template: Template, columns: Sequence[Column], keys: Keys) -> list[Column]:

@@ -15,7 +15,7 @@ from sluice.bolt.values import Value
 from sluice.folding.spread import Column, keys_of, spread
 from sluice.folding.template import ROWS, SEPARATOR, Joined, Keys, Row, Template
 
-FEWEST_ROWS = 100
+MIN_ROWS = 100
 "Rows that are sent as columns: with fewer it costs more than it gains."
 
 PART = 64
@@ -27,7 +27,7 @@ copies the columns of a part.
 MARK = "\x1f"
 "ASCII's unit separator: texts that have one in them are sent by themselves."
 
-MOST_TEXTS = 16
+MAX_TEXTS_PER_BATCH = 16
 "How many forms of a template are used: the server has to plan the text of each."
 
 
@@ -50,7 +50,7 @@ class Unwinder:
         given: Sequence[Column] = [rows] if template.is_bare else list(zip(*rows, strict=True))
         keys = keys_of(template, given) if template.maps else None
         columns = given if keys is None else spread(template, given, keys)
-        if template.has_columns and len(rows) >= FEWEST_ROWS:
+        if template.has_columns and len(rows) >= MIN_ROWS:
             found = self._by_columns(columns, keys)
             if found is not None:
                 return found
@@ -75,7 +75,7 @@ class Unwinder:
     def _text(self, keys: Keys | None, joined: Joined | None) -> str | None:
         """None: there are too many forms already."""
         form = keys, joined
-        if form not in self._texts and len(self._texts) < MOST_TEXTS:
+        if form not in self._texts and len(self._texts) < MAX_TEXTS_PER_BATCH:
             self._texts[form] = self._template.form(keys, joined)
         return self._texts.get(form)
 

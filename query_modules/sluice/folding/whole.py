@@ -13,10 +13,10 @@ from operator import ge, gt
 from typing import NamedTuple
 
 from sluice.bolt.values import Value
-from sluice.folding.lane import Group, Lane
 from sluice.folding.template import Row
+from sluice.folding.text_queue import Group, TextQueue
 
-MOST_TEXTS = 6
+MAX_TEXTS_PER_BATCH = 6
 "Each is compared with each."
 
 
@@ -25,7 +25,7 @@ class Column(NamedTuple):
 
     number: int
     "Of its lane."
-    lane: Lane
+    lane: TextQueue
     indices: Sequence[int]
     "Which queries of the batch they are, ascending."
     rows: Sequence[Row]
@@ -37,7 +37,7 @@ def whole_order(columns: Sequence[Column], *, chains: bool) -> list[Group] | Non
     """
     Groups of all queries, those of one text one behind the other, in an order that does the same; None: there is none.
     """
-    if len(columns) > MOST_TEXTS:
+    if len(columns) > MAX_TEXTS_PER_BATCH:
         return None
     groups = []
     for column in columns:

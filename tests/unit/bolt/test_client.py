@@ -12,7 +12,13 @@ from sluice.bolt.client import PROPOSALS, Connection
 from sluice.bolt.framing import frame
 from sluice.bolt.messages import Tag, Version
 from sluice.bolt.replies import Failure, Ignored, Records, Success, error_of
-from sluice.errors import CommitUnknown, ConnectionLost, QueryRefused, RemoteProtocolError, TransientFailure
+from sluice.errors import (
+    CommitUnknown,
+    ConnectionLost,
+    QueryRefused,
+    RemoteProtocolError,
+    TransientFailure,
+)
 from tests.unit.bolt.fake_server import FakeServer, Script, Session
 
 CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sluice import clauses
 from sluice.clauses import Parameter
-from sluice.clauses.lexer import name_end
+from sluice.cypher.lexer import name_end
 
 BLANK_CHARACTERS = [
     *"\t\n\v\f\r\x1c\x1d\x1e\x1f \xa0\u1680\u180e\u2028\u2029\u202f\u205f\u3000",

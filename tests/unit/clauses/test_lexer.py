@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.clauses.lexer import Kind, Token, integer_value, skip, tokens
+from sluice.cypher.lexer import Kind, Token, integer_value, skip, tokens
 from sluice.errors import ClauseError
 
 from .strategies import BLANK_CHARACTERS

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from sluice import clauses
-from sluice.clauses import CreateStream, DropStream, Map, Parameter, SeekStream, StartStream, StopStream, to_text
+from sluice.clauses import (
+    CreateStream,
+    DropStream,
+    Map,
+    Parameter,
+    SeekStream,
+    StartStream,
+    StopStream,
+    to_text,
+)
 from sluice.errors import SettingError
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sluice import clauses
 from sluice.clauses import parse, to_text, translate
-from sluice.clauses.lexer import Kind, Token, tokens
+from sluice.cypher.lexer import Kind, Token, tokens
 from sluice.errors import ClauseError
 
 from .strategies import BLANK_CHARACTERS, COMMENTS, statements, statements_and_texts, texts_of

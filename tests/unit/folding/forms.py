@@ -28,6 +28,6 @@ def folded(batch: list[Query], *, by_columns: bool) -> list[Query]:
 def few_in_columns() -> Iterator[None]:
     """Few rows go in columns, too, and few of them in each part."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unwinding, "FEWEST_ROWS", 2)
+        patch.setattr(unwinding, "MIN_ROWS", 2)
         patch.setattr(unwinding, "PART", 3)
         yield

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sluice.clauses.lexer import Kind
+from sluice.cypher.lexer import Kind
 from sluice.folding.source import Source
 from tests.unit.folding.graphs import Graph
 
@@ -30,7 +30,7 @@ STOP = frozenset(
 )  # fmt: skip
 "Words that no variable has."
 
-MOST_STEPS = 500
+MAX_STEPS = 500
 "How much a query may make; one that makes more never ends, or is of no use."
 
 
@@ -79,7 +79,7 @@ class Run:
 
     def create(self, kind: str) -> Ref:
         self.steps += 1
-        if self.steps > MOST_STEPS:
+        if self.steps > MAX_STEPS:
             raise Refused("it does not end")
         self.new.next += 1
         return Ref(kind, self.new.next)

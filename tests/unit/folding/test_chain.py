@@ -9,7 +9,7 @@ import pytest
 from sluice.folding import Folder
 from sluice.folding.chain import ROOT, chains
 from sluice.folding.effects import plan_of
-from sluice.folding.folder import MOST_REFUSALS
+from sluice.folding.folder import MAX_REFUSALS
 from tests.unit.folding.batches import Query
 
 LINK = "MATCH (n:N {id: $last}) CREATE (n)-[:NEXT]->(:N {id: $id})"
@@ -83,7 +83,7 @@ def test_which_queries_are_chains(pairs: list[tuple[Any, Any]], expected: list[l
 
 def test_a_stream_whose_chains_begin_with_nothing_does_without_them() -> None:
     folder, chain = Folder(), links(*((number, number + 1) for number in range(20)))
-    for _ in range(MOST_REFUSALS):
+    for _ in range(MAX_REFUSALS):
         assert folded(chain, folder) == [("chain", list(range(20)))]
         folder.refused()
         folder.refused()  # part by part, the batch as it was
@@ -92,7 +92,7 @@ def test_a_stream_whose_chains_begin_with_nothing_does_without_them() -> None:
 
 def test_what_is_refused_without_a_chain_in_it_is_no_chains_fault() -> None:
     folder = Folder()
-    for _ in range(MOST_REFUSALS):
+    for _ in range(MAX_REFUSALS):
         folder.fold([("CREATE (:N {id: $id})", {"id": number}) for number in range(3)])
         folder.refused()
     assert folded(links((1, 2), (2, 3), (3, 4), (4, 5)), folder) == [("chain", [0, 1, 2, 3])]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.folding import Folder
-from sluice.folding.unwinding import FEWEST_ROWS, MARK, MOST_TEXTS
+from sluice.folding.unwinding import MARK, MAX_TEXTS_PER_BATCH, MIN_ROWS
 from tests.unit.folding.forms import few_in_columns, folded
 from tests.unit.folding.model import State, execute
 
@@ -68,14 +68,14 @@ def test_the_same_values_arrive(rows: list[tuple[Any, Any]], text: str, by_colum
     ],
 )
 def test_many_rows_go_in_columns(text: str, expected: str) -> None:
-    batch = [(text, {"a": str(number), "b": number}) for number in range(FEWEST_ROWS)]
+    batch = [(text, {"a": str(number), "b": number}) for number in range(MIN_ROWS)]
     [query] = Folder().fold(batch)
     assert query.text == expected
     assert made([(query.text, dict(query.parameters))]) == made(batch)
 
 
 def test_few_rows_go_as_rows() -> None:
-    batch = [(PAIR, {"a": str(number), "b": number}) for number in range(FEWEST_ROWS - 1)]
+    batch = [(PAIR, {"a": str(number), "b": number}) for number in range(MIN_ROWS - 1)]
     assert Folder().fold(batch)[0].text == "UNWIND $rows AS row CREATE (:N {a: row[0], b: row[1]})"
 
 
@@ -88,4 +88,4 @@ def test_there_are_not_many_texts_of_one_query() -> None:
             [query] = folder.fold([(text, values)] * 2)
             found.add(query.text)
             assert made([(query.text, dict(query.parameters))]) == [values] * 2
-    assert len(found) <= MOST_TEXTS + 1
+    assert len(found) <= MAX_TEXTS_PER_BATCH + 1

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sluice.folding import conflicts, effects, folder, lane, schedule, series, whole
+from sluice.folding import conflicts, effects, folder, schedule, series, text_queue, whole
 from sluice.folding.conflicts import Conflict
-from sluice.folding.plan import Action, Born, Change, Element, Merging, Plan
+from sluice.folding.plan import Action, Change, Element, Merging, Origin, Plan
 
 Patch = pytest.MonkeyPatch
 
@@ -36,7 +36,7 @@ def _without_changes(patch: Patch, is_left_out: Callable[[Change, Element, Eleme
 
 def edges_pass_their_vertices(patch: Patch) -> None:
     """What MATCH looks for may be made later."""
-    _without_changes(patch, lambda change, _, found: change.action is Action.CREATED and found.born is Born.MATCHED)
+    _without_changes(patch, lambda change, _, found: change.action is Action.CREATED and found.born is Origin.MATCHED)
 
 
 def new_edges_are_not_found(patch: Patch) -> None:
@@ -66,7 +66,7 @@ def maps_do_not_replace(patch: Patch) -> None:
 
 def maps_hold_no_keys(patch: Patch) -> None:
     """A map of properties never has one by which others look."""
-    patch.setattr(lane._Guarded, "holds", lambda *_: True)
+    patch.setattr(text_queue._Guarded, "holds", lambda *_: True)
 
 
 def values_may_pass_each_other(patch: Patch) -> None:
@@ -87,8 +87,8 @@ def vertices_have_one_label(patch: Patch) -> None:
 
 def equal_means_identical(patch: Patch) -> None:
     """1 is no 1.0."""
-    compared = lane.Lane._compared
-    patch.setattr(lane.Lane, "_compared", lambda self, *given: list(map(repr, compared(self, *given))))
+    compared = text_queue.TextQueue._compared
+    patch.setattr(text_queue.TextQueue, "_compared", lambda self, *given: list(map(repr, compared(self, *given))))
 
 
 def equal_numbers_are_the_same(patch: Patch) -> None:
@@ -138,7 +138,7 @@ def edges_have_to_be_there(patch: Patch) -> None:
     """A vertex from which an edge is looked for is found only if it has one."""
 
     def changed(plan: Plan) -> Plan:
-        ends = {end for item in plan.elements.values() if item.born is Born.MATCHED for end in item.ends or ()}
+        ends = {end for item in plan.elements.values() if item.born is Origin.MATCHED for end in item.ends or ()}
         elements = {name: replace(item, alone=item.alone and name not in ends) for name, item in plan.elements.items()}
         return replace(plan, elements=elements)
 
@@ -173,7 +173,7 @@ def chains_begin_anywhere(patch: Patch) -> None:
 
 def links_hang_together(patch: Patch) -> None:
     """Queries of a text that makes chains are one chain."""
-    patch.setattr(lane, "chains", lambda found, _: [list(range(len(found)))])
+    patch.setattr(text_queue, "chains", lambda found, _: [list(range(len(found)))])
 
 
 def texts_pass_each_other(patch: Patch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.modules import purged_by
-from sluice.install.copies import put
+from sluice_tools.install.copies import put
 
 LOADED = [
     "streams",

@@ -1,0 +1,265 @@
+"""
+Waits for messages on behalf of streams that have had none for a while, so that these need no consumer of their own.
+
+A consumer costs four threads of librdkafka that wake up once a second each, and two fetches a second. Where streams
+rest, one consumer watches the partitions of all of them, as far as they have the same brokers and settings. It reads
+nothing for them: it rouses a stream as soon as there is something at its positions, and the stream reads that itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from sluice.brokers import clients
+from sluice.brokers.consumer import NO_SUCH_TOPIC
+from sluice.brokers.reporter import group_of
+from sluice.brokers.topic import Topic, described
+from sluice.errors import SluiceError
+from sluice.values.model import StreamSpec
+
+log = logging.getLogger("sluice.watch")
+
+SLICE = 0.25
+"Seconds between two looks at who rests."
+
+TIMEOUT = 2.0
+"Seconds that the brokers have to say how topics are."
+
+FETCH_BYTES = 1024
+"Of a partition in a broker's answer, or its first batch whole: what is fetched here is thrown away."
+
+Place = tuple[str, int]
+"Topic and partition."
+
+Key = tuple[str, tuple[tuple[str, str], ...]]
+"Where the brokers are, and librdkafka's settings."
+
+_lock = threading.Lock()  # guards _watches, and what a watch says it guards
+_watches: dict[Key, IdleWatcher] = {}
+
+
+class Watched:
+    """A stream that rests: what is waited for, and what has come of it."""
+
+    def __init__(self, name: str, topic: Topic, positions: Mapping[int, int], wake: Callable[[], None]) -> None:
+        """
+        Args:
+            name: of the topic.
+            topic: as the stream knows it.
+            positions: partition -> offset that the stream reads next; none: its first message.
+            rouse: called, in whatever thread, when the stream is to read by itself again.
+        """
+        self.name = name
+        self.places: Mapping[Place, int] = {
+            (name, partition): positions.get(partition, confluent_kafka.OFFSET_BEGINNING)
+            for partition in topic.partitions
+        }
+        self.armed = False
+        "Whether it is waited for: until then the stream is to read by itself."
+        self.roused = False
+        "Whether the stream is to read by itself again."
+        self.topic_changed = False
+        "Whether the topic is not, or not any more, as the stream knows it."
+        self.trouble: KafkaError | None = None
+        "What was wrong with the brokers; the stream is to look into it."
+        self._topic = topic
+        self._wake = wake
+
+    def arm(self) -> None:
+        """It is waited for from now on."""
+        self.armed = True
+
+    def wake(self, trouble: KafkaError | None = None) -> None:
+        """There is something to read, or to look into."""
+        self.trouble = self.trouble or trouble
+        self.roused = True
+        self._wake()
+
+    def hear(self, told: Future[Any]) -> None:
+        """How the topic is now."""
+        try:
+            topic = described(told.result(0))
+        except KafkaException as error:
+            self.topic_changed = error.args[0].code() in NO_SUCH_TOPIC
+            self.wake(None if self.topic_changed else error.args[0])
+            return
+        other = topic.id != self._topic.id and topic.id and self._topic.id
+        if other or topic.partitions != self._topic.partitions:
+            self.topic_changed = True
+            self.wake()
+
+
+def enter(watched: Watched, spec: StreamSpec, topic_interval: float) -> None:
+    """
+    Begins to wait for a stream's messages. Does not wait.
+
+    Threads: any, as for `leave`.
+
+    Args:
+        spec: the stream's.
+        topic_interval: seconds between two looks at what has become of the topic.
+    """
+    key = (spec.uri, spec.config.kafka)
+    with _lock:
+        watch = _watches.get(key)
+        if watch is None:
+            watch = _watches[key] = IdleWatcher(key, spec, topic_interval)
+            watch.start()
+        watch.resting.add(watched)
+        watch.moved = True
+
+
+def leave(watched: Watched) -> None:
+    """Nothing is waited for any more on behalf of this stream."""
+    with _lock:
+        for watch in _watches.values():
+            if watched in watch.resting:
+                watch.resting.remove(watched)
+                watch.moved = True
+
+
+class IdleWatcher:
+    """
+    One thread and one consumer, for as long as a stream rests.
+
+    Threads: its own; `resting` and `moved` are guarded by the module's lock, under which it is made.
+    """
+
+    def __init__(self, key: Key, spec: StreamSpec, topic_interval: float) -> None:
+        """
+        Args:
+            spec: of any stream with these brokers and settings.
+        """
+        self.resting: set[Watched] = set()
+        self.moved = False
+        "Whether others rest than before, or at other places."
+        self._key = key
+        self._spec = spec
+        self._reading: dict[Place, int] = {}
+        self._asked: Mapping[str, Future[Any]] | None = None
+        self._interval = topic_interval
+        self._next_look = time.monotonic() + topic_interval
+        self._thread = threading.Thread(target=self._run, name="sluice-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begins; once."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._watch()
+        except (SluiceError, KafkaException) as error:
+            log.debug("watch of %s: %s", self._spec.uri, error)  # a stream's own consumer will say so
+        except Exception:
+            log.exception("watch of %s: a fault", self._spec.uri)
+        finally:
+            with _lock:
+                if _watches.get(self._key) is self:
+                    del _watches[self._key]
+            for watched in self._resting():
+                watched.wake()
+
+    def _watch(self) -> None:
+        admin = clients.admin(self._spec.name, self._spec.uri, self._spec.config)
+        client = self._client()
+        try:
+            while self._follow(client):
+                for message in client.consume(1, SLICE):  # more than one would be waited for
+                    self._hear(message)
+                self._look_at_topics(admin)
+        finally:
+            client.close()
+
+    def _client(self) -> confluent_kafka.Consumer:
+        spec = self._spec
+        return clients.make(
+            confluent_kafka.Consumer,
+            spec.name,
+            spec.uri,
+            spec.config,
+            defaults={
+                "client.id": "sluice-watch",
+                "isolation.level": "read_committed",
+                "reconnect.backoff.max.ms": 500,
+            },
+            own={
+                "group.id": group_of(spec.name),  # librdkafka wants one; nothing is reported
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "allow.auto.create.topics": False,
+                "queued.min.messages": 1,
+                "fetch.message.max.bytes": FETCH_BYTES,
+                "error_cb": self._wake_all,
+                "logger": log,
+                "log_level": 2,
+            },
+        )
+
+    def _resting(self) -> list[Watched]:
+        with _lock:
+            return [watched for watched in self.resting if not watched.roused]
+
+    def _follow(self, client: confluent_kafka.Consumer) -> bool:
+        """Watches what is to be watched now; whether anybody rests."""
+        with _lock:
+            if not self.resting:
+                del _watches[self._key]
+                return False
+            if not self.moved:
+                return True
+            self.moved = False
+        resting = self._resting()
+        wanted: dict[Place, int] = {}
+        for watched in resting:
+            for place, offset in watched.places.items():
+                wanted[place] = min(offset, wanted.get(place, offset))
+        ended = [place for place in self._reading if place not in wanted]
+        # Where a stream is further back than the watch began, there may be something that the watch has passed.
+        behind = [place for place, offset in wanted.items() if self._reading.get(place, offset) > offset]
+        begun = [place for place in wanted if place not in self._reading]
+        if ended or behind:
+            client.incremental_unassign([TopicPartition(*place) for place in ended + behind])
+        for name in sorted({name for name, _ in begun}):
+            # What librdkafka knows of a topic may be minutes old, and what it does not know it does not read.
+            client.list_topics(name, timeout=TIMEOUT)
+        if begun or behind:
+            client.incremental_assign([TopicPartition(*place, wanted[place]) for place in begun + behind])
+        for place in ended:
+            del self._reading[place]
+        self._reading.update({place: wanted[place] for place in begun + behind})
+        for watched in resting:
+            watched.arm()
+        return True
+
+    def _hear(self, message: confluent_kafka.Message) -> None:
+        place = (message.topic(), message.partition())  # an error has one as well, if it is of a partition
+        for watched in self._resting():
+            if place in watched.places:
+                watched.wake()
+
+    def _wake_all(self, error: KafkaError) -> None:
+        for watched in self._resting():
+            watched.wake(error)
+
+    def _look_at_topics(self, admin: AdminClient) -> None:
+        """Asks for all topics at once, and hears the answers. Does not wait."""
+        if self._asked is None and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + self._interval
+            topics = sorted({watched.name for watched in self._resting()})
+            if topics:
+                self._asked = admin.describe_topics(TopicCollection(topics), request_timeout=TIMEOUT)
+        elif self._asked is not None and all(told.done() for told in self._asked.values()):
+            asked, self._asked = self._asked, None
+            for watched in self._resting():
+                if watched.name in asked:
+                    watched.hear(asked[watched.name])

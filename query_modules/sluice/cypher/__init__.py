@@ -1,0 +1,1 @@
+"""Cypher's lexemes, as far as clauses and folding need them. No I/O."""

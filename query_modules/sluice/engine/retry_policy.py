@@ -1,0 +1,36 @@
+"""
+Refusals whose code alone says that they will pass: believed for a while, then taken as what they look like.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sluice.errors import QueryRefused, TransientFailure
+
+TRIES = 5
+"Refusals of one text in a row, over some two seconds, after which it counts as one of data."
+
+
+class RetryPolicy:
+    """
+    What is thought of refusals, from one commit to the next.
+
+    Threads: one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def refused(self, error: TransientFailure) -> None:
+        """It is about to be tried again."""
+        if error.suspect:
+            self._seen[str(error)] += 1
+
+    def committed(self) -> None:
+        """Something went through: what was doubtful so far may have passed, what was given up on stays so."""
+        self._seen = Counter({text: count for text, count in self._seen.items() if count >= TRIES})
+
+    def of_data(self, error: QueryRefused) -> bool:
+        """Whether the query is to blame, so that the same message would be refused again."""
+        return error.of_data or self._seen[str(error)] >= TRIES

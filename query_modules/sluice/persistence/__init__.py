@@ -1,0 +1,1 @@
+"""What is in the graph: metadata nodes, the statements that read and write them, and the sink of transactions."""

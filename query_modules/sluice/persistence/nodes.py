@@ -1,0 +1,236 @@
+"""
+Metadata nodes: labels, relationship types and property names, and how values become properties and back.
+
+    (:SluiceCatalog)-[:STREAM]->(:SluiceStream)-[:CHECKPOINT]->(:SluiceCheckpoint)-[:SET_ASIDE]->(:SluiceSetAside)
+
+A checkpoint goes without its label where the graph has uniqueness constraints (`Loopback.unlabel`): it is found by the
+relationship.
+
+Written by: catalog, stream and the relationships by procedures (the supervisor makes a catalog where there is none),
+checkpoints, and messages that were set aside (`kept`), by workers. Nobody writes what another writes, but for a SEEK,
+so a STOP never conflicts with a batch in flight. A dropped stream's node has lost its STREAM relationship and is marked
+`dropped`; the supervisor deletes it, and all that hangs from it, once its worker is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from sluice.errors import SettingError
+from sluice.values import configuration, failed_message
+from sluice.values.model import (
+    Checkpoint,
+    Desired,
+    Status,
+    StreamSpec,
+    Transform,
+    VertexId,
+    decode_positions,
+    encode_positions,
+)
+
+CATALOG = "SluiceCatalog"
+STREAM = "SluiceStream"
+CHECKPOINT = "SluiceCheckpoint"
+SET_ASIDE = "SluiceSetAside"
+
+HAS_STREAM = "STREAM"
+HAS_CHECKPOINT = "CHECKPOINT"
+HAS_SET_ASIDE = "SET_ASIDE"
+
+Properties = Mapping[str, Any]
+
+SPEC_PROPERTIES = (
+    "uid",
+    "name",
+    "uri",
+    "topic",
+    "transform",
+    "transform_source",
+    "transform_sha256",
+    "batch_interval",
+    "batch_size",
+    "config",
+)
+
+
+def spec_properties(spec: StreamSpec) -> dict[str, Any]:
+    """The properties of a new stream node; `batch_interval` is in milliseconds."""
+    return {
+        "uid": spec.uid,
+        "name": spec.name,
+        "uri": spec.uri,
+        "topic": spec.topic,
+        "transform": spec.transform.uri,
+        "transform_source": spec.transform.source,
+        "transform_sha256": spec.transform.sha256,
+        "batch_interval": spec.batch_interval_ms,
+        "batch_size": spec.batch_size,
+        "config": spec.config.encode(),
+    }
+
+
+def spec_of(properties: Properties) -> StreamSpec:
+    """
+    The spec in a stream node's properties.
+
+    Raises:
+        SettingError: a property is missing or has a value that it cannot have, which only an edit by hand can cause.
+    """
+    name = properties.get("name")
+    return StreamSpec(
+        uid=_text(properties, "uid"),
+        name=name or "",
+        uri=properties.get("uri") or "",
+        topic=properties.get("topic") or "",
+        transform=_pinned(properties),
+        batch_interval_ms=properties.get("batch_interval") or 0,
+        batch_size=properties.get("batch_size") or 0,
+        config=configuration.decode(str(name), _text(properties, "config")),
+    )
+
+
+def _pinned(properties: Properties) -> Transform:
+    """The script, which must be the one that was tested."""
+    uri, source = properties.get("transform") or "", _text(properties, "transform_source")
+    sha256 = _text(properties, "transform_sha256")
+    if hashlib.sha256(source.encode()).hexdigest() != sha256:
+        stream = properties.get("name")
+        raise SettingError(f"Kafka stream {stream}, the script in its node is not the one with the SHA-256 beside it")
+    return Transform(uri, source, sha256)
+
+
+def desired_of(properties: Properties, stream_id: VertexId, checkpoint_id: VertexId) -> Desired:
+    """The run that a stream node asks for. Raises SettingError as `spec_of` does."""
+    return Desired(
+        stream_id=stream_id,
+        checkpoint_id=checkpoint_id,
+        spec=spec_of(properties),
+        generation=generation_of(properties),
+        limit_batches=_count(properties, "limit_batches") or None,
+    )
+
+
+def generation_of(properties: Properties) -> int:
+    """The generation in a stream node's properties. Raises SettingError as `spec_of` does."""
+    return _count(properties, "generation")
+
+
+def asks_to_run(properties: Properties) -> bool:
+    """
+    Whether a stream is to run: it was asked to, and this very run has not ended.
+
+    Args:
+        properties: the stream node's, and those of its checkpoint that say how a run ended. Where these were edited
+            into the impossible it is not to run, which SHOW calls an error.
+    """
+    try:
+        ended_generation, _ = _ended(properties)
+        return bool(properties.get("running")) and ended_generation != generation_of(properties)
+    except SettingError:
+        return False
+
+
+def asks_to_retry(properties: Properties) -> bool:
+    """
+    Whether kept messages are to be applied again.
+
+    Args:
+        properties: how often that was asked for (`retries_asked`) and how often it was done (`retries`).
+    """
+    try:
+        return _count(properties, "retries_asked") > _count(properties, "retries")
+    except SettingError:
+        return False
+
+
+def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
+    """All properties of a checkpoint node but its history and those that say how a run ended."""
+    return {
+        "positions": encode_positions(checkpoint.positions),
+        "batches": checkpoint.batches,
+        "messages": checkpoint.messages,
+        "set_aside": checkpoint.set_aside,
+        "kept": checkpoint.kept,
+        "retries": checkpoint.retries,
+        "topic_id": checkpoint.topic_id,
+        "generation": checkpoint.generation,
+        "generation_batches": checkpoint.generation_batches,
+    }
+
+
+def history_properties(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The property with the latest messages that were set aside; written only when there is something new."""
+    return {"history": failed_message.encode(checkpoint.history)}
+
+
+def ended_properties(generation: int, status: Status, error: str | None) -> dict[str, Any]:
+    """The properties that say how the run `generation` ended; `error` None removes an older one."""
+    return {
+        "ended_generation": generation,
+        "ended_status": status.value,
+        "ended_at": failed_message.now(),
+        "error": error,
+    }
+
+
+def checkpoint_of(properties: Properties) -> Checkpoint:
+    """
+    The checkpoint in a node's properties.
+
+    Raises:
+        SettingError: a property has a value that it cannot have, which only an edit by hand can cause.
+    """
+    ended_generation, ended_status = _ended(properties)
+    return Checkpoint(
+        positions=decode_positions(properties.get("positions") or "{}"),
+        batches=_count(properties, "batches"),
+        messages=_count(properties, "messages"),
+        set_aside=_count(properties, "set_aside"),
+        kept=_count(properties, "kept"),
+        retries=_count(properties, "retries"),
+        history=failed_message.decode(properties.get("history") or "[]"),
+        topic_id=_text(properties, "topic_id"),
+        generation=_count(properties, "generation"),
+        generation_batches=_count(properties, "generation_batches"),
+        ended_generation=ended_generation,
+        ended_status=ended_status,
+        error=_text(properties, "error") or None,
+        ended_at=_text(properties, "ended_at") or None,
+    )
+
+
+def _ended(properties: Properties) -> tuple[int, Status]:
+    """The last run that ended by itself, and how."""
+    try:
+        status = Status(properties.get("ended_status") or Status.STOPPED)
+    except ValueError:
+        raise _impossible(properties, "ended_status", "stopped or error") from None
+    return _count(properties, "ended_generation"), status
+
+
+def _count(properties: Properties, name: str) -> int:
+    """An integer, 0 if it is not there."""
+    value = properties.get(name)
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _impossible(properties, name, "an integer, 0 or more")
+    return value
+
+
+def _text(properties: Properties, name: str) -> str:
+    """A text, empty if it is not there."""
+    value = properties.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _impossible(properties, name, "a text")
+    return value
+
+
+def _impossible(properties: Properties, name: str, expected: str) -> SettingError:
+    stream = f"Kafka stream {properties['name']}, " if "name" in properties else ""
+    return SettingError(f"{stream}the property {name} of its node must be {expected}, got {properties[name]!r}")

@@ -1,0 +1,197 @@
+"""
+Messages that a stream keeps: each is a node that holds it whole, until `streams.retry` has applied it.
+
+    (:SluiceCheckpoint)-[:SET_ASIDE]->(:SluiceSetAside)
+
+What a procedure asks for is a request on the stream's node, what became of it is in the checkpoint and in the messages'
+nodes: so nobody writes what another writes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sluice.values.failed_message import BASE64, FailedMessage
+from sluice.values.record import Record, record_of
+
+if TYPE_CHECKING:
+    import confluent_kafka
+
+
+class RetryRequest(NamedTuple):
+    """What one call of `streams.retry` asks for."""
+
+    number: int
+    "Counts the calls for a stream; a checkpoint names the last one that was answered."
+    upto: int
+    "Of messages, the number of the last one that is meant: what is set aside later is not."
+    partition: int | None = None
+    "None: all."
+    offset: int | None = None
+    "None: all."
+
+    def means(self, message: ParkedMessage) -> bool:
+        """Whether the message is to be applied again."""
+        return (
+            message.number <= self.upto
+            and self.partition in (None, message.partition)
+            and self.offset in (None, message.offset)
+        )
+
+
+@dataclass(frozen=True)
+class ParkedMessage:
+    """
+    A message that is kept, and why.
+
+    Texts of key, payload and headers are what was given if that was UTF-8, else `base64:` and the bytes in base64;
+    nothing is cut (`as_bytes` gives the bytes back).
+    """
+
+    number: int
+    "Counts what the stream has kept: the order in which it was set aside."
+    time: str
+    "When that was, in UTC, ISO 8601."
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int | None
+    "The message's own, in milliseconds since the epoch; None if it has none."
+    key: str | None
+    payload: str | None
+    "None for a tombstone."
+    payload_bytes: int
+    headers: tuple[tuple[str, str | None], ...]
+    query: str | None
+    params: str | None
+    error: str
+    transform_sha256: str
+    "Of the transform that the message failed with last, as query, params and error are of that time."
+    attempts: int = 0
+    "How often it was tried again."
+    tried: str | None = None
+    "When it was tried again last, in UTC, ISO 8601."
+
+    @property
+    def place(self) -> str:
+        """Where it is, for errors."""
+        return f"topic {self.topic}, partition {self.partition}, offset {self.offset}"
+
+    @property
+    def record(self) -> Record:
+        """The message, as Kafka gave it. Raises ValueError if its node was edited into something impossible."""
+        return Record(
+            as_bytes(self.payload),
+            as_bytes(self.key),
+            [(name, as_bytes(value)) for name, value in self.headers],
+            self.topic,
+            self.partition,
+            self.offset,
+            self.timestamp,
+        )
+
+    def properties(self) -> dict[str, Any]:
+        """As its node holds it."""
+        return {**asdict(self), "headers": json.dumps(self.headers, ensure_ascii=False)}
+
+
+def parked(message: confluent_kafka.Message, entry: FailedMessage, number: int) -> ParkedMessage:
+    """A message that is set aside; `entry` tells why."""
+    record = record_of(message)
+    return ParkedMessage(
+        number=number,
+        time=entry.time,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=record.timestamp,
+        key=as_text(record.key),
+        payload=as_text(record.value),
+        payload_bytes=len(record.value or b""),
+        headers=tuple((name, as_text(value)) for name, value in record.headers),
+        query=entry.query,
+        params=entry.params,
+        error=entry.error,
+        transform_sha256=entry.transform_sha256,
+    )
+
+
+def message_of(properties: Mapping[str, Any]) -> ParkedMessage:
+    """The message in a node's properties. Raises ValueError if it was edited into something impossible."""
+    try:
+        headers = tuple((str(name), value) for name, value in json.loads(properties.get("headers") or "[]"))
+        return ParkedMessage(
+            number=int(properties["number"]),
+            time=str(properties.get("time", "")),
+            topic=str(properties["topic"]),
+            partition=int(properties["partition"]),
+            offset=int(properties["offset"]),
+            timestamp=properties.get("timestamp"),
+            key=properties.get("key"),
+            payload=properties.get("payload"),
+            payload_bytes=int(properties.get("payload_bytes") or 0),
+            headers=headers,
+            query=properties.get("query"),
+            params=properties.get("params"),
+            error=str(properties.get("error", "")),
+            transform_sha256=str(properties.get("transform_sha256", "")),
+            attempts=int(properties.get("attempts") or 0),
+            tried=properties.get("tried"),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"a node of a message that was set aside cannot be read: {error!r}") from error
+
+
+def as_text(data: bytes | None) -> str | None:
+    """Bytes as a text that a property can hold, such that `as_bytes` gives them back."""
+    if data is None:
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = BASE64
+    return BASE64 + base64.b64encode(data).decode() if text.startswith(BASE64) else text
+
+
+def as_bytes(text: str | None) -> bytes | None:
+    """The reverse of `as_text`. Raises ValueError for what is no base64."""
+    if text is None or not text.startswith(BASE64):
+        return None if text is None else text.encode()
+    return base64.b64decode(text[len(BASE64) :], validate=True)
+
+
+def encode_requests(requests: Iterable[RetryRequest]) -> str:
+    """As the stream's node holds them."""
+    return json.dumps([request._asdict() for request in requests], separators=(",", ":"))
+
+
+def decode_requests(text: object) -> tuple[RetryRequest, ...]:
+    """The reverse of `encode_requests`. What cannot be read, after an edit by hand, is nothing."""
+    try:
+        requests = tuple(RetryRequest(**request) for request in json.loads(str(text or "[]")))
+    except (TypeError, ValueError):
+        return ()
+    return tuple(request for request in requests if _is_right(request))
+
+
+def _is_right(request: RetryRequest) -> bool:
+    numbers = (request.number, request.upto)
+    places = (request.partition, request.offset)
+    return all(isinstance(part, int) for part in numbers) and all(isinstance(part, int | None) for part in places)
+
+
+def groups(messages: Sequence[ParkedMessage], size: int, max_bytes: int) -> list[list[ParkedMessage]]:
+    """Messages in groups of at most `size`, and of payloads of `max_bytes` together or a single message."""
+    result: list[list[ParkedMessage]] = []
+    room = 0
+    for message in messages:
+        if not result or len(result[-1]) == size or message.payload_bytes > room:
+            result.append([])
+            room = max_bytes
+        result[-1].append(message)
+        room -= message.payload_bytes
+    return result

@@ -1,0 +1,180 @@
+"""
+Writes batches: a batch's queries and its checkpoint are one transaction, sent in one go.
+
+The first query of each transaction is the fence: it fails the transaction unless the checkpoint is exactly where the
+one before left it, and moves it on. So whatever wrote meanwhile, a batch takes effect once or not at all; and batches
+may be sent before it is known what became of those before them, since after a failure the fence holds all that follow.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sluice.bolt import messages
+from sluice.bolt.client import Connection
+from sluice.bolt.framing import frame
+from sluice.bolt.replies import Failure, Reply, Success, error_of
+from sluice.errors import FenceLost, GraphError, one_line
+from sluice.persistence import nodes
+from sluice.persistence.parked import ParkedMessage
+from sluice.scripting.process import PackedQueries
+from sluice.values.model import Checkpoint, VertexId, encode_positions
+
+FENCE_TEXT = "sluice: the checkpoint was moved by somebody else"
+
+# assert() is Memgraph's: it fails the query with the text. A checkpoint that is gone has no positions, and fails too.
+FENCE = f"""
+OPTIONAL MATCH (k) WHERE id(k) = $id
+WITH k, assert(coalesce(k.positions = $from, false), '{FENCE_TEXT}') AS held
+SET k += $to
+"""
+
+FENCE_AND_KEEP = f"""{FENCE}
+WITH k
+UNWIND $kept AS message
+CREATE (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE})
+SET m = message
+"""
+"... and puts messages that are set aside beside it."
+
+BEGIN = frame(messages.begin())
+PULL_ALL = frame(messages.pull(-1))
+COMMIT = frame(messages.commit())
+
+REPLIES_BEFORE_QUERIES = 3
+"To BEGIN, and to the fence's RUN and PULL."
+
+MAX_IN_FLIGHT = 4
+"Groups sent and not settled: enough that the server always has one, few enough that STOP need not wait for long."
+
+MAX_BYTES_IN_FLIGHT = 8 << 20
+"... and the bytes after which no further one is sent."
+
+
+class _Sent(NamedTuple):
+    """A batch whose answers are due."""
+
+    reached: Checkpoint
+    queries: int
+    bytes: int
+
+    @property
+    def replies(self) -> int:
+        """One to each request: what comes before the queries, RUN and PULL of each, COMMIT."""
+        return REPLIES_BEFORE_QUERIES + 2 * self.queries + 1
+
+
+class Sink:
+    """
+    One stream's way into the graph.
+
+    Threads: for the thread that owns the connection.
+    """
+
+    def __init__(self, connection: Connection, checkpoint_id: VertexId, held: Checkpoint) -> None:
+        """
+        Args:
+            held: the checkpoint as it was read over this connection.
+        """
+        self._connection = connection
+        self._checkpoint_id = checkpoint_id
+        self._sent: deque[_Sent] = deque()
+        self._bytes = 0
+        self.held = held
+        "The checkpoint as committed, as far as is known."
+        self.reached = held
+        "The checkpoint once everything that was sent is committed."
+        self.notice = ""
+        "What the server had to say about the transaction that was committed last; empty: nothing."
+
+    @property
+    def full(self) -> bool:
+        """Whether a batch should be settled before the next is sent."""
+        return len(self._sent) >= MAX_IN_FLIGHT or self._bytes >= MAX_BYTES_IN_FLIGHT
+
+    @property
+    def answered(self) -> bool:
+        """Whether the server has begun to answer the oldest batch in flight."""
+        return bool(self._sent) and self._connection.answered
+
+    def send(
+        self,
+        queries: PackedQueries,
+        reached: Checkpoint,
+        properties: dict[str, Any],
+        kept: Sequence[ParkedMessage] = (),
+    ) -> None:
+        """
+        Sends a batch: its queries and the checkpoint's move, all or nothing. `settle` tells what became of it.
+
+        Args:
+            reached: the checkpoint behind the batch.
+            properties: the checkpoint node's, behind the batch.
+            kept: messages that become nodes in the same transaction.
+
+        Raises:
+            ConnectionLost: none, some or all of what is in flight may have been committed.
+        """
+        parameters = {"id": self._checkpoint_id, "from": encode_positions(self.reached.positions), "to": properties}
+        if kept:
+            parameters["kept"] = [message.properties() for message in kept]
+        fence = frame(messages.run(FENCE_AND_KEEP if kept else FENCE, parameters))
+        request = b"".join((BEGIN, fence, PULL_ALL, queries.frames, COMMIT))
+        self._connection.send(request)
+        self._sent.append(_Sent(reached, queries.size, len(request)))
+        self._bytes += len(request)
+        self.reached = reached
+
+    def settle(self) -> None:
+        """
+        Waits until the oldest batch in flight is committed.
+
+        Raises:
+            QueryRefused: it is not, and neither is any that was sent after it. The index is that of the query; None if
+                the transaction as a whole was refused. Nothing is in flight any more.
+            FenceLost: the same, since the checkpoint is elsewhere, or gone.
+            ConnectionLost, CommitUnknown: as they say; the connection is of no use any more.
+        """
+        sent = self._sent.popleft()
+        self._bytes -= sent.bytes
+        replies = self._connection.receive(sent.replies, commit_at=sent.replies - 1)
+        for index, reply in enumerate(replies):
+            if isinstance(reply, Failure):
+                self._give_up()
+                raise _meaning(reply, index, sent.queries)
+        self.held = sent.reached
+        self.notice = _notice_in(replies[-1])
+
+    def _give_up(self) -> None:
+        """Reads that the server ignored what else is in flight, and frees the failed transaction's locks."""
+        self._connection.receive(sum(sent.replies for sent in self._sent))
+        self._sent.clear()
+        self._bytes = 0
+        self.reached = self.held
+        self._connection.reset()
+
+
+def _notice_in(reply: Reply) -> str:
+    """
+    The notifications in the answer to COMMIT: that a SYNC replica has not confirmed is one after Memgraph 3.12.0, and
+    was an error before.
+
+    Source: `SessionHL::CommitTransaction`, `src/glue/SessionHL.cpp`.
+    """
+    notifications = reply.metadata.get("notifications") if isinstance(reply, Success) else None
+    if not isinstance(notifications, list):
+        return ""
+    texts = [
+        str(item.get("title") or item.get("description") or "") for item in notifications if isinstance(item, dict)
+    ]
+    return one_line("; ".join(text for text in texts if text))
+
+
+def _meaning(failure: Failure, index: int, queries: int) -> GraphError:
+    """What the failure of reply `index` means for the batch."""
+    if index < REPLIES_BEFORE_QUERIES and FENCE_TEXT in failure.message:
+        return FenceLost(FENCE_TEXT)
+    query = (index - REPLIES_BEFORE_QUERIES) // 2
+    return error_of(failure, query if 0 <= query < queries else None)

@@ -1,0 +1,253 @@
+"""
+The metadata nodes as a procedure sees them: in the caller's transaction, uncommitted changes of its own included.
+
+Catalog nodes are found at remembered ids, streams over their relationships: O(streams). Only where no remembered id
+is right, before the supervisor has looked or after somebody deleted the node, is the whole graph walked, since `mgp`
+has no other way to find a vertex.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sluice.errors import SettingError, StreamNotFound, StreamRunning
+from sluice.persistence import nodes
+from sluice.persistence.parked import ParkedMessage, message_of
+from sluice.persistence.schema import SCHEMA_VERSION, check_version
+from sluice.supervising.shared_state import SharedState
+from sluice.values.failed_message import now
+from sluice.values.model import (
+    Checkpoint,
+    Status,
+    StreamSpec,
+    VertexId,
+    effective_status,
+    encode_positions,
+)
+
+Graph = Any
+"`mgp.Graph`: outside a server there is no `mgp` to take the type from."
+
+Vertex = Any
+
+
+class StreamNode:
+    """A stream's metadata node, for as long as the procedure call lasts."""
+
+    def __init__(self, vertex: Vertex) -> None:
+        self._vertex = vertex
+
+    @property
+    def id(self) -> VertexId:
+        """The vertex's id."""
+        return VertexId(self._vertex.id)
+
+    def get(self, name: str) -> Any:
+        """A property, or None."""
+        return self._vertex.properties.get(name)
+
+    @property
+    def next_generation(self) -> int:
+        """The next run's: above that of every run that there was, also after somebody has set the numbers back."""
+        known = [self.get("generation")]
+        for checkpoint in self._checkpoints():
+            known += [checkpoint.properties.get(name) for name in ("generation", "ended_generation")]
+        return 1 + max((number for number in known if isinstance(number, int)), default=0)
+
+    def text(self, name: str) -> str:
+        """A property as text, whatever somebody has written there; empty if it is not there."""
+        value = self.get(name)
+        return "" if value is None else str(value)
+
+    @property
+    def name(self) -> str:
+        """The stream's name."""
+        return self.text("name")
+
+    @property
+    def generation(self) -> int:
+        """How many STARTs there were; 0 if that cannot be known, after an edit by hand."""
+        try:
+            return nodes.generation_of({"generation": self.get("generation")})
+        except SettingError:
+            return 0
+
+    @property
+    def uid(self) -> str:
+        """Tells the stream from another of the same name."""
+        return str(self.get("uid"))
+
+    @property
+    def status(self) -> Status:
+        """What SHOW says."""
+        return effective_status(
+            running=bool(self.get("running")), generation=self.generation, checkpoint=self.checkpoint()
+        )
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What CREATE asked for. Raises SettingError if the node was edited into something impossible."""
+        return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES})
+
+    def check_stopped(self, what: str) -> None:
+        """Raises StreamRunning if the stream runs; `what` is what cannot be done then."""
+        if self.status is Status.RUNNING:
+            remedy = f"has to be stopped before it can be {what}: STOP STREAM {self.name}"
+            raise StreamRunning(f"Kafka stream {self.name} is running, and {remedy}")
+
+    def checkpoint(self) -> Checkpoint:
+        """How far the stream got. Where that cannot be known, since somebody edited or deleted the node: an error."""
+        try:
+            nodes.generation_of({"generation": self.get("generation")})
+            for checkpoint in self._checkpoints():
+                return nodes.checkpoint_of({item.name: item.value for item in checkpoint.properties.items()})
+        except SettingError as error:
+            return self._lost(f"{error}; put it right and START it, or DROP it and CREATE it anew")
+        gone = "the stream's checkpoint node was deleted: where it was is not known"
+        return self._lost(f"{gone}; DROP it and CREATE it anew")
+
+    def move(self, positions: Mapping[int, int], topic_id: str) -> None:
+        """
+        Sends the stream, which does not run, elsewhere: the one thing that a procedure writes into a checkpoint.
+
+        A batch that is still in flight conflicts with this, or loses its fence afterwards; in either case its worker
+        reads here that its run has ended.
+
+        Raises:
+            StreamNotFound: there is no checkpoint node.
+        """
+        if not self._checkpoints():
+            gone = "the stream's checkpoint node was deleted; DROP it and CREATE it anew"
+            raise StreamNotFound(f"Kafka stream {self.name}, {gone}")
+        moved = {"positions": encode_positions(positions), "topic_id": topic_id}
+        for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
+            self._checkpoints()[0].properties.set(name, value)
+
+    def _checkpoints(self) -> list[Vertex]:
+        """One, unless somebody has edited the graph."""
+        return [edge.to_vertex for edge in self._vertex.out_edges if edge.type.name == nodes.HAS_CHECKPOINT]
+
+    def kept(self) -> list[ParkedMessage]:
+        """The messages that the stream keeps, in no order. Raises ValueError if somebody edited their nodes."""
+        return [
+            message_of({item.name: item.value for item in beside.to_vertex.properties.items()})
+            for edge in self._vertex.out_edges
+            if edge.type.name == nodes.HAS_CHECKPOINT
+            for beside in edge.to_vertex.out_edges
+            if beside.type.name == nodes.HAS_SET_ASIDE
+        ]
+
+    def _lost(self, reason: str) -> Checkpoint:
+        return Checkpoint(
+            positions={},
+            ended_generation=self.generation,
+            ended_status=Status.ERROR,
+            error=f"Kafka stream {self.name}, {reason}",
+        )
+
+    def set(self, **properties: Any) -> None:
+        """Writes properties; None removes one."""
+        for name, value in properties.items():
+            self._vertex.properties.set(name, value)
+
+
+class Catalog:
+    """All streams, in one transaction. Making one raises SchemaError if the nodes are of another version."""
+
+    def __init__(self, graph: Graph, exchange: SharedState) -> None:
+        self._graph = graph
+        self._exchange = exchange
+        self._vertices = list(self._remembered()) or list(self._walked())
+        if not self._vertices:
+            exchange.want_catalog()
+        for vertex in self._vertices:
+            check_version(vertex.properties.get("schema_version"), vertex.id)
+
+    def streams(self) -> list[StreamNode]:
+        """All streams, ordered by name."""
+        found = [
+            StreamNode(edge.to_vertex)
+            for catalog in self._vertices
+            for edge in catalog.out_edges
+            if edge.type.name == nodes.HAS_STREAM
+        ]
+        return sorted(found, key=lambda stream: stream.name)
+
+    def find(self, name: str) -> StreamNode:
+        """
+        The stream of that name.
+
+        Raises:
+            StreamNotFound: there is none.
+        """
+        stream = self.get(name)
+        if stream is None:
+            raise StreamNotFound(f"Kafka stream {name}, stream not found")
+        return stream
+
+    def get(self, name: str) -> StreamNode | None:
+        """The stream of that name; None if there is none."""
+        return next((stream for stream in self.streams() if stream.name == name), None)
+
+    def add(self, spec: StreamSpec, positions: Mapping[int, int], topic_id: str) -> None:
+        """Writes the nodes of a new, stopped stream that begins there; `topic_id` is Kafka's, if known."""
+        catalog = self._vertices[0] if self._vertices else self._made()
+        stream = self._new_vertex(
+            nodes.STREAM,
+            {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()},
+        )
+        checkpoint = self._new_vertex(
+            nodes.CHECKPOINT, nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id))
+        )
+        self._connect(stream, checkpoint, nodes.HAS_CHECKPOINT)
+        self._connect(catalog, stream, nodes.HAS_STREAM)
+
+    def remove(self, stream: StreamNode) -> None:
+        """
+        Takes a stream out of the catalog.
+
+        Its nodes stay, marked as dropped, until its worker is gone: deleting the checkpoint here would conflict with
+        the batch in flight.
+        """
+        for edge in stream._vertex.in_edges:
+            if edge.type.name == nodes.HAS_STREAM:
+                self._graph.delete_edge(edge)
+        stream.set(dropped=True, running=False)
+        self._exchange.announce_dropped(stream.id)
+
+    def _remembered(self) -> Iterator[Vertex]:
+        for catalog in self._exchange.catalogs():
+            try:
+                vertex = self._graph.get_vertex_by_id(catalog)
+            except IndexError:
+                continue  # deleted, or made by a transaction that is not ours and not committed
+            if _has_label(vertex, nodes.CATALOG):
+                yield vertex
+
+    def _walked(self) -> Iterator[Vertex]:
+        for vertex in self._graph.vertices:
+            if _has_label(vertex, nodes.CATALOG):
+                self._exchange.announce_catalog(VertexId(vertex.id))
+                yield vertex
+
+    def _made(self) -> Vertex:
+        vertex = self._new_vertex(nodes.CATALOG, {"schema_version": SCHEMA_VERSION})
+        self._vertices.append(vertex)
+        self._exchange.announce_catalog(VertexId(vertex.id))
+        return vertex
+
+    def _new_vertex(self, label: str, properties: dict[str, Any]) -> Vertex:
+        vertex = self._graph.create_vertex()
+        vertex.add_label(label)
+        for name, value in properties.items():
+            vertex.properties.set(name, value)
+        return vertex
+
+    def _connect(self, start: Vertex, end: Vertex, kind: str) -> None:
+        self._graph.create_edge(start, end, sys.modules["mgp"].EdgeType(kind))
+
+
+def _has_label(vertex: Vertex, label: str) -> bool:
+    return any(candidate.name == label for candidate in vertex.labels)

@@ -1,0 +1,105 @@
+"""
+The verbs about messages that a stream has set aside: what there is, and once more with them.
+
+As in `service`: in the caller's transaction, no waiting. What is asked for is on the stream's node, and a worker
+answers it once that is committed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.errors import SettingError
+from sluice.persistence.parked import ParkedMessage, RetryRequest, decode_requests, encode_requests
+from sluice.procedures.catalog import Catalog, Graph, StreamNode
+from sluice.supervising import process
+from sluice.values.model import check_count
+
+Row = dict[str, Any]
+
+
+def set_aside(graph: Graph, name: str, limit: int) -> list[Row]:
+    """
+    The messages that a stream keeps, in the order in which they were set aside, at most `limit`.
+
+    Raises:
+        StreamNotFound; SettingError if the limit is not a positive number, or a node was edited.
+    """
+    check_count(name, "limit", limit)
+    stream = Catalog(graph, process.current().exchange).find(name)
+    asked = _unanswered(stream)
+    return [_row(message, asked) for message in _kept(stream)[:limit]]
+
+
+def retry(graph: Graph, name: str, limit: int | None, partition: int | None, offset: int | None) -> list[Row]:
+    """
+    Asks for messages to be applied again, with the transform that the stream has by then: `messages`, how many.
+
+    Args:
+        limit: that many, the oldest; None: all.
+        partition: only of this one.
+        offset: only this one, of `partition`.
+
+    Raises:
+        StreamNotFound; SettingError: an argument is wrong, or there is no message at the place that is given.
+    """
+    if limit is not None:
+        check_count(name, "limit", limit)
+    _check_place(name, partition, offset)
+    here = process.current()
+    stream = Catalog(graph, here.exchange).find(name)
+    stream.spec  # noqa: B018 - raises if nothing could be retried, since somebody has edited the node
+    asked, answered = stream.get("retries"), stream.checkpoint().retries
+    number = max(asked if isinstance(asked, int) else 0, answered) + 1
+    everything = RetryRequest(number, _LAST, partition, offset)
+    meant = [message for message in _kept(stream) if everything.means(message)][:limit]
+    if not meant and offset is not None:
+        raise SettingError(f"Kafka stream {name}, no message of partition {partition}, offset {offset} is kept")
+    if meant:
+        request = everything._replace(upto=meant[-1].number)
+        stream.set(retries=request.number, retry_requests=encode_requests([*_unanswered(stream), request]))
+        here.exchange.ring()
+    return [{"messages": len(meant)}]
+
+
+_LAST = 2**63 - 1
+
+
+def _check_place(name: str, partition: int | None, offset: int | None) -> None:
+    for what, value in (("partition", partition), ("offset", offset)):
+        if value is not None and value < 0:
+            raise SettingError(f"Kafka stream {name}, {what} must be 0 or more, got {value}")
+    if offset is not None and partition is None:
+        raise SettingError(f"Kafka stream {name}, an offset needs its partition")
+
+
+def _unanswered(stream: StreamNode) -> tuple[RetryRequest, ...]:
+    answered = stream.checkpoint().retries
+    return tuple(request for request in decode_requests(stream.get("retry_requests")) if request.number > answered)
+
+
+def _kept(stream: StreamNode) -> list[ParkedMessage]:
+    try:
+        return sorted(stream.kept(), key=lambda message: message.number)
+    except ValueError as error:
+        raise SettingError(f"Kafka stream {stream.name}, {error}") from error
+
+
+def _row(message: ParkedMessage, asked: tuple[RetryRequest, ...]) -> Row:
+    return {
+        "time": message.time,
+        "topic": message.topic,
+        "partition": message.partition,
+        "offset": message.offset,
+        "timestamp": message.timestamp,
+        "key": message.key,
+        "payload": message.payload,
+        "headers": [list(header) for header in message.headers],
+        "attempts": message.attempts,
+        "tried": message.tried,
+        "waiting": any(request.means(message) for request in asked),
+        "query": message.query,
+        "params": message.params,
+        "error": message.error,
+        "transform_sha256": message.transform_sha256,
+    }

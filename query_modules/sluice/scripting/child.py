@@ -1,0 +1,274 @@
+"""
+The process that runs a transform: what happens in it cannot harm the database.
+
+Started by `process.Jail` as a script, with one end of a socket pair as its standard input. `frames` says what the
+two say to each other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import marshal
+import mmap
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+# As a script this file has no package around it. The folder of the package comes first while we import, since another
+# version may be installed beside the server, and then last, behind what the user's script may import.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from sluice.bolt import messages
+from sluice.bolt.framing import frame
+from sluice.bolt.packstream import pack
+from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
+from sluice.folding import Folder
+from sluice.scripting.contract import Entry, Query, check_values, entry_of, queries_of, value_error
+from sluice.scripting.environment import joined_path
+from sluice.scripting.foreign import foreign_package
+from sluice.scripting.frames import COUNTER, FAILED, FOLDED, HEAD, PATIENCE, READY, ROWS, Answer
+from sluice.scripting.lasting import lasting
+from sluice.values.record import Columns
+
+sys.path.append(sys.path.pop(0))
+
+DISCARD_ALL = frame(messages.discard(-1))
+"What a query returns is not wanted: it is run to its end, and no row of it is sent."
+
+MAX_BATCH_LIMIT_WAIT = 300
+"Characters of a query's text that its explanation is told with."
+
+GARBAGE = 100_000
+"""
+Objects that are made and not given back before the collector looks for cycles. A group's queries are some thousands,
+none of which is garbage before its answer is sent: with Python's own 700, looking at them takes a third of the time.
+"""
+
+PR_SET_PDEATHSIG = 1
+"From <sys/prctl.h>."
+
+
+class Channel:
+    """
+    The child's end of the socket pair, moved away from the standard streams so that a script's print and input
+    cannot meet it.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor = os.dup(0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+
+    def receive(self) -> tuple[int, Any]:
+        """The next request, and its number. Ends the process if the parent is gone."""
+        size, number = HEAD.unpack(self._read(HEAD.size))
+        return number, marshal.loads(self._read(size))
+
+    def send(self, number: int, *parts: bytes | bytearray) -> None:
+        """Answers the request of that number."""
+        data = memoryview(HEAD.pack(sum(map(len, parts)), number) + b"".join(parts))
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def _read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            part = os.read(self._descriptor, size - len(data))
+            if not part:
+                os._exit(0)
+            data += part
+        return bytes(data)
+
+
+def main() -> None:
+    """Loads the script of the first frame, then answers a frame for each group until the parent hangs up."""
+    channel = Channel()
+    number, task = channel.receive()
+    _confine(task["memory_bytes"])
+    gc.set_threshold(GARBAGE, 10, 10)  # before the script is run, which may know better
+    sys.path[:] = joined_path(sys.path, task["path"], own_first=task["own_first"])
+    try:
+        entry = load(task["source"], task["uri"])
+    except ScriptError as error:
+        channel.send(number, FAILED, str(error).encode())
+        return
+    gc.freeze()
+    channel.send(number, READY, entry.name.encode())
+    worker = Transformer(entry, task["uri"], int(sys.argv[1]))
+    while True:
+        number, (kind, batches) = channel.receive()
+        try:
+            answer = worker.rows(batches[0]) if kind == ROWS else worker.packed(batches, fold=kind == FOLDED)
+        except TransformError as error:
+            channel.send(number, FAILED, str(error).encode("utf-8", "replace"))
+        except BaseException as error:  # memory may be at its end anywhere
+            channel.send(number, FAILED, worker.raised(error))
+        else:
+            channel.send(number, kind, *answer)
+
+
+class Transformer:
+    """The transform, and the queries that it gives as bytes."""
+
+    def __init__(self, entry: Entry, uri: str, counter: int) -> None:
+        """
+        Args:
+            counter: descriptor of the memory with the number of batches that were begun.
+        """
+        self._entry = entry
+        self._uri = uri
+        self._counter = mmap.mmap(counter, COUNTER.size)
+        self._begun = 0
+        self._folder = Folder()
+        self._folded = False
+        "Whether the last request was to fold; one that is not, behind it, comes of a refusal."
+
+    def packed(self, batches: list[Columns], *, fold: bool) -> tuple[bytes, bytearray]:
+        """The answer to PACKED and FOLDED."""
+        if self._folded and not fold:
+            self._folder.refused()
+        self._folded = fold
+        error = b""
+        done: list[list[Query]] = []
+        deadline = time.monotonic() + PATIENCE
+        for number, batch in enumerate(batches, 1):
+            try:
+                make = partial(self._transformed, batch)
+                done.append(make() if number == len(batches) else lasting(make))
+            except TransformError as refusal:
+                error = str(refusal).encode("utf-8", "replace")
+            except BaseException as raised:  # the user's code may raise anything, SystemExit too
+                error = self.raised(raised)
+            if error or time.monotonic() >= deadline:
+                break
+        try:
+            return self._answer(done, error, fold=fold)
+        except MemoryError:
+            if len(done) < 2:
+                raise
+            return self._answer(done[:1], b"", fold=fold)
+
+    def rows(self, batch: Columns) -> tuple[bytes]:
+        """The answer to ROWS."""
+        queries = self._transformed(batch)
+        for index, (_, parameters) in enumerate(queries):
+            check_values(index, parameters)
+        return (pack(list(map(list, queries))),)
+
+    def raised(self, error: BaseException) -> bytes:
+        """What to say of an exception of the user's code."""
+        return f"{self._entry.shown} raised {describe(error, self._uri)}".encode("utf-8", "replace")
+
+    def _transformed(self, batch: Columns) -> list[Query]:
+        self._begun += 1
+        COUNTER.pack_into(self._counter, 0, self._begun)
+        return queries_of(self._entry, batch)
+
+    def _answer(self, done: list[list[Query]], error: bytes, *, fold: bool) -> tuple[bytes, bytearray]:
+        queries = list(chain.from_iterable(done))
+        packed = bytearray()
+        try:
+            if fold:
+                folded = self._folder.fold(queries)
+                size = _pack_into(packed, ((item.text, item.parameters) for item in folded))
+            else:
+                size = _pack_into(packed, queries)
+        except TransformError:
+            # Some value is none that a query can take: one by one it is found which.
+            return _one_by_one(done, error)
+        return Answer(len(done), len(queries), size, error, self._news()).header, packed
+
+    def _news(self) -> bytes:
+        news = self._folder.news()
+        return pack([[_shown(text), _shown(explanation)] for text, explanation in news]) if news else b""
+
+
+def load(source: str, uri: str) -> Entry:
+    """
+    Runs the script and gives its transform.
+
+    Raises:
+        ScriptError: it does not compile, raises, or defines no transform; the text says where.
+    """
+    namespace: dict[str, Any] = {"__name__": "transform", "__file__": uri, "__builtins__": __builtins__}
+    try:
+        exec(compile(source, uri, "exec", dont_inherit=True), namespace)
+    except BaseException as error:
+        raise ScriptError(describe(error, uri)) from error
+    return entry_of(namespace)
+
+
+def describe(error: BaseException, uri: str) -> str:
+    """An exception of the user's script in one line: its type, its text, and the script's line it came from."""
+    line = error.lineno if isinstance(error, SyntaxError) else _line_in(error.__traceback__, uri)
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    described = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    foreign = foreign_package(error)
+    if foreign is not None:
+        described = f"{type(error).__name__}: {foreign}"
+    return one_line(described if line is None else f"{described} (line {line})")
+
+
+def _line_in(traceback: TracebackType | None, uri: str) -> int | None:
+    line = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == uri:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line
+
+
+def _shown(text: str) -> str:
+    return one_line(text, MAX_BATCH_LIMIT_WAIT).encode("utf-8", "replace").decode()
+
+
+def _one_by_one(done: list[list[Query]], error: bytes) -> tuple[bytes, bytearray]:
+    packed = bytearray()
+    size = 0
+    for number, queries in enumerate(done):
+        before = len(packed)
+        try:
+            size += _pack_into(packed, queries)
+        except TransformError as refusal:
+            del packed[before:]
+            return Answer(number, size, size, str(refusal).encode("utf-8", "replace"), b"").header, packed
+    return Answer(len(done), size, size, error, b"").header, packed
+
+
+def _pack_into(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+    count = 0
+    for query, parameters in queries:
+        try:
+            packed += frame(messages.run(query, parameters))
+        except LocalProtocolError as error:
+            raise value_error(count, error) from error
+        packed += DISCARD_ALL
+        count += 1
+    return count
+
+
+def _confine(memory_bytes: int) -> None:
+    # What the script starts is ended with it.
+    os.setpgid(0, 0)
+    # Ends with the thread that started it, even if that thread's process was killed and the script never looks at its
+    # input again.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        os._exit(0)
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main()

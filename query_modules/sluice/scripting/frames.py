@@ -1,0 +1,78 @@
+"""
+What the server and a transform process say to each other. Frames are a length, the number of the request, then that
+many bytes.
+
+Parent to child: a marshalled `dict` with the script, then a marshalled `(kind, batches)` per group, each batch a dict
+of columns (`record.Columns`). Child to parent: one byte that says what follows. Nothing that the child sends is
+unmarshalled or unpickled by the database.
+
+An answer has the number of its request: a transform that forks may give the same answer twice, and the second must not
+be taken for that of the next batch.
+
+Beside the frames there is a counter in shared memory: how many batches the child has begun. It is how the parent tells
+a transform that is slow from one that does not end, and which batch it did not end at.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+HEAD = struct.Struct(">II")
+"Length, and number of the request, counted from 0."
+
+COUNTER = struct.Struct("=Q")
+"Batches begun by the child since it started, at the beginning of the shared memory."
+
+READY = b"K"
+"The script is loaded; and what its transform is called (`contract.Entry`), which says what it wants of messages."
+PACKED = b"P"
+"Asks for, or is: the group's queries as framed Bolt messages, each RUN with its DISCARD, behind an `Answer`."
+FOLDED = b"F"
+"Asks for, or is: the same, of fewer queries that do the same to the graph."
+ROWS = b"R"
+"Asks for, or is: the queries of the only batch as a PackStream list of [query, parameters]."
+FAILED = b"E"
+"What went wrong, one line of UTF-8."
+
+PATIENCE = 0.2
+"""
+Seconds after which the child answers with the batches that it has done, and leaves the others of the group to a later
+request: a stream of slow transforms moves batch by batch.
+"""
+
+_ANSWER = struct.Struct(">IIIII")
+
+
+class Answer(NamedTuple):
+    """The beginning of an answer to PACKED and FOLDED: texts, then the queries."""
+
+    batches: int
+    "How many batches, the first of the group, were done."
+    given: int
+    "How many queries they gave."
+    size: int
+    "How many queries follow."
+    error: bytes
+    "What went wrong with the next batch, one line of UTF-8; empty: nothing."
+    news: bytes
+    "What was found out about the texts of queries, as a PackStream list of [text, explanation]; or empty."
+
+    @property
+    def header(self) -> bytes:
+        """As bytes."""
+        sizes = _ANSWER.pack(self.batches, self.given, self.size, len(self.error), len(self.news))
+        return sizes + self.error + self.news
+
+
+def answer_of(frame: memoryview) -> tuple[Answer, memoryview]:
+    """
+    The reverse of `Answer.header`, and what follows.
+
+    Raises:
+        struct.error: the frame is too short.
+    """
+    batches, given, size, error, news = _ANSWER.unpack_from(frame)
+    start = _ANSWER.size
+    middle, end = start + error, start + error + news
+    return Answer(batches, given, size, bytes(frame[start:middle]), bytes(frame[middle:end])), frame[end:]

@@ -1,0 +1,67 @@
+"""
+A stream's transform, for as long as somebody wants it: in a new process whenever it has brought the last one down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sluice.host.settings import Settings
+from sluice.scripting.process import PackedQueries, TransformProcess
+from sluice.values.batch import Group
+from sluice.values.model import StreamSpec
+from sluice.values.record import Messages
+
+
+class Transformer:
+    """
+    Makes queries of messages.
+
+    Threads: for the thread that made it.
+    """
+
+    def __init__(self, spec: StreamSpec, settings: Settings, wants_stop: Callable[[], bool]) -> None:
+        self._spec = spec
+        self._settings = settings
+        self._wants_stop = wants_stop
+        self._transform_process: TransformProcess | None = None
+
+    def pack(self, group: Group) -> PackedQueries:
+        """The queries of the group's first batches. Arguments and errors are those of `TransformProcess.pack`."""
+        return self._ask(group.batches, fold=False)
+
+    def fold(self, group: Group) -> PackedQueries:
+        """The same, folded where that is wanted."""
+        fold = self._settings.fold and self._spec.config.fold
+        return self._ask(group.batches, fold=fold)
+
+    def whole(self, batch: Messages) -> PackedQueries:
+        """The queries of a batch. Raises TransformError where there are none, and as `pack`."""
+        queries = self._ask([batch], fold=False)
+        if queries.error is not None:
+            raise queries.error
+        return queries
+
+    def _ask(self, batches: Sequence[Messages], *, fold: bool) -> PackedQueries:
+        """
+        What the transform gives. That it brought its process down counts against a batch only if the process was new
+        and had nothing but this batch: what it did before may be to blame, such as memory that was never given back.
+        """
+        transform_process = self._running()
+        worn = transform_process.worn
+        queries = transform_process.pack(batches, fold=fold)
+        if queries.error is None or not transform_process.died or not (worn or len(batches) > 1):
+            return queries
+        if queries.batches:
+            return queries._replace(failed=0, error=None)  # those that are done; the others come again
+        return self._ask(batches[: max(1, queries.failed)], fold=fold)
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._transform_process is not None:
+            self._transform_process.close()
+
+    def _running(self) -> TransformProcess:
+        if self._transform_process is None or self._transform_process.closed:
+            self._transform_process = TransformProcess(self._spec.transform, self._settings, self._wants_stop)
+        return self._transform_process

@@ -1,0 +1,305 @@
+"""
+Makes what runs equal to what the committed metadata nodes say: starts and stops workers, and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Hashable
+
+from sluice.engine.group_size import pause
+from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
+from sluice.host.ending import interpreter_ends
+from sluice.host.settings import Settings
+from sluice.persistence.loopback import ANALYTICAL, ON_DISK, Loopback, StreamRow
+from sluice.supervising.plan import Running, Start, plan
+from sluice.supervising.shared_state import SharedState
+from sluice.supervising.worker import RetryWorker, Worker
+from sluice.values.model import Status
+
+log = logging.getLogger("sluice.supervisor")
+
+PATIENCE = ((1.0, 0.02), (10.0, 0.1))
+"""
+(for so many seconds after the bell, seconds between two looks). A procedure rings before its transaction is
+committed, so one look is not enough; whoever leaves a transaction open for longer waits for `poll_interval`.
+"""
+
+CATALOG_GRACE = 5.0
+"Seconds that a catalog made by a procedure has to be committed before the supervisor makes another."
+
+SECOND_LOOKS = (1.0, 5.0, 30.0)
+"""
+Seconds after the supervisor made a catalog at which it looks for others: a client's transaction that began before may
+have made one as well. Both are used from then on.
+"""
+
+DROP_GRACE = 3600.0
+"""
+Seconds after which a dropped stream's node that never showed up is not awaited any more: it was made and dropped in one
+transaction that was rolled back. Until then each look asks for it.
+"""
+
+SEARCH_SHARE = 20
+"A search of the whole graph is not repeated before so many times its own duration has passed."
+
+STARTING = 2.0
+"Seconds for which connections to the server may fail before that is called a trouble: it may be about to start."
+
+MODE_INTERVAL = 2.0
+"Seconds between two looks at the storage mode, which may change at any time and costs more than a look at nodes."
+
+CONSTRAINT_INTERVAL = 5.0
+"Seconds between two looks at whether the graph has a uniqueness constraint."
+
+ON_REPLICA = "this instance is a replica: the main instance runs the streams"
+
+NO_TRANSACTIONS = (
+    "the storage mode is IN_MEMORY_ANALYTICAL, where nothing can be taken back and no batch is applied exactly once: "
+    "STORAGE MODE IN_MEMORY_TRANSACTIONAL"
+)
+
+NO_EDGES = (
+    "the storage mode is ON_DISK_TRANSACTIONAL, where Memgraph 2 loses the relationships of a node that is changed, a "
+    "stream's own node among them: streams run in IN_MEMORY_TRANSACTIONAL"
+)
+"Measured with Memgraph 2.14.1: `MATCH (b:B) SET b.y = 1` takes the relationships of `b` away."
+
+WRONG_MODES = {ANALYTICAL: NO_TRANSACTIONS, ON_DISK: NO_EDGES}
+
+STOP_PATIENCE = 10.0
+"Seconds that a worker has to finish its batch when all are to end."
+
+
+class Supervisor:
+    """
+    One thread that owns all workers.
+
+    Threads: `run` is the body of its thread; `stop` may be called from any.
+    """
+
+    def __init__(self, settings: Settings, exchange: SharedState) -> None:
+        self._settings = settings
+        self._exchange = exchange
+        self._workers: dict[str, tuple[Hashable, Worker]] = {}
+        self._stop = threading.Event()
+        self._hurry = threading.Event()
+        self._rung_at = time.monotonic()
+        self._next_search = 0.0
+        self._second_looks: list[float] = []
+        self._unobstructed = False  # as of the last look
+        self._searched = False  # for catalogs, since streams may run
+        self._next_mode_look = 0.0
+        self._storage_mode = ""
+        self._next_constraint_look = 0.0
+
+    def stop(self, *, hurry: bool = False) -> None:
+        """Asks for the end: workers finish their batch, or give it up if there is a hurry."""
+        if hurry:
+            self._hurry.set()
+        self._stop.set()
+        self._exchange.ring()
+
+    def run(self) -> None:
+        """Until stopped: keep a connection to the server, and look, plan and act over it."""
+        failures, in_touch = 0, time.monotonic()
+        while not self._stop.is_set():
+            try:
+                with Loopback(self._settings) as loopback:
+                    if failures:
+                        log.info("connected to the server")
+                    failures = 0
+                    self._unobstructed, self._next_mode_look = False, 0.0
+                    while not self._stop.is_set():
+                        self._reconcile(loopback)
+                        in_touch = time.monotonic()
+                        self._wait()
+            except (GraphError, ProtocolError) as error:
+                failures += 1
+                # While the server starts its Bolt port is closed: that is no news.
+                if time.monotonic() - in_touch >= STARTING:
+                    port = self._settings.loopback_port
+                    self._exchange.trouble = f"no connection to the server at port {port}: {error}"
+                level = logging.WARNING if failures in (10, 100) else logging.DEBUG
+                log.log(level, "no connection to the server at port %s: %s", self._settings.loopback_port, error)
+                self._stop.wait(pause(failures) / 2)
+            except Exception as error:
+                if interpreter_ends(error):
+                    break
+                failures += 1
+                log.exception("the supervisor met an error of its own; it goes on")
+                self._stop.wait(pause(failures))
+        self._end_all()
+
+    def _reconcile(self, loopback: Loopback) -> None:
+        """Looks at the graph once and acts on what it says."""
+        self._reap()
+        obstacle, rows = self._read(loopback)
+        if obstacle not in (None, self._exchange.trouble):
+            log.warning("streams wait: %s", obstacle)
+        self._exchange.trouble = obstacle
+        self._unobstructed = obstacle is None
+        listed = frozenset(row.uid for row in rows)
+        if obstacle is None:
+            self._exchange.seen = listed
+            self._exchange.keep_monitors(listed | self._workers.keys())
+        wanted = {row.uid: row for row in rows if row.should_run or row.should_retry}
+        running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
+        for action in plan({uid: row.work for uid, row in wanted.items()}, running):
+            if isinstance(action, Start):
+                self._start(loopback, wanted[action.uid])
+            else:
+                self._workers[action.uid][1].stop()
+                if obstacle is None and action.uid not in listed:
+                    self._note_gone(self._workers[action.uid][1])
+        for uid, row in wanted.items():
+            work, worker = self._workers.get(uid, (None, None))
+            if worker is not None and work == row.work and row.should_retry:
+                worker.retry(row.retries_asked)
+        if obstacle is None:
+            self._look_for_constraints(loopback)
+
+    def _look_for_constraints(self, loopback: Loopback) -> None:
+        """Now and then: a uniqueness constraint that was made while streams run is their workers' to know of."""
+        if self._workers and time.monotonic() >= self._next_constraint_look:
+            self._next_constraint_look = time.monotonic() + CONSTRAINT_INTERVAL
+            if loopback.has_uniqueness():
+                for _, worker in self._workers.values():
+                    worker.unlabel()
+
+    def _read(self, loopback: Loopback) -> tuple[str | None, list[StreamRow]]:
+        """What keeps every stream from running, if something does; and the streams, if nothing does."""
+        obstacle = self._look_for_obstacle(loopback)
+        if obstacle is not None:
+            return obstacle, []
+        if not self._unobstructed:
+            self._begin(loopback)
+        try:
+            rows = self._look(loopback)
+            self._sweep(loopback, rows)
+        except SchemaError as error:
+            # Not before the last worker is gone: it writes nodes of the form that it knows.
+            if error.older and not self._workers:
+                loopback.migrate(error)
+                self._exchange.ring()
+            return str(error), []
+        self._start_test_executions()
+        return None, rows
+
+    def _start_test_executions(self) -> None:
+        for test_execution in self._exchange.test_executions():
+            if not test_execution.started:
+                test_execution.start(self._settings)
+
+    def _look_for_obstacle(self, loopback: Loopback) -> str | None:
+        """What keeps every stream from running, for as long as it is so."""
+        if not loopback.is_main():
+            return ON_REPLICA
+        if time.monotonic() >= self._next_mode_look:
+            self._storage_mode = loopback.storage_mode()
+            self._next_mode_look = time.monotonic() + MODE_INTERVAL
+        return WRONG_MODES.get(self._storage_mode)
+
+    def _begin(self, loopback: Loopback) -> None:
+        """What is done once whenever streams may run again: others may have changed the graph meanwhile."""
+        self._searched = False
+        for stream in loopback.find_dropped():
+            self._exchange.announce_dropped(stream)
+
+    def _look(self, loopback: Loopback) -> list[StreamRow]:
+        """
+        All streams there are. Makes a catalog where there is none, so that procedures always find one at a known
+        id; but only once a procedure has asked for one: an instance that has ever written by itself cannot become
+        a replica any more (`ReplicationStorageClient::CheckReplicaState`), and many begin as twins of their main one.
+        """
+        if self._second_looks and time.monotonic() >= self._second_looks[0]:
+            self._second_looks.pop(0)
+            self._search(loopback)
+        found = [rows for catalog in self._exchange.catalogs() if (rows := loopback.list_streams(catalog)) is not None]
+        if found:
+            return [row for rows in found for row in rows]
+        if not self._exchange.catalog_wanted:
+            if not self._searched:
+                self._searched = True
+                self._search(loopback)
+                self._exchange.ring()
+            return []
+        began = time.monotonic()
+        if began >= self._next_search and not self._exchange.catalog_announced_since(CATALOG_GRACE):
+            if not self._search(loopback):
+                self._exchange.announce_catalog(loopback.make_catalog())
+                self._second_looks = [time.monotonic() + seconds for seconds in SECOND_LOOKS]
+            self._next_search = time.monotonic() + SEARCH_SHARE * (time.monotonic() - began)
+            self._exchange.ring()
+        return []
+
+    def _search(self, loopback: Loopback) -> bool:
+        """Looks for catalogs in the whole graph; whether there are any."""
+        found = loopback.find_catalogs()
+        for catalog in found:
+            self._exchange.announce_catalog(catalog)
+        return bool(found)
+
+    def _start(self, loopback: Loopback, row: StreamRow) -> None:
+        try:
+            desired = loopback.desired(row)
+        except SettingError as error:
+            if not row.should_run:
+                self._exchange.monitor(row.uid).cannot_retry(str(error))
+                return
+            # Only an edit of the node by hand can cause this; the stream's status says so, like any other end by error.
+            log.error("stream %s: its metadata node cannot be run: %s", row.properties["name"], error)  # noqa: TRY400
+            loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
+            return
+        monitor = self._exchange.monitor(row.uid)
+        monitor.begin(only_retries=not row.should_run)
+        worker = (Worker if row.should_run else RetryWorker)(desired, self._settings, monitor)
+        self._workers[row.uid] = (row.work, worker)
+        self._exchange.forget_start(row.uid)
+        worker.start()
+
+    def _note_gone(self, worker: Worker) -> None:
+        name = worker.desired.spec.name
+        if worker.desired.stream_id in self._exchange.dropped():
+            log.info("stream %s: dropped", name)
+        else:
+            log.warning("stream %s: its node is not in the graph any more, nor is what it held: it has ended", name)
+
+    def _reap(self) -> None:
+        ended = [uid for uid, (_, worker) in self._workers.items() if not worker.alive]
+        for uid in ended:
+            del self._workers[uid]
+            self._exchange.monitor(uid).end()
+
+    def _sweep(self, loopback: Loopback, rows: list[StreamRow]) -> None:
+        """Deletes the nodes of dropped streams whose worker is gone."""
+        self._exchange.forget_dropped_before(DROP_GRACE)
+        listed = {row.stream_id for row in rows}
+        busy = {worker.desired.stream_id for _, worker in self._workers.values()}
+        for stream in self._exchange.dropped() - busy:
+            # A stream that is still listed was dropped in a transaction that is open, or was rolled back.
+            if stream not in listed and loopback.sweep(stream):
+                self._exchange.forget_dropped(stream)
+
+    def _wait(self) -> None:
+        """Until it is time to look again."""
+        since_bell = time.monotonic() - self._rung_at
+        interval = next((interval for limit, interval in PATIENCE if since_bell < limit), self._settings.poll_interval)
+        if self._exchange.await_bell(interval):
+            self._rung_at = time.monotonic()
+
+    def _end_all(self) -> None:
+        workers = [worker for _, worker in self._workers.values()]
+        for worker in workers:
+            worker.stop()
+        for test_execution in self._exchange.test_executions():
+            test_execution.end(timeout=0.5)
+        deadline = time.monotonic() + STOP_PATIENCE
+        while any(worker.alive for worker in workers):
+            if self._hurry.is_set() or time.monotonic() > deadline:
+                for worker in workers:
+                    worker.abort()
+            for worker in workers:
+                worker.join(0.05)

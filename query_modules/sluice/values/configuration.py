@@ -1,0 +1,238 @@
+"""
+A stream's `config`: what CREATE takes as a map beside the clause's own words.
+
+Our own keys say what happens when something cannot be applied; every other key is a setting of librdkafka, passed on
+to whatever talks to Kafka for the stream. Secrets are given by reference (`env:NAME`, `file:PATH`) and stay references
+here and in the graph: `clients` resolves them when it makes a client.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sluice.errors import SettingError
+from sluice.values.seek_target import start_of
+
+Choice = TypeVar("Choice", bound=enum.Enum)
+
+
+class OnError(str, enum.Enum):
+    """What a stream does with a message that cannot be applied."""
+
+    STOP = "stop"
+    SKIP = "skip"
+    KEEP = "keep"
+    "As a node, for `streams.retry`."
+    DEAD_LETTER = "dead_letter"
+
+
+class OnGap(str, enum.Enum):
+    """What a stream does when Kafka no longer has the messages at its position."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+class Isolate(str, enum.Enum):
+    """How the message that makes a batch fail is found."""
+
+    BISECT = "bisect"
+    NEVER = "never"
+    "Not at all: the batch as a whole is what cannot be applied. For transforms that depend on the whole batch."
+
+
+OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "keep_limit", "on_error", "on_gap", "start")
+
+MAX_PARKED = 100_000
+"Nodes that a stream may be told to keep."
+
+REFUSED = {
+    "bootstrap.servers": "it is the stream's uri",
+    "metadata.broker.list": "it is the stream's uri",
+    "group.id": "it is made of the stream's name",
+    "group.instance.id": "a stream joins no group",
+    "group.protocol": "a stream joins no group",
+    "enable.auto.commit": "the stream's position is in the graph",
+    "auto.commit.enable": "the stream's position is in the graph",
+    "auto.commit.interval.ms": "the stream's position is in the graph",
+    "enable.auto.offset.store": "the stream's position is in the graph",
+    "auto.offset.reset": "where a new stream begins is what start is for, and what retention took on_gap",
+    "enable.partition.eof": "the stream sets it",
+    "allow.auto.create.topics": "a stream makes no topic",
+    "acks": "a dead letter counts when every replica has it",
+    "request.required.acks": "a dead letter counts when every replica has it",
+    "transactional.id": "the stream's transactions are the graph's",
+    "default.topic.config": "topic settings are given like any other",
+    "logger": "errors are the stream's own to tell",
+    "log_level": "errors are the stream's own to tell",
+    "log.queue": "errors are the stream's own to tell",
+    "debug": "it would fill the server's log, at any rate",
+    "on_commit": "it is no text, number or truth value",
+    "on_delivery": "it is no text, number or truth value",
+    "opaque": "it is no text, number or truth value",
+    "test.mock.num.brokers": "the stream would read from brokers that are not there",
+    "plugin.library.paths": "it would load code into the database",
+    "ssl.engine.location": "it would load code into the database",
+    "ssl.engine.id": "it would load code into the database",
+    "ssl.providers": "it would load code into the database",
+    "sasl.kerberos.kinit.cmd": "it would run a program beside the database",
+    "sasl.kerberos.principal": "it would be part of a program's command line, run beside the database",
+    "sasl.kerberos.keytab": "it would be part of a program's command line, run beside the database",
+}
+"librdkafka's settings that a stream cannot have, and why. So are all that end with `_cb`."
+
+SECRETS = frozenset(
+    {
+        "sasl.password",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.client.credentials.client.secret",
+        "sasl.oauthbearer.config",
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+        "sasl.oauthbearer.assertion.private.key.pem",
+        "ssl.key.password",
+        "ssl.key.pem",
+        "ssl.keystore.password",
+    }
+)
+"Settings that are given by reference only, since what is given is stored in the graph."
+
+REFERENCES = ("env:", "file:")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    The whole of it, checked. Two are equal when their streams would behave the same.
+    """
+
+    on_error: OnError = OnError.STOP
+    dead_letter_topic: str | None = None
+    isolate: Isolate = Isolate.BISECT
+    on_gap: OnGap = OnGap.STOP
+    keep_limit: int = 1000
+    "With KEEP, how many messages may be kept at a time; at the next one the stream stops."
+    start: str | int = "earliest"
+    "Where a new stream begins: earliest, latest, or a time in ISO 8601 or milliseconds since 1970."
+    fold: bool = True
+    "Whether equal consecutive queries may become one where that gives the same graph."
+    kafka: tuple[tuple[str, str], ...] = ()
+    "librdkafka's settings, ordered by name; secrets as references."
+
+    def as_map(self) -> dict[str, Any]:
+        """What differs from the defaults; holds no secret."""
+        own = {name: getattr(self, name) for name in OWN_KEYS if getattr(self, name) != getattr(DEFAULT, name)}
+        plain = {name: value.value if isinstance(value, enum.Enum) else value for name, value in own.items()}
+        return plain | dict(self.kafka)
+
+    def encode(self) -> str:
+        """As the stream's node holds it: JSON, equal for equal configurations."""
+        return json.dumps(self.as_map(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def changed(self, stream: str, changes: Mapping[str, Any]) -> Configuration:
+        """
+        This one with `changes` made; a key whose value is None goes back to its default.
+
+        Raises:
+            SettingError: a key or a value is impossible.
+        """
+        if changes.get("start", self.start) != self.start:
+            raise _wrong(stream, "start is where a new stream begins; SEEK STREAM sends this one elsewhere")
+        return configuration_of(stream, {**self.as_map(), **changes})
+
+
+DEFAULT = Configuration()
+
+
+def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configuration:
+    """
+    The configuration that a map asks for. Whether librdkafka knows the settings, only librdkafka can tell.
+
+    Args:
+        stream: its name, for errors.
+        given: key -> value; a key whose value is None is not there.
+
+    Raises:
+        SettingError: a key or a value is impossible. No value of a librdkafka setting is repeated.
+    """
+    present = {str(key): value for key, value in (given or {}).items() if value is not None}
+    configuration = Configuration(
+        on_error=_choice(stream, present, "on_error", DEFAULT.on_error),
+        dead_letter_topic=_topic(stream, present.get("dead_letter_topic")),
+        isolate=_choice(stream, present, "isolate", DEFAULT.isolate),
+        on_gap=_choice(stream, present, "on_gap", DEFAULT.on_gap),
+        keep_limit=_count(stream, "keep_limit", present.get("keep_limit", DEFAULT.keep_limit), MAX_PARKED),
+        start=_start(stream, present.get("start", DEFAULT.start)),
+        fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
+        kafka=tuple(
+            (key, _kafka_value(stream, key, value)) for key, value in sorted(present.items()) if key not in OWN_KEYS
+        ),
+    )
+    if configuration.on_error is OnError.DEAD_LETTER and configuration.dead_letter_topic is None:
+        raise _wrong(stream, "on_error dead_letter needs a dead_letter_topic")
+    return configuration
+
+
+def decode(stream: str, text: str) -> Configuration:
+    """The reverse of `encode`. Raises SettingError for what only an edit of the node by hand can have written."""
+    try:
+        given = json.loads(text or "{}")
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise _wrong(stream, "the stream's node must hold it as a JSON object")
+    return configuration_of(stream, given)
+
+
+def _kafka_value(stream: str, key: str, value: object) -> str:
+    if key in REFUSED or key.endswith("_cb"):
+        raise _wrong(stream, f"{key} cannot be set: {REFUSED.get(key, 'it is no text, number or truth value')}")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if not isinstance(value, str):
+        raise _wrong(stream, f"{key} must be text, an integer, true or false, got a {type(value).__name__}")
+    if key in SECRETS and not value.startswith(REFERENCES):
+        raise _wrong(
+            stream, f"{key} is a secret and would be stored in the graph: give env:NAME or file:PATH instead of it"
+        )
+    return value
+
+
+def _choice(stream: str, given: Mapping[str, Any], key: str, default: Choice) -> Choice:
+    try:
+        return type(default)(given.get(key, default))
+    except ValueError:
+        choices = ", ".join(choice.value for choice in type(default))
+        raise _wrong(stream, f"{key} must be one of {choices}, got {given[key]!r}") from None
+
+
+def _topic(stream: str, value: object) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value.strip() or not value.isprintable()):
+        raise _wrong(stream, f"dead_letter_topic must be printable text and not empty, got {value!r}")
+    return value
+
+
+def _truth(stream: str, key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(stream, f"{key} must be true or false, got {value!r}")
+    return value
+
+
+def _start(stream: str, value: Any) -> str | int:
+    start_of(f"Kafka stream {stream}, config: start", value)
+    return value if isinstance(value, str | int) else str(value.isoformat())
+
+
+def _count(stream: str, key: str, value: object, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise _wrong(stream, f"{key} must be an integer from 1 to {most}, got {value!r}")
+    return value
+
+
+def _wrong(stream: str, what: str) -> SettingError:
+    return SettingError(f"Kafka stream {stream}, config: {what}")

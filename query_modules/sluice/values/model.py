@@ -1,0 +1,215 @@
+"""
+What a stream is: the values that travel between procedures, supervisor and workers.
+
+Desired state (`StreamSpec`, `Desired`) and progress (`Checkpoint`) are separate values as they are separate nodes:
+only procedures write the first, only a stream's worker writes the second, so neither ever waits for the other. (SEEK
+moves a stream that is stopped: `catalog.StreamNode.move`.)
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NewType
+
+from sluice.errors import SettingError
+from sluice.values.configuration import Configuration
+from sluice.values.failed_message import FailedMessage
+
+VertexId = NewType("VertexId", int)
+"The host's id of a vertex: opaque, and the same after a restart."
+
+MAX_INT32 = 2**31 - 1
+
+DEFAULT_BATCH_INTERVAL_MS = 100
+DEFAULT_BATCH_SIZE = 10
+
+MAX_TEXTS_PER_BATCH = 32
+"Texts of which a worker remembers how they are folded."
+
+
+class Status(str, enum.Enum):
+    """What SHOW STREAMS says of a stream."""
+
+    STOPPED = "stopped"
+    RUNNING = "running"
+    ERROR = "error"
+    "Ended by itself because of an error; START tries again from where it was."
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A transform script, pinned when the stream was created."""
+
+    uri: str
+    source: str = field(repr=False)
+    sha256: str
+    "Of the source's UTF-8 bytes, in hexadecimal."
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """
+    What CREATE STREAM asked for. Checked when it is made: a spec that exists can be run.
+
+    Raises:
+        SettingError: a field has a value that it cannot have.
+    """
+
+    uid: str
+    "Tells a stream from one of the same name that was dropped before."
+    name: str
+    uri: str
+    "Kafka bootstrap servers, `host:port[,host:port...]`."
+    topic: str
+    transform: Transform
+    batch_interval_ms: int = DEFAULT_BATCH_INTERVAL_MS
+    "Longest time between a batch's first message and its import."
+    batch_size: int = DEFAULT_BATCH_SIZE
+    "Most messages in a batch."
+    config: Configuration = Configuration()
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_text(self.name, "the Kafka URI", self.uri)
+        if "@" in self.uri:
+            # Not repeated: it is a password that most likely stands before it.
+            what = "the Kafka URI takes no user and password: config has sasl.username, and sasl.password: 'env:NAME'"
+            raise SettingError(f"Kafka stream {self.name}, {what}")
+        check_text(self.name, "the topic", self.topic)
+        check_text(self.name, "the transform URI", self.transform.uri)
+        check_count(self.name, "BATCH_INTERVAL", self.batch_interval_ms)
+        check_count(self.name, "BATCH_SIZE", self.batch_size)
+        if self.config.dead_letter_topic == self.topic:
+            raise SettingError(f"Kafka stream {self.name}, config: dead_letter_topic cannot be the stream's own topic")
+
+    @property
+    def batch_interval(self) -> float:
+        """Seconds."""
+        return self.batch_interval_ms / 1000
+
+
+@dataclass(frozen=True)
+class Desired:
+    """A stream that should run: which nodes it has, what it is, and in which run (generation) it is."""
+
+    stream_id: VertexId
+    checkpoint_id: VertexId
+    spec: StreamSpec
+    generation: int
+    "Counts the STARTs; a run that ends by itself ends this generation only."
+    limit_batches: int | None
+    "After so many batches of this generation the stream stops by itself; None: never."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far a stream got, as its checkpoint node says: the truth about what is in the graph."""
+
+    positions: Mapping[int, int]
+    "partition -> offset of the next message to read; absent when nothing of it was read."
+    batches: int = 0
+    messages: int = 0
+    "Those that took effect."
+    set_aside: int = 0
+    "Messages that the stream went on behind without applying them."
+    kept: int = 0
+    "How many messages the stream has ever kept as nodes; the number of the last one."
+    retries: int = 0
+    "The number of the last `RetryRequest` that was answered."
+    history: tuple[FailedMessage, ...] = ()
+    "The latest of those, and of what the stream stopped at or Kafka no longer had; the newest last."
+    topic_id: str = ""
+    "Kafka's id of the topic that the positions are of; empty where the broker gives none."
+    generation: int = 0
+    "The run that wrote last."
+    generation_batches: int = 0
+    "Batches written in that run."
+    ended_generation: int = 0
+    "The last run that ended by itself."
+    ended_status: Status = Status.STOPPED
+    error: str | None = None
+    "Why that run ended, if by an error."
+    ended_at: str | None = None
+    "When it ended, in UTC, ISO 8601."
+
+    def batches_in(self, generation: int) -> int:
+        """How many batches the run `generation` has written."""
+        return self.generation_batches if self.generation == generation else 0
+
+
+@dataclass(frozen=True)
+class Folding:
+    """What became of the queries of a worker. Never changes; a new one replaces it."""
+
+    given: int = 0
+    "Queries that the transform gave, of what is in the graph."
+    sent: int = 0
+    "Queries that they became."
+    texts: Mapping[str, str] = field(default_factory=dict)
+    "How queries of a text are folded, or why not, in one line; the last texts that were met, long ones cut."
+
+    def after(self, given: int, sent: int, news: Sequence[tuple[str, str]]) -> Folding:
+        """With so many queries more, and what was found out about texts."""
+        texts = self.texts
+        if news:
+            texts = dict([*texts.items(), *news][-MAX_TEXTS_PER_BATCH:])
+        return Folding(self.given + given, self.sent + sent, texts)
+
+    def as_map(self) -> dict[str, Any]:
+        """As `streams.info` tells it."""
+        return {"queries": self.given, "sent": self.sent, "texts": dict(self.texts)}
+
+
+def encode_positions(positions: Mapping[int, int]) -> str:
+    """
+    Positions as the checkpoint node holds them: JSON, partitions ascending, so that equal positions are equal
+    texts.
+    """
+    return json.dumps({str(partition): positions[partition] for partition in sorted(positions)}, separators=(",", ":"))
+
+
+def decode_positions(text: str) -> dict[int, int]:
+    """
+    The reverse of `encode_positions`; tolerant of white space and order, since people may edit the node.
+
+    Raises:
+        SettingError: the text is not a JSON object of partition numbers and offsets.
+    """
+    try:
+        positions = {int(partition): offset for partition, offset in json.loads(text).items()}
+        right = all(isinstance(offset, int) and offset >= 0 for offset in positions.values())
+    except (ValueError, AttributeError, TypeError):
+        right = False
+    if not right:
+        raise SettingError(f'positions of a checkpoint must be like {{"0":120,"1":98}}, got {text!r}') from None
+    return positions
+
+
+def effective_status(*, running: bool, generation: int, checkpoint: Checkpoint) -> Status:
+    """What SHOW says: what the user wants, unless this very run has ended by itself."""
+    if running and checkpoint.ended_generation != generation:
+        return Status.RUNNING
+    if running:
+        return checkpoint.ended_status
+    return Status.STOPPED
+
+
+def check_name(name: object) -> None:
+    """Raises SettingError unless `name` can be a stream's name."""
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise SettingError(f"the name of a Kafka stream must be printable text and not empty, got {name!r}")
+
+
+def check_text(name: str, what: str, value: object) -> None:
+    """Raises SettingError unless `value` is printable text."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise SettingError(f"Kafka stream {name}, {what} must be printable text and not empty, got {value!r}")
+
+
+def check_count(name: str, what: str, value: object) -> None:
+    """Raises SettingError unless `value` is a positive integer of 31 bits, which is what librdkafka can take."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_INT32:
+        raise SettingError(f"Kafka stream {name}, {what} must be an integer from 1 to {MAX_INT32}, got {value!r}")

@@ -1,0 +1,187 @@
+"""Brokers that are in doubt are asked; what librdkafka complains of is a trouble only if they do not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import OffsetSpec
+
+from sluice.engine.broker_health import BUSY_INTERVAL, IDLE_INTERVAL, BrokerHealth
+
+PARTITIONS = frozenset({0, 1})
+TRANSPORT = KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+
+class Brokers:
+    """An admin client whose brokers answer at once, not at all, or by an error."""
+
+    def __init__(self) -> None:
+        self.highs = {0: 10, 1: 20}
+        self.leaders = {0: 1, 1: 1}
+        self.answers: str = "well"
+        self.asked: list[str] = []
+
+    def list_offsets(self, places: dict[Any, Any], *, request_timeout: float) -> dict[Any, Future[Any]]:
+        ends = all(spec._value == OffsetSpec.latest()._value for spec in places.values())
+        self.asked.append("ends" if ends else "begins")
+        known = self.highs if ends else dict.fromkeys(self.highs, 3)
+        if self.answers == "out of time":  # librdkafka says so by the offset
+            self.answers, known = "well", dict.fromkeys(self.highs, -1001)
+            told = {place: self._future(SimpleNamespace(offset=known[place.partition])) for place in places}
+            self.answers = "out of time"
+            return told
+        return {place: self._future(SimpleNamespace(offset=known[place.partition])) for place in places}
+
+    def describe_topics(self, topics: Any, *, request_timeout: float) -> dict[str, Future[Any]]:
+        self.asked.append("leaders")
+        leaders = [SimpleNamespace(id=p, leader=SimpleNamespace(id=leader)) for p, leader in self.leaders.items()]
+        return {"t": self._future(SimpleNamespace(partitions=leaders))}
+
+    def _future(self, value: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if self.answers == "well":
+            future.set_result(value)
+        elif self.answers in ("no", "out of time"):
+            future.set_exception(TRANSPORT)
+        return future
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def brokers() -> Brokers:
+    return Brokers()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def broker_health(brokers: Brokers, clock: Clock) -> BrokerHealth:
+    made = BrokerHealth(brokers, "t", "Kafka stream s, topic t", clock)
+    made.follow(PARTITIONS)
+    return made
+
+
+Pass = Callable[..., None]
+
+
+@pytest.fixture
+def passes(broker_health: BrokerHealth, clock: Clock) -> Pass:
+    """Lets time pass, with a look every 0.1 s."""
+
+    def pass_by(seconds: float, *, busy: bool = False) -> None:
+        for _ in range(round(seconds * 10)):
+            clock.now += 0.1
+            broker_health.look(busy=busy)
+
+    return pass_by
+
+
+def test_watermarks_are_known_once_all_are(broker_health: BrokerHealth, passes: Pass):
+    assert broker_health.watermarks is None
+    passes(0.2)
+    assert broker_health.watermarks == {0: (3, 10), 1: (3, 20)}
+
+
+@pytest.mark.parametrize(("busy", "interval"), [(True, BUSY_INTERVAL), (False, IDLE_INTERVAL)])
+def test_ends_are_asked_for_again(
+    broker_health: BrokerHealth, brokers: Brokers, passes: Pass, *, busy: bool, interval: float
+):
+    passes(0.2)
+    brokers.highs[1] = 25
+    passes(interval - 0.3, busy=busy)
+    assert broker_health.watermarks == {0: (3, 10), 1: (3, 20)}
+    passes(0.4, busy=busy)
+    assert broker_health.watermarks == {0: (3, 10), 1: (3, 25)}
+    assert brokers.asked.count("begins") == 1
+
+
+def test_messages_that_came_tell_of_ends_as_well(broker_health: BrokerHealth, passes: Pass):
+    passes(0.2)
+    broker_health.heard({1: 24})
+    broker_health.heard({1: 22})
+    assert broker_health.watermarks == {0: (3, 10), 1: (3, 24)}
+
+
+def test_a_complaint_is_no_trouble_where_the_brokers_answer(
+    broker_health: BrokerHealth, brokers: Brokers, passes: Pass
+):
+    passes(0.2)
+    for _ in range(20):
+        broker_health.doubt("one of three is down")
+        passes(0.1)
+        assert broker_health.trouble is None
+    passes(1.0)
+    assert not broker_health.suspect
+    assert brokers.asked.count("leaders") < 10
+
+
+@pytest.mark.parametrize("answers", ["silence", "no"])
+def test_brokers_that_do_not_answer_are_a_trouble_until_they_do(
+    broker_health: BrokerHealth, brokers: Brokers, passes: Pass, answers: str
+):
+    passes(0.2)
+    brokers.answers = answers
+    broker_health.doubt("connection refused")
+    passes(0.3)
+    assert broker_health.trouble is None
+    passes(0.3)
+    assert broker_health.trouble == "connection refused"
+    broker_health.doubt("all brokers are down")
+    assert broker_health.trouble == "all brokers are down"
+    passes(5)
+    assert broker_health.trouble is not None
+    assert broker_health.watermarks == {0: (3, 10), 1: (3, 20)}
+    brokers.answers = "well"
+    broker_health._ends.drop()  # what librdkafka gives up for want of time
+    passes(0.5)
+    assert (broker_health.trouble, broker_health.suspect) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"), [("out of time", "the brokers do not answer"), ("no", "Local: Broker transport failure")]
+)
+def test_brokers_that_fall_silent_are_a_trouble_though_nobody_complains(
+    broker_health: BrokerHealth, brokers: Brokers, passes: Pass, answers: str, why: str
+):
+    passes(0.2)
+    brokers.answers = answers
+    passes(4, busy=True)
+    assert broker_health.trouble == f"Kafka stream s, topic t: {why}"
+    brokers.answers = "well"
+    passes(1)
+    assert broker_health.trouble is None
+
+
+def test_a_partition_without_a_leader_is_a_trouble(broker_health: BrokerHealth, brokers: Brokers, passes: Pass):
+    passes(0.2)
+    brokers.leaders[1] = -1
+    del brokers.highs[1]
+    brokers.highs = {0: 10, 1: -1001}
+    broker_health.doubt("broker 2 is down")
+    passes(1)
+    assert broker_health.trouble == "broker 2 is down"
+    brokers.leaders[1] = 3
+    passes(0.5)
+    assert broker_health.trouble is None
+
+
+def test_nothing_is_asked_before_partitions_are_known(brokers: Brokers, clock: Clock):
+    broker_health = BrokerHealth(brokers, "t", "Kafka stream s, topic t", clock)
+    broker_health.doubt("connection refused")
+    broker_health.look(busy=False)
+    assert (brokers.asked, broker_health.watermarks, broker_health.trouble) == ([], None, None)

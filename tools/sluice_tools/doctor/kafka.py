@@ -1,0 +1,139 @@
+"""
+Kafka, as this machine sees it: brokers and a topic.
+
+What the server sees may differ, if it is on another machine or network: CREATE STREAM asks from there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ClusterMetadata
+
+from sluice.bolt.transport import reason_of
+from sluice.errors import SettingError
+from sluice_tools.doctor.findings import FROM_HERE, Finding, fix, ok, skipped
+from sluice_tools.shim.settings import Address
+
+MAX_BROKERS = 3
+"So many of the addresses that brokers give of themselves are tried."
+
+
+class Cluster:
+    """
+    The brokers at a stream's uri.
+
+    Looked at once, for however many topics.
+    """
+
+    def __init__(self, uri: str, timeout: float, settings: Mapping[str, str] | None = None) -> None:
+        """
+        Args:
+            timeout: for their answer, in seconds.
+            settings: librdkafka's, secrets resolved.
+        """
+        self.uri = uri
+        self._timeout = timeout
+        self._settings = dict(settings or {})
+        self._trouble: KafkaError | None = None
+        self._topics: list[str] | None = None
+        self._partitions: dict[str, int] = {}
+        self._shown = False
+
+    def examine(self, topic: str) -> Iterator[Finding]:
+        """Findings "kafka", the first time, and "topic"."""
+        if not self._shown:
+            self._shown = True
+            yield self._reach()
+        if self._topics is None:
+            yield from skipped(("topic",), f"see kafka, {self.uri}")
+        else:
+            yield self._topic(topic)
+
+    def _reach(self) -> Finding:
+        refused = self._nobody()
+        if refused:
+            remedy = "start Kafka, or give its bootstrap servers as they are reached from here and from the server"
+            return fix("kafka", f"nobody answers at {refused}, {FROM_HERE}", remedy)
+        try:
+            metadata = self._ask()
+        except KafkaException as error:
+            return self._refused(self._trouble or error.args[0])
+        self._topics = sorted(name for name in metadata.topics if not name.startswith("__"))
+        self._partitions = {name: len(metadata.topics[name].partitions) for name in self._topics}
+        brokers = [Address(broker.host, broker.port) for broker in metadata.brokers.values()]
+        for broker in brokers[:MAX_BROKERS]:
+            reason = self._unreachable(broker)
+            if reason:
+                self._topics = None
+                text = f"{self.uri} answers, and says that a broker is at {broker}, which is not reached: {reason}"
+                remedy = "set the broker's advertised.listeners to an address that its clients reach, the server's too"
+                return fix("kafka", text, remedy)
+        return ok("kafka", f"{self.uri} answers, {FROM_HERE}: {len(brokers)} broker{'' if len(brokers) == 1 else 's'}")
+
+    def _nobody(self) -> str:
+        """The addresses and why, if none of them is reached."""
+        reasons = []
+        for text in self.uri.split(","):
+            try:
+                address = Address.parse(text.strip().rpartition("://")[2])
+            except SettingError:
+                address = Address(text.strip(), 9092)
+            reason = self._unreachable(address)
+            if not reason:
+                return ""
+            reasons.append(f"{address} ({reason})")
+        return ", ".join(reasons)
+
+    def _unreachable(self, address: Address) -> str:
+        try:
+            socket.create_connection(address, self._timeout).close()
+        except OSError as error:
+            return reason_of(error)
+        return ""
+
+    def _ask(self) -> ClusterMetadata:
+        own: dict[str, Any] = {"bootstrap.servers": self.uri, "error_cb": self._note, "log_level": 0}
+        try:
+            client = AdminClient({"client.id": "sluice-doctor", **self._settings, **own})
+        except (TypeError, ValueError) as error:
+            raise KafkaException(KafkaError(KafkaError._INVALID_ARG, str(error))) from error
+        try:
+            # Of all topics: a question for one by name would make it, where brokers make topics on demand.
+            return client.list_topics(timeout=self._timeout)
+        except KafkaException:
+            client.poll(0.1)  # serves the error callback, which knows more
+            raise
+
+    def _note(self, error: KafkaError) -> None:
+        if self._trouble is None or error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._trouble = error
+
+    def _refused(self, error: KafkaError) -> Finding:
+        text = f"{self.uri} does not answer as Kafka does: {error.str()}"
+        code = error.code()
+        if code in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
+            remedy = "correct sasl.mechanism, sasl.username and what sasl.password refers to in the stream's config"
+        elif code == KafkaError._SSL:
+            remedy = "correct security.protocol and ssl.ca.location in the stream's config"
+        elif code == KafkaError._INVALID_ARG:
+            remedy = "correct the stream's config: librdkafka refuses it"
+        else:
+            remedy = (
+                "give the port of a Kafka listener, 9092 by default; if that wants TLS or SASL, the stream's config "
+                "needs security.protocol and what belongs to it"
+            )
+        return fix("kafka", text, remedy)
+
+    def _topic(self, topic: str) -> Finding:
+        count = self._partitions.get(topic, 0)
+        if count:
+            return ok("topic", f"{topic} at {self.uri}: {count} partition{'' if count == 1 else 's'}")
+        similar = difflib.get_close_matches(topic, self._topics or [], n=2)
+        hint = f"; there is {' and '.join(similar)}" if similar else ""
+        create = f"kafka-topics.sh --bootstrap-server {self.uri} --create --topic {topic}"
+        return fix("topic", f"{self.uri} has no topic {topic}{hint}", f"create it: {create}")

@@ -1,0 +1,97 @@
+"""
+Which version of the module a server has loaded, as far as that can be told from outside.
+
+The procedures' signatures are compared with those of the `streams.py` that this command would install. A module that
+says its version itself, by `streams.version`, is asked.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from sluice import __version__
+from sluice_tools.install.copies import MODULE, PACKAGE, brought
+
+PREFIX = "streams."
+
+
+CONTEXT = "ctx"
+"What our procedures call the argument that the server gives them, those that have it."
+
+
+class Signature(NamedTuple):
+    """A procedure's arguments, in order, and the names of its columns, in alphabetical order."""
+
+    arguments: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+def loaded_signatures(rows: Iterable[Mapping[str, object]]) -> dict[str, Signature]:
+    """The signatures that the server gives, by `CALL mg.procedures()`, of our module's procedures."""
+    return {
+        str(row["name"]).removeprefix(PREFIX): parse_signature(str(row["signature"]))
+        for row in rows
+        if str(row["name"]).startswith(PREFIX)
+    }
+
+
+def parse_signature(text: str) -> Signature:
+    """`streams.start(name :: STRING, limit_batches = null :: INTEGER?) :: ()` and the like."""
+    arguments, _, columns = text.partition("(")[2].rpartition(") :: (")
+    return Signature(_names(arguments), tuple(sorted(_names(columns))))
+
+
+def own_signatures() -> dict[str, Signature]:
+    """Those of the module that this command would install."""
+    tree = ast.parse(brought()[MODULE].read_text(encoding="utf-8"))
+    return {
+        node.name: Signature(
+            tuple(argument.arg for argument in node.args.args if argument.arg != CONTEXT),
+            tuple(sorted(name for word in getattr(node.returns, "keywords", ()) for name in _words(word))),
+        )
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.decorator_list
+    }
+
+
+def difference(loaded: Mapping[str, Signature], own: Mapping[str, Signature]) -> str:
+    """What the two do not have in common, in a few words; empty if they are the same."""
+    missing = [f"has no {PREFIX}{name}" for name in own if name not in loaded]
+    foreign = [f"has {PREFIX}{name}, which this version has not" for name in loaded if name not in own]
+    other = [f"has another {PREFIX}{name}" for name in own if name in loaded and loaded[name] != own[name]]
+    return ", ".join((missing + foreign + other)[:3])
+
+
+def version_beside(module: str) -> str | None:
+    """The version of the package that stands beside a `streams.py`, if that is on this machine."""
+    try:
+        text = (Path(module).parent / PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return None
+    found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
+    return found[1] if found else None
+
+
+def remedy(version: str | None) -> str:
+    """What to do when the server has another version."""
+    other = f"memgraph-sluice=={version}" if version else "memgraph-sluice of its version"
+    return (
+        f"sluice install on the server's machine puts {__version__} there, then CALL mg.load_all(); "
+        f"or use the command that fits the server: pip install '{other}'"
+    )
+
+
+def _words(keyword: ast.keyword) -> list[str]:
+    """The columns that a keyword of `mgp.Record(...)` names: its own, or those of `**{"from": int, ...}`."""
+    if keyword.arg is not None:
+        return [keyword.arg]
+    keys = keyword.value.keys if isinstance(keyword.value, ast.Dict) else []
+    return [str(key.value) for key in keys if isinstance(key, ast.Constant)]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"(\w+)(?: = (?:'[^']*'|[^:])*)? :: ", text))

@@ -1,0 +1,105 @@
+"""
+The streams that a server has: what each says of itself, its brokers and its topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sluice.errors import QueryRefused, SettingError
+from sluice.persistence import nodes
+from sluice.values import configuration
+from sluice_tools.doctor.findings import Finding, fix, note, ok
+from sluice_tools.doctor.kafka import Cluster
+from sluice_tools.doctor.server import Server
+
+ADDITIONS = (
+    f"MATCH (:{nodes.CATALOG})-[:{nodes.HAS_STREAM}]->(s:{nodes.STREAM})-[:{nodes.HAS_CHECKPOINT}]->(k) "
+    "RETURN s.name AS name, s.config AS config, s.transform_sha256 AS sha256, k.error AS error"
+)
+
+
+class Clusters:
+    """The clusters that streams name, each looked at once."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._known: dict[tuple[str, str], Cluster] = {}
+
+    def get(self, uri: str, stream: str = "", config: str = "") -> Cluster:
+        """
+        Args:
+            config: as the stream's node holds it.
+
+        Raises:
+            SettingError: it refers to a secret, or is broken.
+        """
+        known = self._known.get((uri, config))
+        if known is None:
+            settings = configuration.decode(stream, config).kafka
+            # What they refer to is the server's. Resolved here, whoever may make a stream could have our files sent to
+            # brokers of his own.
+            secrets = [key for key, value in settings if value.startswith(configuration.REFERENCES)]
+            if secrets:
+                raise SettingError(f"{stream} has secrets in its config, which the server alone has: {secrets[0]}")
+            known = self._known[uri, config] = Cluster(uri, self._timeout, dict(settings))
+        return known
+
+
+def examine_streams(server: Server, name: str | None, clusters: Clusters) -> Iterator[Finding]:
+    """
+    Findings "stream", "kafka", "topic" and "transform" of each stream.
+
+    Args:
+        name: of one stream; None: all there are.
+    """
+    streams = [row for row in server.streams or [] if name in (None, row["name"])]
+    if name is not None and not streams:
+        there = ", ".join(str(row["name"]) for row in server.streams or []) or "none"
+        yield fix("stream", f"there is no stream {name}", f"give the name of one that there is ({there}), or create it")
+        return
+    additions = _additions(server)
+    for stream in streams:
+        yield from _examine(server, stream, additions.get(stream["name"], {}), clusters)
+
+
+def _examine(server: Server, stream: dict[str, Any], addition: dict[str, Any], clusters: Clusters) -> Iterator[Finding]:
+    name = stream["name"]
+    yield _state(server, stream, addition)
+    try:
+        cluster = clusters.get(stream["uri"], name, addition.get("config") or "")
+    except SettingError as error:
+        yield note("kafka", f"not looked at: {error}")
+    else:
+        yield from cluster.examine(stream["topic"])
+    if addition.get("sha256"):
+        yield ok("transform", f"{name} keeps its script of {stream['transform']}, SHA-256 {addition['sha256'][:12]}")
+
+
+def _state(server: Server, stream: dict[str, Any], addition: dict[str, Any]) -> Finding:
+    name, status = stream["name"], stream["status"]
+    if status == "error":
+        text = f"{name} ended: {addition.get('error') or 'its checkpoint says why'}"
+        return fix("stream", text, f"put that right, then START STREAM {name}: it goes on where it was")
+    if status == "running":
+        reason = _reason(server, name)
+        if reason:
+            return fix("stream", f"{name} is {reason}", "it goes on by itself once that is over")
+    return ok("stream", f"{name} is {status}")
+
+
+def _reason(server: Server, name: str) -> str:
+    try:
+        rows = server.fetch("CALL streams.info($name) YIELD reason RETURN reason", name=name)
+    except QueryRefused:
+        return ""
+    return str(rows[0]["reason"] or "") if rows else ""
+
+
+def _additions(server: Server) -> dict[str, dict[str, Any]]:
+    """What the metadata nodes say beyond SHOW, by stream; nothing where we may not read them."""
+    try:
+        return {row["name"]: row for row in server.fetch(ADDITIONS)}
+    except QueryRefused:
+        return {}

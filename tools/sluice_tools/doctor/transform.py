@@ -1,0 +1,64 @@
+"""
+A transform script: whether the server may fetch it, and what there is where it says.
+
+Looked at from this machine, and never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+
+from sluice.errors import ScriptError
+from sluice.host.allow_list import DEFAULT, AllowList, shown
+from sluice.host.settings import Settings
+from sluice.scripting import script
+from sluice.scripting.contract import STREAM, STREAM_MESSAGES
+from sluice_tools.doctor.findings import FROM_HERE, Finding, fix, note, ok
+
+CHECK = "transform"
+ALLOW = "SLUICE_TRANSFORM_ALLOW"
+
+
+def examine_transform(uri: str, settings: Settings, allowed_there: str | None = None) -> Finding:
+    """
+    One finding, "transform".
+
+    Args:
+        settings: how long to wait, and how much to take.
+        allowed_there: the server's allow-list; None: what it is without a setting.
+    """
+    allow = AllowList.parse(DEFAULT if allowed_there is None else allowed_there)
+    reason = script.refusal(uri, allow)
+    if reason is not None:
+        remedy = f"give a URI that is allowed, or have {ALLOW} allow this one in the server's environment"
+        return fix(CHECK, f"the server refuses {shown(uri)}: {reason}", remedy)
+    try:
+        source = script.fetch(uri, dataclasses.replace(settings, transform_allow=allow)).source
+    except ScriptError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        remedy = "put the script where the URI says, or give the URI where it is; a file is one of the server's machine"
+        return fix(CHECK, f"{error}{cause}", remedy)
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        return fix(CHECK, f"{uri} is no Python: {error}", f"correct line {line}" if line else "correct the script")
+    entries = [name for name in (STREAM, STREAM_MESSAGES) if any(_defines(name, node) for node in tree.body)]
+    if len(entries) > 1:
+        remedy = "keep the one that is meant"
+        return fix(CHECK, f"{uri} defines both {STREAM}(batch) and {STREAM_MESSAGES}(batch)", remedy)
+    if not entries:
+        remedy = f"give it a function {STREAM}(batch) that returns a list of pairs (query, parameters)"
+        return note(CHECK, f"{uri} defines no {STREAM} at its top level, as far as can be seen; {remedy}")
+    return ok(CHECK, f"{uri} is allowed, can be fetched, {FROM_HERE}, and has a function {entries[0]}")
+
+
+def _defines(name: str, node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return node.name == name
+    if isinstance(node, ast.Assign):
+        return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return any((alias.asname or alias.name) == name for alias in node.names)
+    return False

@@ -1,0 +1,213 @@
+"""
+Where a server loads modules, and what the Python is like that it embeds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluice.errors import SettingError, one_line
+from sluice.host.server_flags import server_flags
+
+DEFAULT_MODULES = Path("/usr/lib/memgraph/query_modules")
+DEFAULT_BINARY = Path("/usr/lib/memgraph/memgraph")
+
+OLDEST_PYTHON = (3, 10)
+OLDEST_CONFLUENT_KAFKA = (2, 4)
+CONFLUENT_KAFKA = "confluent-kafka>=2.4"
+"What pyproject.toml asks for; a test compares them."
+
+PROBE_TIMEOUT = 60.0
+
+# Runs in the server's Python, which may be any version: so nothing newer than Python 3.5 in it.
+PROBE = """
+import json, os, sys, sysconfig
+found = {"version": list(sys.version_info[:2])}
+managed = os.path.join(sysconfig.get_path("stdlib") or "", "EXTERNALLY-MANAGED")
+found["managed"] = os.path.exists(managed) and sys.prefix == getattr(sys, "base_prefix", sys.prefix)
+try:
+    import pip
+    found["pip"] = True
+except Exception:
+    pass
+try:
+    import confluent_kafka
+    found["confluent_kafka"] = confluent_kafka.__version__
+except Exception as error:
+    found["trouble"] = "%s: %s" % (type(error).__name__, error)
+try:
+    import sluice
+    found["sluice"], found["sluice_file"] = sluice.__version__, sluice.__file__
+except Exception:
+    pass
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """The server's Python, as an interpreter of its version and with its packages sees it."""
+
+    path: str
+    version: tuple[int, int]
+    confluent_kafka: str | None
+    "None: it cannot be imported."
+    trouble: str
+    "Why it cannot; empty if it can."
+    managed: bool
+    "The system keeps pip from installing into it (PEP 668) unless told otherwise."
+    has_pip: bool
+    sluice: str | None
+    "The version of a package `sluice` of its own, which would win over the one in the modules' folder."
+    sluice_file: str
+
+    @property
+    def pip(self) -> str:
+        """The command that installs what is missing."""
+        override = " --break-system-packages" if self.managed else ""
+        first = "" if self.has_pip else "apt-get install python3-pip, or what brings pip on this system; then "
+        return f"{first}{self.path} -m pip install{override} '{CONFLUENT_KAFKA}'"
+
+    def refusal(self, version: str) -> str | None:
+        """
+        Why modules of `version` would not load in this Python, with the remedy; None if nothing is known against it.
+        """
+        if self.version < OLDEST_PYTHON:
+            needed = ".".join(map(str, OLDEST_PYTHON))
+            return f"the server's Python is {dotted(self.version)} ({self.path}), and Sluice needs {needed} or newer"
+        if self.confluent_kafka is None:
+            return (
+                f"confluent-kafka cannot be imported by the server's Python ({self.path}): {self.trouble}. "
+                f"Install it: {self.pip}"
+            )
+        if numbers(self.confluent_kafka) < OLDEST_CONFLUENT_KAFKA:
+            return (
+                f"the server's Python ({self.path}) has confluent-kafka {self.confluent_kafka}, which is too old. "
+                f"Upgrade it: {self.pip}"
+            )
+        if self.sluice is not None and self.sluice != version:
+            return (
+                f"the server's Python has sluice {self.sluice} of its own ({self.sluice_file}), which would win over "
+                f"{version}. Remove it: {self.path} -m pip uninstall memgraph-sluice"
+            )
+        return None
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with: (1, 2) for 1.2rc1."""
+    release = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(number) for number in release[0].split(".")) if release else ()
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """The reverse of `numbers`."""
+    return ".".join(map(str, version))
+
+
+def modules_directory(given: Path | None) -> Path:
+    """
+    The folder to put modules into: the one given, else the first that the server's configuration names, else that of
+    Memgraph's packages.
+
+    Raises:
+        SettingError: it is no folder, or not a fit one.
+    """
+    configured = [folder for folder in server_flags().get("query-modules-directory", "").split(",") if folder.strip()]
+    folder = given or (Path(configured[0].strip()) if configured else DEFAULT_MODULES)
+    if not folder.is_dir():
+        raise SettingError(
+            f"{folder} is no folder. Is Memgraph on this machine? Say where its server loads query modules "
+            "(its --query-modules-directory): --modules-dir DIR"
+        )
+    return folder.resolve()
+
+
+def find_interpreter(given: Path | None, binary: Path | None, modules: Path) -> Interpreter | None:
+    """
+    An interpreter that is like the server's embedded Python; None if there is no server on this machine to ask.
+
+    Args:
+        given: the interpreter, if it is known.
+        binary: the server's program; None: looked for beside the modules and where packages put it.
+
+    Raises:
+        SettingError: the interpreter is missing or does not run.
+    """
+    if given is not None:
+        return probe(os.path.abspath(shutil.which(given) or given))
+    version = linked_python(binary or _binary(modules))
+    if version is None:
+        return None
+    name = f"python{dotted(version)}"
+    # A virtual environment that this command runs in is not what the server sees.
+    own = [f"{sys.base_prefix}/bin/{name}"] if sys.version_info[:2] == version else []
+    for candidate in (f"/usr/bin/{name}", *own, shutil.which(name) or ""):
+        if candidate and os.access(candidate, os.X_OK):
+            return probe(candidate)
+    raise SettingError(f"the server embeds Python {dotted(version)}, and no {name} is here to ask: --python PATH")
+
+
+def linked_python(binary: Path | None) -> tuple[int, int] | None:
+    """The version of the libpython that the server's program is linked to; None if that cannot be told."""
+    if binary is None:
+        return None
+    try:
+        linked = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return None
+    # Since 3.13 programs ask for libpython3.so, which is a link to the version that was chosen when it was installed.
+    for name, path in re.findall(r"(libpython3\S*) => (/\S+)", linked):
+        found = re.search(r"libpython3\.(\d+)", name) or re.search(r"libpython3\.(\d+)", os.path.realpath(path))
+        if found:
+            return 3, int(found[1])
+    return None
+
+
+def probe(interpreter: str) -> Interpreter:
+    """
+    Asks an interpreter what the server would find in it.
+
+    Raises:
+        SettingError: it does not run.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
+    try:
+        ran = subprocess.run(
+            [interpreter, "-c", PROBE],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env=environment,
+            timeout=PROBE_TIMEOUT,
+        )
+        found = json.loads(ran.stdout)
+    except subprocess.TimeoutExpired:
+        raise SettingError(f"{interpreter} does not end within {PROBE_TIMEOUT:g} s") from None
+    except OSError as error:
+        raise SettingError(f"{interpreter} cannot be run: {error.strerror}") from error
+    except ValueError:
+        raise SettingError(f"{interpreter} is no Python: {one_line(ran.stderr, 200)}") from None
+    major, minor = found["version"]
+    return Interpreter(
+        path=interpreter,
+        version=(major, minor),
+        confluent_kafka=found.get("confluent_kafka"),
+        trouble=one_line(found.get("trouble", ""), 200),
+        managed=found["managed"],
+        has_pip=found.get("pip", False),
+        sluice=found.get("sluice"),
+        sluice_file=found.get("sluice_file", ""),
+    )
+
+
+def _binary(modules: Path) -> Path | None:
+    candidates = [modules.parent / "memgraph", DEFAULT_BINARY, Path(shutil.which("memgraph") or "/nowhere")]
+    return next((path for path in candidates if path.is_file()), None)

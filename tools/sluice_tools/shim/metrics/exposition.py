@@ -1,0 +1,45 @@
+"""
+Serves the metrics over HTTP, from threads beside the shim's event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+
+from sluice.errors import SettingError
+from sluice_tools.shim.metrics.shim_collector import ShimCollector
+from sluice_tools.shim.metrics.stream_collector import StreamCollector
+from sluice_tools.shim.metrics.stream_reader import StreamReader
+from sluice_tools.shim.settings import MetricsSettings, ShimSettings
+from sluice_tools.shim.statistics import Statistics
+
+log = logging.getLogger("sluice_tools.shim.metrics")
+
+
+@contextmanager
+def exposed(shim: ShimSettings, metrics: MetricsSettings, tally: Statistics) -> Iterator[None]:
+    """
+    Answers Prometheus for as long as the context lasts.
+
+    Raises:
+        SettingError: the address cannot be listened on.
+    """
+    registry = CollectorRegistry()
+    registry.register(ShimCollector(tally))
+    registry.register(StreamCollector(StreamReader(shim, metrics).rows))
+    ProcessCollector(registry=registry)
+    try:
+        server, thread = start_http_server(metrics.listen.port, metrics.listen.host, registry)
+    except OSError as error:
+        raise SettingError(f"cannot listen on {metrics.listen} for metrics: {error.strerror or error}") from error
+    log.info("metrics: http://%s/metrics", metrics.listen._replace(port=server.server_port))
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

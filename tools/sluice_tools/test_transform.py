@@ -1,0 +1,115 @@
+"""
+`sluice test-transform`: a transform at a developer's desk and in CI, without a server and without Kafka.
+
+The script runs as it does in the server: in a process of its own, with the same limits, checked against the same
+contract.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from sluice.errors import ScriptError, SluiceError
+from sluice.folding import explain
+from sluice.host.settings import load
+from sluice.scripting import script
+from sluice.scripting.process import TransformProcess
+from sluice.values.failed_message import BASE64
+from sluice.values.record import Record, Records
+from sluice_tools.terminal import show, show_json, show_table
+
+TOPIC = "test"
+
+Queries = list[tuple[str, dict[str, Any]]]
+
+
+def run_transform(
+    uri: Annotated[str, typer.Argument(metavar="SCRIPT", help="The script: a path or a URI.", show_default=False)],
+    message: Annotated[
+        list[str] | None,
+        typer.Option("--message", "-m", metavar="TEXT", help=f"A message's value; {BASE64}... for bytes. Repeatable."),
+    ] = None,
+    file: Annotated[
+        list[typer.FileBinaryRead] | None,
+        typer.Option(metavar="FILE", help="A message on each line; - for standard input. Repeatable."),
+    ] = None,
+    tombstone: Annotated[bool, typer.Option("--tombstone", help="A message without a value, behind those.")] = False,
+    key: Annotated[str | None, typer.Option(metavar="TEXT", help="The key of all messages.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=TEXT", help="A header of all messages. Repeatable.")
+    ] = None,
+    topic: Annotated[str, typer.Option(metavar="TOPIC", help="The topic of all messages.")] = TOPIC,
+    fold: Annotated[bool, typer.Option("--fold", help="Say of each different query whether it is folded.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """
+    Show the queries that a transform makes of a batch of messages, as TEST STREAM would.
+
+    Exit code 0: it keeps the contract. 1: it does not, or cannot be loaded; the reason is one line.
+    """
+    values = [_bytes(text, "--message") for text in message or []]
+    for lines in file or []:
+        values += [line.removesuffix(b"\r") for line in lines.read().split(b"\n") if line]
+    if not (values or tombstone):
+        raise typer.BadParameter("say what the messages are", param_hint="--message, --file or --tombstone")
+    headers = [_header(text) for text in header or []]
+    now = int(time.time() * 1000)
+    records = Records(
+        Record(value, None if key is None else _bytes(key, "--key"), headers, topic, 0, offset, now)
+        for offset, value in enumerate([*values, *([None] if tombstone else [])])
+    )
+    try:
+        queries = _queries_of(uri, records)
+    except SluiceError as error:
+        _fail(error, as_json=as_json)
+    folding = {query: explain(query) for query, _ in queries} if fold else {}
+    if as_json:
+        shown = [{"query": query, "params": parameters} for query, parameters in queries]
+        show_json({"queries": shown, **({"folding": folding} if fold else {})})
+        return
+    console = Console(width=None if sys.stdout.isatty() else 100_000)
+    show_table(console, ["query", "params"], [list(pair) for pair in queries])
+    if fold:
+        console.print()
+        show_table(console, ["query", "folding"], [list(pair) for pair in folding.items()])
+
+
+def _queries_of(uri: str, records: Records) -> Queries:
+    settings = load(flags={})
+    transform = script.fetch(uri if "://" in uri else str(Path(uri).absolute()), settings)
+    with TransformProcess(transform, settings) as transform_process:
+        return transform_process.rows(records)
+
+
+def _fail(error: SluiceError, *, as_json: bool) -> None:
+    cause = error.__cause__ if isinstance(error, ScriptError) else None
+    text = f"{error} ({cause.strerror})" if isinstance(cause, OSError) and cause.strerror else str(error)
+    if as_json:
+        show_json({"error": text})
+    else:
+        show(Console(stderr=True), text, style="red")
+    raise typer.Exit(1)
+
+
+def _bytes(text: str, option: str) -> bytes:
+    if not text.startswith(BASE64):
+        return text.encode()
+    try:
+        return base64.b64decode(text[len(BASE64) :], validate=True)
+    except ValueError as error:
+        raise typer.BadParameter(f"what follows {BASE64} is no base64: {error}", param_hint=option) from error
+
+
+def _header(text: str) -> tuple[str, bytes | None]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f"{json.dumps(text)} is not NAME=TEXT", param_hint="--header")
+    return name, _bytes(value, "--header")
