@@ -80,6 +80,12 @@ bench: kafka ## how fast it is, beside others: ARGS='--memgraph-bin=/usr/lib/mem
 	@$(VENV)/bin/python -m pip install --quiet -e '.[bench]'
 	@$(VENV)/bin/python -m tests.bench $(ARGS)
 
+.PHONY: real
+real: kafka ## all that a real server can show, MEMGRAPH=path [MEMGRAPH_PYTHONPATH=folder], and a table of it in real-results/
+	@test -n "$(MEMGRAPH)" || { echo 'make real MEMGRAPH=/path/to/memgraph [MEMGRAPH_PYTHONPATH=/its/packages]' >&2; exit 2; }
+	@$(VENV)/bin/python -m pip install --quiet -e '.[bench]'
+	@$(VENV)/bin/python -m tests.real --memgraph-bin='$(MEMGRAPH)' $(if $(MEMGRAPH_PYTHONPATH),--memgraph-pythonpath='$(MEMGRAPH_PYTHONPATH)') $(ARGS)
+
 .PHONY: image
 image: ## the images of docker/: Memgraph with the modules, and the shim
 	$(COMPOSE) build

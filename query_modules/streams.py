@@ -1,14 +1,13 @@
 """
 Kafka streams for Memgraph, as query procedures. Arguments in, records out; everything else is in the package `sluice`.
 
-This file imports `sys`, `mgp` and that package and nothing more: when the server reloads a module it throws every
-module that the file imports out of the interpreter, other modules' copies included. For the same reason no name is
-taken from `mgp` for longer than a call: reloading any other module replaces it.
+When the server reloads a module, it deletes from the interpreter every module that an import statement of this file
+names, the copies that other modules use included; `sys` alone is spared. So the only import statements are those of
+`sys` and of the package, and `mgp`, which all query modules share, is imported without one. For the same reason no name
+is taken from `mgp` for longer than a call: reloading any other module replaces it.
 """
 
 import sys
-
-import mgp
 
 import sluice.errors
 import sluice.procedures.look
@@ -16,6 +15,8 @@ import sluice.procedures.retry
 import sluice.procedures.service
 import sluice.procedures.steering
 import sluice.supervising.process
+
+mgp = __import__("mgp")
 
 
 @mgp.write_proc
@@ -362,6 +363,18 @@ def settings() -> mgp.Record(name=str, value=str):
         CALL streams.settings() YIELD name, value;
     """
     return _answer(sluice.procedures.service.settings)
+
+
+@mgp.read_proc
+def interpreter() -> mgp.Record(path=mgp.Nullable[str], version=mgp.Nullable[str], trouble=mgp.Nullable[str]):
+    """
+    The Python interpreter that runs transforms, found by trying candidates the first time that one is needed; or, where
+    none works, what became of each.
+
+    Example:
+        CALL streams.interpreter() YIELD path, version, trouble;
+    """
+    return _answer(sluice.procedures.service.interpreter)
 
 
 @mgp.write_proc

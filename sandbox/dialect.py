@@ -21,7 +21,7 @@ ASSERTION_MARK = "sandbox assertion: "
 _GAP = r"(?:\s|//[^\n]*\n|/\*.*?\*/)"
 
 _FIRST_LOOK = re.compile(
-    rf"{_GAP}*(?:CALL|SHOW|BEGIN|COMMIT|ROLLBACK|CREATE{_GAP}+(?:INDEX|CONSTRAINT)|DROP{_GAP}+INDEX)\b", re.I | re.S
+    rf"{_GAP}*(?:CALL|SHOW|BEGIN|COMMIT|ROLLBACK|(?:CREATE|DROP){_GAP}+(?:INDEX|CONSTRAINT))\b", re.I | re.S
 )
 "Most statements are data, and many: what neither begins like this nor says `assert` is not looked into."
 
@@ -54,6 +54,11 @@ _REPLACEMENTS = tuple(
         (
             rf"CREATE CONSTRAINT ON \( (?P<name>\w+) : (?P<label>{_PROPERTY}) \) ASSERT EXISTS \( (?P<what>.+) \)",
             r"CREATE CONSTRAINT IF NOT EXISTS FOR (\g<name>:\g<label>) REQUIRE \g<what> IS NOT NULL",
+        ),
+        # By the name that ArcadeDB gives to one that is made without.
+        (
+            r"DROP CONSTRAINT ON \( (?P<name>\w+) : (?P<label>\w+) \) ASSERT (?P=name) \. (?P<what>\w+) IS UNIQUE",
+            r"DROP CONSTRAINT constraint_\g<label>_\g<what>_unique",
         ),
     )
 )

@@ -4,7 +4,7 @@ Everything this package raises on purpose.
 SluiceError
   UserError                    the request is wrong; the text says what and where
     ClauseError                ... the clause cannot be parsed (has `line`, `column`, `found`, `expected`)
-    SettingError               ... a setting or an argument has a value that it cannot have
+    SettingError               ... a setting or an argument has a value that it cannot have   retryable where marked
     StreamNotFound             ... there is no stream of that name
     StreamExists               ... the name is taken
     StreamRunning              ... the stream has to be stopped first
@@ -65,6 +65,9 @@ there, a trigger that refuses.
 Source: `ExceptionToErrorMessage` in `handlers.hpp` of Memgraph v2.14.1 and v3.11.0.
 """
 
+UNIQUE = re.compile("unique constraint", re.IGNORECASE)
+"In the refusal of a COMMIT that violates a uniqueness constraint."
+
 TIMED_OUT = re.compile("because of transaction timeout", re.IGNORECASE)
 "Transient by its code as well, but of what a transaction was to do, which the half of it may do in time."
 
@@ -102,6 +105,10 @@ class ClauseError(UserError):
 
 class SettingError(UserError):
     """A setting or an argument has a value that it cannot have."""
+
+    def __init__(self, message: object, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class StreamNotFound(UserError):
@@ -205,6 +212,11 @@ class QueryRefused(GraphError):
     def of_data(self) -> bool:
         """Whether the query is to blame, so that the same message would be refused again."""
         return not self.retryable and INFRASTRUCTURE.search(str(self)) is None
+
+    @property
+    def violates_uniqueness(self) -> bool:
+        """Whether the transaction violates a uniqueness constraint."""
+        return UNIQUE.search(str(self)) is not None
 
 
 class TransientFailure(QueryRefused):

@@ -32,6 +32,7 @@ from tests.bench.topics import Broker
 from tests.bench.workloads import WORKLOADS
 from tests.hosts import MemgraphHost, SandboxHost, ServerHost
 from tests.hosts.host import QUERY_MODULES, HostOptions
+from tests.hosts.options import setting
 from tests.kafka import KafkaBroker
 
 ALONE = ("own", "memory")
@@ -69,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("kinds", nargs="*", default=list(KINDS), choices=KINDS)
     parser.add_argument("--memgraph-bin", type=Path)
     parser.add_argument("--memgraph-pythonpath", type=Path)
+    parser.add_argument("--setting", type=setting, action="append", default=[], metavar="SLUICE_X=VALUE")
     parser.add_argument("--messages", type=int, default=40_000, help="in a measurement; half by BATCH_SIZE 10")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cases", default="", help="workload:batch[:partitions[:streams]],...")
@@ -140,7 +142,7 @@ def _host(folder: Path, options: argparse.Namespace) -> ServerHost:
     folder.mkdir(parents=True)
     modules = folder / "modules"
     shutil.copytree(QUERY_MODULES, modules, ignore=shutil.ignore_patterns("__pycache__"))
-    host_options = HostOptions(query_modules=modules)
+    host_options = HostOptions(dict(options.setting), query_modules=modules)
     if options.memgraph_bin is None:
         return SandboxHost(folder / "host", host_options)
     (modules / "native_transforms.py").write_text(native_module())

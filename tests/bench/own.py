@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
+from sluice.engine.calls import Calls
 from sluice.engine.listener import Transaction, Watermarks
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.engine.session import StreamSession
@@ -154,10 +155,7 @@ def _own(task: Task) -> Taken:
             spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
             desired = Desired(VertexId(1), VertexId(2), spec, generation=1, limit_batches=None)
             loopback = stack.enter_context(Loopback(settings))
-            nudge = threading.Event()
-            session = StreamSession(
-                desired, settings, loopback, progress.stop, progress, lambda: 0, RetryPolicy(), nudge
-            )
+            session = StreamSession(desired, settings, loopback, progress.stop, progress, Calls(), RetryPolicy())
             sessions.append(stack.enter_context(session))
         idle = _resident()
         threads = [threading.Thread(target=session.run) for session in sessions]

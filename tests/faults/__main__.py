@@ -15,6 +15,7 @@ from tests.faults.rounds import MakeHost, Order, Verdict, run_round
 from tests.faults.variants import VARIANTS, query_modules
 from tests.hosts import MemgraphHost, SandboxHost, ServerHost
 from tests.hosts.host import HostOptions
+from tests.hosts.options import setting
 from tests.kafka import KafkaBroker
 from tests.kafka.topics import log
 
@@ -78,12 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", choices=("sandbox", "memgraph"), default="sandbox", help="default: sandbox")
     parser.add_argument("--memgraph-bin", type=Path, metavar="PATH", help="with --host=memgraph: the binary")
     parser.add_argument("--memgraph-pythonpath", type=Path, metavar="DIR", help="... and its confluent_kafka")
+    parser.add_argument("--setting", type=setting, action="append", default=[], metavar="SLUICE_X=VALUE")
     return parser
 
 
 def _host_maker(arguments: argparse.Namespace, folder: Path, modules: Path) -> MakeHost:
     def make(loopback_port: int) -> ServerHost:
-        options = HostOptions({"SLUICE_LOOPBACK_PORT": str(loopback_port)}, (), modules)
+        settings = {**dict(arguments.setting), "SLUICE_LOOPBACK_PORT": str(loopback_port)}
+        options = HostOptions(settings, (), modules)
         if arguments.host == "memgraph":
             binary = arguments.memgraph_bin.resolve()
             return MemgraphHost(folder / "host", binary, arguments.memgraph_pythonpath, options)

@@ -21,6 +21,7 @@ import neo4j
 
 from tests.hosts import MemgraphHost
 from tests.hosts.host import HostOptions
+from tests.hosts.options import setting
 
 KEYS = 50
 ROUNDS = 20  # look-ups of each key in one query
@@ -64,13 +65,16 @@ def main() -> None:
     """One line for each case."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.misses", description=__doc__)
     parser.add_argument("--memgraph-bin", type=Path, required=True, metavar="PATH")
+    parser.add_argument("--memgraph-pythonpath", type=Path, metavar="DIR", help="its Python's confluent_kafka")
+    parser.add_argument("--setting", type=setting, action="append", default=[], metavar="SLUICE_X=VALUE")
     parser.add_argument("--seconds", type=float, default=30.0, metavar="N", help="for each case (default: 30)")
     parser.add_argument("--gc-cycle", type=int, default=1, metavar="N", help="seconds; Memgraph's default is 30")
     arguments = parser.parse_args()
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
-            options = HostOptions({}, [f"--storage-gc-cycle-sec={arguments.gc_cycle}"])
-            host = MemgraphHost(Path(folder), arguments.memgraph_bin.resolve(), None, options)
+            options = HostOptions(dict(arguments.setting), [f"--storage-gc-cycle-sec={arguments.gc_cycle}"])
+            binary, packages = arguments.memgraph_bin.resolve(), arguments.memgraph_pythonpath
+            host = MemgraphHost(Path(folder), binary, packages, options)
             host.start()
             try:
                 found = watch(host, case, arguments.seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ SHARED = {"SLUICE_TOPIC_INTERVAL": "1"}
 
 def new_host(config: pytest.Config, folder: Path, options: HostOptions) -> ServerHost:
     """A host of the kind that the options name, not started."""
+    settings = dict(config.getoption("--setting"))
+    options = replace(options, environment={**settings, **options.environment})
     if config.getoption("--host") == "memgraph":
         binary: Path = config.getoption("--memgraph-bin")
         return MemgraphHost(folder, binary.resolve(), config.getoption("--memgraph-pythonpath"), options)

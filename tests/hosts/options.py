@@ -10,6 +10,19 @@ import pytest
 KINDS = ("sandbox", "memgraph", "uri", "docker")
 
 
+def setting(text: str) -> tuple[str, str]:
+    """
+    `SLUICE_X=value` as a pair: a variable of the hosts that tests start, whatever the environment of the tests has.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    name, separator, value = text.partition("=")
+    if not separator or not name.startswith("SLUICE_"):
+        raise ValueError(f"expected SLUICE_NAME=value, got {text}")
+    return name, value
+
+
 def add_options(parser: pytest.Parser) -> None:
     """The options that say which host the integration tests run against."""
     group = parser.getgroup("sluice", "the host of the integration tests")
@@ -20,6 +33,14 @@ def add_options(parser: pytest.Parser) -> None:
         type=Path,
         metavar="DIR",
         help="with --host=memgraph: where its Python finds confluent_kafka (default: where this Python has it)",
+    )
+    group.addoption(
+        "--setting",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="SLUICE_X=VALUE",
+        help="a setting of the hosts that tests start; those of the environment are dropped",
     )
     group.addoption("--memgraph-uri", metavar="URI", help="with --host=uri: a host that runs, on this machine")
     group.addoption("--memgraph-user", default="", metavar="NAME", help="with --host=uri: the user (default: none)")

@@ -66,6 +66,34 @@ def test_a_limit_counts_batches_though_a_constraint_refuses_one_at_its_commit(st
     stream.await_values(values)
 
 
+@pytest.mark.memgraph_only("a vertex whose labels change gets another id in the sandbox")
+def test_a_uniqueness_constraint_that_is_made_while_a_stream_runs_takes_the_label_off_its_checkpoint(
+    stream: Configured,
+) -> None:
+    def labels() -> object:
+        (row,) = stream.run(
+            f"MATCH (s:{nodes.STREAM} {{name: $name}})-[:{nodes.HAS_CHECKPOINT}]->(k) RETURN labels(k) AS labels",
+            name=stream.name,
+        )
+        return row["labels"]
+
+    constraint = f"CONSTRAINT ON (n:{stream.label}) ASSERT n.value IS UNIQUE"
+    stream.configured(None)
+    stream.start()
+    stream.send(numbers(0, 100))
+    stream.await_values(numbers(0, 100))
+    assert labels() == [nodes.CHECKPOINT]
+    stream.run(f"CREATE {constraint}")
+    try:
+        eventually(lambda: labels() == [], timeout=30)
+        stream.send(numbers(100, 200))
+        stream.await_values(numbers(0, 200))
+        assert (stream.status, stream.info["messages"]) == ("running", 200)
+        stream.stop()
+    finally:
+        stream.run(f"DROP {constraint}")
+
+
 @pytest.mark.memgraph_only("the sandbox has no such fault")
 def test_a_violated_uniqueness_constraint_does_not_end_the_server(
     own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
@@ -79,7 +107,7 @@ def test_a_violated_uniqueness_constraint_does_not_end_the_server(
     stream.start()
 
     def is_done() -> bool:
-        host.run("FREE MEMORY")  # what was left of a refused COMMIT is met here
+        host.run("FREE MEMORY")
         return bool(stream.info["positions"] == {"0": len(values)})
 
     eventually(is_done, timeout=60)

@@ -20,7 +20,7 @@ from sluice_tools.cli import app
 from sluice_tools.doctor.command import PASSWORD
 from tests.eventually import eventually
 from tests.hosts import Host, ScriptServer, ServerHost
-from tests.integration.test_kit import EXAMPLE, OwnHost, Run
+from tests.integration.test_kit import EXAMPLE, OwnHost, Run, refusal
 from tests.kafka import KafkaBroker
 from tests.ports import free_port
 from tests.unit.bolt.certificate import make_certificate
@@ -86,6 +86,25 @@ def test_a_chain_that_is_well(host: Host, kafka: KafkaBroker, new_stream: Callab
     assert {name: check["verdict"] for name, check in checks.items()} == dict.fromkeys(checks, "ok")
     assert set(checks) >= {"bolt", "module", "loopback", "clocks", "stream", "kafka", "topic", "transform", "shim"}
     assert sluice.__version__ in checks["module"]["text"]
+
+
+def test_an_interpreter_that_does_not_work_is_named_by_create_and_by_the_doctor(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    broken, script = tmp_path / "python3", tmp_path / "edges.py"
+    broken.write_text("#!/bin/sh\necho no such version >&2\nexit 127\n", encoding="utf-8")
+    broken.chmod(0o755)
+    script.write_text(EXAMPLE, encoding="utf-8")
+    host = own_host(env={"SLUICE_PYTHON": str(broken)})
+    text = f"{broken} ended with exit status 127, its last line: no such version"
+    refused = refusal(
+        host.run, CREATE, name="s", uri=kafka.bootstrap, topic=kafka.topics.create(), transform=str(script)
+    )
+    assert text in refused
+    checks = doctor("--uri", host.uri)
+    assert faults(checks) == ["interpreter"]
+    assert text in checks["interpreter"]["text"]
+    assert "SLUICE_PYTHON" in checks["interpreter"]["remedy"]
 
 
 def test_wrong_port(host: Host) -> None:

@@ -71,7 +71,7 @@ class Database:
         queries = [query for batch in batches for query in batch]
         for text, parameters in queries:
             request += frame(messages.run(text, parameters)) + PULL
-        # By a wrong rule a MERGE may come before a CREATE that it finds, which never ends.
+        # What a wrong rule makes of a batch may take any time.
         timer = threading.Timer(LONGEST[self.is_memgraph], self._terminate)
         timer.start()
         replies = self._connection.exchange(bytes(request), 1 + 2 * len(queries))

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.eventually import eventually
-from tests.hosts import Host
 from tests.integration.test_kit import (
     LONG,
     VALUES,
@@ -70,13 +69,12 @@ def stream(new_stream: NewStream) -> Stream:
 
 
 @pytest.fixture
-def unique(stream: Stream, host: Host) -> Iterator[Stream]:
+def unique(stream: Stream) -> Iterator[Stream]:
     """A stream into vertices whose values have to differ."""
     constraint = f"CONSTRAINT ON (n:{stream.label}) ASSERT n.value IS UNIQUE"
     stream.run(f"CREATE {constraint}")
     yield stream
-    if host.is_memgraph:  # the sandbox cannot drop one, and nobody else has the label
-        stream.run(f"DROP {constraint}")
+    stream.run(f"DROP {constraint}")
 
 
 def test_messages_of_a_partition_are_imported_in_their_order(new_stream: NewStream) -> None:

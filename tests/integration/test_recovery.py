@@ -86,8 +86,7 @@ def test_a_stream_outlasts_its_broker_and_its_script_and_recovers_without_them(
     stream.send(numbers(0, 10))
     stream.await_values(numbers(0, 10))
     script_server.turn_off()
-    # Whatever the stream has to say to the broker now is under way when the connection goes, which librdkafka's admin
-    # client does not survive (librdkafka#4605): a host that used it would abort.
+    # Whatever the stream has to say to the broker now is under way when the connection goes.
     kafka.pause()
     time.sleep(REPORT_INTERVAL)
     kafka.kill()

@@ -26,6 +26,23 @@ def answer(ctx: mgp.ProcCtx) -> mgp.Record(number=int):
     return mgp.Record(number=42)
 """
 
+EARLY = """
+import mgp
+
+
+@mgp.read_proc
+def answer(ctx: mgp.ProcCtx) -> mgp.Record(number=int):
+    return mgp.Record(number=42)
+
+
+Record = mgp.Record
+
+
+@mgp.read_proc
+def taken_at_import(ctx: mgp.ProcCtx) -> mgp.Record(number=int):
+    return Record(number=43)
+"""
+
 SLOWLY = """
 import time
 
@@ -80,6 +97,20 @@ def test_reloading_another_module_leaves_the_procedures_working(
     assert host.run("CALL other.answer() YIELD number") == [{"number": 42}]
     stream.send(numbers(5, 10))
     stream.await_values(numbers(0, 10))
+    _all_procedures_work(Stream(host.run, kafka, tmp_path, "after"))
+
+
+def test_reloading_this_module_leaves_those_of_others_working(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    modules = tmp_path / "modules"
+    shutil.copytree(QUERY_MODULES, modules, ignore=shutil.ignore_patterns("__pycache__"))
+    (modules / "early.py").write_text(EARLY, encoding="utf-8")
+    host = own_host(query_modules=modules)
+    for _ in range(2):
+        host.run("CALL mg.load('streams')")
+        assert host.run("CALL early.answer() YIELD number") == [{"number": 42}]
+        assert host.run("CALL early.taken_at_import() YIELD number") == [{"number": 43}]
     _all_procedures_work(Stream(host.run, kafka, tmp_path, "after"))
 
 

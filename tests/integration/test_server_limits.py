@@ -45,7 +45,6 @@ REFUSED = [
     "RETURN 1; RETURN 2",
     "COMMIT",
     "CREATE (:Half); COMMIT",
-    "CALL schema.assert({}, {}, {}, true) YIELD action RETURN action",
     "USING PERIODIC COMMIT 1 UNWIND [1, 2] AS x CREATE (:Half)",
     "LOAD CSV FROM '/no/such/file.csv' WITH HEADER AS row CREATE (:Half)",
     "CREATE (:Half {on: date('yesterday')})",

@@ -201,7 +201,7 @@ def test_a_conflict_is_an_error_that_drivers_try_again_for(
     """What two clients do to the same streams at once reaches no user of `execute_write` as an error."""
     create = "CREATE STREAM {name} AS LOAD DATA KAFKA $uri WITH TOPIC $topic WITH TRANSFORM $script"
     words = {"uri": kafka.bootstrap, "topic": kafka.topics.create(), "script": script_server.serve("/t.py", EXAMPLE)}
-    first_name, second_name = new_stream_name(), new_stream_name()
+    there, first_name, second_name = new_stream_name(), new_stream_name(), new_stream_name()
     attempts = 0
 
     def change(transaction: neo4j.ManagedTransaction) -> None:
@@ -212,6 +212,7 @@ def test_a_conflict_is_an_error_that_drivers_try_again_for(
         transaction.run(f"STOP STREAM {second_name}").consume()
 
     with driver.session() as first, driver.session() as second, ThreadPoolExecutor(1) as other:
+        first.run(create.format(name=there), words).consume()  # a catalog, if it is the first test of all
         transaction = first.begin_transaction()
         transaction.run(create.format(name=first_name), words).consume()
         with pytest.raises(neo4j.exceptions.TransientError) as caught:

@@ -34,7 +34,9 @@ def test_on_disk_nothing_runs_and_the_reason_is_told(own_host: OwnHost) -> None:
     host = own_host(arguments=["--storage-mode=ON_DISK_TRANSACTIONAL"])
     trouble = eventually(lambda: host.run("CALL streams.version() YIELD trouble")[0]["trouble"])
     assert trouble.startswith("the storage mode is ON_DISK_TRANSACTIONAL")
-    # Why: should this fail with a newer Memgraph one day, streams may run there.
+    # Why. Memgraph 3 keeps them; nobody has looked there whether all that a stream rests on holds on disk.
     host.run("CREATE (:A)-[:R]->(:B {y: 1})")
     host.run("MATCH (b:B) SET b.y = 2")
-    assert host.run("MATCH (:A)-[r]->(:B) RETURN count(r) AS count") == [{"count": 0}]
+    (version,) = host.run("SHOW VERSION")
+    kept = 0 if version["version"].startswith("2.") else 1
+    assert host.run("MATCH (:A)-[r]->(:B) RETURN count(r) AS count") == [{"count": kept}]

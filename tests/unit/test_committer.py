@@ -53,6 +53,7 @@ class FakeSink:
         self.properties: dict = {}
         self.error = error or QueryRefused(REFUSED, code=CLIENT_ERROR, index=0)
         self.kept: list[ParkedMessage] = []
+        self.notice = ""
         self._sent: deque[tuple[PackedQueries, Checkpoint, dict, list[ParkedMessage]]] = deque()
 
     @property
@@ -143,7 +144,7 @@ class Stop:
 
 
 class Transform:
-    """A transform process in miniature: does `patience` batches at a time, raises at some payloads and ends at others."""
+    """A transform process in miniature: does `patience` batches at a time, raises at some payloads, ends at others."""
 
     def __init__(self, patience: int = 1000) -> None:
         self.patience = patience
@@ -213,7 +214,13 @@ class Run:
             stop,
             listener,
             count_kept=lambda: len(self.sink.kept),
+            violated=self._violated,
         )
+        self.violations = 0
+
+    def _violated(self) -> None:
+        assert not self.applier.in_flight
+        self.violations += 1
 
     def serve_by(self, sink: FakeSink) -> None:
         """Another server from now on."""
@@ -262,6 +269,21 @@ def test_skip_applies_every_good_message_once_and_in_order(how, places):
     assert run.held.positions == {0: 10}
     assert (run.held.messages, run.held.set_aside, run.held.batches) == (10 - len(places), len(places), 1)
     assert [entry.offset for entry in run.held.history] == places[-5:]
+
+
+@pytest.mark.parametrize(
+    ("text", "violated"),
+    [
+        ("Unable to commit due to unique constraint violation on :Person(id)", True),
+        ("Unable to commit due to existence constraint violation on :Person(id)", False),
+        (REFUSED, False),
+    ],
+)
+def test_a_refused_commit_shows_that_there_is_a_uniqueness_constraint(text, violated):
+    error = QueryRefused(text, code=CLIENT_ERROR)
+    run = Run(SKIP, error=error).feed(good(4), spoilt(4, [1]), good(4))
+    assert bool(run.violations) is violated
+    assert run.held.positions == {0: 12}
 
 
 def test_each_message_that_is_passed_over_is_told_once():

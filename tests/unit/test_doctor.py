@@ -138,7 +138,7 @@ class FakeServer(Server):
         self.answers = answers
         self.connection = type("FakeConnection", (), {"version": (5, 2), "server": "Fake/1", "close": lambda _: None})()
 
-    def fetch(self, query: str, **parameters: object) -> list[dict]:
+    def fetch(self, query: str, *, patience: float = 0.0, **parameters: object) -> list[dict]:
         answer = next(answer for beginning, answer in self.answers.items() if query.startswith(beginning))
         if isinstance(answer, Exception):
             raise answer
@@ -169,6 +169,7 @@ def walked(monkeypatch, **answers: list[dict] | Exception) -> dict[str, Finding]
         "CALL_streams.show": [],
         "CALL_streams.info": [{"reason": None}],
         "CALL_streams.version": [{"version": sluice.__version__, "trouble": None}],
+        "CALL_streams.interpreter": [{"path": "/usr/bin/python3.12", "version": "3.12.3", "trouble": None}],
         "MATCH": [{"catalogs": 1}],
     }
     server = FakeServer({name.replace("_", " ", 1): answer for name, answer in {**well, **answers}.items()})
@@ -195,9 +196,9 @@ RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "r
         pytest.param(
             {"SHOW_VERSION": [{"version": "2.14.1"}]},
             "server",
-            "can end when a COMMIT violates a uniqueness constraint",
+            "uniqueness constraints are not safe in Memgraph 2.14.1",
             "3.1",
-            id="a version that its own constraints end",
+            id="a version in which constraints are not safe",
         ),
         pytest.param({"CALL_mg.procedures": []}, "module", "no module streams", "sluice install", id="no module"),
         pytest.param(
@@ -275,6 +276,18 @@ def test_a_replica_is_nothing_to_mend(monkeypatch):
     findings = walked(monkeypatch, SHOW_REPLICATION=[{"replication role": "replica"}], MATCH=[{"catalogs": 0}])
     assert findings["role"].verdict is Verdict.NOTE
     assert findings["loopback"].verdict is Verdict.NOTE
+
+
+def test_the_interpreter_of_transforms_is_shown(monkeypatch):
+    finding = walked(monkeypatch)["interpreter"]
+    assert (finding.verdict, finding.text) == (Verdict.OK, "transforms run in /usr/bin/python3.12, Python 3.12.3")
+    trouble = "no interpreter was found that runs transforms: /x/python3 ended with exit status 127"
+    answers = {"CALL_streams.interpreter": [{"path": None, "version": None, "trouble": trouble}]}
+    finding = walked(monkeypatch, **answers)["interpreter"]
+    assert (finding.verdict, finding.text) == (Verdict.FIX, trouble)
+    assert "SLUICE_PYTHON" in finding.remedy
+    unknown = {"CALL_streams.interpreter": refused("there is no procedure named 'streams.interpreter'")}
+    assert walked(monkeypatch, **unknown)["interpreter"].verdict is Verdict.NOTE
 
 
 def test_what_comes_behind_a_fault_is_not_looked_at(monkeypatch):

@@ -36,10 +36,15 @@ class Graph:
         self.applied: list[str] = []
         self.transactions: list[list[str]] = []
         self.errors: list[Exception] = []
+        self.unlabelled = 0
+        self.notice = ""
         self._sent: tuple[PackedQueries, Checkpoint] | None = None
 
     def read_requests(self, stream_id):
         return self.requests
+
+    def unlabel(self, checkpoint_id):
+        self.unlabelled += 1
 
     def list_kept(self, checkpoint_id):
         return list(self.kept.items())
@@ -93,6 +98,14 @@ def retry(graph: Graph, config: Configuration = Configuration(), *, pack=pack, s
 
 
 ALL = RetryRequest(1, 99)
+
+
+def test_a_refused_commit_shows_that_there_is_a_uniqueness_constraint():
+    graph = Graph([b"m0"], [ALL])
+    graph.errors = [QueryRefused("Unable to commit due to unique constraint violation on :U(id)", code=CLIENT_ERROR)]
+    assert retry(graph).unlabelled == 1
+    assert len(graph.kept) == 1
+    assert retry(Graph([BAD], [ALL])).unlabelled == 0
 
 
 @pytest.mark.parametrize("places", [[], [0], [3], [9], [0, 9], [3, 4, 5], list(range(10))], ids=str)

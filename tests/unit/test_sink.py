@@ -42,3 +42,32 @@ def test_what_is_in_flight_is_bounded_in_groups_and_in_bytes(size: int, groups: 
     sink.settle()
     assert not sink.full
     assert sink.held == Checkpoint({0: 1})
+
+
+NOTIFICATION = {
+    "severity": "WARNING",
+    "code": "SyncReplicationFailure",
+    "title": "At least one SYNC replica has not confirmed.",
+    "description": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "notice"),
+    [
+        ({}, ""),
+        ({"notifications": [NOTIFICATION]}, "At least one SYNC replica has not confirmed."),
+        ({"notifications": [NOTIFICATION, {"description": "And more."}]}, f"{NOTIFICATION['title']}; And more."),
+        ({"notifications": "none"}, ""),
+    ],
+)
+def test_what_is_committed_with_a_notification_is_committed(metadata: dict[str, Any], notice: str):
+    connection: Any = Connection()
+    connection.receive = lambda count, *, commit_at: [
+        *[reply_of(messages.success())] * commit_at,
+        reply_of(messages.success(metadata)),
+    ]
+    sink = Sink(connection, VertexId(1), Checkpoint({}))
+    sink.send(PackedQueries(1, b"q"), Checkpoint({0: 1}), {})
+    sink.settle()
+    assert (sink.held, sink.notice) == (Checkpoint({0: 1}), notice)

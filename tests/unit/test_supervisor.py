@@ -32,6 +32,7 @@ class Server:
         self.searches = 0
         self.catalogs = {CATALOG}
         self.looks = 0
+        self.unique = False
 
     def __call__(self, _: Settings) -> Server:
         return self
@@ -47,6 +48,9 @@ class Server:
 
     def storage_mode(self) -> str:
         return self.mode
+
+    def has_uniqueness(self) -> bool:
+        return self.unique
 
     def find_catalogs(self) -> set[VertexId]:
         return set(self.catalogs)
@@ -74,12 +78,16 @@ class Idle:
         self.desired = desired
         self.alive = True
         self.stopping = False
+        self.unlabelled = False
 
     def start(self) -> None:
         """Nothing to start."""
 
     def stop(self) -> None:
         self.alive, self.stopping = False, True
+
+    def unlabel(self) -> None:
+        self.unlabelled = True
 
     def join(self, _: float) -> bool:
         return True
@@ -96,6 +104,7 @@ def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S
 
     monkeypatch.setattr(supervisor, "Loopback", server)
     monkeypatch.setattr(supervisor, "MODE_INTERVAL", 0.02)
+    monkeypatch.setattr(supervisor, "CONSTRAINT_INTERVAL", 0.02)
     monkeypatch.setattr(supervisor, "Worker", new_worker)
     supervised = Supervisor(Settings(poll_interval=0.01), exchange)
     thread = threading.Thread(target=supervised.run)
@@ -148,3 +157,16 @@ def test_nothing_is_written_before_somebody_asks_for_streams(monkeypatch: pytest
         exchange.want_catalog()
         eventually(lambda: server.catalogs)
         eventually(lambda: server.looks)
+
+
+def test_workers_are_told_of_a_uniqueness_constraint_that_is_made_while_they_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server()
+    with running(server, monkeypatch) as (_, workers):
+        eventually(lambda: len(workers), equals=1)
+        looks = server.looks
+        eventually(lambda: server.looks > looks + 10)
+        assert not workers[0].unlabelled
+        server.unique = True
+        eventually(lambda: workers[0].unlabelled)

@@ -103,14 +103,6 @@ def error_of(failure: Failure, index: int | None = None) -> QueryRefused:
     return kind(message, code=failure.code, index=index)
 
 
-def first_error(replies: list[Reply]) -> QueryRefused | None:
-    """The error of the first refusal among `replies`, its index with it; None: everything was done."""
-    for index, reply in enumerate(replies):
-        if isinstance(reply, Failure):
-            return error_of(reply, index)
-    return None
-
-
 def _metadata(message: bytes) -> dict[str, Value]:
     fields = parse(message).fields
     if len(fields) != 1 or not isinstance(fields[0], dict):

@@ -22,6 +22,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from sluice.brokers import clients
 from sluice.brokers.reporter import Reporter, group_of
 from sluice.errors import BrokerError, BrokerUnreachable, OffsetGone, TopicNotFound
+from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.values.batch import Batch, Group, Messages, cut
 from sluice.values.model import StreamSpec
@@ -59,6 +60,10 @@ GROUP_BYTES = 1 << 20
 
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
 "What a broker says of a topic that is not there."
+
+
+_UNCLOSED: list[confluent_kafka.Consumer] = []
+"Clients that no thread could be started for any more; the end of the process takes them along."
 
 
 class Consumer:
@@ -150,7 +155,12 @@ class Consumer:
         # a thread, which writes nothing and which the end of the process need not wait for.
         last = [client]
         del client
-        threading.Thread(target=last.pop, name="sluice-closer", daemon=True).start()
+        try:
+            threading.Thread(target=last.pop, name="sluice-closer", daemon=True).start()
+        except RuntimeError as error:
+            if not interpreter_ends(error):
+                raise
+            _UNCLOSED.extend(last)
 
     def sleep(self, positions: Mapping[int, int]) -> None:
         """
@@ -159,11 +169,6 @@ class Consumer:
         """
         self._resume_at = dict(positions)
         self.close()
-
-    @property
-    def asleep(self) -> bool:
-        """Whether it has left the brokers for a while."""
-        return self._consumer is None
 
     def _awake(self) -> confluent_kafka.Consumer:
         if self._consumer is None:

@@ -1,8 +1,8 @@
 """
 Tells Kafka how far a stream is, for lag monitors only. What is told here is never read back: the graph holds the truth.
 
-It goes over the stream's own consumer. An admin client would be easier to let go of, but its requests to a group's
-coordinator can abort the whole process when a broker goes away (librdkafka#4605, seen with 2.16 inside Memgraph).
+It goes over the stream's own consumer. An admin client would be easier to let go of, but has ended whole processes when
+it was used for this (librdkafka#4605, seen with 2.16 inside Memgraph).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from sluice.engine.listener import SEARCH, Listener, Stop, Transaction
 from sluice.engine.progress import Progress
 from sluice.engine.refusal import NO_QUERIES, Refused, divided
 from sluice.engine.retry_policy import RetryPolicy
-from sluice.errors import MessageRefused, QueryRefused, Stopped, TransientFailure, one_line
+from sluice.errors import MessageRefused, QueryRefused, Stopped, TransformError, TransientFailure, one_line
 from sluice.host.settings import Settings
 from sluice.persistence.parked import ParkedMessage, parked
 from sluice.persistence.sink import Sink
@@ -34,9 +34,6 @@ NOTHING = Group([])
 
 REASON_LIMIT = 300
 "Characters of a refusal that the stream's error repeats, so that what to do about it fits behind."
-
-UNIQUE = "unique constraint"
-"What Memgraph calls what a COMMIT has violated."
 
 GOES_ON = "on_error 'skip', 'keep' or 'dead_letter' goes on behind it"
 
@@ -87,7 +84,7 @@ class Committer:
             doubts: what is thought of refusals so far; None: nothing.
             count_kept: how many messages are kept as nodes, as committed.
             between: called between the parts of a group, since those of a slow transform take their time.
-            violated: called once a uniqueness constraint has turned out to be there.
+            violated: called when a COMMIT was refused because of a uniqueness constraint, with nothing in flight.
         """
         self._spec = desired.spec
         self._settings = settings
@@ -227,7 +224,7 @@ class Committer:
         if group:
             self._pace.took(len(group), now - max(sent.at, self._settled_at))
         self._settled_at = now
-        transaction = _transaction(self.held, sent, now - sent.at, self._refusals)
+        transaction = _transaction(self.held, sent, now - sent.at, self._refusals)._replace(notice=self._sink.notice)
         self._refusals = 0
         self._retry_policy.committed()
         self._listener.committed(transaction)
@@ -251,6 +248,7 @@ class Committer:
         2 k (ceil(log2 b) + ceil(log2 n)) + 1 transactions, the refused one among them; and one more if the last message
         is set aside, which has no transaction behind it to ride with. If only the folded queries were at fault, three.
         """
+        self._heed(refused.error)
         self._listener.refused(f"{refused.error}; looking for the message that caused it", str(refused.error), 0)
         self._listener.trouble(f"{SEARCH}: {refused.error}")
         untried: list[Group | Refused] = [refused]  # the next last
@@ -281,10 +279,16 @@ class Committer:
             try:
                 self._write(now, queries, self._progress.after(self._passed or self.held, now))
             except QueryRefused as error:
+                self._heed(error)
                 if not self._retry_policy.of_data(error):
                     raise
                 return [Refused(now, error, queries), *later]
         return later
+
+    def _heed(self, error: TransformError | QueryRefused) -> None:
+        """Says so if a refusal shows that the graph has a uniqueness constraint. Nothing may be in flight."""
+        if isinstance(error, QueryRefused) and error.violates_uniqueness:
+            self._violated()
 
     def _write(
         self, group: Group, queries: PackedQueries, reached: Checkpoint, ended: Mapping[str, Any] | None = None

@@ -89,3 +89,5 @@ class Transaction(NamedTuple):
     "From then until the answer to COMMIT was read."
     refusals: int = 0
     "How often in a row the server had refused it before, for reasons that pass."
+    notice: str = ""
+    "What the server has to say about it though it is committed; empty: nothing."

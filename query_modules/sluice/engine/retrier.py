@@ -171,13 +171,15 @@ class Retrier:
             queries = self._pack(Records(message.record for _, message in part))
             self._write(_joined(_removal(part), queries), self._without(part))
         except (TransformError, ScriptError, SettingError, ValueError) as error:
-            if isinstance(error, ScriptError) and error.retryable:
+            if isinstance(error, ScriptError | SettingError) and error.retryable:
                 raise
             return Refusal(error, None)
         except QueryRefused as error:
             index = None if error.index is None else error.index - 1
             if index == -1 and GONE_TEXT in str(error):
                 raise FenceLost(GONE_TEXT) from error
+            if error.violates_uniqueness:
+                self._loopback.unlabel(self._desired.checkpoint_id)
             if not self._retry_policy.of_data(error):
                 raise
             return Refusal(error, refused_query(queries, index))
@@ -224,7 +226,7 @@ class Retrier:
             else:
                 break
         self._retry_policy.committed()
-        self._listener.committed(Transaction(self._sink.held))
+        self._listener.committed(Transaction(self._sink.held, notice=self._sink.notice))
 
     def _without(self, part: Group) -> Checkpoint:
         held = self._sink.held
@@ -252,6 +254,7 @@ class RetrySession:
         self._resources = ExitStack()
         transformer = Transformer(desired.spec, settings, stop.is_set)
         self._resources.callback(transformer.close)
+        loopback.unlabel(desired.checkpoint_id)
         held = loopback.read_checkpoint(desired.checkpoint_id)
         listener.begun(held)
         sink = Sink(loopback.connection, desired.checkpoint_id, held)

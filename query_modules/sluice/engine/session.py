@@ -5,17 +5,15 @@ One stream's loop: Kafka, transform, transactions; from one reading of the check
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from types import TracebackType
 
 from sluice.brokers import clients
 from sluice.brokers.consumer import Consumer
 from sluice.brokers.dead_letters import DeadLetters
 from sluice.engine.broker_health import BrokerHealth
+from sluice.engine.calls import Calls
 from sluice.engine.committer import Committer
 from sluice.engine.idle import IdleDetector
 from sluice.engine.listener import Listener, Stop, Watermarks
@@ -62,15 +60,13 @@ class StreamSession:
         loopback: Loopback,
         stop: Stop,
         listener: Listener,
-        retries_asked: Callable[[], int],
+        calls: Calls,
         retry_policy: RetryPolicy,
-        nudge: threading.Event,
     ) -> None:
         """
         Args:
-            retries_asked: the number of the last `RetryRequest` that the supervisor has seen.
+            calls: what the supervisor asks for.
             doubts: what is thought of refusals so far.
-            nudge: set by whoever has just told the stream to stop or to retry, for it may be asleep.
         """
         self._desired = desired
         self._spec = desired.spec
@@ -79,9 +75,10 @@ class StreamSession:
         self._stop = stop
         self._wants_stop = stop.is_set
         self._listener = listener
-        self._retries_asked = retries_asked
+        self._calls = calls
         self._retry_policy = retry_policy
-        self._nudge = nudge
+        self._unlabelled = False
+        "Whether the checkpoint is known to be without its label."
         self._watermarks: Watermarks | None = None
         self._next_ends = 0.0
         self._lost = False
@@ -96,15 +93,14 @@ class StreamSession:
                 f"Kafka stream {spec.name}, topic {spec.topic} at {spec.uri}",
             )
             resources.callback(self._broker_health.close)
-            self._rest = IdleDetector(spec, settings, self._nudge.set)
+            self._rest = IdleDetector(spec, settings, self._calls.nudge.set)
             resources.callback(self._rest.end)
             self._consumer = resources.enter_context(Consumer(spec, settings, doubt=self._broker_health.doubt))
             self._transformer = Transformer(spec, settings, wants_stop)
             resources.callback(self._transformer.close)
             letters = DeadLetters(spec, wants_stop)
             resources.callback(letters.close)
-            unlabel = partial(self._loopback.unlabel, self._desired.checkpoint_id)
-            unlabel()
+            self._unlabel()
             held = self._loopback.read_checkpoint(self._desired.checkpoint_id)
             self._listener.begun(held)
             sink = Sink(self._loopback.connection, self._desired.checkpoint_id, held)
@@ -120,7 +116,7 @@ class StreamSession:
                 retry_policy=self._retry_policy,
                 count_kept=lambda: self._loopback.count_kept(self._desired.checkpoint_id),
                 between=self._between,
-                violated=unlabel,
+                violated=self._unlabel,
             )
             self._retrier = Retrier(
                 self._desired,
@@ -158,7 +154,10 @@ class StreamSession:
         self._begin()
         while not applier.finished and not self._wants_stop():
             held = applier.held
-            if held.retries < self._retries_asked():
+            if self._calls.constrained:
+                applier.drain()
+                self._unlabel()
+            if held.retries < self._calls.retries:
                 applier.drain()
                 self._retrier.step()
             while applier.full or applier.answered:
@@ -227,13 +226,19 @@ class StreamSession:
         self._consumer.sleep(self._applier.held.positions)
         while not self._is_called() and not self._rest.over(self._broker_health.watermarks):
             self._look(busy=False, resting=True)
-            self._nudge.wait(ASKING if self._broker_health.asking else ASLEEP)
-            self._nudge.clear()
+            self._calls.nudge.wait(ASKING if self._broker_health.asking else ASLEEP)
+            self._calls.nudge.clear()
         found = self._rest.end()
         if found is not None:
             self._guard.woke(changed=found.topic_changed)
             if found.trouble is not None:
                 self._consumer.note(found.trouble)
+
+    def _unlabel(self) -> None:
+        """Takes the checkpoint's label off if the graph has a uniqueness constraint. Nothing may be in flight."""
+        self._calls.constrained = False
+        if not self._unlabelled:
+            self._unlabelled = self._loopback.unlabel(self._desired.checkpoint_id)
 
     def _between(self) -> None:
         """What must not wait until a group is done."""
@@ -259,7 +264,7 @@ class StreamSession:
     def _next_group(self) -> Group | None:
         spec, applier = self._spec, self._applier
         # What is in flight is heard of as soon as there is nothing else to do.
-        busy = applier.in_flight or applier.held.retries < self._retries_asked()
+        busy = applier.in_flight or self._is_asked()
         suspect = self._broker_health.suspect
         asking = self._broker_health.asking or self._guard.asking or self._consumer.reporting or self._rest.entered
         idle = ASKING if asking else min(IDLE, self._guard.pause)
@@ -273,7 +278,11 @@ class StreamSession:
 
     def _is_called(self) -> bool:
         """Whether there has come to be something to do other than to wait for messages."""
-        return self._wants_stop() or self._broker_health.suspect or self._applier.held.retries < self._retries_asked()
+        return self._wants_stop() or self._broker_health.suspect or self._is_asked()
+
+    def _is_asked(self) -> bool:
+        """Whether the supervisor has asked for something that is not done."""
+        return self._calls.constrained or self._applier.held.retries < self._calls.retries
 
     def _apply(self, group: Group) -> None:
         try:

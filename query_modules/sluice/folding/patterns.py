@@ -16,7 +16,6 @@ class Patterns:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._anonymous = 0
 
     def pattern(self) -> Pattern:
         """Take a pattern."""

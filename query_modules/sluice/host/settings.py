@@ -79,8 +79,8 @@ class Settings:
     "SLUICE_FOLD: true or false: whether any stream's queries may be folded."
     python: str = ""
     """
-    SLUICE_PYTHON: the interpreter that runs transforms. Default: the one that belongs to the server's embedded
-    Python.
+    SLUICE_PYTHON: the interpreter that runs transforms, 3.10 or newer. Default: the first that works, of the server's
+    version if there is one.
     """
     fetch_buffer_kb: int = 16384
     "SLUICE_FETCH_BUFFER_KB: messages that each stream's consumer may hold in memory, in KiB."

@@ -279,21 +279,23 @@ class Loopback:
             self._fetch(REWRITE_POSITIONS, {"id": checkpoint_id, "found": found, "positions": positions})
         return checkpoint
 
-    def unlabel(self, checkpoint_id: VertexId) -> None:
-        """
-        Takes a checkpoint's label off where the graph has uniqueness constraints.
-
-        Up to 3.0 a COMMIT that violates one leaves pointers to freed vertices behind if there is a vertex in the
-        transaction that has a label without such a constraint, and the server ends at them.
-
-        Source: `InMemoryUniqueConstraints::AbortEntries` of v2.14.1; `python -m tests.faults.ends` shows it.
-        """
+    def has_uniqueness(self) -> bool:
+        """Whether the graph has uniqueness constraints. False where we may not ask."""
         try:
             found = self._fetch(SHOW_CONSTRAINTS)
         except QueryRefused:
-            return  # we may not ask
-        if any("unique" in row.values() for row in found):
-            self._fetch(UNLABEL, {"id": checkpoint_id})
+            return False
+        return any("unique" in row.values() for row in found)
+
+    def unlabel(self, checkpoint_id: VertexId) -> bool:
+        """
+        Takes a checkpoint's label off where the graph has uniqueness constraints, which before Memgraph 3.1 are safe
+        only beside vertices without other labels (docs/failures.md); whether it has.
+        """
+        if not self.has_uniqueness():
+            return False
+        self._fetch(UNLABEL, {"id": checkpoint_id})
+        return True
 
     def end_run(self, checkpoint_id: VertexId, generation: int, status: Status, error: str | None) -> None:
         """Writes how the run `generation` ended."""

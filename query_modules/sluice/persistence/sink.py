@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from sluice.bolt import messages
 from sluice.bolt.client import Connection
 from sluice.bolt.framing import frame
-from sluice.bolt.replies import Failure, error_of
-from sluice.errors import FenceLost, GraphError
+from sluice.bolt.replies import Failure, Reply, Success, error_of
+from sluice.errors import FenceLost, GraphError, one_line
 from sluice.persistence import nodes
 from sluice.persistence.parked import ParkedMessage
 from sluice.scripting.process import PackedQueries
@@ -86,11 +86,8 @@ class Sink:
         "The checkpoint as committed, as far as is known."
         self.reached = held
         "The checkpoint once everything that was sent is committed."
-
-    @property
-    def in_flight(self) -> int:
-        """Batches sent and not settled."""
-        return len(self._sent)
+        self.notice = ""
+        "What the server had to say about the transaction that was committed last; empty: nothing."
 
     @property
     def full(self) -> bool:
@@ -148,6 +145,7 @@ class Sink:
                 self._give_up()
                 raise _meaning(reply, index, sent.queries)
         self.held = sent.reached
+        self.notice = _notice_in(replies[-1])
 
     def _give_up(self) -> None:
         """Reads that the server ignored what else is in flight, and frees the failed transaction's locks."""
@@ -156,6 +154,22 @@ class Sink:
         self._bytes = 0
         self.reached = self.held
         self._connection.reset()
+
+
+def _notice_in(reply: Reply) -> str:
+    """
+    The notifications in the answer to COMMIT: that a SYNC replica has not confirmed is one after Memgraph 3.12.0, and
+    was an error before.
+
+    Source: `SessionHL::CommitTransaction`, `src/glue/SessionHL.cpp`.
+    """
+    notifications = reply.metadata.get("notifications") if isinstance(reply, Success) else None
+    if not isinstance(notifications, list):
+        return ""
+    texts = [
+        str(item.get("title") or item.get("description") or "") for item in notifications if isinstance(item, dict)
+    ]
+    return one_line("; ".join(text for text in texts if text))
 
 
 def _meaning(failure: Failure, index: int, queries: int) -> GraphError:

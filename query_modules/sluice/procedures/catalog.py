@@ -36,8 +36,7 @@ Vertex = Any
 class StreamNode:
     """A stream's metadata node, for as long as the procedure call lasts."""
 
-    def __init__(self, catalog: Vertex, vertex: Vertex) -> None:
-        self._catalog = catalog
+    def __init__(self, vertex: Vertex) -> None:
         self._vertex = vertex
 
     @property
@@ -169,7 +168,7 @@ class Catalog:
     def streams(self) -> list[StreamNode]:
         """All streams, ordered by name."""
         found = [
-            StreamNode(catalog, edge.to_vertex)
+            StreamNode(edge.to_vertex)
             for catalog in self._vertices
             for edge in catalog.out_edges
             if edge.type.name == nodes.HAS_STREAM

@@ -22,6 +22,7 @@ from sluice.errors import BrokerError, NoReport, NothingToRead, SettingError, St
 from sluice.host.settings import Settings
 from sluice.procedures import steering
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
+from sluice.scripting.interpreter import find_interpreter
 from sluice.scripting.pinning import pin
 from sluice.scripting.process import TransformProcess
 from sluice.supervising import process
@@ -121,6 +122,16 @@ def version() -> list[Row]:
 def settings() -> list[Row]:
     """The settings in force: `name, value`, as variables hold them; no secret."""
     return [{"name": name, "value": value} for name, value in process.current().settings.as_variables().items()]
+
+
+def interpreter() -> list[Row]:
+    """The interpreter that runs transforms: `path, version`, or `trouble`, why there is none. As `find_interpreter`."""
+    here = process.current()
+    try:
+        found = find_interpreter(here.settings)
+    except SettingError as error:
+        return [{"path": None, "version": None, "trouble": str(error)}]
+    return [{"path": found.path, "version": ".".join(map(str, found.version)), "trouble": None}]
 
 
 def start(graph: Graph, name: str, limit_batches: int | None) -> list[Row]:

@@ -33,6 +33,8 @@ from sluice.bolt.packstream import pack
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder
 from sluice.scripting.contract import Entry, Query, check_values, entry_of, queries_of, value_error
+from sluice.scripting.environment import joined_path
+from sluice.scripting.foreign import foreign_package
 from sluice.scripting.frames import COUNTER, FAILED, FOLDED, HEAD, PATIENCE, READY, ROWS, Answer
 from sluice.scripting.lasting import lasting
 from sluice.values.record import Columns
@@ -94,7 +96,7 @@ def main() -> None:
     number, task = channel.receive()
     _confine(task["memory_bytes"])
     gc.set_threshold(GARBAGE, 10, 10)  # before the script is run, which may know better
-    sys.path[:0] = [entry for entry in task["path"] if entry not in sys.path]
+    sys.path[:] = joined_path(sys.path, task["path"], own_first=task["own_first"])
     try:
         entry = load(task["source"], task["uri"])
     except ScriptError as error:
@@ -211,6 +213,9 @@ def describe(error: BaseException, uri: str) -> str:
     line = error.lineno if isinstance(error, SyntaxError) else _line_in(error.__traceback__, uri)
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     described = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    foreign = foreign_package(error)
+    if foreign is not None:
+        described = f"{type(error).__name__}: {foreign}"
     return one_line(described if line is None else f"{described} (line {line})")
 
 

@@ -57,10 +57,7 @@ Source: `MemgraphCypher.g4` (periodicCommit, periodicSubquery) and `InMemoryAcce
 
 NEEDS_EVERYTHING = ("CALL", "SCHEMA", ".", "ASSERT")
 """
-A procedure that makes indexes, for which Memgraph 2 wants the whole storage, and ends the server where a transaction
-began without it.
-
-Source: `InMemoryStorage::InMemoryAccessor::CreateIndex` of v2.14.1; v3 refuses it in a transaction.
+A procedure that makes indexes, which is not safe in a transaction up to Memgraph 2.14.1, and refused in one by v3.
 """
 
 SUSPECT = re.compile("PERIODIC|TRANSACTIONS|SCHEMA", re.IGNORECASE)

@@ -16,7 +16,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,8 +27,9 @@ from sluice.bolt.packstream import unpack
 from sluice.errors import RemoteProtocolError, ScriptError, SettingError, Stopped, TransformError
 from sluice.host.settings import Settings
 from sluice.scripting.contract import STREAM, STREAM_MESSAGES
+from sluice.scripting.environment import server_packages, transform_environment
 from sluice.scripting.frames import COUNTER, FAILED, FOLDED, HEAD, PACKED, READY, ROWS, answer_of
-from sluice.scripting.interpreter import find_interpreter
+from sluice.scripting.interpreter import Interpreter, find_interpreter, forget_interpreter
 from sluice.values.model import Transform
 from sluice.values.record import Messages
 
@@ -40,12 +40,6 @@ SLICE = 0.2
 
 MAX_ANSWER = 1 << 30
 "Bytes of one answer; the child is not trusted to say less."
-
-KEPT = re.compile("(PATH|HOME|USER|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH|(LC|OMP|MKL|OPENBLAS)_.*)$")
-"""
-Variables that a transform sees: what an interpreter and its packages need. Others may hold secrets: our own the way
-into the database, those that streams refer to by `env:NAME` the way into Kafka.
-"""
 
 OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
 "How a failure begins after which a process is of no use any more: what it has leaked stays leaked."
@@ -123,13 +117,14 @@ class TransformProcess:
             with theirs:
                 os.ftruncate(counter, COUNTER.size)
                 self._counter = mmap.mmap(counter, COUNTER.size)
-                self._process = _start_child(interpreter, theirs, counter)
+                self._process = _start_child(interpreter, theirs, counter, settings)
         finally:
             os.close(counter)
         task = {
             "uri": transform.uri,
             "source": transform.source,
-            "path": list(sys.path),
+            "path": server_packages(),
+            "own_first": not interpreter.is_ours,
             "memory_bytes": settings.transform_memory_mb << 20,
         }
         try:
@@ -306,16 +301,22 @@ class TransformProcess:
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
 
-def _start_child(interpreter: str, channel: socket.socket, counter: int) -> subprocess.Popen[bytes]:
+def _start_child(
+    interpreter: Interpreter, channel: socket.socket, counter: int, settings: Settings
+) -> subprocess.Popen[bytes]:
     # -I: neither the environment nor the current folder decides what a transform imports. No preexec_fn: it would
     # fork the whole database instead of vforking.
-    command = [interpreter, "-I", "-X", "utf8", str(CHILD), str(counter)]
-    environment = {name: value for name, value in os.environ.items() if KEPT.match(name)}
+    command = [interpreter.path, "-I", "-X", "utf8", str(CHILD), str(counter)]
     try:
         return subprocess.Popen(
-            command, stdin=channel.fileno(), stdout=subprocess.DEVNULL, env=environment, pass_fds=(counter,)
+            command,
+            stdin=channel.fileno(),
+            stdout=subprocess.DEVNULL,
+            env=transform_environment(),
+            pass_fds=(counter,),
         )
     except OSError as error:
+        forget_interpreter(settings)
         raise SettingError(
             f"the interpreter {interpreter} cannot run transforms: {error.strerror}; set SLUICE_PYTHON"
         ) from error

@@ -48,7 +48,7 @@ class Process:
         self._predecessor = predecessor
         self._supervisor = Supervisor(settings, self.exchange)
         # A daemon, since the interpreter joins all others before it runs atexit handlers, which is where we are told
-        # to end.
+        # to end: up to Memgraph 3.9. Later ones run none, and nothing rests on them: what is cut off is rolled back.
         self._thread = threading.Thread(target=self._run, name="sluice-superv", daemon=True)
 
     def start(self) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sluice.engine.listener import Transaction
@@ -29,8 +29,6 @@ Clock = Callable[[], float]
 class WorkerState:
     """How a stream's worker stands. Never changes; a new one replaces it."""
 
-    positions: Mapping[int, int] = field(default_factory=dict)
-    "partition -> offset of the next message to read, as far as this worker has brought it."
     assigned: bool = False
     "Whether it reads: it knows its partitions and asks Kafka for their messages."
     trouble: str | None = None

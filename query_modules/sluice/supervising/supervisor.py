@@ -11,6 +11,7 @@ from collections.abc import Hashable
 
 from sluice.engine.group_size import pause
 from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
+from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import ANALYTICAL, ON_DISK, Loopback, StreamRow
 from sluice.supervising.plan import Running, Start, plan
@@ -50,6 +51,9 @@ STARTING = 2.0
 MODE_INTERVAL = 2.0
 "Seconds between two looks at the storage mode, which may change at any time and costs more than a look at nodes."
 
+CONSTRAINT_INTERVAL = 5.0
+"Seconds between two looks at whether the graph has a uniqueness constraint."
+
 ON_REPLICA = "this instance is a replica: the main instance runs the streams"
 
 NO_TRANSACTIONS = (
@@ -58,7 +62,7 @@ NO_TRANSACTIONS = (
 )
 
 NO_EDGES = (
-    "the storage mode is ON_DISK_TRANSACTIONAL, where Memgraph loses the relationships of a node that is changed, a "
+    "the storage mode is ON_DISK_TRANSACTIONAL, where Memgraph 2 loses the relationships of a node that is changed, a "
     "stream's own node among them: streams run in IN_MEMORY_TRANSACTIONAL"
 )
 "Measured with Memgraph 2.14.1: `MATCH (b:B) SET b.y = 1` takes the relationships of `b` away."
@@ -89,6 +93,7 @@ class Supervisor:
         self._searched = False  # for catalogs, since streams may run
         self._next_mode_look = 0.0
         self._storage_mode = ""
+        self._next_constraint_look = 0.0
 
     def stop(self, *, hurry: bool = False) -> None:
         """Asks for the end: workers finish their batch, or give it up if there is a hurry."""
@@ -120,7 +125,9 @@ class Supervisor:
                 level = logging.WARNING if failures in (10, 100) else logging.DEBUG
                 log.log(level, "no connection to the server at port %s: %s", self._settings.loopback_port, error)
                 self._stop.wait(pause(failures) / 2)
-            except Exception:
+            except Exception as error:
+                if interpreter_ends(error):
+                    break
                 failures += 1
                 log.exception("the supervisor met an error of its own; it goes on")
                 self._stop.wait(pause(failures))
@@ -151,6 +158,16 @@ class Supervisor:
             work, worker = self._workers.get(uid, (None, None))
             if worker is not None and work == row.work and row.should_retry:
                 worker.retry(row.retries_asked)
+        if obstacle is None:
+            self._look_for_constraints(loopback)
+
+    def _look_for_constraints(self, loopback: Loopback) -> None:
+        """Now and then: a uniqueness constraint that was made while streams run is their workers' to know of."""
+        if self._workers and time.monotonic() >= self._next_constraint_look:
+            self._next_constraint_look = time.monotonic() + CONSTRAINT_INTERVAL
+            if loopback.has_uniqueness():
+                for _, worker in self._workers.values():
+                    worker.unlabel()
 
     def _read(self, loopback: Loopback) -> tuple[str | None, list[StreamRow]]:
         """What keeps every stream from running, if something does; and the streams, if nothing does."""

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 
+from sluice.engine.calls import Calls
 from sluice.engine.group_size import MAX_BACKOFF, pause
 from sluice.engine.listener import SEARCH, Transaction, Watermarks
 from sluice.engine.retrier import RetrySession
@@ -15,6 +16,7 @@ from sluice.engine.retry_policy import RetryPolicy
 from sluice.engine.session import StreamSession
 from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError, Stopped
 from sluice.folding import FOLDED
+from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
 from sluice.supervising.log_throttle import LogThrottle
@@ -43,7 +45,7 @@ class Worker:
         """
         self.desired = desired
         self._settings = settings
-        self._retries_asked = 0  # set by the supervisor, only ever to more; any thread may read it
+        self._calls = Calls()
         self._failures = 0  # in a row; this and all down to _held are the worker's thread's alone
         self._retry_policy = RetryPolicy()
         self._repeats = LogThrottle(desired.spec.name)
@@ -51,7 +53,6 @@ class Worker:
         self._started = False
         self._held = Checkpoint(positions={})
         self._stop = threading.Event()
-        self._nudge = threading.Event()  # set after each change of the above that a stream asleep is to see
         self._monitor = monitor
         self._lock = threading.Lock()  # guards _loopback
         self._loopback: Loopback | None = None
@@ -64,12 +65,17 @@ class Worker:
     def stop(self) -> None:
         """Asks the worker to end once what is in flight is settled. Returns at once."""
         self._stop.set()
-        self._nudge.set()
+        self._calls.nudge.set()
 
     def retry(self, number: int) -> None:
         """Lets the worker know that the `RetryRequest` of that number, and those before it, are to be answered."""
-        self._retries_asked = number
-        self._nudge.set()
+        self._calls.retries = number
+        self._calls.nudge.set()
+
+    def unlabel(self) -> None:
+        """Lets the worker know that the graph has a uniqueness constraint."""
+        self._calls.constrained = True
+        self._calls.nudge.set()
 
     def abort(self) -> None:
         """Asks the worker to end now: a batch in flight is given up, and so is not in the graph, or is, whole."""
@@ -123,6 +129,8 @@ class Worker:
     def committed(self, transaction: Transaction) -> None:
         """As `Listener`."""
         self._failures = 0
+        if transaction.notice:
+            self._repeats.say(transaction.notice, transaction.notice, 0)
         folding = self._monitor.folding
         for text, how in transaction.news:
             if how != FOLDED and len(folding.texts) < MAX_TEXTS_PER_BATCH:
@@ -190,6 +198,8 @@ class Worker:
                     return
                 self._retry(error)
             except Exception as error:
+                if interpreter_ends(error):
+                    return  # its open batch is rolled back with its connection
                 log.exception("stream %s: a fault in the worker", name)
                 self._end(f"{type(error).__name__}: {error}")
                 return
@@ -217,9 +227,8 @@ class Worker:
             loopback,
             self._stop,
             self,
-            lambda: self._retries_asked,
+            self._calls,
             self._retry_policy,
-            self._nudge,
         )
 
     def _connected(self) -> Loopback:

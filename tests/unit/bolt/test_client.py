@@ -11,7 +11,7 @@ from sluice.bolt import messages
 from sluice.bolt.client import PROPOSALS, Connection
 from sluice.bolt.framing import frame
 from sluice.bolt.messages import Tag, Version
-from sluice.bolt.replies import Failure, Ignored, Records, Success, error_of, first_error
+from sluice.bolt.replies import Failure, Ignored, Records, Success, error_of
 from sluice.errors import (
     CommitUnknown,
     ConnectionLost,
@@ -181,7 +181,8 @@ def test_every_request_of_a_pipeline_has_its_answer() -> None:
     assert isinstance(replies[1], Success)
     assert replies[1].metadata == {"fields": ["x"]}
     assert records.rows() == [[7]]
-    error = first_error(replies)
+    assert isinstance(replies[2], Failure)
+    error = error_of(replies[2], 2)
     assert isinstance(error, TransientFailure)
     assert (error.index, error.code, str(error)) == (2, TRANSIENT, "try again")
     assert error.retryable
@@ -309,7 +310,7 @@ def test_batches_may_be_sent_before_the_answers_to_earlier_ones_are_read() -> No
             connection.send(BATCH)
         sent.set()
         for _ in range(3):
-            assert first_error(connection.receive(4, commit_at=COMMIT_AT)) is None
+            assert not any(isinstance(reply, Failure) for reply in connection.receive(4, commit_at=COMMIT_AT))
         with pytest.raises(CommitUnknown):
             connection.receive(4, commit_at=COMMIT_AT)
 

@@ -166,7 +166,7 @@ class _Writer:
         return text
 
     def create(self) -> str:
-        # Behind a MERGE that could find it, Memgraph finds what is created, creates the next, and never ends.
+        # What a MERGE before it could find has labels of its own: the order of the two is not for this test.
         label, kind = (":C~", ":T~") if self.merges else ("", "")
         if self.found and self.chance(70):
             ends = [f"({self.one_of(*self.found)})", f"({self.one_of(*self.found)})"]

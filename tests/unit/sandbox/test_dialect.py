@@ -40,6 +40,10 @@ def test_transactions_may_be_begun_and_ended_by_statements(text: str) -> None:
         ("CREATE INDEX ON :Person(id)", "CREATE INDEX IF NOT EXISTS FOR (n:Person) ON (n.id)"),
         ("create index on :`A b`(`c d`)", "CREATE INDEX IF NOT EXISTS FOR (n:`A b`) ON (n.`c d`)"),
         (
+            "DROP CONSTRAINT ON (p:Person) ASSERT p.id IS UNIQUE;",
+            "DROP CONSTRAINT constraint_Person_id_unique",
+        ),
+        (
             "CREATE CONSTRAINT ON (p:Person) ASSERT p.id IS UNIQUE",
             "CREATE CONSTRAINT IF NOT EXISTS FOR (p:Person) REQUIRE (p . id) IS UNIQUE",
         ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from sandbox.modules import purged_by
+from sluice_tools.install.copies import put
 
 LOADED = [
     "streams",
@@ -55,3 +57,13 @@ def test_folders_that_do_not_contain_the_name_are_left_alone(folder: Path) -> No
 
 def test_relative_imports_and_what_is_spared_stay(folder: Path) -> None:
     assert {"sys", "json"}.isdisjoint(purged_by(folder / "streams.py", LOADED))
+
+
+def test_a_reload_of_ours_deletes_nothing_but_our_own(tmp_path: Path) -> None:
+    put(tmp_path, None)
+    loaded = {*LOADED, *sys.stdlib_module_names, *sys.modules, "mgp", "_mgp", "confluent_kafka", "requests"}
+    gone = set(purged_by(tmp_path / "streams.py", sorted(loaded)))
+    # The command's package begins like ours; no server has loaded it.
+    ours = {name for name in loaded if name == "streams" or name.startswith("sluice")}
+    assert {"streams", "sluice"} <= ours
+    assert gone == ours

@@ -22,7 +22,7 @@ Rows = list[dict[str, Any]]
 OLDEST = (2, 14)
 
 UNIQUE_IS_SAFE = (3, 1)
-"From which on a violated uniqueness constraint does not end the server (docs/failures.md)."
+"From which on uniqueness constraints are safe (docs/failures.md)."
 CATALOG_PATIENCE = 15.0
 "Seconds that a supervisor may need to make its catalog, after a start."
 MAX_SKEW = 5.0
@@ -31,10 +31,13 @@ MAX_SKEW = 5.0
 WAITING = ("the storage mode", "the streams' nodes")
 "How troubles begin that are none of the connection."
 
-CHECKS = ("bolt", "sign-in", "server", "role", "clocks", "module", "procedures", "loopback")
+CHECKS = ("bolt", "sign-in", "server", "role", "clocks", "module", "procedures", "loopback", "interpreter")
 
 PROCEDURES = "CALL mg.procedures() YIELD name, signature, path RETURN name, signature, path"
 SHOW = "CALL streams.show() YIELD name, uri, topic, transform, status RETURN name, uri, topic, transform, status"
+INTERPRETER = "CALL streams.interpreter() YIELD path, version, trouble RETURN path, version, trouble"
+INTERPRETER_PATIENCE = 60.0
+"Seconds that the server may need to try all candidates for the interpreter of transforms."
 SETTINGS = "CALL streams.settings() YIELD name, value RETURN name, value"
 ROLE = "SHOW REPLICATION ROLE"
 CONSTRAINTS = "SHOW CONSTRAINT INFO"
@@ -89,11 +92,12 @@ class Server:
         yield self._module()
         yield self._procedures()
         yield self._loopback(replica)
+        yield self._interpreter()
 
-    def fetch(self, query: str, **parameters: Any) -> Rows:
-        """Runs a query. Raises GraphError."""
+    def fetch(self, query: str, *, patience: float = 0.0, **parameters: Any) -> Rows:
+        """Runs a query; it may take as long as the target says, or `patience` seconds. Raises GraphError."""
         assert self.connection is not None
-        return self.connection.fetch(query, parameters, timeout=self._target.timeout)
+        return self.connection.fetch(query, parameters, timeout=max(patience, self._target.timeout))
 
     def setting(self, name: str) -> str | None:
         """A setting of the server's, by its variable; None where it does not tell."""
@@ -117,10 +121,9 @@ class Server:
                 "server", f"Memgraph {version} is older than {oldest}", f"upgrade Memgraph to {oldest} or newer"
             )
         if found and (int(found[1]), int(found[2])) < UNIQUE_IS_SAFE and self._has_uniqueness():
-            text = f"Memgraph {version} can end when a COMMIT violates a uniqueness constraint, and there is one here"
-            return fix(
-                "server", text, "upgrade Memgraph to 3.1 or newer, or let transforms MERGE what has to be unique"
-            )
+            text = f"uniqueness constraints are not safe in Memgraph {version}, which may end, and there is one here"
+            remedy = "upgrade Memgraph to 3.1 or newer, or let transforms MERGE what has to be unique"
+            return fix("server", text, remedy)
         return ok("server", f"Memgraph {version}")
 
     def _has_uniqueness(self) -> bool:
@@ -177,6 +180,17 @@ class Server:
             raise Trouble("procedures", f"streams.show fails: {reason}", remedy) from error
         count = len(self.streams)
         return ok("procedures", f"streams.show answers: {count} stream{'' if count == 1 else 's'}")
+
+    def _interpreter(self) -> Finding:
+        """Which Python runs transforms; the server tries it."""
+        try:
+            (row,) = self.fetch(INTERPRETER, patience=INTERPRETER_PATIENCE)
+        except (QueryRefused, ValueError) as error:
+            return note("interpreter", f"the server does not tell which Python runs transforms: {error}")
+        if row["trouble"]:
+            remedy = "install one on the server's machine, or have SLUICE_PYTHON name one, and restart the server"
+            return fix("interpreter", str(row["trouble"]), remedy)
+        return ok("interpreter", f"transforms run in {row['path']}, Python {row['version']}")
 
     def _is_replica(self) -> bool | None:
         try:
