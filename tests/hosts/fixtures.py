@@ -23,8 +23,11 @@ from tests.logs import LogKeeper
 NOT_OURS = ("uri", "docker")
 "Kinds of hosts that tests cannot have more than one of."
 
-SHARED = {"SLUICE_TOPIC_INTERVAL": "1"}
-"The environment of the host that tests share: that a topic goes, comes or grows is noticed within a second, not five."
+SHARED = {"SLUICE_TOPIC_INTERVAL": "1", "SLUICE_SECRETS_ALLOW": "PATH"}
+"""
+The environment of the host that tests share: that a topic goes, comes or grows is noticed within a second, not five;
+there is something to refer to.
+"""
 
 
 def new_host(config: pytest.Config, folder: Path, options: HostOptions) -> ServerHost:

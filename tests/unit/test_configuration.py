@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import Producer
 
-from sluice.brokers import clients
-from sluice.errors import BrokerError, SettingError
+from sluice.errors import SettingError
 from sluice.values.configuration import (
     DEFAULT,
-    REFUSED,
-    SECRETS,
     Configuration,
     Isolate,
     OnError,
     OnGap,
     configuration_of,
     decode,
+    decode_changed,
 )
 from sluice.values.model import StreamSpec, Transform
 
@@ -27,6 +24,7 @@ EVERYTHING = {
     "on_gap": "skip",
     "fold": False,
     "security.protocol": "SASL_SSL",
+    "sasl.mechanism": "PLAIN",
     "sasl.password": "env:KAFKA_PASSWORD",
     "fetch.wait.max.ms": 10,
     "enable.ssl.certificate.verification": True,
@@ -48,6 +46,7 @@ def test_every_key_arrives():
         kafka=(
             ("enable.ssl.certificate.verification", "true"),
             ("fetch.wait.max.ms", "10"),
+            ("sasl.mechanism", "PLAIN"),
             ("sasl.password", "env:KAFKA_PASSWORD"),
             ("security.protocol", "SASL_SSL"),
         ),
@@ -84,25 +83,18 @@ def test_what_makes_no_sense_is_refused_by_name(given, message):
     assert str(caught.value).startswith(f"Kafka stream people, config: {message}")
 
 
-@pytest.mark.parametrize("key", sorted(REFUSED))
-def test_what_the_stream_sets_itself_is_refused_by_name(key):
-    with pytest.raises(SettingError, match=f"config: {key} cannot be set: "):
-        configuration_of("people", {key: "secret-value"})
-
-
-@pytest.mark.parametrize("key", sorted(SECRETS))
-def test_a_secret_is_refused_in_the_open_and_not_repeated(key):
-    with pytest.raises(SettingError) as caught:
-        configuration_of("people", {key: "hunter2"})
-    assert key in str(caught.value)
-    assert "env:NAME or file:PATH" in str(caught.value)
-    assert "hunter2" not in str(caught.value)
-
-
 def test_a_change_keeps_the_other_keys_and_null_takes_one_back():
-    before = configuration_of("s", {"on_error": "skip", "on_gap": "skip", "client.id": "x"})
-    after = before.changed("s", {"on_gap": None, "client.id": None, "isolate": "never"})
+    held = configuration_of("s", {"on_error": "skip", "on_gap": "skip", "client.id": "x"}).encode()
+    after = decode_changed("s", held, {"on_gap": None, "client.id": None, "isolate": "never"})
     assert after == Configuration(on_error=OnError.SKIP, isolate=Isolate.NEVER)
+
+
+def test_where_a_stream_began_is_not_changed():
+    held = configuration_of("s", {"start": "latest"}).encode()
+    assert decode_changed("s", held, {"start": "latest"}).start == "latest"
+    for start in ("earliest", None):
+        with pytest.raises(SettingError, match="SEEK STREAM sends this one elsewhere"):
+            decode_changed("s", held, {"start": start})
 
 
 @pytest.mark.parametrize("text", ["[]", "{", "7", '{"on_error":"perhaps"}'])
@@ -115,53 +107,3 @@ def test_dead_letters_cannot_go_where_they_came_from():
     config = Configuration(on_error=OnError.SKIP, dead_letter_topic="t")
     with pytest.raises(SettingError, match="dead_letter_topic cannot be the stream's own topic"):
         StreamSpec("u", "s", "h:1", "t", Transform("/t.py", "", ""), config=config)
-
-
-def test_secrets_are_resolved_from_variables_and_files(monkeypatch, tmp_path):
-    monkeypatch.setenv("KAFKA_PASSWORD", "hunter2")
-    file = tmp_path / "key"
-    file.write_text("swordfish\n")
-    given = {"sasl.password": "env:KAFKA_PASSWORD", "ssl.key.password": f"file:{file}", "client.id": "plain"}
-    resolved = clients.resolve("s", configuration_of("s", given))
-    assert resolved == {"sasl.password": "hunter2", "ssl.key.password": "swordfish", "client.id": "plain"}
-
-
-@pytest.mark.parametrize(
-    ("reference", "reason"),
-    [
-        ("env:SLUICE_NO_SUCH", "refers to the variable SLUICE_NO_SUCH, which the server does not have"),
-        ("env:MEMGRAPH_NO_SUCH", "refers to the variable MEMGRAPH_NO_SUCH, which the server does not have"),
-        ("env:NO_SUCH_VARIABLE", "refers to the variable NO_SUCH_VARIABLE, which the server does not have"),
-        ("file:/no/such/file", "refers to /no/such/file, which is no file"),
-        ("file:/dev/zero", "refers to /dev/zero, which is no file"),
-    ],
-)
-def test_a_reference_to_nothing_is_named(reference, reason):
-    with pytest.raises(SettingError) as caught:
-        clients.resolve("s", configuration_of("s", {"sasl.password": reference}))
-    assert str(caught.value) == f"Kafka stream s, config: sasl.password {reason}"
-
-
-@pytest.mark.parametrize("variable", ["SLUICE_LOOPBACK_PASSWORD", "MEMGRAPH_PASSWORD", "MEMGRAPH_ENTERPRISE_LICENSE"])
-def test_our_own_variables_and_the_servers_go_to_no_broker(monkeypatch, variable):
-    monkeypatch.setenv(variable, "hunter2")
-    with pytest.raises(SettingError, match="which the server does not have"):
-        clients.resolve("s", configuration_of("s", {"sasl.password": f"env:{variable}"}))
-
-
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        ({"on_eror": "skip"}, 'No such configuration property: "on_eror"; the keys that are not librdkafka\'s are '),
-        ({"security.protocol": "magic"}, 'Invalid value "magic" for configuration property "security.protocol"'),
-        ({"security.protocol": "env:PROTOCOL"}, 'Invalid value "***" for configuration property'),
-    ],
-)
-def test_librdkafkas_reason_is_given_without_secrets(given, reason, monkeypatch):
-    monkeypatch.setenv("PROTOCOL", "hunter2")
-    with pytest.raises(BrokerError) as caught:
-        clients.make(Producer, "s", "127.0.0.1:1", configuration_of("s", given), defaults={}, own={})
-    assert not caught.value.retryable
-    assert str(caught.value).startswith("Kafka stream s, cannot use the config: ")
-    assert reason in str(caught.value)
-    assert "hunter2" not in str(caught.value)

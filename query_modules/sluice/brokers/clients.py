@@ -1,27 +1,44 @@
 """
-Makes librdkafka's clients: a stream's configuration, our own settings over it, secrets resolved at the last moment.
+Makes librdkafka's clients: a stream's configuration, our own settings over it, references resolved at the last moment.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from sluice.errors import BrokerError, SettingError
-from sluice.host.settings import HIDDEN, PREFIX, SERVERS_OWN
-from sluice.values.configuration import OWN_KEYS, SECRETS, Configuration
+from sluice.brokers.references import Resolved, resolve
+from sluice.errors import BrokerError
+from sluice.host.settings import in_force
+from sluice.values.configuration import Configuration
+from sluice.values.kafka_refusals import ON_REQUEST
+from sluice.values.kafka_table import ALLOWED
 
 Client = TypeVar("Client")
 
-SECRET_MAX_BYTES = 1 << 16
-"A file that a secret is read from may be this big: what is meant is a key, not a device."
+EXPLANATIONS = (
+    ("key values mismatch", "the key is not the certificate's"),
+    ("mac verify failure", "the password is not the keystore's"),
+    ("PKCS#12", "it is no keystore in PKCS#12 format"),
+    ("no certificate or crl found", "there is no certificate in it"),
+    ("not in PEM format", "it is not in PEM format, or the password is not the key's"),
+    ("PEM lib", "it is not in PEM format, or the password is not the key's"),
+    ("no cipher match", "OpenSSL has none of these"),
+    ("No such configuration property", "this version of it has no such property"),
+    ("must be greater than", "the first must be greater than the second"),
+    ("must be >=", "the first must be at least the second"),
+    ("must be set", "what belongs together has to be set together"),
+    ("is mandatory", "what belongs together has to be set together"),
+)
+"""
+What librdkafka's refusals have in them, and what that means. Only these words of ours are told where a secret or a file
+is among the properties: its own may quote them.
+"""
 
 _lock = threading.Lock()  # guards _admins
 _admins: WeakValueDictionary[tuple[str, Configuration], AdminClient] = WeakValueDictionary()
@@ -46,22 +63,22 @@ def make(
         own: settings that it may not.
 
     Raises:
-        SettingError: a secret cannot be resolved.
+        SettingError: something that the configuration refers to is not let out, or cannot be read.
         BrokerError: librdkafka does not take the settings.
     """
-    settings = resolve(name, configuration)
+    resolved = resolve(name, uri, configuration, in_force().secrets_allow)
+    if "debug" in resolved.values and "logger" in own:
+        own = {**own, "log_level": 7}  # the administrator has allowed it, and wants to see it
     try:
-        return kind({**defaults, **settings, "bootstrap.servers": uri, **own})
+        return kind({**defaults, **resolved.values, "bootstrap.servers": uri, **own})
     except KafkaException as error:
-        reason = error.args[0].str()
+        reason, code = error.args[0].str(), error.args[0].name()
     except (TypeError, ValueError) as error:
-        reason = str(error)
-    for key, value in settings.items():
-        if value and value != dict(configuration.kafka)[key]:
-            reason = reason.replace(value, HIDDEN)
+        reason, code = str(error), type(error).__name__
+    if resolved.withheld:
+        reason = _withheld(reason, code, resolved)
     what = "the config" if configuration.kafka else f"the URI {uri}"
-    hint = f"; the keys that are not librdkafka's are {', '.join(OWN_KEYS)}" if "No such config" in reason else ""
-    raise BrokerError(f"Kafka stream {name}, cannot use {what}: {reason}{hint}", retryable=False)
+    raise BrokerError(f"Kafka stream {name}, cannot use {what}: {reason}", retryable=False)
 
 
 def admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
@@ -90,37 +107,12 @@ def admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
     return known
 
 
-def resolve(name: str, configuration: Configuration) -> dict[str, str]:
-    """
-    librdkafka's settings with what the references refer to.
-
-    Raises:
-        SettingError: a variable is not set, or a file cannot be read; what they hold is not in the text.
-    """
-    return {key: _resolved(name, key, value) for key, value in configuration.kafka}
-
-
-def _resolved(name: str, key: str, value: str) -> str:
-    kind, separator, place = value.partition(":")
-    if not separator or kind not in ("env", "file"):
-        if key in SECRETS:  # only an edit of the node by hand can cause this
-            raise _unresolved(name, key, "is a secret and must be env:NAME or file:PATH")
-        return value
-    if kind == "env":
-        # Ours and the server's are the way into the database; nobody who may make a stream gets them sent to a broker
-        # of his own.
-        if place.startswith((PREFIX, SERVERS_OWN)) or place not in os.environ:
-            raise _unresolved(name, key, f"refers to the variable {place}, which the server does not have")
-        return os.environ[place]
-    try:
-        if not Path(place).is_file():
-            raise _unresolved(name, key, f"refers to {place}, which is no file")
-        with Path(place).open("rb") as file:
-            return file.read(SECRET_MAX_BYTES).decode().rstrip("\r\n")
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-        raise _unresolved(name, key, f"refers to {place}, which cannot be read: {reason}") from None
-
-
-def _unresolved(name: str, key: str, what: str) -> SettingError:
-    return SettingError(f"Kafka stream {name}, config: {key} {what}")
+def _withheld(reason: str, code: str, resolved: Resolved) -> str:
+    """What librdkafka says of properties among which a secret or a file is, without a word of its own."""
+    places: dict[int, str] = {}
+    for key in sorted((key for key in (*ALLOWED, *ON_REQUEST) if "." in key), key=len):  # the longest stays
+        if key in reason:
+            places[reason.index(key)] = key
+    of = ", ".join(places[place] for place in sorted(places)) or ", ".join(resolved.withheld)
+    why = next((f": {text}" for part, text in EXPLANATIONS if part in reason), "")
+    return f"librdkafka does not take {of} ({code}){why}; its own words are withheld, since they may quote a secret"

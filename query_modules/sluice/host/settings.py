@@ -17,7 +17,10 @@ from typing import TypeVar
 from sluice.errors import SettingError
 from sluice.host import allow_list
 from sluice.host.allow_list import AllowList
+from sluice.host.secrets_allowed import DEFAULT as SECRETS_FOLDER
+from sluice.host.secrets_allowed import SecretsAllow
 from sluice.host.server_flags import server_flags
+from sluice.values.kafka_properties import PropertyAllow
 
 T = TypeVar("T")
 
@@ -25,6 +28,9 @@ PREFIX = "SLUICE_"
 
 SERVERS_OWN = "MEMGRAPH_"
 "What the server's own variables begin with."
+
+DATA_DIRECTORY = "mg_data"
+"The server's own default of --data-directory."
 
 HIDDEN = "***"
 "In the place of a secret."
@@ -62,6 +68,16 @@ class Settings:
     "SLUICE_BROKER_TIMEOUT: seconds that CREATE and TEST wait for a broker to answer."
     test_timeout: float = 10.0
     "SLUICE_TEST_TIMEOUT: seconds that TEST reads at the most."
+    kafka_allow: PropertyAllow = PropertyAllow()
+    """
+    SLUICE_KAFKA_ALLOW: properties of librdkafka, with commas between, that streams may have besides those that they
+    have anyway. Default: none.
+    """
+    secrets_allow: SecretsAllow = SecretsAllow.parse(SECRETS_FOLDER)
+    """
+    SLUICE_SECRETS_ALLOW: variables and paths that streams may refer to, each with the brokers that it may be sent to,
+    NAME@host:port+host:port, and commas between. Default: the files in /etc/memgraph/sluice-secrets, to any broker.
+    """
     transform_allow: AllowList = AllowList.parse(allow_list.DEFAULT)
     """
     SLUICE_TRANSFORM_ALLOW: the beginnings of URIs that transform scripts may come from, with commas between. Default:
@@ -137,6 +153,10 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
         loopback_timeout=read("LOOPBACK_TIMEOUT", _seconds, default.loopback_timeout),
         broker_timeout=read("BROKER_TIMEOUT", _seconds, default.broker_timeout),
         test_timeout=read("TEST_TIMEOUT", _seconds, default.test_timeout),
+        kafka_allow=read("KAFKA_ALLOW", PropertyAllow.parse, default.kafka_allow),
+        secrets_allow=read("SECRETS_ALLOW", SecretsAllow.parse, default.secrets_allow).keeping_back(
+            _servers_own(environment, flags)
+        ),
         transform_allow=read("TRANSFORM_ALLOW", AllowList.parse, default.transform_allow),
         script_timeout=read("SCRIPT_TIMEOUT", _seconds, default.script_timeout),
         script_max_bytes=read("SCRIPT_MAX_BYTES", _positive, default.script_max_bytes),
@@ -155,6 +175,25 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
     )
     read.refuse_unknown()
     return settings
+
+
+_in_force = Settings()
+
+
+def in_force() -> Settings:
+    """
+    The settings that this process runs with, for what is checked where none are at hand: a config that a node holds.
+    Until `put_in_force` the defaults, which let the least happen.
+
+    Threads: any.
+    """
+    return _in_force
+
+
+def put_in_force(settings: Settings) -> None:
+    """Makes these the settings of this process; when a copy of the package starts."""
+    global _in_force
+    _in_force = settings
 
 
 class _Reader:
@@ -208,6 +247,12 @@ def _first_user(environment: Mapping[str, str]) -> tuple[str, str]:
     """Whom the server makes when it starts, if it is told to by both variables (`auth_glue`, src/memgraph.cpp)."""
     user, password = (environment.get(f"{SERVERS_OWN}{name}", "") for name in ("USER", "PASSWORD"))
     return (user, password) if user and password else ("", "")
+
+
+def _servers_own(environment: Mapping[str, str], flags: Mapping[str, str]) -> list[str]:
+    """Files and folders of the server and of ours that no stream is to send to a broker."""
+    password_file = environment.get(f"{PREFIX}LOOPBACK_PASSWORD_FILE", "")
+    return [flags.get("data-directory") or DATA_DIRECTORY, flags.get("bolt-key-file", ""), password_file]
 
 
 def _port(text: str) -> int:

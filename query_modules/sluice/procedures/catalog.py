@@ -91,6 +91,11 @@ class StreamNode:
         """What CREATE asked for. Raises SettingError if the node was edited into something impossible."""
         return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES})
 
+    @property
+    def spec_without_config(self) -> StreamSpec:
+        """The same with the default configuration, whatever the node holds. Raises as `spec`."""
+        return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES if name != "config"})
+
     def check_stopped(self, what: str) -> None:
         """Raises StreamRunning if the stream runs; `what` is what cannot be done then."""
         if self.status is Status.RUNNING:

@@ -22,7 +22,7 @@ from sluice.scripting.manual_message import records_given
 from sluice.scripting.pinning import pin
 from sluice.scripting.process import TransformProcess
 from sluice.supervising import process
-from sluice.values.configuration import Configuration
+from sluice.values.configuration import Configuration, decode_changed
 from sluice.values.model import DEFAULT_BATCH_INTERVAL_MS, DEFAULT_BATCH_SIZE, StreamSpec, Transform
 from sluice.values.seek_target import (
     Earliest,
@@ -65,13 +65,14 @@ def alter(graph: Graph, name: str, changes: Mapping[str, Any], *, what: str = "a
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
     stream.check_stopped(what)
-    spec = stream.spec
-    changed = _altered(spec, changes)
+    # What the configuration holds may not be allowed any more; then this is the way to put it right.
+    spec, config = stream.spec_without_config, stream.text("config")
+    changed = _altered(spec, config, changes)
     if "transform" in changes:
         changed = dataclasses.replace(changed, transform=pin(changed.transform.uri, here.settings))
-    if (changed.uri, changed.config) != (spec.uri, spec.config):
+    if (changed.uri, changed.config.encode()) != (spec.uri, config):
         check_topics(changed, here.settings)
-    before, after = spec_properties(spec), spec_properties(changed)
+    before, after = {**spec_properties(spec), "config": config}, spec_properties(changed)
     stream.set(**{key: value for key, value in after.items() if value != before[key]})
     here.exchange.ring()
     return [{}]
@@ -197,8 +198,13 @@ def _moves(
     return moves_to(place, target, positions, offsets.bounds(), at_time)
 
 
-def _altered(spec: StreamSpec, changes: Mapping[str, Any]) -> StreamSpec:
-    """The spec with these changes made; a changed transform has no source yet. Raises SettingError."""
+def _altered(spec: StreamSpec, config: str, changes: Mapping[str, Any]) -> StreamSpec:
+    """
+    The spec with these changes made; a changed transform has no source yet. Raises SettingError.
+
+    Args:
+        config: as the node holds it; the spec has none.
+    """
     if not changes:
         raise SettingError(f"Kafka stream {spec.name}, there is nothing to alter: the changes are empty")
     for key, why in KEPT.items():
@@ -212,7 +218,9 @@ def _altered(spec: StreamSpec, changes: Mapping[str, Any]) -> StreamSpec:
         transform=transform,
         batch_interval_ms=_or_default(changes, "batch_interval", spec.batch_interval_ms, DEFAULT_BATCH_INTERVAL_MS),
         batch_size=_or_default(changes, "batch_size", spec.batch_size, DEFAULT_BATCH_SIZE),
-        config=_reconfigured(spec, changes.get("config"), {key: changes[key] for key in changes if key not in own}),
+        config=_reconfigured(
+            spec.name, config, changes.get("config"), {key: changes[key] for key in changes if key not in own}
+        ),
     )
 
 
@@ -221,12 +229,12 @@ def _or_default(changes: Mapping[str, Any], key: str, now: int, default: int) ->
     return default if value is None else value
 
 
-def _reconfigured(spec: StreamSpec, config: object, beside: Mapping[str, Any]) -> Configuration:
+def _reconfigured(stream: str, held: str, config: object, beside: Mapping[str, Any]) -> Configuration:
     if config is None:
         config = {}
     if not isinstance(config, Mapping):
-        raise SettingError(f"Kafka stream {spec.name}, config must be a map, got {config!r}")
+        raise SettingError(f"Kafka stream {stream}, config must be a map, got {config!r}")
     twice = sorted(set(config) & set(beside))
     if twice:
-        raise SettingError(f"Kafka stream {spec.name}, {twice[0]} is given twice, in config and beside it")
-    return spec.config.changed(spec.name, {**config, **beside})
+        raise SettingError(f"Kafka stream {stream}, {twice[0]} is given twice, in config and beside it")
+    return decode_changed(stream, held, {**config, **beside})

@@ -17,7 +17,7 @@ import threading
 from sluice import __version__
 from sluice.errors import SettingError
 from sluice.host import server_log
-from sluice.host.settings import Settings, load
+from sluice.host.settings import Settings, load, put_in_force
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.supervisor import Supervisor
 
@@ -101,6 +101,7 @@ def start() -> None:
         _failure = error
         log.critical("nothing runs: %s", error)
         return
+    put_in_force(settings)
     process = Process(settings, getattr(sys, ATTRIBUTE, None))
     setattr(sys, ATTRIBUTE, process)
     process.start()

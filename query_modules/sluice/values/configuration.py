@@ -1,9 +1,9 @@
 """
 A stream's `config`: what CREATE takes as a map beside the clause's own words.
 
-Our own keys say what happens when something cannot be applied; every other key is a setting of librdkafka, passed on
-to whatever talks to Kafka for the stream. Secrets are given by reference (`env:NAME`, `file:PATH`) and stay references
-here and in the graph: `clients` resolves them when it makes a client.
+Our own keys say what happens when something cannot be applied; every other key is a property of librdkafka
+(`kafka_properties`), passed on to whatever talks to Kafka for the stream. Secrets are given by reference (`env:NAME`,
+`file:PATH`) and stay references here and in the graph: `references` resolves them when a client is made.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sluice.errors import SettingError
+from sluice.host import settings
+from sluice.values import kafka_properties
+from sluice.values.kafka_properties import WrongProperty
 from sluice.values.seek_target import start_of
 
 Choice = TypeVar("Choice", bound=enum.Enum)
@@ -50,58 +53,6 @@ OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "keep_limit", "on_error", "o
 MAX_PARKED = 100_000
 "Nodes that a stream may be told to keep."
 
-REFUSED = {
-    "bootstrap.servers": "it is the stream's uri",
-    "metadata.broker.list": "it is the stream's uri",
-    "group.id": "it is made of the stream's name",
-    "group.instance.id": "a stream joins no group",
-    "group.protocol": "a stream joins no group",
-    "enable.auto.commit": "the stream's position is in the graph",
-    "auto.commit.enable": "the stream's position is in the graph",
-    "auto.commit.interval.ms": "the stream's position is in the graph",
-    "enable.auto.offset.store": "the stream's position is in the graph",
-    "auto.offset.reset": "where a new stream begins is what start is for, and what retention took on_gap",
-    "enable.partition.eof": "the stream sets it",
-    "allow.auto.create.topics": "a stream makes no topic",
-    "acks": "a dead letter counts when every replica has it",
-    "request.required.acks": "a dead letter counts when every replica has it",
-    "transactional.id": "the stream's transactions are the graph's",
-    "default.topic.config": "topic settings are given like any other",
-    "logger": "errors are the stream's own to tell",
-    "log_level": "errors are the stream's own to tell",
-    "log.queue": "errors are the stream's own to tell",
-    "debug": "it would fill the server's log, at any rate",
-    "on_commit": "it is no text, number or truth value",
-    "on_delivery": "it is no text, number or truth value",
-    "opaque": "it is no text, number or truth value",
-    "test.mock.num.brokers": "the stream would read from brokers that are not there",
-    "plugin.library.paths": "it would load code into the database",
-    "ssl.engine.location": "it would load code into the database",
-    "ssl.engine.id": "it would load code into the database",
-    "ssl.providers": "it would load code into the database",
-    "sasl.kerberos.kinit.cmd": "it would run a program beside the database",
-    "sasl.kerberos.principal": "it would be part of a program's command line, run beside the database",
-    "sasl.kerberos.keytab": "it would be part of a program's command line, run beside the database",
-}
-"librdkafka's settings that a stream cannot have, and why. So are all that end with `_cb`."
-
-SECRETS = frozenset(
-    {
-        "sasl.password",
-        "sasl.oauthbearer.client.secret",
-        "sasl.oauthbearer.client.credentials.client.secret",
-        "sasl.oauthbearer.config",
-        "sasl.oauthbearer.assertion.private.key.passphrase",
-        "sasl.oauthbearer.assertion.private.key.pem",
-        "ssl.key.password",
-        "ssl.key.pem",
-        "ssl.keystore.password",
-    }
-)
-"Settings that are given by reference only, since what is given is stored in the graph."
-
-REFERENCES = ("env:", "file:")
-
 
 @dataclass(frozen=True)
 class Configuration:
@@ -132,31 +83,20 @@ class Configuration:
         """As the stream's node holds it: JSON, equal for equal configurations."""
         return json.dumps(self.as_map(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
-    def changed(self, stream: str, changes: Mapping[str, Any]) -> Configuration:
-        """
-        This one with `changes` made; a key whose value is None goes back to its default.
-
-        Raises:
-            SettingError: a key or a value is impossible.
-        """
-        if changes.get("start", self.start) != self.start:
-            raise _wrong(stream, "start is where a new stream begins; SEEK STREAM sends this one elsewhere")
-        return configuration_of(stream, {**self.as_map(), **changes})
-
 
 DEFAULT = Configuration()
 
 
 def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configuration:
     """
-    The configuration that a map asks for. Whether librdkafka knows the settings, only librdkafka can tell.
+    The configuration that a map asks for, as far as the settings in force allow it.
 
     Args:
         stream: its name, for errors.
         given: key -> value; a key whose value is None is not there.
 
     Raises:
-        SettingError: a key or a value is impossible. No value of a librdkafka setting is repeated.
+        SettingError: a key or a value is impossible, or not allowed. No value that may be a secret is repeated.
     """
     present = {str(key): value for key, value in (given or {}).items() if value is not None}
     configuration = Configuration(
@@ -167,9 +107,7 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         keep_limit=_count(stream, "keep_limit", present.get("keep_limit", DEFAULT.keep_limit), MAX_PARKED),
         start=_start(stream, present.get("start", DEFAULT.start)),
         fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
-        kafka=tuple(
-            (key, _kafka_value(stream, key, value)) for key, value in sorted(present.items()) if key not in OWN_KEYS
-        ),
+        kafka=_kafka(stream, {key: value for key, value in present.items() if key not in OWN_KEYS}),
     )
     if configuration.on_error is OnError.DEAD_LETTER and configuration.dead_letter_topic is None:
         raise _wrong(stream, "on_error dead_letter needs a dead_letter_topic")
@@ -177,30 +115,46 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
 
 
 def decode(stream: str, text: str) -> Configuration:
-    """The reverse of `encode`. Raises SettingError for what only an edit of the node by hand can have written."""
+    """
+    The reverse of `encode`.
+
+    Raises:
+        SettingError: an edit of the node by hand has made it impossible, or the settings do not allow it any more.
+    """
+    return configuration_of(stream, _object(stream, text))
+
+
+def decode_changed(stream: str, text: str, changes: Mapping[str, Any]) -> Configuration:
+    """
+    What `text` holds with `changes` made; a key whose value is None goes back to its default. What it holds may be
+    impossible, or not allowed any more: what comes of it counts.
+
+    Raises:
+        SettingError: a key or a value is impossible, or not allowed.
+    """
+    held = _object(stream, text)
+    start = held.get("start", DEFAULT.start)
+    if changes.get("start", start) != start:
+        raise _wrong(stream, "start is where a new stream begins; SEEK STREAM sends this one elsewhere")
+    return configuration_of(stream, {**held, **changes})
+
+
+def _object(stream: str, text: str) -> dict[str, Any]:
     try:
         given = json.loads(text or "{}")
     except ValueError:
         given = None
     if not isinstance(given, dict):
         raise _wrong(stream, "the stream's node must hold it as a JSON object")
-    return configuration_of(stream, given)
+    return given
 
 
-def _kafka_value(stream: str, key: str, value: object) -> str:
-    if key in REFUSED or key.endswith("_cb"):
-        raise _wrong(stream, f"{key} cannot be set: {REFUSED.get(key, 'it is no text, number or truth value')}")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if not isinstance(value, str):
-        raise _wrong(stream, f"{key} must be text, an integer, true or false, got a {type(value).__name__}")
-    if key in SECRETS and not value.startswith(REFERENCES):
-        raise _wrong(
-            stream, f"{key} is a secret and would be stored in the graph: give env:NAME or file:PATH instead of it"
-        )
-    return value
+def _kafka(stream: str, given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    here = settings.in_force()
+    try:
+        return kafka_properties.checked(given, here.kafka_allow, here.fetch_buffer_kb, OWN_KEYS)
+    except WrongProperty as error:
+        raise _wrong(stream, str(error)) from None
 
 
 def _choice(stream: str, given: Mapping[str, Any], key: str, default: Choice) -> Choice:

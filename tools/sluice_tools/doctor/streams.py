@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from sluice.brokers.references import is_public
 from sluice.errors import QueryRefused, SettingError
 from sluice.persistence import nodes
 from sluice.values import configuration
+from sluice.values.kafka_properties import is_path, is_reference
 from sluice_tools.doctor.findings import Finding, fix, note, ok
 from sluice_tools.doctor.kafka import Cluster
 from sluice_tools.doctor.server import Server
@@ -39,10 +41,14 @@ class Clusters:
         if known is None:
             settings = configuration.decode(stream, config).kafka
             # What they refer to is the server's. Resolved here, whoever may make a stream could have our files sent to
-            # brokers of his own.
-            secrets = [key for key, value in settings if value.startswith(configuration.REFERENCES)]
-            if secrets:
-                raise SettingError(f"{stream} has secrets in its config, which the server alone has: {secrets[0]}")
+            # their own brokers, or quoted in an error.
+            kept = [
+                key
+                for key, value in settings
+                if is_reference(key, value) or (is_path(key, value) and not is_public(key, value))
+            ]
+            if kept:
+                raise SettingError(f"{stream} has what the server alone has in its config: {kept[0]}")
             known = self._known[uri, config] = Cluster(uri, self._timeout, dict(settings))
         return known
 

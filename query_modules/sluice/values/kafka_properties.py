@@ -1,0 +1,144 @@
+"""
+Checks librdkafka's properties in a stream's config: the one place that all of them pass, whether CREATE, ALTER or
+`streams.configure` gives them or a node is read that somebody has edited.
+
+librdkafka has internal, test and undocumented properties, and some of them end or damage the process that holds it. So
+what is not known to be of use and harmless is refused, and nothing is left to librdkafka's own checks.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sluice.values.kafka_kinds import REFERENCES, File, Kind, Reference
+from sluice.values.kafka_refusals import CALLBACK, ON_REQUEST, REFUSED
+from sluice.values.kafka_table import ALLOWED, MECHANISMS
+
+VARIABLE = "SLUICE_KAFKA_ALLOW"
+
+
+@dataclass(frozen=True)
+class PropertyAllow:
+    """The administrator's list: properties of `ON_REQUEST` that streams may have."""
+
+    names: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, text: str) -> PropertyAllow:
+        """
+        The list that a setting's text means: names with commas between.
+
+        Raises:
+            ValueError: a name cannot be in the list, and why.
+        """
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        for name in names:
+            if _never(name):
+                raise ValueError(f"{name} cannot be allowed: {_never(name)}")
+            if name not in ON_REQUEST and name not in ALLOWED:
+                raise ValueError(f"expected names of {', '.join(sorted(ON_REQUEST))}, with commas between")
+        return cls(frozenset(names))
+
+    def __str__(self) -> str:
+        return ",".join(sorted(self.names))
+
+
+MAX_TEXT_SHOWN = 80
+"Characters of a name that are repeated."
+
+
+class WrongProperty(ValueError):
+    """A property cannot be there, or not with its value. The text begins with its name and holds no secret."""
+
+
+def kind_of(key: str) -> Kind | None:
+    """What values of a property are like; None if there is no such property for streams."""
+    if key in ALLOWED:
+        return ALLOWED[key].kind
+    return ON_REQUEST[key][0] if key in ON_REQUEST else None
+
+
+def is_reference(key: str, value: str) -> bool:
+    """Whether a checked value refers to a secret."""
+    return isinstance(kind_of(key), Reference) and value.startswith(REFERENCES)
+
+
+def is_path(key: str, value: str) -> bool:
+    """Whether a checked value is a path that librdkafka opens by itself."""
+    return isinstance(kind_of(key), File) and value != "probe"
+
+
+def checked(
+    given: Mapping[str, object], allow: PropertyAllow, buffer_kb: int, others: Collection[str] = ()
+) -> tuple[tuple[str, str], ...]:
+    """
+    The properties as librdkafka takes them, ordered by name; references are kept.
+
+    Args:
+        given: name -> value. A name counts as it is written: librdkafka, too, heeds case and blanks.
+        allow: the administrator's list.
+        buffer_kb: `SLUICE_FETCH_BUFFER_KB`.
+        others: keys of a config that are not librdkafka's, of which one may be meant.
+
+    Raises:
+        WrongProperty: one is not allowed, has a value that it cannot have, or two do not go together.
+    """
+    for key in given:
+        if kind_of(key) is None and not _never(key):
+            raise WrongProperty(_unknown(key, others))
+    pairs = tuple((key, _value(key, value, allow, buffer_kb)) for key, value in sorted(given.items()))
+    values = dict(pairs)
+    for key in values:
+        other = ALLOWED[key].also if key in ALLOWED else ""
+        if other in values:
+            raise WrongProperty(f"{key} and {other} are two names of one property: give one of them")
+    protocol = values.get("security.protocol", "").lower()
+    if protocol.startswith("sasl") and not {"sasl.mechanism", "sasl.mechanisms"} & set(values):
+        # librdkafka would take GSSAPI, and run kinit.
+        raise WrongProperty(
+            f"security.protocol {protocol} needs sasl.mechanism beside it, one of {', '.join(MECHANISMS)}"
+        )
+    return pairs
+
+
+def _value(key: str, value: object, allow: PropertyAllow, buffer_kb: int) -> str:
+    kind = kind_of(key)
+    if kind is None:
+        raise WrongProperty(f"{key} cannot be set: {_never(key)}")
+    if key in ON_REQUEST and key not in allow.names:
+        why = ON_REQUEST[key][1]
+        raise WrongProperty(f"{key} is for the administrator to allow, in {VARIABLE}={key}, since {why}")
+    text = _text(key, value)
+    if text.startswith(REFERENCES) and not isinstance(kind, Reference):
+        takes = "it takes a path itself" if isinstance(kind, File) else "those are for secrets and user names"
+        raise WrongProperty(f"{key} takes neither env: nor file:, {takes}")
+    refusal = kind.refusal(text, buffer_kb)
+    if refusal:
+        raise WrongProperty(f"{key} {refusal}")
+    return text
+
+
+def _text(key: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if not isinstance(value, str):
+        raise WrongProperty(f"{key} must be text, an integer, true or false, got a {type(value).__name__}")
+    return value
+
+
+def _never(key: str) -> str:
+    """Why no stream can have a property; empty if that is not so, or not known."""
+    return REFUSED.get(key, CALLBACK if key.endswith("_cb") else "")
+
+
+def _unknown(key: str, others: Collection[str]) -> str:
+    shown = key if key.isprintable() and len(key) <= MAX_TEXT_SHOWN else repr(key[:MAX_TEXT_SHOWN])
+    near = difflib.get_close_matches(key.strip().lower(), [*others, *ALLOWED], 1, 0.8)
+    if near:
+        return f"there is no key {shown}; did you mean {near[0]}?"
+    ours = f"the keys of ours are {', '.join(others)}" if others else "there is none of ours"
+    return f"there is no key {shown}; {ours}, those of librdkafka are in docs/kafka-security.md"
