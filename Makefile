@@ -85,21 +85,26 @@ real: kafka ## all that a real server can show, MEMGRAPH=path [MEMGRAPH_PYTHONPA
 	@test -n "$(MEMGRAPH)" || { echo 'make real MEMGRAPH=/path/to/memgraph [MEMGRAPH_PYTHONPATH=/its/packages]' >&2; exit 2; }
 	@$(VENV)/bin/python -m pip install --quiet -e '.[bench]'
 	@$(VENV)/bin/python -m tests.real --memgraph-bin='$(MEMGRAPH)' $(if $(MEMGRAPH_PYTHONPATH),--memgraph-pythonpath='$(MEMGRAPH_PYTHONPATH)') $(ARGS)
+SECRET = $$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+
+docker/.env: # made once, with passwords that nobody else has
+	@umask 077 && printf 'MEMGRAPH_USER=sluice\nMEMGRAPH_PASSWORD=%s\nGRAFANA_PASSWORD=%s\n' "$(SECRET)" "$(SECRET)" > $@
+	@echo "user and passwords are in $@"
 
 .PHONY: image
-image: ## the images of docker/: Memgraph with the modules, and the shim
+image: docker/.env ## the images of docker/: Memgraph with the modules, and the shim
 	$(COMPOSE) build
 
 .PHONY: up
-up: ## start Memgraph, Kafka, the shim and Memgraph Lab in Docker, and wait until they are well
+up: docker/.env ## start Memgraph, Kafka, the shim and Memgraph Lab in Docker, and wait until they are well
 	$(COMPOSE) up --build --detach --wait
 
 .PHONY: logs
-logs: ## follow what they say
+logs: docker/.env ## follow what they say
 	$(COMPOSE) logs --follow --tail=100
 
 .PHONY: down
-down: ## stop them; their data stays in volumes
+down: docker/.env ## stop them; their data stays in volumes
 	$(COMPOSE) --profile sample --profile metrics down
 
 .PHONY: soak

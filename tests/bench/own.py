@@ -5,6 +5,7 @@ consume and transform. Both in processes of their own, in turns.
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import resource
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
@@ -22,8 +24,10 @@ from sluice.engine.listener import Transaction, Watermarks
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.engine.session import StreamSession
 from sluice.host.settings import Settings
+from sluice.host.signing import SigningKey
 from sluice.persistence.loopback import Loopback
-from sluice.values.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
+from sluice.scripting import admission
+from sluice.values.model import Checkpoint, CheckpointId, Desired, StreamSpec, Transform, VertexId
 from tests.bench.null_sink import NullSink
 from tests.bench.topics import produce
 from tests.bench.workloads import WORKLOADS
@@ -145,15 +149,16 @@ class _Progress:
 
 
 def _own(task: Task) -> Taken:
-    settings = Settings(loopback_port=task.port)
     progress = _Progress(task.messages)
     before, idle = _cpu(), 0
     with ExitStack() as stack:
+        key = SigningKey(Path(stack.enter_context(TemporaryDirectory()), "key"), created_by_us=True)
+        settings = Settings(loopback_port=task.port, signing_key_file=key)
         sessions = []
         for number, topic in enumerate(task.topics):
-            script = Transform("/transform.py", WORKLOADS[task.workload].source, "")
+            script = _signed(WORKLOADS[task.workload].source, settings)
             spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
-            desired = Desired(VertexId(1), VertexId(2), spec, generation=1, limit_batches=None)
+            desired = Desired(VertexId(1), CheckpointId(VertexId(2), spec.uid), spec, generation=1, limit_batches=None)
             loopback = stack.enter_context(Loopback(settings))
             session = StreamSession(desired, settings, loopback, progress.stop, progress, Calls(), RetryPolicy())
             sessions.append(stack.enter_context(session))
@@ -165,6 +170,11 @@ def _own(task: Task) -> Taken:
             thread.join()
         peak = _resident()
     return Taken(progress.rate, (_cpu() - before) / task.messages * 1e6, idle, peak, progress.transform_kb)
+
+
+def _signed(source: str, settings: Settings) -> Transform:
+    transform = Transform("/transform.py", source, hashlib.sha256(source.encode()).hexdigest())
+    return admission.sign(transform, settings)
 
 
 def _plain(task: Task) -> Taken:

@@ -84,7 +84,19 @@ def test_a_chain_that_is_well(host: Host, kafka: KafkaBroker, new_stream: Callab
         shim = ["--shim", f"bolt://127.0.0.1:{port}"]
         checks = doctor("--uri", host.uri, "--stream", name, "--transform", str(transform), *shim)
     assert {name: check["verdict"] for name, check in checks.items()} == dict.fromkeys(checks, "ok")
-    assert set(checks) >= {"bolt", "module", "loopback", "clocks", "stream", "kafka", "topic", "transform", "shim"}
+    assert set(checks) >= {
+        "bolt",
+        "module",
+        "loopback",
+        "clocks",
+        "stream",
+        "kafka",
+        "topic",
+        "transform",
+        "scripts",
+        "shim",
+    }
+    assert "signed with the key /" in checks["scripts"]["text"]
     assert sluice.__version__ in checks["module"]["text"]
 
 

@@ -34,7 +34,7 @@ from sluice.scripting.process import PackedQueries
 from sluice.values import model
 from sluice.values.batch import Batch, Group
 from sluice.values.configuration import Configuration, Isolate, OnError
-from sluice.values.model import Checkpoint, Desired, StreamSpec, VertexId
+from sluice.values.model import Checkpoint, CheckpointId, Desired, StreamSpec, VertexId
 
 BAD = b"bad"
 RAISES = b"raises"
@@ -198,7 +198,7 @@ class Run:
         spec = StreamSpec(
             "u", "people", "localhost:9092", "t", model.Transform("/t.py", "", "ab12"), batch_size=size, config=config
         )
-        desired = Desired(VertexId(1), VertexId(2), spec, generation=7, limit_batches=limit)
+        desired = Desired(VertexId(1), CheckpointId(VertexId(2), "u"), spec, generation=7, limit_batches=limit)
         self.sink = FakeSink(error)
         self.letters = Letters(self.sink, letter_errors)
         self.listener = Listener()

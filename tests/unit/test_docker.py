@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,6 @@ import pytest
 import yaml
 
 from sluice.clauses import translate
-from sluice_tools.install.copies import brought
 from sluice_tools.install.places import OLDEST_CONFLUENT_KAFKA, numbers
 from sluice_tools.shim.metrics.shim_collector import ShimCollector
 from sluice_tools.shim.metrics.stream_collector import StreamCollector
@@ -127,11 +127,60 @@ def test_what_is_copied_is_there_and_passes_the_ignore_file():
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_listens_on_the_loopback_only_and_cannot_gain_privileges(name: str):
+def test_a_service_listens_on_the_loopback_only_and_has_no_more_rights_than_it_needs(name: str):
     service = SERVICES[name]
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert not service.get("privileged")
+    assert service["cap_drop"] == ["ALL"]
+    assert not {"privileged", "cap_add", "network_mode", "pid"} & service.keys()
+    writing = {"kafka", "sample", "lab"}  # they write, or may write, into their own images
+    assert bool(service.get("read_only")) == (name not in writing)
+    assert bool(service.get("tmpfs")) == (name not in writing)
+
+
+def test_what_has_a_port_asks_for_a_password_that_no_file_here_has():
+    assert {name for name, service in SERVICES.items() if "ports" in service} == {"memgraph", "shim", "lab", "grafana"}
+    given = r"\$\{%s:\?.+\}"
+    for name, variables in {
+        "memgraph": {"MEMGRAPH_USER": "MEMGRAPH_USER", "MEMGRAPH_PASSWORD": "MEMGRAPH_PASSWORD"},
+        "shim": {"MEMGRAPH_USER": "MEMGRAPH_USER", "MEMGRAPH_PASSWORD": "MEMGRAPH_PASSWORD"},
+        "grafana": {
+            "GF_SECURITY_ADMIN_USER": "MEMGRAPH_USER",
+            "GF_SECURITY_ADMIN_PASSWORD": "GRAFANA_PASSWORD",
+        },
+    }.items():
+        for variable, source in variables.items():
+            assert re.fullmatch(given % source, SERVICES[name]["environment"][variable])
+    assert SERVICES["grafana"]["environment"]["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    # Lab would let everybody in who reaches its port.
+    assert not {name for name in SERVICES["lab"]["environment"] if "USER" in name or "PASS" in name}
+
+
+def test_the_passwords_are_made_once_and_for_their_owner_alone(tmp_path: Path):
+    shutil.copy(REPOSITORY / "Makefile", tmp_path)
+    made = []
+    for folder in ("one", "two"):
+        (tmp_path / folder / "docker").mkdir(parents=True)
+        for _ in range(2):
+            subprocess.run(["make", "-f", "../Makefile", "docker/.env"], cwd=tmp_path / folder, check=True)
+            made.append((tmp_path / folder / "docker" / ".env").read_text(encoding="utf-8"))
+        assert stat.S_IMODE((tmp_path / folder / "docker" / ".env").stat().st_mode) == 0o600
+    assert made[0] == made[1] != made[2] == made[3]
+    values = dict(line.split("=") for line in made[0].splitlines())
+    asked = set(re.findall(r"\$\{(\w+):\?", json.dumps(COMPOSE)))
+    assert values.keys() == asked
+    assert len(set(values.values())) == len(values)
+    assert all(re.fullmatch("[0-9a-f]{48}", values[name]) for name in asked if "PASSWORD" in name)
+    ignored = subprocess.run(["git", "check-ignore", "-q", "docker/.env"], cwd=REPOSITORY, check=False)
+    assert ignored.returncode == 0
+
+
+def test_scripts_come_from_the_mounted_folder_alone():
+    service = SERVICES["memgraph"]
+    (mounted,) = (volume for volume in service["volumes"] if volume.startswith("."))
+    source, target, mode = mounted.split(":")
+    assert (mode, service["environment"]["SLUICE_TRANSFORM_ALLOW"]) == ("ro", f"file://{target}/")
+    assert (DOCKER / source).resolve() == REPOSITORY / "transforms"
 
 
 def test_who_is_waited_for_says_when_it_is_well():
@@ -146,13 +195,14 @@ def test_who_is_waited_for_says_when_it_is_well():
 def test_volumes_are_declared_and_bound_files_are_there():
     used = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])]
     assert {name for name in used if not name.startswith(".")} == set(COMPOSE["volumes"])
-    assert all((DOCKER / name).is_file() for name in used if name.startswith("."))
+    assert all((DOCKER / name).exists() for name in used if name.startswith("."))
 
 
 def test_the_parts_have_each_others_addresses():
     (command,) = (json.loads(rest) for word, rest in stages()["shim"] if word == "CMD")
     options = dict(zip(command[1::2], command[2::2], strict=True))
     assert options == {"--listen": "0.0.0.0:7688", "--upstream": "memgraph:7687", "--metrics": "0.0.0.0:9688"}
+    assert SERVICES["shim"]["command"][: len(command)] == command
     lab = SERVICES["lab"]["environment"]
     assert (lab["QUICK_CONNECT_MG_HOST"], lab["QUICK_CONNECT_MG_PORT"]) == ("shim", "7688")
 
@@ -216,7 +266,6 @@ def test_kafkas_listeners_fit_one_another():
     assert listening.keys() == protocols.keys() == {*advertised, settings["KAFKA_CONTROLLER_LISTENER_NAMES"]}
     assert all(address.endswith(f":{listening[name]}") for name, address in advertised.items())
     assert advertised["INSIDE"] == "kafka:19092"
-    assert SERVICES["kafka"]["ports"] == [f"127.0.0.1:{listening['HOST']}:{listening['HOST']}"]
     assert settings["KAFKA_CONTROLLER_QUORUM_VOTERS"] == f"1@kafka:{listening['CONTROLLER']}"
     assert len(settings["CLUSTER_ID"]) == 22
 
@@ -259,7 +308,7 @@ def test_the_clauses_that_the_pages_show_are_right(page: str):
     assert all(translate(found) is not None for found in shown)
 
 
-def test_the_transform_of_the_example_is_in_the_image():
+def test_the_transform_of_the_example_is_in_the_mounted_folder():
     text = (DOCKER / "README.md").read_text(encoding="utf-8")
-    (path,) = re.findall(r"file:///usr/lib/memgraph/query_modules/(\S+)'", text)
-    assert path in brought()
+    (path,) = re.findall(r"WITH TRANSFORM 'file:///srv/transforms/(\S+)'", text)
+    assert (REPOSITORY / "transforms" / path).is_file()

@@ -1,4 +1,4 @@
-"""Tests that a page of docs/ names are there."""
+"""Tests that pages name are there."""
 
 from __future__ import annotations
 
@@ -23,17 +23,23 @@ def _tests() -> set[tuple[str, str]]:
 
 
 def table_of(page: str, heading: str) -> list[str]:
-    """The rows of the table below a heading."""
-    section = (ROOT / "docs" / page).read_text("utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
+    """The rows of the table below a heading of a page, whose name is from the root."""
+    section = (ROOT / page).read_text("utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
     return [line for line in section.splitlines() if line.startswith("| ")][1:]
 
 
 @pytest.mark.parametrize(
-    ("heading", "least"), [("Case by case, beside Memgraph's own streams", 30), ("Limits", 5)], ids=["cases", "limits"]
+    ("page", "heading", "least"),
+    [
+        ("docs/failures.md", "Case by case, beside Memgraph's own streams", 30),
+        ("docs/failures.md", "Limits", 5),
+        ("SECURITY.md", "Who can do what", 10),
+    ],
+    ids=["cases", "limits", "rights"],
 )
-def test_every_case_of_the_tables_of_failures_is_made_by_tests_that_there_are(heading: str, least: int) -> None:
+def test_every_row_is_shown_by_tests_that_there_are(page: str, heading: str, least: int) -> None:
     there = _tests()
-    rows = table_of("failures.md", heading)
+    rows = table_of(page, heading)
     assert len(rows) > least
     for row in rows:
         named = NAMED.findall(row)

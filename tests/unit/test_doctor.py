@@ -27,7 +27,7 @@ from sluice_tools.doctor.kafka import Cluster
 from sluice_tools.doctor.module import Signature
 from sluice_tools.doctor.server import CHECKS, Server
 from sluice_tools.doctor.streams import Clusters
-from sluice_tools.doctor.transform import examine_transform
+from sluice_tools.doctor.transform import examine_admission, examine_transform
 from sluice_tools.install.copies import MODULE, brought
 from sluice_tools.shim.settings import Address
 from tests.ports import free_port
@@ -433,3 +433,10 @@ def test_a_script_that_the_server_would_refuse_is_named_with_the_setting():
     assert finding.verdict is Verdict.FIX
     assert "does not have it; it has https://scripts.example.org/kafka" in finding.text
     assert "SLUICE_TRANSFORM_ALLOW" in finding.remedy
+
+
+def test_what_vouches_for_scripts_is_told():
+    assert "key /data/.sluice_signing.key," in examine_admission("/data/.sluice_signing.key", "").text
+    listed = examine_admission("/data/.sluice_signing.key", "/etc/SHA256SUMS")
+    assert listed.text.startswith("only scripts that /etc/SHA256SUMS lists run")
+    assert examine_admission(None, None).verdict is Verdict.NOTE

@@ -17,7 +17,7 @@ from sluice.persistence import nodes
 from sluice.persistence.parked import RetryRequest, message_of
 from sluice.scripting.process import PackedQueries
 from sluice.values.configuration import Configuration, Isolate
-from sluice.values.model import Checkpoint, Desired, StreamSpec, Transform, VertexId
+from sluice.values.model import Checkpoint, CheckpointId, Desired, StreamSpec, Transform, VertexId
 from sluice.values.record import Records
 from tests.unit.test_committer import Listener, Stop, packed
 from tests.unit.test_parked import keep
@@ -49,7 +49,8 @@ class Graph:
     def list_kept(self, checkpoint_id):
         return list(self.kept.items())
 
-    def read_kept(self, ids):
+    def read_kept(self, uid, ids):
+        assert uid == "u"
         return [(vertex, self.kept[vertex]) for vertex in ids]
 
     def send(self, queries: PackedQueries, reached: Checkpoint, properties: dict) -> None:
@@ -88,7 +89,7 @@ def pack(records: Records) -> PackedQueries:
 
 def retry(graph: Graph, config: Configuration = Configuration(), *, pack=pack, stop=None) -> Graph:  # noqa: B008
     spec = StreamSpec("u", "people", "localhost:9092", "t", Transform("/t.py", "", "ab12"), batch_size=4, config=config)
-    desired = Desired(VertexId(1), VertexId(2), spec, generation=7, limit_batches=None)
+    desired = Desired(VertexId(1), CheckpointId(VertexId(2), "u"), spec, generation=7, limit_batches=None)
     server: Any = graph
     listener: Any = Listener()
     retrier = Retrier(desired, Settings(), server, server, pack, stop or Stop(), listener, RetryPolicy())

@@ -24,6 +24,7 @@ from tests.unit.bolt.certificate import make_certificate
 
 SOURCE = "def stream(batch):\n    return []  # é\n"
 SETTINGS = Settings(script_timeout=1.0, script_max_bytes=1000)
+ANY_TLS = AllowList.parse("https://")
 CANNOT = "Couldn't get the transform script from"
 
 
@@ -74,13 +75,13 @@ def test_what_is_not_there_is_said_in_the_words_of_the_specification_and_no_more
         script_server.url("/missing.py"),
         script_server.url("/forbidden.py"),
         f"http://127.0.0.1:{free_port()}/nobody.py",
-        "https://no-such-host.invalid/transform.py",
         str(tmp_path / "none.py"),
         f"file://{tmp_path}/none.py",
         str(tmp_path / "folder.py"),
         str(tmp_path / "pipe.py"),
     ]:
         assert refusal(uri) == ""
+    assert refusal("https://no-such-host.invalid/transform.py", Settings(transform_allow=ANY_TLS)) == ""
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/dev/zero", "/proc/self/environ", "/nowhere/at/all"])
@@ -268,7 +269,7 @@ def test_a_server_that_never_says_hello_in_tls_is_not_waited_for():
         over.wait(5)
 
     with serving(wait) as port:
-        reason = refusal(f"https://127.0.0.1:{port}/a.py", Settings(script_timeout=0.3))
+        reason = refusal(f"https://127.0.0.1:{port}/a.py", Settings(script_timeout=0.3, transform_allow=ANY_TLS))
     assert reason == "it did not come within 0.3 s (SLUICE_SCRIPT_TIMEOUT)"
 
 

@@ -10,7 +10,7 @@ from sluice.bolt import messages
 from sluice.bolt.replies import Reply, reply_of
 from sluice.persistence.sink import MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT, Sink
 from sluice.scripting.process import PackedQueries
-from sluice.values.model import Checkpoint, VertexId
+from sluice.values.model import Checkpoint, CheckpointId, VertexId
 
 
 class Connection:
@@ -32,7 +32,7 @@ class Connection:
 )
 def test_what_is_in_flight_is_bounded_in_groups_and_in_bytes(size: int, groups: int):
     connection: Any = Connection()
-    sink = Sink(connection, VertexId(1), Checkpoint({}))
+    sink = Sink(connection, CheckpointId(VertexId(1), "u"), Checkpoint({}))
     sent = 0
     while not sink.full:
         sent += 1
@@ -67,7 +67,7 @@ def test_what_is_committed_with_a_notification_is_committed(metadata: dict[str, 
         *[reply_of(messages.success())] * commit_at,
         reply_of(messages.success(metadata)),
     ]
-    sink = Sink(connection, VertexId(1), Checkpoint({}))
+    sink = Sink(connection, CheckpointId(VertexId(1), "u"), Checkpoint({}))
     sink.send(PackedQueries(1, b"q"), Checkpoint({0: 1}), {})
     sink.settle()
     assert (sink.held, sink.notice) == (Checkpoint({0: 1}), notice)

@@ -16,11 +16,11 @@ from sluice.supervising import supervisor
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.status import Monitor
 from sluice.supervising.supervisor import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA, Supervisor
-from sluice.values.model import VertexId
+from sluice.values.model import CheckpointId, VertexId
 from tests.eventually import eventually
 
 CATALOG = VertexId(1)
-ROW = StreamRow(VertexId(2), VertexId(3), True, False, dict.fromkeys(RUN_COLUMNS, 1))
+ROW = StreamRow(VertexId(2), CheckpointId(VertexId(3), "1"), True, False, dict.fromkeys(RUN_COLUMNS, 1))
 
 
 class Server:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from confluent_kafka import Message
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import parse
 from sluice.host.settings import Settings
+from sluice.host.signing import SigningKey
+from sluice.scripting import admission
 from sluice.scripting.process import PackedQueries
 from sluice.scripting.transformer import Transformer
 from sluice.values.batch import Batch, Group
@@ -28,13 +31,15 @@ Start = Callable[[str], Transformer]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
+    settings = replace(SETTINGS, signing_key_file=SigningKey(tmp_path / "key", created_by_us=True))
     started = []
 
     def start(source: str) -> Transformer:
         transform = Transform("/srv/t.py", source, hashlib.sha256(source.encode()).hexdigest())
+        transform = admission.sign(transform, settings)
         spec = StreamSpec("u", "people", "localhost:9092", "t", transform)
-        started.append(Transformer(spec, SETTINGS, lambda: False))
+        started.append(Transformer(spec, settings, lambda: False))
         return started[-1]
 
     yield start

@@ -53,14 +53,16 @@ GONE_TEXT = "sluice: a message that was set aside is gone"
 # The number is compared as well: on some hosts an id is given again.
 REMOVE = f"""
 UNWIND $messages AS message
-OPTIONAL MATCH (m:{nodes.SET_ASIDE}) WHERE id(m) = message.id AND m.number = message.number
+OPTIONAL MATCH (m:{nodes.SET_ASIDE})
+WHERE id(m) = message.id AND m.number = message.number AND m.{nodes.OWNER} = $uid
 WITH m, assert(m IS NOT NULL, '{GONE_TEXT}') AS there
 DETACH DELETE m
 """
 
 CHANGE = f"""
 UNWIND $messages AS message
-MATCH (m:{nodes.SET_ASIDE}) WHERE id(m) = message.id AND m.number = message.number
+MATCH (m:{nodes.SET_ASIDE})
+WHERE id(m) = message.id AND m.number = message.number AND m.{nodes.OWNER} = $uid
 SET m += message.changes
 """
 
@@ -141,7 +143,7 @@ class Retrier:
         meant = [message for _, message in there if message.number in ids]
         applied = 0
         for group in groups(meant, self._spec.batch_size, self._max_bytes):
-            applied += self._apply(self._loopback.read_kept([ids[message.number] for message in group]))
+            applied += self._apply(self._loopback.read_kept(self._spec.uid, [ids[message.number] for message in group]))
             yield
         self._write(NO_QUERIES, dataclasses.replace(self._sink.held, retries=request.number))
         log.info("stream %s: of %s messages that were set aside, %s took effect", self._spec.name, len(ids), applied)
@@ -169,7 +171,7 @@ class Retrier:
         queries = NO_QUERIES
         try:
             queries = self._pack(Records(message.record for _, message in part))
-            self._write(_joined(_removal(part), queries), self._without(part))
+            self._write(_joined(_removal(part, self._spec.uid), queries), self._without(part))
         except (TransformError, ScriptError, SettingError, ValueError) as error:
             if isinstance(error, ScriptError | SettingError) and error.retryable:
                 raise
@@ -201,7 +203,7 @@ class Retrier:
         ]
         text = f"{part[0][1].place} stays set aside: {refusal.error}"
         self._listener.refused(text, str(refusal.error), len(part))
-        self._write(_packed(CHANGE, {"messages": failed}), self._sink.held)
+        self._write(_packed(CHANGE, {"messages": failed, "uid": self._spec.uid}), self._sink.held)
 
     def _write(self, queries: PackedQueries, reached: Checkpoint) -> None:
         """One transaction, waited for; again and again where it conflicts with others."""
@@ -274,8 +276,9 @@ class RetrySession:
             pass
 
 
-def _removal(part: Group) -> PackedQueries:
-    return _packed(REMOVE, {"messages": [{"id": vertex, "number": message.number} for vertex, message in part]})
+def _removal(part: Group, uid: str) -> PackedQueries:
+    removed = [{"id": vertex, "number": message.number} for vertex, message in part]
+    return _packed(REMOVE, {"messages": removed, "uid": uid})
 
 
 def _packed(query: str, parameters: dict[str, Any]) -> PackedQueries:

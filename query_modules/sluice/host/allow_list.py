@@ -19,10 +19,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from sluice.errors import SettingError
 from sluice.http_get import PORTS
 
-DEFAULT = "https://,http://localhost:*,http://127.0.0.1:*,http://[::1]:*,file:///"
+DEFAULT = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,https://localhost:*,file:///"
 """
-What nobody has between: TLS, this machine's own web servers, its files. Not plain HTTP from elsewhere, where whoever
-stands on the way puts code into the database.
+This machine's own web servers and its files. No other server: whoever may call procedures would choose whose code runs
+in the database's machine.
 """
 
 SUFFIX = ".py"

@@ -20,6 +20,7 @@ from sluice.host.allow_list import AllowList
 from sluice.host.secrets_allowed import DEFAULT as SECRETS_FOLDER
 from sluice.host.secrets_allowed import SecretsAllow
 from sluice.host.server_flags import server_flags
+from sluice.host.signing import FILE_NAME, SigningKey
 from sluice.values.kafka_properties import PropertyAllow
 
 T = TypeVar("T")
@@ -81,7 +82,17 @@ class Settings:
     transform_allow: AllowList = AllowList.parse(allow_list.DEFAULT)
     """
     SLUICE_TRANSFORM_ALLOW: the beginnings of URIs that transform scripts may come from, with commas between. Default:
-    TLS, this machine's web servers, its files.
+    this machine's web servers and its files.
+    """
+    transform_sha256: str = ""
+    """
+    SLUICE_TRANSFORM_SHA256: a file with the SHA-256 of each transform script that may run, as `sha256sum` writes it.
+    Default: none, and signatures decide.
+    """
+    signing_key_file: SigningKey = SigningKey(Path("mg_data", FILE_NAME), created_by_us=True)
+    """
+    SLUICE_SIGNING_KEY_FILE: the key that transform scripts are signed with, the same on all instances of a cluster.
+    Default: .sluice_signing.key in the server's --data-directory, made when it is first needed.
     """
     script_timeout: float = 10.0
     "SLUICE_SCRIPT_TIMEOUT: seconds that fetching a transform script, and loading it, may take each."
@@ -158,6 +169,8 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
             _servers_own(environment, flags)
         ),
         transform_allow=read("TRANSFORM_ALLOW", AllowList.parse, default.transform_allow),
+        transform_sha256=read("TRANSFORM_SHA256", str, default.transform_sha256),
+        signing_key_file=read("SIGNING_KEY_FILE", _key, _own_key(flags, default.signing_key_file)),
         script_timeout=read("SCRIPT_TIMEOUT", _seconds, default.script_timeout),
         script_max_bytes=read("SCRIPT_MAX_BYTES", _positive, default.script_max_bytes),
         transform_timeout=read("TRANSFORM_TIMEOUT", _seconds, default.transform_timeout),
@@ -232,6 +245,19 @@ def _loopback_host(flags: Mapping[str, str]) -> str:
     # A server that listens on every address is reached over the loopback one.
     address = flags.get("bolt-address", "")
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+
+
+def _own_key(flags: Mapping[str, str], default: SigningKey) -> SigningKey:
+    """The one that we make. `mg_data` is the flag's default (`src/flags/general.cpp` of v2.14.1)."""
+    folder = flags.get("data-directory")
+    return SigningKey(Path(folder).absolute() / FILE_NAME, created_by_us=True) if folder else default
+
+
+def _key(text: str) -> SigningKey:
+    """A key that somebody gives: it has to be there. Raises OSError, ValueError."""
+    key = SigningKey(Path(text).absolute())
+    key.sign("", "")
+    return key
 
 
 def _bolt_port(environment: Mapping[str, str], flags: Mapping[str, str]) -> int:

@@ -22,7 +22,8 @@ from sluice.host.settings import Settings
 from sluice.persistence import nodes
 from sluice.persistence.parked import ParkedMessage, RetryRequest, decode_requests, message_of
 from sluice.persistence.schema import SCHEMA_VERSION, check_version, migrate
-from sluice.values.model import Checkpoint, Desired, Status, VertexId, encode_positions
+from sluice.scripting import admission
+from sluice.values.model import Checkpoint, CheckpointId, Desired, Status, VertexId, encode_positions
 
 USER_AGENT = "sluice-loopback/1"
 
@@ -40,28 +41,33 @@ FIND_DROPPED = f"MATCH (s:{nodes.STREAM}) WHERE s.dropped RETURN id(s) AS id"
 LIST_STREAMS = f"""
 MATCH (c:{nodes.CATALOG}) WHERE id(c) = $catalog
 OPTIONAL MATCH (c)-[:{nodes.HAS_STREAM}]->(s:{nodes.STREAM})-[:{nodes.HAS_CHECKPOINT}]->(k)
+WHERE k.{nodes.OWNER} = s.uid
 RETURN c.schema_version AS schema_version,
        id(s) AS stream_id, id(k) AS checkpoint_id, s.running AS running, s.generation AS generation,
        s.limit_batches AS limit_batches, k.ended_generation AS ended_generation, k.ended_status AS ended_status,
        s.uid AS uid, s.name AS name, s.uri AS uri, s.topic AS topic, s.transform AS transform,
-       s.transform_sha256 AS transform_sha256, s.batch_interval AS batch_interval, s.batch_size AS batch_size,
-       s.config AS config, coalesce(s.retries, 0) AS retries_asked, coalesce(k.retries, 0) AS retries
+       s.transform_sha256 AS transform_sha256, s.transform_signature AS transform_signature,
+       s.batch_interval AS batch_interval, s.batch_size AS batch_size, s.config AS config,
+       coalesce(s.retries, 0) AS retries_asked, coalesce(k.retries, 0) AS retries
 """
 
 READ_SOURCE = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.transform_source AS source"
 
-READ_CHECKPOINT = "MATCH (k) WHERE id(k) = $id RETURN properties(k) AS properties"
+# A checkpoint, whether or not it has its label: by its id, and by whose it says it is.
+CHECKPOINT = f"MATCH (k) WHERE id(k) = $id AND k.{nodes.OWNER} = $uid"
+
+READ_CHECKPOINT = f"{CHECKPOINT} RETURN properties(k) AS properties"
 
 # Texts that say the same in other words, after an edit by hand: the fence compares them letter by letter.
-REWRITE_POSITIONS = """
-MATCH (k) WHERE id(k) = $id AND coalesce(k.positions, '') = $found
+REWRITE_POSITIONS = f"""
+{CHECKPOINT} AND coalesce(k.positions, '') = $found
 SET k.positions = $positions
 """
 
 # A run that was superseded has nothing to say any more: the condition keeps a late writer from ending its successor's
 # run. What is no number, after an edit by hand, is written over.
-END_RUN = """
-MATCH (k) WHERE id(k) = $id AND NOT coalesce(k.ended_generation >= $generation, false)
+END_RUN = f"""
+{CHECKPOINT} AND NOT coalesce(k.ended_generation >= $generation, false)
 SET k += $ended
 """
 
@@ -69,14 +75,17 @@ IS_DROPPED = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.dropped RETURN i
 
 SWEEP = f"""
 MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.dropped
-OPTIONAL MATCH (s)-[:{nodes.HAS_CHECKPOINT}]->(k)
-OPTIONAL MATCH (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE})
+OPTIONAL MATCH (s)-[:{nodes.HAS_CHECKPOINT}]->(k) WHERE k.{nodes.OWNER} = s.uid
+OPTIONAL MATCH (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE}) WHERE m.{nodes.OWNER} = s.uid
 DETACH DELETE s, k, m
 """
 
 READ_REQUESTS = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.retry_requests AS requests"
 
-KEPT = f"MATCH (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE}) WHERE id(k) = $id"
+KEPT = f"""
+MATCH (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE})
+WHERE id(k) = $id AND k.{nodes.OWNER} = $uid AND m.{nodes.OWNER} = $uid
+"""
 
 COUNT_KEPT = f"{KEPT} RETURN count(m) AS count"
 
@@ -90,14 +99,14 @@ ORDER BY number
 
 READ_KEPT = f"""
 UNWIND $ids AS id
-MATCH (m:{nodes.SET_ASIDE}) WHERE id(m) = id
+MATCH (m:{nodes.SET_ASIDE}) WHERE id(m) = id AND m.{nodes.OWNER} = $uid
 RETURN id(m) AS id, properties(m) AS properties
 ORDER BY m.number
 """
 
 SHOW_CONSTRAINTS = "SHOW CONSTRAINT INFO"
 
-UNLABEL = f"MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id REMOVE k:{nodes.CHECKPOINT}"
+UNLABEL = f"MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id AND k.{nodes.OWNER} = $uid REMOVE k:{nodes.CHECKPOINT}"
 
 SHOW_ROLE = "SHOW REPLICATION ROLE"
 
@@ -116,7 +125,7 @@ class StreamRow(NamedTuple):
     """A stream as the supervisor sees it: the node's properties but the script's source."""
 
     stream_id: VertexId
-    checkpoint_id: VertexId
+    checkpoint_id: CheckpointId
     should_run: bool
     should_retry: bool
     "`streams.retry` was called, and is not answered."
@@ -170,6 +179,7 @@ class Loopback:
             raise ConnectionLost(
                 f"the server refuses the loopback's sign-in (SLUICE_LOOPBACK_USER): {error}"
             ) from error
+        self._settings = settings
         self._timeout = settings.loopback_timeout
         self._listed: dict[VertexId, tuple[Records, Sequence[StreamRow]]] = {}
         "What `list_streams` was answered last, of each catalog."
@@ -239,7 +249,13 @@ class Loopback:
             return None
         check_version(rows[0]["schema_version"], catalog)
         listed = [
-            StreamRow(row["stream_id"], row["checkpoint_id"], nodes.asks_to_run(row), nodes.asks_to_retry(row), row)
+            StreamRow(
+                row["stream_id"],
+                CheckpointId(row["checkpoint_id"], row["uid"]),
+                nodes.asks_to_run(row),
+                nodes.asks_to_retry(row),
+                row,
+            )
             for row in rows
             if row["checkpoint_id"] is not None
         ]
@@ -255,13 +271,16 @@ class Loopback:
         What `row` asks for, script included.
 
         Raises:
-            SettingError: the node was edited into something that cannot run.
+            SettingError: the node was edited into something that cannot run, or its script may not.
         """
         sources = self._fetch(READ_SOURCE, {"id": row.stream_id})
         source = sources[0]["source"] if sources else ""
-        return nodes.desired_of({**row.properties, "transform_source": source}, row.stream_id, row.checkpoint_id)
+        properties = {**row.properties, "transform_source": source}
+        desired = nodes.desired_of(properties, row.stream_id, row.checkpoint_id)
+        admission.check(desired.spec, self._settings)
+        return desired
 
-    def read_checkpoint(self, checkpoint_id: VertexId) -> Checkpoint:
+    def read_checkpoint(self, checkpoint_id: CheckpointId) -> Checkpoint:
         """
         The checkpoint as committed. Its positions are then written as the fence compares them.
 
@@ -269,14 +288,14 @@ class Loopback:
             FenceLost: the node is gone.
             SettingError: it was edited into something impossible.
         """
-        rows = self._fetch(READ_CHECKPOINT, {"id": checkpoint_id})
+        rows = self._fetch(READ_CHECKPOINT, _whose(checkpoint_id))
         if not rows:
             raise FenceLost("the stream's checkpoint node was deleted")
         properties = rows[0]["properties"]
         checkpoint = nodes.checkpoint_of(properties)
         found, positions = properties.get("positions") or "", encode_positions(checkpoint.positions)
         if found != positions:
-            self._fetch(REWRITE_POSITIONS, {"id": checkpoint_id, "found": found, "positions": positions})
+            self._fetch(REWRITE_POSITIONS, {**_whose(checkpoint_id), "found": found, "positions": positions})
         return checkpoint
 
     def has_uniqueness(self) -> bool:
@@ -287,43 +306,47 @@ class Loopback:
             return False
         return any("unique" in row.values() for row in found)
 
-    def unlabel(self, checkpoint_id: VertexId) -> bool:
+    def unlabel(self, checkpoint_id: CheckpointId) -> bool:
         """
         Takes a checkpoint's label off where the graph has uniqueness constraints, which before Memgraph 3.1 are safe
         only beside vertices without other labels (docs/failures.md); whether it has.
         """
         if not self.has_uniqueness():
             return False
-        self._fetch(UNLABEL, {"id": checkpoint_id})
+        self._fetch(UNLABEL, _whose(checkpoint_id))
         return True
 
-    def end_run(self, checkpoint_id: VertexId, generation: int, status: Status, error: str | None) -> None:
+    def end_run(self, checkpoint_id: CheckpointId, generation: int, status: Status, error: str | None) -> None:
         """Writes how the run `generation` ended."""
         ended = nodes.ended_properties(generation, status, error)
-        self._fetch(END_RUN, {"id": checkpoint_id, "generation": generation, "ended": ended})
+        self._fetch(END_RUN, {**_whose(checkpoint_id), "generation": generation, "ended": ended})
 
     def read_requests(self, stream_id: VertexId) -> tuple[RetryRequest, ...]:
         """What was asked for by `streams.retry`, as committed, the oldest first."""
         rows = self._fetch(READ_REQUESTS, {"id": stream_id})
         return decode_requests(rows[0]["requests"]) if rows else ()
 
-    def count_kept(self, checkpoint_id: VertexId) -> int:
+    def count_kept(self, checkpoint_id: CheckpointId) -> int:
         """How many messages are kept."""
-        return int(self._fetch(COUNT_KEPT, {"id": checkpoint_id})[0]["count"])
+        return int(self._fetch(COUNT_KEPT, _whose(checkpoint_id))[0]["count"])
 
-    def list_kept(self, checkpoint_id: VertexId) -> list[tuple[VertexId, ParkedMessage]]:
+    def list_kept(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
         """The messages that are kept, in the order in which they were set aside; without what may be large."""
-        rows = self._fetch(LIST_KEPT, {"id": checkpoint_id})
+        rows = self._fetch(LIST_KEPT, _whose(checkpoint_id))
         return [(VertexId(row.pop("id")), message_of(row)) for row in rows]
 
-    def read_kept(self, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
-        """The messages at these nodes, whole, in the order in which they were set aside; only those that there are."""
-        rows = self._fetch(READ_KEPT, {"ids": list(ids)})
+    def read_kept(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
+        """
+        The messages of a stream at these nodes, whole, in the order in which they were set aside; only those that
+        there are.
+        """
+        rows = self._fetch(READ_KEPT, {"ids": list(ids), "uid": uid})
         return [(VertexId(row["id"]), message_of(row["properties"])) for row in rows]
 
     def sweep(self, stream_id: VertexId) -> bool:
         """
-        Deletes a stream node that is, committed, marked as dropped, and all that hangs from it; whether there was one.
+        Deletes a stream node that is, committed, marked as dropped, its checkpoint and its messages; whether there was
+        one.
         """
         if not self._fetch(IS_DROPPED, {"id": stream_id}):
             return False
@@ -332,6 +355,10 @@ class Loopback:
 
     def _fetch(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         return self.connection.fetch(query, parameters, timeout=self._timeout)
+
+
+def _whose(checkpoint_id: CheckpointId) -> dict[str, Any]:
+    return {"id": checkpoint_id.vertex, "uid": checkpoint_id.uid}
 
 
 def _tls() -> ssl.SSLContext:

@@ -4,7 +4,10 @@ Metadata nodes: labels, relationship types and property names, and how values be
     (:SluiceCatalog)-[:STREAM]->(:SluiceStream)-[:CHECKPOINT]->(:SluiceCheckpoint)-[:SET_ASIDE]->(:SluiceSetAside)
 
 A checkpoint goes without its label where the graph has uniqueness constraints (`Loopback.unlabel`): it is found by the
-relationship.
+relationship. Relationships may lead anywhere, though, once somebody has drawn one by hand, and what follows them has
+the rights of the loopback's user. So nothing is read, written or deleted at their ends unless it is known to be ours:
+catalog and stream by their labels, checkpoints and messages by the property OWNER, which holds the stream's `uid`,
+messages by their label as well.
 
 Written by: catalog, stream and the relationships by procedures (the supervisor makes a catalog where there is none),
 checkpoints, and messages that were set aside (`kept`), by workers. Nobody writes what another writes, but for a SEEK,
@@ -14,7 +17,6 @@ so a STOP never conflicts with a batch in flight. A dropped stream's node has lo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +24,7 @@ from sluice.errors import SettingError
 from sluice.values import configuration, failed_message
 from sluice.values.model import (
     Checkpoint,
+    CheckpointId,
     Desired,
     Status,
     StreamSpec,
@@ -40,6 +43,9 @@ HAS_STREAM = "STREAM"
 HAS_CHECKPOINT = "CHECKPOINT"
 HAS_SET_ASIDE = "SET_ASIDE"
 
+OWNER = "sluice_uid"
+"The property by which checkpoints and messages say whose they are: a stream's `uid`. No other vertex has one."
+
 Properties = Mapping[str, Any]
 
 SPEC_PROPERTIES = (
@@ -50,6 +56,7 @@ SPEC_PROPERTIES = (
     "transform",
     "transform_source",
     "transform_sha256",
+    "transform_signature",
     "batch_interval",
     "batch_size",
     "config",
@@ -66,6 +73,7 @@ def spec_properties(spec: StreamSpec) -> dict[str, Any]:
         "transform": spec.transform.uri,
         "transform_source": spec.transform.source,
         "transform_sha256": spec.transform.sha256,
+        "transform_signature": spec.transform.signature,
         "batch_interval": spec.batch_interval_ms,
         "batch_size": spec.batch_size,
         "config": spec.config.encode(),
@@ -74,35 +82,30 @@ def spec_properties(spec: StreamSpec) -> dict[str, Any]:
 
 def spec_of(properties: Properties) -> StreamSpec:
     """
-    The spec in a stream node's properties.
+    The spec in a stream node's properties. Whether its script may run is for `admission` to say.
 
     Raises:
         SettingError: a property is missing or has a value that it cannot have, which only an edit by hand can cause.
     """
     name = properties.get("name")
     return StreamSpec(
-        uid=_text(properties, "uid"),
+        uid=uid_of(properties),
         name=name or "",
         uri=properties.get("uri") or "",
         topic=properties.get("topic") or "",
-        transform=_pinned(properties),
+        transform=Transform(
+            properties.get("transform") or "",
+            _text(properties, "transform_source"),
+            _text(properties, "transform_sha256"),
+            _text(properties, "transform_signature"),
+        ),
         batch_interval_ms=properties.get("batch_interval") or 0,
         batch_size=properties.get("batch_size") or 0,
         config=configuration.decode(str(name), _text(properties, "config")),
     )
 
 
-def _pinned(properties: Properties) -> Transform:
-    """The script, which must be the one that was tested."""
-    uri, source = properties.get("transform") or "", _text(properties, "transform_source")
-    sha256 = _text(properties, "transform_sha256")
-    if hashlib.sha256(source.encode()).hexdigest() != sha256:
-        stream = properties.get("name")
-        raise SettingError(f"Kafka stream {stream}, the script in its node is not the one with the SHA-256 beside it")
-    return Transform(uri, source, sha256)
-
-
-def desired_of(properties: Properties, stream_id: VertexId, checkpoint_id: VertexId) -> Desired:
+def desired_of(properties: Properties, stream_id: VertexId, checkpoint_id: CheckpointId) -> Desired:
     """The run that a stream node asks for. Raises SettingError as `spec_of` does."""
     return Desired(
         stream_id=stream_id,
@@ -111,6 +114,11 @@ def desired_of(properties: Properties, stream_id: VertexId, checkpoint_id: Verte
         generation=generation_of(properties),
         limit_batches=_count(properties, "limit_batches") or None,
     )
+
+
+def uid_of(properties: Properties) -> str:
+    """The uid in a stream node's properties. Raises SettingError as `spec_of` does."""
+    return _text(properties, "uid")
 
 
 def generation_of(properties: Properties) -> int:

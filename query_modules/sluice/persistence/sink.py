@@ -20,14 +20,15 @@ from sluice.errors import FenceLost, GraphError, one_line
 from sluice.persistence import nodes
 from sluice.persistence.parked import ParkedMessage
 from sluice.scripting.process import PackedQueries
-from sluice.values.model import Checkpoint, VertexId, encode_positions
+from sluice.values.model import Checkpoint, CheckpointId, encode_positions
 
 FENCE_TEXT = "sluice: the checkpoint was moved by somebody else"
 
-# assert() is Memgraph's: it fails the query with the text. A checkpoint that is gone has no positions, and fails too.
+# assert() is Memgraph's: it fails the query with the text. A checkpoint that is gone has no positions, and fails too;
+# so does a vertex that is no checkpoint of this stream.
 FENCE = f"""
 OPTIONAL MATCH (k) WHERE id(k) = $id
-WITH k, assert(coalesce(k.positions = $from, false), '{FENCE_TEXT}') AS held
+WITH k, assert(coalesce(k.positions = $from AND k.{nodes.OWNER} = $uid, false), '{FENCE_TEXT}') AS held
 SET k += $to
 """
 
@@ -73,7 +74,7 @@ class Sink:
     Threads: for the thread that owns the connection.
     """
 
-    def __init__(self, connection: Connection, checkpoint_id: VertexId, held: Checkpoint) -> None:
+    def __init__(self, connection: Connection, checkpoint_id: CheckpointId, held: Checkpoint) -> None:
         """
         Args:
             held: the checkpoint as it was read over this connection.
@@ -117,9 +118,10 @@ class Sink:
         Raises:
             ConnectionLost: none, some or all of what is in flight may have been committed.
         """
-        parameters = {"id": self._checkpoint_id, "from": encode_positions(self.reached.positions), "to": properties}
+        vertex, uid = self._checkpoint_id
+        parameters = {"id": vertex, "uid": uid, "from": encode_positions(self.reached.positions), "to": properties}
         if kept:
-            parameters["kept"] = [message.properties() for message in kept]
+            parameters["kept"] = [{**message.properties(), nodes.OWNER: uid} for message in kept]
         fence = frame(messages.run(FENCE_AND_KEEP if kept else FENCE, parameters))
         request = b"".join((BEGIN, fence, PULL_ALL, queries.frames, COMMIT))
         self._connection.send(request)

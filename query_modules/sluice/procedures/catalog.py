@@ -105,13 +105,13 @@ class StreamNode:
     def checkpoint(self) -> Checkpoint:
         """How far the stream got. Where that cannot be known, since somebody edited or deleted the node: an error."""
         try:
+            nodes.uid_of({"uid": self.get("uid")})
             nodes.generation_of({"generation": self.get("generation")})
             for checkpoint in self._checkpoints():
                 return nodes.checkpoint_of({item.name: item.value for item in checkpoint.properties.items()})
         except SettingError as error:
             return self._lost(f"{error}; put it right and START it, or DROP it and CREATE it anew")
-        gone = "the stream's checkpoint node was deleted: where it was is not known"
-        return self._lost(f"{gone}; DROP it and CREATE it anew")
+        return self._lost(f"{self._gone}: where it was is not known; DROP it and CREATE it anew")
 
     def move(self, positions: Mapping[int, int], topic_id: str) -> None:
         """
@@ -124,25 +124,35 @@ class StreamNode:
             StreamNotFound: there is no checkpoint node.
         """
         if not self._checkpoints():
-            gone = "the stream's checkpoint node was deleted; DROP it and CREATE it anew"
-            raise StreamNotFound(f"Kafka stream {self.name}, {gone}")
+            raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it anew")
         moved = {"positions": encode_positions(positions), "topic_id": topic_id}
         for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
             self._checkpoints()[0].properties.set(name, value)
 
     def _checkpoints(self) -> list[Vertex]:
         """One, unless somebody has edited the graph."""
-        return [edge.to_vertex for edge in self._vertex.out_edges if edge.type.name == nodes.HAS_CHECKPOINT]
+        return [vertex for vertex in _ends(self._vertex, nodes.HAS_CHECKPOINT) if self._owns(vertex)]
 
     def kept(self) -> list[ParkedMessage]:
         """The messages that the stream keeps, in no order. Raises ValueError if somebody edited their nodes."""
         return [
-            message_of({item.name: item.value for item in beside.to_vertex.properties.items()})
-            for edge in self._vertex.out_edges
-            if edge.type.name == nodes.HAS_CHECKPOINT
-            for beside in edge.to_vertex.out_edges
-            if beside.type.name == nodes.HAS_SET_ASIDE
+            message_of({item.name: item.value for item in vertex.properties.items()})
+            for checkpoint in self._checkpoints()
+            for vertex in _ends(checkpoint, nodes.HAS_SET_ASIDE)
+            if _has_label(vertex, nodes.SET_ASIDE) and self._owns(vertex)
         ]
+
+    def _owns(self, vertex: Vertex) -> bool:
+        """Whether a vertex is this stream's: a relationship that was drawn by hand may lead to any."""
+        owner = vertex.properties.get(nodes.OWNER)
+        return owner is not None and owner == self.get("uid")
+
+    @property
+    def _gone(self) -> str:
+        """What to say where there is no checkpoint."""
+        if any(_ends(self._vertex, nodes.HAS_CHECKPOINT)):
+            return "what its relationship CHECKPOINT leads to is not its checkpoint, and is left alone"
+        return "the stream's checkpoint node was deleted"
 
     def _lost(self, reason: str) -> Checkpoint:
         return Checkpoint(
@@ -173,10 +183,10 @@ class Catalog:
     def streams(self) -> list[StreamNode]:
         """All streams, ordered by name."""
         found = [
-            StreamNode(edge.to_vertex)
+            StreamNode(vertex)
             for catalog in self._vertices
-            for edge in catalog.out_edges
-            if edge.type.name == nodes.HAS_STREAM
+            for vertex in _ends(catalog, nodes.HAS_STREAM)
+            if _has_label(vertex, nodes.STREAM)
         ]
         return sorted(found, key=lambda stream: stream.name)
 
@@ -204,7 +214,11 @@ class Catalog:
             {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()},
         )
         checkpoint = self._new_vertex(
-            nodes.CHECKPOINT, nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id))
+            nodes.CHECKPOINT,
+            {
+                **nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id)),
+                nodes.OWNER: spec.uid,
+            },
         )
         self._connect(stream, checkpoint, nodes.HAS_CHECKPOINT)
         self._connect(catalog, stream, nodes.HAS_STREAM)
@@ -217,7 +231,7 @@ class Catalog:
         the batch in flight.
         """
         for edge in stream._vertex.in_edges:
-            if edge.type.name == nodes.HAS_STREAM:
+            if edge.type.name == nodes.HAS_STREAM and _has_label(edge.from_vertex, nodes.CATALOG):
                 self._graph.delete_edge(edge)
         stream.set(dropped=True, running=False)
         self._exchange.announce_dropped(stream.id)
@@ -252,6 +266,11 @@ class Catalog:
 
     def _connect(self, start: Vertex, end: Vertex, kind: str) -> None:
         self._graph.create_edge(start, end, sys.modules["mgp"].EdgeType(kind))
+
+
+def _ends(vertex: Vertex, kind: str) -> Iterator[Vertex]:
+    """Where a vertex's relationships of one type lead."""
+    return (edge.to_vertex for edge in vertex.out_edges if edge.type.name == kind)
 
 
 def _has_label(vertex: Vertex, label: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from sluice.errors import SettingError
 from sluice.persistence.parked import ParkedMessage, RetryRequest, decode_requests, encode_requests
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
+from sluice.scripting import admission
 from sluice.supervising import process
 from sluice.values.model import check_count
 
@@ -48,7 +49,7 @@ def retry(graph: Graph, name: str, limit: int | None, partition: int | None, off
     _check_place(name, partition, offset)
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
-    stream.spec  # noqa: B018 - raises if nothing could be retried, since somebody has edited the node
+    admission.check(stream.spec, here.settings)  # else nothing could be retried
     asked, answered = stream.get("retries"), stream.checkpoint().retries
     number = max(asked if isinstance(asked, int) else 0, answered) + 1
     everything = RetryRequest(number, _LAST, partition, offset)

@@ -22,9 +22,9 @@ from sluice.errors import BrokerError, NoReport, NothingToRead, SettingError, St
 from sluice.host.settings import Settings
 from sluice.procedures import steering
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
+from sluice.scripting import admission
 from sluice.scripting.interpreter import find_interpreter
 from sluice.scripting.pinning import pin
-from sluice.scripting.process import TransformProcess
 from sluice.supervising import process
 from sluice.supervising.shared_state import SharedState
 from sluice.values.batch import Batch
@@ -206,9 +206,10 @@ def test(graph: Graph, name: str, limit_batches: int, execute: bool, check_abort
     stream = Catalog(graph, here.exchange).find(name)
     stream.check_stopped("tested")
     spec = stream.spec
+    admission.check(spec, here.settings)
     batches = _read(spec, stream, limit_batches, here.settings, check_abort)
     queries = []
-    with TransformProcess(spec.transform, here.settings) as transform_process:
+    with admission.load(spec, here.settings) as transform_process:
         for batch in batches:
             check_abort()
             queries += transform_process.rows(batch)

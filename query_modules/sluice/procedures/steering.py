@@ -18,6 +18,7 @@ from sluice.host.settings import Settings
 from sluice.persistence.nodes import spec_properties
 from sluice.procedures.catalog import Catalog, Graph
 from sluice.procedures.trial import compare, last_read
+from sluice.scripting import admission
 from sluice.scripting.manual_message import records_given
 from sluice.scripting.pinning import pin
 from sluice.scripting.process import TransformProcess
@@ -124,7 +125,8 @@ def reload_transform(graph: Graph, name: str, trial_messages: int, check_abort: 
     Fetches a stream's script again and, if it is another one by now, lets it take the place of the old one:
     `old_sha256, new_sha256, tried`.
 
-    Before that it is tried on the last messages that the stream has read. A stream that runs goes on with it.
+    Before that it is tried on the last messages that the stream has read, if the old one may run. A stream that runs
+    goes on with it. The same script is signed again, which is what an unsigned one needs.
 
     Args:
         trial_messages: how many; 0: none, and Kafka is not asked.
@@ -143,12 +145,14 @@ def reload_transform(graph: Graph, name: str, trial_messages: int, check_abort: 
     spec = stream.spec
     new = pin(spec.transform.uri, here.settings)
     tried = 0
-    if new.sha256 != spec.transform.sha256:
+    # An old script that may not run is not run to compare the new one with it either.
+    if new.sha256 != spec.transform.sha256 and admission.refusal(spec.transform, here.settings) is None:
         positions = stream.checkpoint().positions
         if trial_messages and positions:
             messages = last_read(spec, positions, trial_messages, here.settings, check_abort)
             tried = compare(spec, new, messages, here.settings, check_abort)
-        stream.set(transform_source=new.source, transform_sha256=new.sha256)
+    if new != spec.transform:
+        stream.set(transform_source=new.source, transform_sha256=new.sha256, transform_signature=new.signature)
         here.exchange.ring()
     return [{"old_sha256": spec.transform.sha256, "new_sha256": new.sha256, "tried": tried}]
 

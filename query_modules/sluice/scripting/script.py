@@ -48,16 +48,16 @@ def fetch(uri: str, settings: Settings) -> Transform:
                 content = _read(response, settings.script_max_bytes, deadline)
         source = content.decode("utf-8-sig")
     except SettingError as error:
-        raise ScriptError(f"{_cannot_get(uri)}: {error}") from None
+        raise ScriptError(f"{cannot_get(uri)}: {error}") from None
     except UnicodeDecodeError as error:
-        raise ScriptError(f"{_cannot_get(uri)}: it is not UTF-8 text (byte {error.start})") from None
+        raise ScriptError(f"{cannot_get(uri)}: it is not UTF-8 text (byte {error.start})") from None
     except TimeoutError:
         within = f"it did not come within {settings.script_timeout:g} s ({PREFIX}SCRIPT_TIMEOUT)"
-        raise ScriptError(f"{_cannot_get(uri)}: {within}") from None
+        raise ScriptError(f"{cannot_get(uri)}: {within}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         # What the specification's own example prints has no reason behind it, so a missing script has none either; the
         # reason is in the server's log by way of the cause.
-        raise ScriptError(_cannot_get(uri)) from error
+        raise ScriptError(cannot_get(uri)) from error
     return Transform(uri=uri, source=source, sha256=hashlib.sha256(source.encode()).hexdigest())
 
 
@@ -76,7 +76,8 @@ def refusal(uri: str, allow: allow_list.AllowList) -> str | None:
     return None
 
 
-def _cannot_get(uri: str) -> str:
+def cannot_get(uri: str) -> str:
+    """How an error about the script at `uri` begins: the specification's words."""
     return f"Couldn't get the transform script from {shown(uri)}"
 
 

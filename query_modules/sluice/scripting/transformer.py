@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sluice.host.settings import Settings
+from sluice.scripting import admission
 from sluice.scripting.process import PackedQueries, TransformProcess
 from sluice.values.batch import Group
 from sluice.values.model import StreamSpec
@@ -27,7 +28,7 @@ class Transformer:
         self._transform_process: TransformProcess | None = None
 
     def pack(self, group: Group) -> PackedQueries:
-        """The queries of the group's first batches. Arguments and errors are those of `TransformProcess.pack`."""
+        """As `TransformProcess.pack`, for a group's first batches; raises as `admission.load` does, too."""
         return self._ask(group.batches, fold=False)
 
     def fold(self, group: Group) -> PackedQueries:
@@ -63,5 +64,5 @@ class Transformer:
 
     def _running(self) -> TransformProcess:
         if self._transform_process is None or self._transform_process.closed:
-            self._transform_process = TransformProcess(self._spec.transform, self._settings, self._wants_stop)
+            self._transform_process = admission.load(self._spec, self._settings, self._wants_stop)
         return self._transform_process

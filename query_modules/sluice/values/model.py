@@ -12,7 +12,7 @@ import enum
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 
 from sluice.errors import SettingError
 from sluice.values.configuration import Configuration
@@ -20,6 +20,18 @@ from sluice.values.failed_message import FailedMessage
 
 VertexId = NewType("VertexId", int)
 "The host's id of a vertex: opaque, and the same after a restart."
+
+
+class CheckpointId(NamedTuple):
+    """
+    A checkpoint node, and whose it is. The node counts only if it says the same: a relationship that somebody has drawn
+    may lead to any vertex.
+    """
+
+    vertex: VertexId
+    uid: str
+    "The stream's."
+
 
 MAX_INT32 = 2**31 - 1
 
@@ -47,6 +59,8 @@ class Transform:
     source: str = field(repr=False)
     sha256: str
     "Of the source's UTF-8 bytes, in hexadecimal."
+    signature: str = field(default="", repr=False)
+    "By which this server knows it again (`signing`); empty where it has none."
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,7 @@ class Desired:
     """A stream that should run: which nodes it has, what it is, and in which run (generation) it is."""
 
     stream_id: VertexId
-    checkpoint_id: VertexId
+    checkpoint_id: CheckpointId
     spec: StreamSpec
     generation: int
     "Counts the STARTs; a run that ends by itself ends this generation only."

@@ -18,7 +18,7 @@ from sluice_tools.doctor.findings import Finding, Verdict
 from sluice_tools.doctor.server import Server
 from sluice_tools.doctor.shim import examine_shim
 from sluice_tools.doctor.streams import Clusters, examine_streams
-from sluice_tools.doctor.transform import ALLOW, examine_transform
+from sluice_tools.doctor.transform import ALLOW, KEY, LISTED, examine_admission, examine_transform
 from sluice_tools.terminal import show, show_json, visible
 
 PASSWORD = "MEMGRAPH_PASSWORD"
@@ -73,6 +73,8 @@ def doctor(
         try:
             yield from server.examine()
             allowed = server.setting(ALLOW)
+            if server.streams is not None:
+                yield examine_admission(server.setting(KEY), server.setting(LISTED))
             if server.streams is not None and (stream or not kafka):
                 yield from examine_streams(server, stream, clusters)
         finally:

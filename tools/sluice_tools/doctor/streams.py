@@ -18,6 +18,7 @@ from sluice_tools.doctor.server import Server
 
 ADDITIONS = (
     f"MATCH (:{nodes.CATALOG})-[:{nodes.HAS_STREAM}]->(s:{nodes.STREAM})-[:{nodes.HAS_CHECKPOINT}]->(k) "
+    f"WHERE k.{nodes.OWNER} = s.uid "
     "RETURN s.name AS name, s.config AS config, s.transform_sha256 AS sha256, k.error AS error"
 )
 

@@ -18,6 +18,8 @@ from sluice_tools.doctor.findings import FROM_HERE, Finding, fix, note, ok
 
 CHECK = "transform"
 ALLOW = "SLUICE_TRANSFORM_ALLOW"
+LISTED = "SLUICE_TRANSFORM_SHA256"
+KEY = "SLUICE_SIGNING_KEY_FILE"
 
 
 def examine_transform(uri: str, settings: Settings, allowed_there: str | None = None) -> Finding:
@@ -52,6 +54,21 @@ def examine_transform(uri: str, settings: Settings, allowed_there: str | None = 
         remedy = f"give it a function {STREAM}(batch) that returns a list of pairs (query, parameters)"
         return note(CHECK, f"{uri} defines no {STREAM} at its top level, as far as can be seen; {remedy}")
     return ok(CHECK, f"{uri} is allowed, can be fetched, {FROM_HERE}, and has a function {entries[0]}")
+
+
+def examine_admission(key: str | None, listed: str | None) -> Finding:
+    """
+    One finding, "scripts": what outside the graph vouches for the scripts that the server runs.
+
+    Args:
+        key: the server's setting KEY; None where it does not tell.
+        listed: the server's setting LISTED.
+    """
+    if listed:
+        return ok("scripts", f"only scripts that {listed} lists run ({LISTED}, a file of the server's machine)")
+    if not key:
+        return note("scripts", "the server does not say by which key it knows the scripts that it has fetched")
+    return ok("scripts", f"those that were fetched are signed with the key {key}, of the server's machine ({KEY})")
 
 
 def _defines(name: str, node: ast.stmt) -> bool:

@@ -25,7 +25,7 @@ ModulesDir = Annotated[
 
 METADATA = (
     "MATCH (n) WHERE n:SluiceCatalog OR n:SluiceStream OR n:SluiceCheckpoint OR n:SluiceSetAside "
-    "OPTIONAL MATCH (n)-[:CHECKPOINT]->(k) DETACH DELETE n, k;"
+    "OPTIONAL MATCH (n)-[:CHECKPOINT]->(k) WHERE k.sluice_uid = n.uid DETACH DELETE n, k;"
 )
 
 
