@@ -1,8 +1,12 @@
 """
 Who changes which vertex.
 
-In Memgraph the second of two concurrent transactions that change a vertex is refused at once, and a vertex's edges are
-part of it; ArcadeDB refuses at COMMIT, and not for edges. So procedures claim what they change.
+In Memgraph the second of two concurrent transactions that change a vertex is refused at once; ArcadeDB refuses at
+COMMIT. So procedures claim what they change. Adding an edge is a change that any number of transactions may make to
+a vertex at a time, as in Memgraph 3.x (2.x refuses the second of them as well), but not beside any other change; of two
+that are both committed ArcadeDB may still refuse the second.
+
+Source: `PrepareForNonSequentialWrite`, `src/storage/v2/mvcc.hpp` of Memgraph 3.12.
 """
 
 from __future__ import annotations
@@ -19,8 +23,8 @@ class Transaction:
 
     began: int
     "When: a count of what has begun and ended before."
-    claimed: set[int] = field(default_factory=set)
-    "Ids of the vertices that it changes."
+    claimed: dict[int, bool] = field(default_factory=dict)
+    "Id of each vertex that it changes -> whether it does more than add edges to it."
 
 
 class Claims:
@@ -34,8 +38,11 @@ class Claims:
         self._lock = threading.Lock()  # guards what follows
         self._clock = 0
         self._open: set[Transaction] = set()
-        self._committed: dict[int, int] = {}
-        "Vertex -> when a transaction that changed it was committed; only what an open transaction did not see."
+        self._committed: dict[tuple[int, bool], int] = {}
+        """
+        Vertex, and whether more than its edges was changed -> when a transaction that did so was committed; only what
+        an open transaction did not see.
+        """
 
     def begin(self) -> Transaction:
         """A transaction that begins now."""
@@ -44,19 +51,24 @@ class Claims:
             self._open.add(transaction)
             return transaction
 
-    def claim(self, transaction: Transaction, vertex_id: int) -> None:
+    def claim(self, transaction: Transaction, vertex_id: int, *, adds_edge: bool = False) -> None:
         """
         Say that a transaction changes a vertex.
+
+        Args:
+            adds_edge: that is all it does.
 
         Raises:
             SerializationError: another one does, or did since this one began.
         """
         with self._lock:
-            others = self._open - {transaction}
-            taken = any(vertex_id in other.claimed for other in others)
-            if taken or self._committed.get(vertex_id, 0) > transaction.began:
+            for other in self._open - {transaction}:
+                if other.claimed.get(vertex_id, False) or (vertex_id in other.claimed and not adds_edge):
+                    raise SerializationError("Operation cannot be serialized.")
+            kinds = (True,) if adds_edge else (True, False)
+            if any(self._committed.get((vertex_id, kind), 0) > transaction.began for kind in kinds):
                 raise SerializationError("Operation cannot be serialized.")
-            transaction.claimed.add(vertex_id)
+            transaction.claimed[vertex_id] = transaction.claimed.get(vertex_id, False) or not adds_edge
 
     def end(self, transaction: Transaction, *, committed: bool) -> None:
         """Forget a transaction; may be called again."""
@@ -66,9 +78,9 @@ class Claims:
             self._open.remove(transaction)
             now = self._tick()
             if committed:
-                self._committed.update(dict.fromkeys(transaction.claimed, now))
+                self._committed.update(dict.fromkeys(transaction.claimed.items(), now))
             oldest = min((other.began for other in self._open), default=now)
-            self._committed = {vertex: when for vertex, when in self._committed.items() if when > oldest}
+            self._committed = {change: when for change, when in self._committed.items() if when > oldest}
 
     def _tick(self) -> int:
         self._clock += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sandbox import native
 from sandbox.upstream import Refused, Result
@@ -17,8 +18,12 @@ from sluice.bolt.values import Value
 Ask = Callable[[str, Mapping[str, Value]], Result]
 "Runs a query in the caller's transaction; raises Refused."
 
-Claim = Callable[[int], None]
-"Takes the id of a vertex that is to be changed; raises SerializationError."
+
+class Claim(Protocol):
+    """What has to be asked before a vertex is changed."""
+
+    def __call__(self, vertex_id: int, *, adds_edge: bool = False) -> None:
+        """As `Claims.claim`; raises SerializationError."""
 
 
 @dataclass(eq=False)
@@ -147,7 +152,9 @@ class GraphView:
             "MATCH (a) WHERE id(a) = $start MATCH (b) WHERE id(b) = $end "
             f"CREATE (a)-[r:{_quoted(kind)}]->(b) RETURN id(r)"
         )
-        ((edge_id,),) = self._ask(query, start=self._claimed(start), end=self._claimed(end))
+        ((edge_id,),) = self._ask(
+            query, start=self._claimed(start, adds_edge=True), end=self._claimed(end, adds_edge=True)
+        )
         return EdgeState(edge_id, kind, start, end, {})
 
     def delete_edge(self, edge: EdgeState) -> None:
@@ -177,10 +184,10 @@ class GraphView:
             if not vertex.deleted:
                 self.id_of(vertex)
 
-    def _claimed(self, vertex: VertexState) -> int:
+    def _claimed(self, vertex: VertexState, *, adds_edge: bool = False) -> int:
         """The id of a vertex that is to be changed. Raises SerializationError if somebody else changes it."""
         vertex_id = self.id_of(vertex)
-        self._claim(vertex_id)
+        self._claim(vertex_id, adds_edge=adds_edge)
         return vertex_id
 
     def _ask(self, query: str, **parameters: Value) -> list[list[Value]]:

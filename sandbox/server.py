@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -38,9 +37,6 @@ def main(words: Sequence[str]) -> int:
     _log_to(flags)
     if flags.unknown:
         log.warning("the sandbox ignores: %s", " ".join(flags.unknown))
-    # Where several clauses of a query write, ArcadeDB takes all rows through one before the next. Folding is made for
-    # Memgraph, which takes each row through all of them.
-    os.environ.setdefault("SLUICE_FOLD", "false")
     server = Server(flags)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.ask_to_stop())

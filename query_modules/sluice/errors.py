@@ -39,30 +39,67 @@ every text is one line (`one_line`).
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-INFRASTRUCTURE = re.compile(
-    "forbidden on the (replica|main)|SYNC replica|Replication Exception|serialization error|cannot be serialized|"
-    "persist[ae]nce error|storage mode has changed|not authorized to execute",
-    re.IGNORECASE,
+
+class Passing(NamedTuple):
+    """A refusal that passes: it says nothing against the query."""
+
+    code: str
+    "CLIENT or TRANSIENT: what the server's code calls it."
+    text: str
+    "A regular expression that finds it in the server's text."
+    versions: str
+    "Of Memgraph, in whose source or answers the text was seen."
+    meaning: str
+
+
+CLIENT, TRANSIENT = "ClientError", "TransientError"
+
+PASSING = (
+    Passing(CLIENT, "forbidden on the (replica|main)", "2.14.1, 3.x", "the instance's role has changed, or changes"),
+    Passing(CLIENT, "SYNC replica|Replication Exception", "2.14.1, 3.x", "committed here, not confirmed elsewhere"),
+    Passing(CLIENT, "serialization error", "2.14.1, 3.x", "a conflict that is met at COMMIT, or by a procedure (3.x)"),
+    Passing(CLIENT, "cannot be serialized", "2.14.1, 3.x", "a conflict that a procedure meets"),
+    Passing(CLIENT, "persist[ae]nce error", "2.14.1, 3.x", "the disk"),
+    Passing(CLIENT, "storage mode has changed", "2.14.1, 3.x", "the storage mode, in the middle of a transaction"),
+    Passing(CLIENT, "not authorized to execute", "2.14.1, 3.x", "a grant"),
+    Passing(TRANSIENT, "conflicting transactions", "2.14.1, 3.x", "a conflict"),
+    Passing(TRANSIENT, "asked to abort|requested to stop", "2.14.1, 3.x", "TERMINATE TRANSACTIONS, a shutdown"),
+    Passing(TRANSIENT, "Memory limit exceeded", "2.14.1, 3.x", "the server's memory"),
+    Passing(
+        TRANSIENT,
+        "access to the storage",
+        "3.x (2.14.1 waits instead)",
+        "CREATE INDEX and its like beside open transactions: shared, read-only or unique access",
+    ),
+    Passing(TRANSIENT, "system queries", "3.x", "a query about users or databases is run"),
 )
 """
-In refusals that carry a client error's code, and say nothing against the query. That of a SYNC replica is of a COMMIT
-that took effect here and was not confirmed elsewhere; "cannot be serialized" is what a procedure meets in a conflict.
+All refusals that are known to pass. The server gives a transient error's code to everything that is no
+`QueryException`, hence also to what is wrong with a query and stays so (`date('yesterday')`, a CSV file that is not
+there, a trigger that refuses); and a client's to some that pass.
 
-Source: `Interpreter::Commit` in `interpreter.cpp`, and `exceptions.hpp`, of Memgraph v2.14.1 and v3.11.0.
+Source: `Interpreter::Commit` in `interpreter.cpp`, `exceptions.hpp`, `ExceptionToErrorMessage` in `handlers.hpp`, and
+`src/storage/v2/storage.hpp`, of Memgraph v2.14.1, v3.11.0 and of August 2026.
 """
 
-PASSES = re.compile(
-    "conflicting transactions|asked to abort|requested to stop|Memory limit exceeded|access to the storage|"
-    "system queries",
-    re.IGNORECASE,
-)
-"""
-In refusals with a transient error's code that are known to pass. The server gives that code to everything that is no
-`QueryException`, hence also to what is wrong with a query and stays so: `date('yesterday')`, a CSV file that is not
-there, a trigger that refuses.
 
-Source: `ExceptionToErrorMessage` in `handlers.hpp` of Memgraph v2.14.1 and v3.11.0.
+def _any_of(code: str) -> re.Pattern[str]:
+    return re.compile("|".join(item.text for item in PASSING if item.code == code), re.IGNORECASE)
+
+
+INFRASTRUCTURE = _any_of(CLIENT)
+"In refusals that carry a client error's code, and say nothing against the query."
+
+PASSES = _any_of(TRANSIENT)
+"In refusals with a transient error's code that are known to pass."
+
+ACCESS_MODE = re.compile(r"Accessor type \S+ and query type \S+ are misaligned")
+"""
+What 3.x says to a query that writes in a transaction of access mode READ; 2.14.1 lets it write.
+
+Source: `AccessorCompliance` in `interpreter.cpp`, August 2026.
 """
 
 UNIQUE = re.compile("unique constraint", re.IGNORECASE)

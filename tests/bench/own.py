@@ -160,7 +160,9 @@ def _own(task: Task) -> Taken:
             spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
             desired = Desired(VertexId(1), CheckpointId(VertexId(2), spec.uid), spec, generation=1, limit_batches=None)
             loopback = stack.enter_context(Loopback(settings))
-            session = StreamSession(desired, settings, loopback, progress.stop, progress, Calls(), RetryPolicy())
+            session = StreamSession(
+                desired, settings, loopback, progress.stop, progress, Calls(), RetryPolicy(), frozenset
+            )
             sessions.append(stack.enter_context(session))
         idle = _resident()
         threads = [threading.Thread(target=session.run) for session in sessions]

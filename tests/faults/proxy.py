@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from types import TracebackType
 
+from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import ANSWER_SIZE, HANDSHAKE_SIZE, Tag
 from tests.ports import free_port
@@ -19,6 +20,10 @@ CLOSING_TIMEOUT = 5.0  # seconds
 PART_OF_COMMIT = 3  # of the six bytes that a framed COMMIT has
 
 Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+BATCH_BEGIN = messages.begin()
+"How a worker's transaction begins; one of the supervisor's, which asks the server something, says so in its BEGIN."
 
 
 class Moment(enum.Enum):
@@ -234,7 +239,7 @@ class _Link:
     def _request(self, message: bytes) -> None:
         self._requests += 1
         tag = message[1]
-        if tag == Tag.BEGIN and self._trap is None:
+        if message == BATCH_BEGIN and self._trap is None:
             self._trap = self._proxy.begun()
         if self._trap is None:
             self._forward(message)

@@ -46,7 +46,7 @@ def test_a_chain_is_whole_wherever_it_begins(stream: Configured, first: int) -> 
     assert (stream.info["messages"], stream.info["set_aside"]) == (MANY, 0)
 
 
-@pytest.mark.memgraph_only("folding is off on the sandbox")
+@pytest.mark.memgraph_only("there are no chains on the sandbox: docs/sandbox.md")
 def test_chains_take_few_queries(stream: Configured) -> None:
     stream.run(f"CREATE (:{stream.label} {{value: 0}})")
     stream.run(f"CREATE INDEX ON :{stream.label}(value)")

@@ -144,6 +144,25 @@ def test_a_stream_that_is_renamed_by_hand_goes_on_under_its_new_name(stream: Con
     stream.drop()
 
 
+def test_of_two_streams_that_are_given_one_name_by_hand_the_newer_gets_another(
+    stream: Configured, run: Run, tmp_path: Path
+) -> None:
+    other = stream.another(tmp_path)
+    other.name = f"{stream.name}_other"
+    other.create()
+    rename = f"MATCH (s:{nodes.STREAM}) WHERE s.name = $name SET s.name = $to RETURN id(s) AS id"
+    [row] = eventually(lambda: run(rename, name=other.name, to=stream.name), timeout=20)
+    other.name = f"{stream.name}_2"
+    shown = [row["name"] for row in run("CALL streams.show() YIELD name")]
+    assert (shown.count(stream.name), shown.count(other.name)) == (1, 1)
+    other.start()
+    other.await_values(numbers(0, 10))
+    name = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.name AS name"
+    eventually(lambda: run(name, id=row["id"]), equals=[{"name": other.name}])
+    assert stream.status == "running"
+    other.insist("CALL streams.drop($name)")
+
+
 def test_a_stream_whose_node_is_deleted_by_hand_is_gone_as_if_dropped(stream: Configured, tmp_path: Path) -> None:
     stream.insist(f"MATCH (s:{nodes.STREAM} {{name: $name}}) DETACH DELETE s")
     assert stream.status is None

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from sluice.bolt.messages import Tag
+from sluice.engine.host_state import HostState
+from sluice.host.attempts import Attempts
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
 from sluice.supervising.status import Monitor
@@ -300,7 +302,7 @@ def _second_worker(host: ServerHost, proxy: CuttingProxy, monitor: Monitor) -> W
     settings = Settings(loopback_port=proxy.port)
     with Loopback(settings) as loopback:
         (row,) = [row for catalog in loopback.find_catalogs() for row in loopback.list_streams(catalog) or []]
-        return Worker(loopback.desired(row), settings, monitor)
+        return Worker(loopback.desired(row), settings, monitor, HostState(Attempts(None)))
 
 
 def _stop_quickly(host: ServerHost) -> None:

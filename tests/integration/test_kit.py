@@ -178,6 +178,17 @@ class Stream:
         return there if there >= least else 0
 
 
+def created(stream: Stream) -> bool:
+    """CREATE; False: it conflicts with another transaction, and is to be tried again."""
+    try:
+        stream.create()
+    except neo4j.exceptions.Neo4jError as error:
+        if "try again" not in str(error):
+            raise
+        return False
+    return True
+
+
 def numbers(start: int, end: int) -> list[str]:
     """Messages to tell one from another: the numbers from `start` up to, and without, `end`."""
     return [f"{number:06}" for number in range(start, end)]
@@ -197,12 +208,7 @@ def count(run: Run, label: str) -> int:
 
 
 def metadata(run: Run) -> dict[str, int]:
-    """
-    How many metadata nodes there are of each label, when those of dropped streams are gone, and there is a catalog,
-    which the supervisor makes at the first call of a procedure.
-    """
-    run(SHOW)
-    eventually(lambda: count(run, nodes.CATALOG), timeout=20)
+    """How many metadata nodes there are of each label, when those of dropped streams are gone."""
     dropped = f"MATCH (s:{nodes.STREAM}) WHERE s.dropped RETURN count(s) AS count"
     eventually(lambda: run(dropped), equals=[{"count": 0}], timeout=20)
     return {label: count(run, label) for label in (nodes.CATALOG, nodes.STREAM, nodes.CHECKPOINT)}

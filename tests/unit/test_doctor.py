@@ -17,7 +17,9 @@ import sluice
 from sandbox.mock_broker import MockBroker
 from sluice.errors import ConnectionLost, QueryRefused, SettingError
 from sluice.host.settings import Settings
+from sluice.procedures.service import NOT_YET
 from sluice.supervising.supervisor import NO_TRANSACTIONS
+from sluice.values.model import NOT_ASKED, PROBE
 from sluice_tools.cli import app
 from sluice_tools.doctor import module
 from sluice_tools.doctor.bolt import Target, parse_uri
@@ -167,14 +169,14 @@ def walked(monkeypatch, **answers: list[dict] | Exception) -> dict[str, Finding]
         "RETURN_timestamp": [{"now": int(time.time() * 1e6)}],
         "CALL_mg.procedures": signatures,
         "CALL_streams.show": [],
+        "CALL_streams.settings": [{"name": PROBE, "value": "as expected, asked in 5.0 ms"}],
         "CALL_streams.info": [{"reason": None}],
         "CALL_streams.version": [{"version": sluice.__version__, "trouble": None}],
         "CALL_streams.interpreter": [{"path": "/usr/bin/python3.12", "version": "3.12.3", "trouble": None}],
-        "MATCH": [{"catalogs": 1}],
     }
     server = FakeServer({name.replace("_", " ", 1): answer for name, answer in {**well, **answers}.items()})
     monkeypatch.setattr("sluice_tools.doctor.server.connect", lambda *_: server.connection)
-    monkeypatch.setattr("sluice_tools.doctor.server.CATALOG_PATIENCE", 0.0)
+    monkeypatch.setattr("sluice_tools.doctor.server.LOOPBACK_PATIENCE", 0.0)
     findings = list(server.examine())
     assert tuple(finding.check for finding in findings) == CHECKS
     return {finding.check: finding for finding in findings}
@@ -219,7 +221,11 @@ RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "r
             id="may not call",
         ),
         pytest.param(
-            {"MATCH": [{"catalogs": 0}]}, "loopback", "not made its catalog", "SLUICE_LOOPBACK_USER", id="no loopback"
+            {"CALL_streams.version": [{"version": sluice.__version__, "trouble": NOT_YET}]},
+            "loopback",
+            "has not looked at the graph yet",
+            "SLUICE_LOOPBACK_USER",
+            id="no loopback",
         ),
         pytest.param(
             {"CALL_streams.version": [{"version": sluice.__version__, "trouble": "it is refused"}]},
@@ -238,7 +244,13 @@ RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "r
         pytest.param(
             {"RETURN_timestamp": [{"now": 1_000_000_000_000_000}]}, "clocks", "differ by", "time", id="a clock"
         ),
-        pytest.param({"MATCH": ConnectionLost("closed")}, "loopback", "connection was lost", "log", id="a lost server"),
+        pytest.param(
+            {"CALL_streams.show": ConnectionLost("closed")},
+            "procedures",
+            "connection was lost",
+            "log",
+            id="a lost server",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_server_is_named_with_its_remedy(monkeypatch, answers, check, text, remedy):
@@ -273,7 +285,7 @@ def test_a_module_that_tells_another_version_is_another(monkeypatch):
 
 
 def test_a_replica_is_nothing_to_mend(monkeypatch):
-    findings = walked(monkeypatch, SHOW_REPLICATION=[{"replication role": "replica"}], MATCH=[{"catalogs": 0}])
+    findings = walked(monkeypatch, SHOW_REPLICATION=[{"replication role": "replica"}])
     assert findings["role"].verdict is Verdict.NOTE
     assert findings["loopback"].verdict is Verdict.NOTE
 
@@ -288,6 +300,22 @@ def test_the_interpreter_of_transforms_is_shown(monkeypatch):
     assert "SLUICE_PYTHON" in finding.remedy
     unknown = {"CALL_streams.interpreter": refused("there is no procedure named 'streams.interpreter'")}
     assert walked(monkeypatch, **unknown)["interpreter"].verdict is Verdict.NOTE
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (NOT_ASKED, "has not asked the server"),
+        (
+            "on this server MERGE finds nothing (2)",
+            "less is folded, or nothing runs: on this server MERGE finds nothing (2)",
+        ),
+    ],
+)
+def test_what_the_server_was_found_to_do_otherwise_is_told(monkeypatch, value, text):
+    finding = walked(monkeypatch, **{"CALL_streams.settings": [{"name": PROBE, "value": value}]})["probe"]
+    assert finding.verdict is Verdict.NOTE
+    assert text in finding.text
 
 
 def test_what_comes_behind_a_fault_is_not_looked_at(monkeypatch):

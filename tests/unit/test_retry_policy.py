@@ -14,6 +14,8 @@ TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
 OF_DATA = [
     (CLIENT, "Invalid types: int and int for '/'."),
     (CLIENT, "Unable to commit due to unique constraint violation on :U(id)"),
+    (CLIENT, "Can't have null literal properties inside merge (::Label1 {prop: null})!"),
+    (CLIENT, "Accessor type READ and query type WRITE are misaligned!"),
     (CLIENT, "Index manipulation not allowed in multicommand transactions."),
     (CLIENT, "line 1:1 mismatched input 'a' expecting ..."),
     (TRANSIENT, "Transaction was asked to abort because of transaction timeout."),
@@ -38,6 +40,8 @@ PASS = [
     (TRANSIENT, "Aborting transaction commit because the transaction was requested to stop from other session. "),
     (TRANSIENT, "Memory limit exceeded! Attempting to allocate a chunk of 1.00MiB which would put the current use ..."),
     (TRANSIENT, "Cannot get shared access to the storage. Try stopping other parallel queries."),
+    (TRANSIENT, "Cannot get read-only access to the storage. Try stopping other parallel queries. You can ..."),
+    (TRANSIENT, "Cannot get unique access to the storage. Try stopping other parallel queries. Note: ..."),
 ]
 SUSPECT = [
     (TRANSIENT, "Invalid string for date. String representing the date should be in ISO 8601 format."),

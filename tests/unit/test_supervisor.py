@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from sluice.engine.host_state import HostState
+from sluice.folding import REASONS, Need
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import RUN_COLUMNS, StreamRow
+from sluice.persistence.probe import Findings
 from sluice.supervising import supervisor
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.status import Monitor
@@ -33,6 +35,11 @@ class Server:
         self.catalogs = {CATALOG}
         self.looks = 0
         self.unique = False
+        self.streams = [ROW]
+        self.names: dict[VertexId, str] = {}
+        self.findings = Findings({}, None, 0.0)
+        self.probes = 0
+        self.has_edge_index = False
 
     def __call__(self, _: Settings) -> Server:
         return self
@@ -55,17 +62,25 @@ class Server:
     def find_catalogs(self) -> set[VertexId]:
         return set(self.catalogs)
 
-    def make_catalog(self) -> VertexId:
-        self.catalogs.add(CATALOG)
-        return CATALOG
-
     def find_dropped(self) -> set[VertexId]:
         self.searches += 1
         return set()
 
-    def list_streams(self, _: VertexId) -> list[StreamRow]:
-        self.looks += 1
-        return [ROW]
+    def list_streams(self, catalog: VertexId) -> list[StreamRow] | None:
+        return self.streams if catalog in self.catalogs else None
+
+    def is_creating(self) -> bool:
+        return False
+
+    def probe(self) -> Findings:
+        self.probes += 1
+        return self.findings
+
+    def may_index_relationships(self) -> bool:
+        return self.has_edge_index
+
+    def rename(self, stream: VertexId, _: str, name: str) -> None:
+        self.names[stream] = name
 
     def desired(self, row: StreamRow) -> Any:
         return row
@@ -98,7 +113,7 @@ def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S
     """A supervisor with that server; the workers it has made."""
     exchange, workers = SharedState(history=1), []
 
-    def new_worker(desired: StreamRow, _: Settings, __: Monitor) -> Idle:
+    def new_worker(desired: StreamRow, _: Settings, __: Monitor, ___: HostState) -> Idle:
         workers.append(Idle(desired))
         return workers[-1]
 
@@ -146,17 +161,67 @@ def test_streams_wait_where_they_cannot_run_and_say_why(
     assert server.searches == 2
 
 
-def test_nothing_is_written_before_somebody_asks_for_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_catalog_is_looked_for_and_never_made(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server()
     server.catalogs.clear()
-    with running(server, monkeypatch) as (exchange, _):
+    with running(server, monkeypatch) as (exchange, workers):
         # An instance that has written by itself could not become a replica.
-        eventually(lambda: server.searches == 1 and exchange.seen is not None)
-        time.sleep(0.2)
+        eventually(lambda: exchange.no_catalog)
         assert not server.catalogs
+        server.catalogs.add(CATALOG)  # by hand, or from a dump
         exchange.want_catalog()
-        eventually(lambda: server.catalogs)
-        eventually(lambda: server.looks)
+        eventually(lambda: len(workers), equals=1)
+        assert not exchange.no_catalog
+
+
+def test_a_catalog_that_takes_the_place_of_another_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server()
+    with running(server, monkeypatch) as (exchange, workers):
+        eventually(lambda: len(workers), equals=1)
+        server.catalogs = {VertexId(99)}  # as RECOVER SNAPSHOT does
+        eventually(exchange.catalogs, equals=[VertexId(99)])
+        server.catalogs.clear()
+        eventually(lambda: exchange.no_catalog)
+        assert exchange.catalogs() == []
+
+
+def test_a_server_that_the_fence_does_not_hold_on_runs_no_stream_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server()
+    server.findings = Findings({}, "the streams cannot run on this server: no assert()", 0.001)
+    with running(server, monkeypatch) as (exchange, workers):
+        eventually(lambda: exchange.trouble, equals=server.findings.refusal)
+        assert not workers
+        assert exchange.host.summary() == server.findings.refusal
+    assert server.probes == 1
+
+
+def test_what_folding_may_do_follows_what_the_server_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "INDEX_INTERVAL", 0.02)
+    server = Server()
+    server.findings = Findings({Need.MERGE: "found 2"}, None, 0.001)
+    with running(server, monkeypatch) as (exchange, workers):
+        eventually(lambda: len(workers), equals=1)
+        assert exchange.host.lacks() == {Need.MERGE}
+        server.has_edge_index = True
+        eventually(exchange.host.lacks, equals=frozenset([Need.MERGE, Need.RELATIONSHIPS]))
+        assert exchange.host.limits()[0] == f"{REASONS[Need.MERGE]} (found 2)"
+        server.has_edge_index = False
+        eventually(exchange.host.lacks, equals=frozenset([Need.MERGE]))
+    assert server.probes == 1
+
+
+def test_of_two_streams_of_one_name_the_newer_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server()
+    rows = [row(number, name) for number, name in ((7, "s"), (5, "s"), (6, "s_2"))]
+    server.streams = rows
+    with running(server, monkeypatch):
+        eventually(lambda: server.names, equals={VertexId(7): "s_3"})
+
+
+def row(number: int, name: str) -> StreamRow:
+    return StreamRow(
+        VertexId(number), CheckpointId(VertexId(3), f"{number}"), False, False, {"uid": f"{number}", "name": name}
+    )
 
 
 def test_workers_are_told_of_a_uniqueness_constraint_that_is_made_while_they_run(

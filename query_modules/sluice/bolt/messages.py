@@ -190,14 +190,17 @@ def record(values: list[Value]) -> bytes:
     return _message(Tag.RECORD, values)
 
 
-def parse(message: bytes) -> Message:
+def parse(message: bytes, *, lenient: bool = False) -> Message:
     """
     Take an unframed message apart.
+
+    Args:
+        lenient: as `unpack`.
 
     Raises:
         RemoteProtocolError: it is not a structure, or not PackStream at all.
     """
-    value = unpack(message)
+    value = unpack(message, lenient=lenient)
     if not isinstance(value, Structure):
         raise RemoteProtocolError(f"message is of type {type(value).__name__}, not a structure")
     return Message(value.tag, value.fields)

@@ -236,14 +236,17 @@ def _children(value: Value) -> Iterator[tuple[str, Value]]:
         yield from ((f"[{index}]", item) for index, item in enumerate(items))
 
 
-def unpack(data: bytes) -> Value:
+def unpack(data: bytes, *, lenient: bool = False) -> Value:
     """
     The one value that `data` holds.
+
+    Args:
+        lenient: bytes of a text that are not UTF-8 are replaced by U+FFFD, instead of refused.
 
     Raises:
         RemoteProtocolError: the bytes end inside a value or go on after it, are nested too deep, or are no PackStream.
     """
-    reader = _Reader(data)
+    reader = _Reader(data, "replace" if lenient else "strict")
     value = reader.value(MAX_DEPTH)
     if reader.position != len(data):
         raise RemoteProtocolError(f"message goes on for {len(data) - reader.position} bytes after its end")
@@ -253,8 +256,9 @@ def unpack(data: bytes) -> Value:
 class _Reader:
     """Reads values from `data`, from `position` on."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, errors: str) -> None:
         self.data = data
+        self.errors = errors
         self.position = 0
 
     def value(self, depth: int) -> Value:
@@ -289,7 +293,7 @@ class _Reader:
 
     def text(self, size: int) -> str:
         try:
-            return self.take(size, "a string").decode()
+            return self.take(size, "a string").decode(errors=self.errors)
         except UnicodeDecodeError as error:
             raise RemoteProtocolError(f"text is not UTF-8: {error.reason}") from error
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -21,6 +22,7 @@ from sluice.engine.retrier import Retrier
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.engine.topic_guard import TopicGuard, TopicIdentity
 from sluice.errors import BrokerUnreachable, OffsetGone, Stopped
+from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
 from sluice.persistence.sink import Sink
@@ -62,11 +64,13 @@ class StreamSession:
         listener: Listener,
         calls: Calls,
         retry_policy: RetryPolicy,
+        lacks: Callable[[], frozenset[Need]],
     ) -> None:
         """
         Args:
             calls: what the supervisor asks for.
-            doubts: what is thought of refusals so far.
+            lacks: what folding needs and the server does not do.
+            retry_policy: what is thought of refusals so far.
         """
         self._desired = desired
         self._spec = desired.spec
@@ -79,6 +83,7 @@ class StreamSession:
         self._retry_policy = retry_policy
         self._unlabelled = False
         "Whether the checkpoint is known to be without its label."
+        self._lacks = lacks
         self._watermarks: Watermarks | None = None
         self._next_ends = 0.0
         self._lost = False
@@ -96,7 +101,7 @@ class StreamSession:
             self._rest = IdleDetector(spec, settings, self._calls.nudge.set)
             resources.callback(self._rest.end)
             self._consumer = resources.enter_context(Consumer(spec, settings, doubt=self._broker_health.doubt))
-            self._transformer = Transformer(spec, settings, wants_stop)
+            self._transformer = Transformer(spec, settings, wants_stop, self._lacks)
             resources.callback(self._transformer.close)
             letters = DeadLetters(spec, wants_stop)
             resources.callback(letters.close)

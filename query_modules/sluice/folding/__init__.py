@@ -2,6 +2,7 @@
 Folding: the queries of a batch become fewer queries that do the same to the graph.
 
     folder        batches in, folded queries out; remembers the texts
+      needs       what a text needs of the server to be folded
       effects     a text into its plan: what it reads and changes   (grammar, query and what they need)
         template  a text into those that unwind rows
         series    a text into the one that does several queries one behind the other
@@ -12,5 +13,6 @@ Folding: the queries of a batch become fewer queries that do the same to the gra
 """
 
 from sluice.folding.folder import FOLDED, Folded, Folder, explain
+from sluice.folding.needs import REASONS, Need, lacking
 
-__all__ = ["FOLDED", "Folded", "Folder", "explain"]
+__all__ = ["FOLDED", "REASONS", "Folded", "Folder", "Need", "explain", "lacking"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from sluice.folding.chain import chain
 from sluice.folding.expressions import Expression, Form, Key
 from sluice.folding.grammar import parse
+from sluice.folding.needs import REASONS, Need, needs_of
 from sluice.folding.plan import (
     Access,
     Action,
@@ -40,20 +42,28 @@ from sluice.folding.source import NotUnderstood
 from sluice.folding.template import template
 
 
-def plan_of(text: str) -> Plan:
+def plan_of(text: str, lacks: AbstractSet[Need] = frozenset()) -> Plan:
     """
     What the query of this text reads and changes.
+
+    Args:
+        lacks: what the server does not do that folding rests on.
 
     Raises:
         NotUnderstood: that cannot be told, or is not known to be the same once the text is folded.
     """
     query = parse(text)
+    missing = needs_of(query) & lacks
+    if missing:
+        raise NotUnderstood(REASONS[min(missing)])
     effects = _Effects(query)
     folded = template(text, query)
+    if Need.COLUMNS in lacks:
+        folded = folded._replace(has_columns=False)
     return Plan(
         folded,
-        series(text, query, folded),
-        chain(text, query),
+        None if Need.SERIES in lacks else series(text, query, folded),
+        None if Need.CHAIN in lacks else chain(text, query),
         effects.elements,
         effects.changes,
         effects.touches,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
@@ -12,6 +12,7 @@ from sluice.bolt.values import Value
 from sluice.folding.chain import ROOT
 from sluice.folding.conflicts import conflicts
 from sluice.folding.effects import plan_of
+from sluice.folding.needs import Need
 from sluice.folding.plan import Plan
 from sluice.folding.schedule import Query, Schedule
 from sluice.folding.series import SIZES
@@ -60,7 +61,12 @@ class Folder:
     Threads: one thread at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lacks: Set[Need] = frozenset()) -> None:
+        """
+        Args:
+            lacks: what the server does not do that folding rests on.
+        """
+        self._lacks = lacks
         self._plans: OrderedDict[str, Plan | None] = OrderedDict()
         "By text, the least recently used first; None: it cannot be folded."
         self._strangers: OrderedDict[str, None] = OrderedDict()
@@ -126,7 +132,7 @@ class Folder:
             self._looks -= 1
             self._strangers.pop(text, None)
             try:
-                plan = plan_of(text)
+                plan = plan_of(text, self._lacks)
             except NotUnderstood as error:
                 _keep(self._plans, text, None, MAX_TEXTS)
                 self._news.append((text, _not_understood(error)))
@@ -165,7 +171,7 @@ class Folder:
 
 
 def explain(text: str) -> str:
-    """Whether queries of this text are folded, and if not, why not. One line."""
+    """Whether queries of this text are folded on Memgraph, and if not, why not. One line."""
     try:
         return _explained(plan_of(text))
     except NotUnderstood as error:

@@ -10,6 +10,7 @@ clients, whom a server with one Bolt worker could then not serve any more.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -17,11 +18,13 @@ from typing import Any, NamedTuple
 
 from sluice.bolt.client import Connection
 from sluice.bolt.replies import Records
-from sluice.errors import ConnectionLost, FenceLost, QueryRefused, SchemaError
+from sluice.errors import ConnectionLost, FenceLost, QueryRefused, SchemaError, TransientFailure
+from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.persistence import nodes
 from sluice.persistence.parked import ParkedMessage, RetryRequest, decode_requests, message_of
-from sluice.persistence.schema import SCHEMA_VERSION, check_version, migrate
+from sluice.persistence.probe import Findings, probe
+from sluice.persistence.schema import check_version, migrate
 from sluice.scripting import admission
 from sluice.values.model import Checkpoint, CheckpointId, Desired, Status, VertexId, encode_positions
 
@@ -32,8 +35,6 @@ CONNECT_TIMEOUT = 5.0
 HOW_REACHED = "SLUICE_LOOPBACK_PORT and SLUICE_LOOPBACK_TLS say how it is reached"
 
 FIND_CATALOGS = f"MATCH (c:{nodes.CATALOG}) RETURN id(c) AS id"
-
-MAKE_CATALOG = f"CREATE (c:{nodes.CATALOG} {{schema_version: {SCHEMA_VERSION}}}) RETURN id(c) AS id"
 
 FIND_DROPPED = f"MATCH (s:{nodes.STREAM}) WHERE s.dropped RETURN id(s) AS id"
 
@@ -50,6 +51,12 @@ RETURN c.schema_version AS schema_version,
        s.batch_interval AS batch_interval, s.batch_size AS batch_size, s.config AS config,
        coalesce(s.retries, 0) AS retries_asked, coalesce(k.retries, 0) AS retries
 """
+
+RENAME = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.name = $from SET s.name = $to"
+
+SHOW_INDEXES = "SHOW INDEX INFO"
+
+OPEN_TRANSACTIONS = "SHOW TRANSACTIONS"
 
 READ_SOURCE = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.transform_source AS source"
 
@@ -103,6 +110,9 @@ MATCH (m:{nodes.SET_ASIDE}) WHERE id(m) = id AND m.{nodes.OWNER} = $uid
 RETURN id(m) AS id, properties(m) AS properties
 ORDER BY m.number
 """
+
+CREATES = re.compile(r"streams`?\s*\.\s*`?create", re.IGNORECASE).search
+"Finds in a query's text that it creates a stream."
 
 SHOW_CONSTRAINTS = "SHOW CONSTRAINT INFO"
 
@@ -220,6 +230,26 @@ class Loopback:
                     return str(row.get("value"))
         return ""
 
+    def may_index_relationships(self) -> bool:
+        """Whether there is an index on relationships. True where we may not ask."""
+        try:
+            rows = self._fetch(SHOW_INDEXES)
+        except QueryRefused:
+            return True
+        return any(str(row.get("index type", "")).startswith("edge") for row in rows)
+
+    def probe(self) -> Findings:
+        """
+        What the server does of what folding and the fence rest on. Raises GraphError if that cannot be known just now.
+        """
+        try:
+            return probe(self.connection)
+        except TransientFailure:
+            raise
+        except QueryRefused as error:
+            seen = f"the server could not be asked: {error}"
+            return Findings(dict.fromkeys(set(Need) - {Need.RELATIONSHIPS}, seen), None, 0.0)
+
     def find_catalogs(self) -> set[VertexId]:
         """The catalog nodes there are. Walks the whole graph."""
         return {row["id"] for row in self._fetch(FIND_CATALOGS)}
@@ -228,10 +258,22 @@ class Loopback:
         """The nodes of streams that were dropped and not yet swept. Walks the whole graph."""
         return {row["id"] for row in self._fetch(FIND_DROPPED)}
 
-    def make_catalog(self) -> VertexId:
-        """A new catalog node."""
-        (row,) = self._fetch(MAKE_CATALOG)
-        return VertexId(row["id"])
+    def is_creating(self) -> bool | None:
+        """
+        Whether a transaction is open in which a stream was created, as far as we may see; None where we may not ask.
+        One that is being committed is not shown.
+        """
+        try:
+            rows = self._fetch(OPEN_TRANSACTIONS)
+        except QueryRefused:
+            return None
+        if any("query" not in row for row in rows):
+            return None
+        return any(CREATES(str(row.get("query"))) for row in rows)
+
+    def rename(self, stream_id: VertexId, name: str, new_name: str) -> None:
+        """Gives a stream another name, if it still has the one that is expected."""
+        self._fetch(RENAME, {"id": stream_id, "from": name, "to": new_name})
 
     def list_streams(self, catalog: VertexId) -> Sequence[StreamRow] | None:
         """

@@ -9,8 +9,8 @@ the rights of the loopback's user. So nothing is read, written or deleted at the
 catalog and stream by their labels, checkpoints and messages by the property OWNER, which holds the stream's `uid`,
 messages by their label as well.
 
-Written by: catalog, stream and the relationships by procedures (the supervisor makes a catalog where there is none),
-checkpoints, and messages that were set aside (`kept`), by workers. Nobody writes what another writes, but for a SEEK,
+Written by: catalog, stream and the relationships by procedures (the first CREATE makes the catalog), checkpoints, and
+messages that were set aside (`kept`), by workers. Nobody writes what another writes, but for a SEEK,
 so a STOP never conflicts with a batch in flight. A dropped stream's node has lost its STREAM relationship and is marked
 `dropped`; the supervisor deletes it, and all that hangs from it, once its worker is gone.
 """
@@ -39,6 +39,9 @@ STREAM = "SluiceStream"
 CHECKPOINT = "SluiceCheckpoint"
 SET_ASIDE = "SluiceSetAside"
 
+REVISION = "revision"
+"Of a catalog: counts the transactions' CREATEs and DROPs, of which two at a time conflict here."
+
 HAS_STREAM = "STREAM"
 HAS_CHECKPOINT = "CHECKPOINT"
 HAS_SET_ASIDE = "SET_ASIDE"
@@ -61,6 +64,27 @@ SPEC_PROPERTIES = (
     "batch_size",
     "config",
 )
+
+
+def distinct_names(names: Mapping[VertexId, str]) -> dict[VertexId, str]:
+    """
+    A name of its own for each stream: of several that have the same, which only two first CREATEs at a time or an edit
+    by hand can cause, that with the lowest id keeps it, and the others get it with a number.
+
+    Args:
+        names: of the streams, by the ids of their nodes.
+    """
+    found: dict[VertexId, str] = {}
+    taken: set[str] = set()
+    given = set(names.values())
+    for stream, name in sorted(names.items()):
+        number, free = 1, name
+        while free in taken or (number > 1 and free in given):
+            number += 1
+            free = f"{name}_{number}"
+        found[stream] = free
+        taken.add(free)
+    return found
 
 
 def spec_properties(spec: StreamSpec) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 The metadata nodes as a procedure sees them: in the caller's transaction, uncommitted changes of its own included.
 
 Catalog nodes are found at remembered ids, streams over their relationships: O(streams). Only where no remembered id
-is right, before the supervisor has looked or after somebody deleted the node, is the whole graph walked, since `mgp`
-has no other way to find a vertex.
+is right, before the supervisor has looked, is the whole graph walked, since `mgp` has no other way to find a vertex.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sluice.errors import SettingError, StreamNotFound, StreamRunning
+from sluice.errors import ConflictError, SettingError, StreamNotFound, StreamRunning
 from sluice.persistence import nodes
 from sluice.persistence.parked import ParkedMessage, message_of
 from sluice.persistence.schema import SCHEMA_VERSION, check_version
@@ -32,12 +31,22 @@ Graph = Any
 
 Vertex = Any
 
+FIRST_STREAM = (
+    "another transaction is creating the first stream of this graph, or did so after this one began; nothing was "
+    "changed, try again"
+)
+
 
 class StreamNode:
     """A stream's metadata node, for as long as the procedure call lasts."""
 
-    def __init__(self, vertex: Vertex) -> None:
+    def __init__(self, vertex: Vertex, name: str) -> None:
+        """
+        Args:
+            name: what it is called: the node's `name`, unless another stream has the same (`nodes.distinct_names`).
+        """
         self._vertex = vertex
+        self.name = name
 
     @property
     def id(self) -> VertexId:
@@ -58,13 +67,7 @@ class StreamNode:
 
     def text(self, name: str) -> str:
         """A property as text, whatever somebody has written there; empty if it is not there."""
-        value = self.get(name)
-        return "" if value is None else str(value)
-
-    @property
-    def name(self) -> str:
-        """The stream's name."""
-        return self.text("name")
+        return _text(self._vertex, name)
 
     @property
     def generation(self) -> int:
@@ -174,7 +177,11 @@ class Catalog:
     def __init__(self, graph: Graph, exchange: SharedState) -> None:
         self._graph = graph
         self._exchange = exchange
+        self._claimed = False
+        self._made: VertexId | None = None
+        "The catalog that this call has made."
         self._vertices = list(self._remembered()) or list(self._walked())
+        self._vertices.sort(key=lambda vertex: int(vertex.id))
         if not self._vertices:
             exchange.want_catalog()
         for vertex in self._vertices:
@@ -182,13 +189,14 @@ class Catalog:
 
     def streams(self) -> list[StreamNode]:
         """All streams, ordered by name."""
-        found = [
-            StreamNode(vertex)
+        found = {
+            VertexId(vertex.id): vertex
             for catalog in self._vertices
             for vertex in _ends(catalog, nodes.HAS_STREAM)
             if _has_label(vertex, nodes.STREAM)
-        ]
-        return sorted(found, key=lambda stream: stream.name)
+        }
+        names = nodes.distinct_names({stream: _text(vertex, "name") for stream, vertex in found.items()})
+        return sorted((StreamNode(found[stream], names[stream]) for stream in found), key=lambda stream: stream.name)
 
     def find(self, name: str) -> StreamNode:
         """
@@ -207,8 +215,10 @@ class Catalog:
         return next((stream for stream in self.streams() if stream.name == name), None)
 
     def add(self, spec: StreamSpec, positions: Mapping[int, int], topic_id: str) -> None:
-        """Writes the nodes of a new, stopped stream that begins there; `topic_id` is Kafka's, if known."""
-        catalog = self._vertices[0] if self._vertices else self._made()
+        """
+        Writes the nodes of a new, stopped stream that begins there; `topic_id` is Kafka's, if known. Raises as `claim`.
+        """
+        self.claim()
         stream = self._new_vertex(
             nodes.STREAM,
             {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()},
@@ -221,7 +231,7 @@ class Catalog:
             },
         )
         self._connect(stream, checkpoint, nodes.HAS_CHECKPOINT)
-        self._connect(catalog, stream, nodes.HAS_STREAM)
+        self._connect(self._vertices[0], stream, nodes.HAS_STREAM)
 
     def remove(self, stream: StreamNode) -> None:
         """
@@ -230,11 +240,35 @@ class Catalog:
         Its nodes stay, marked as dropped, until its worker is gone: deleting the checkpoint here would conflict with
         the batch in flight.
         """
+        self.claim()
         for edge in stream._vertex.in_edges:
             if edge.type.name == nodes.HAS_STREAM and _has_label(edge.from_vertex, nodes.CATALOG):
                 self._graph.delete_edge(edge)
         stream.set(dropped=True, running=False)
         self._exchange.announce_dropped(stream.id)
+
+    def claim(self) -> None:
+        """
+        Makes this transaction conflict with every other that adds or removes a stream, at once: before any relationship
+        of a catalog is changed, since Memgraph 3 lets two transactions add relationships to one vertex.
+
+        Raises:
+            mgp.SerializationError: another one does so, or did since this one began.
+            ConflictError: the same, and it makes, or made, the catalog.
+        """
+        if self._claimed:
+            return
+        for catalog in self._vertices:
+            revision = catalog.properties.get(nodes.REVISION)
+            catalog.properties.set(nodes.REVISION, revision + 1 if isinstance(revision, int) else 1)
+        if not self._vertices:
+            self._make()
+        self._claimed = True
+
+    def give_up(self) -> None:
+        """To be called if the procedure fails: its transaction, and a catalog made in it, will never be committed."""
+        if self._made is not None:
+            self._exchange.forget_catalog(self._made)
 
     def _remembered(self) -> Iterator[Vertex]:
         for catalog in self._exchange.catalogs():
@@ -246,16 +280,20 @@ class Catalog:
                 yield vertex
 
     def _walked(self) -> Iterator[Vertex]:
+        if self._exchange.no_catalog:
+            return  # the supervisor has looked, and is rung for to look again
         for vertex in self._graph.vertices:
             if _has_label(vertex, nodes.CATALOG):
                 self._exchange.announce_catalog(VertexId(vertex.id))
                 yield vertex
 
-    def _made(self) -> Vertex:
-        vertex = self._new_vertex(nodes.CATALOG, {"schema_version": SCHEMA_VERSION})
+    def _make(self) -> None:
+        vertex = self._new_vertex(nodes.CATALOG, {"schema_version": SCHEMA_VERSION, nodes.REVISION: 1})
+        # Two transactions that each make a catalog have no vertex in common that could make them conflict.
+        if not self._exchange.begin_catalog(VertexId(vertex.id)):
+            raise ConflictError(FIRST_STREAM)
+        self._made = VertexId(vertex.id)
         self._vertices.append(vertex)
-        self._exchange.announce_catalog(VertexId(vertex.id))
-        return vertex
 
     def _new_vertex(self, label: str, properties: dict[str, Any]) -> Vertex:
         vertex = self._graph.create_vertex()
@@ -271,6 +309,12 @@ class Catalog:
 def _ends(vertex: Vertex, kind: str) -> Iterator[Vertex]:
     """Where a vertex's relationships of one type lead."""
     return (edge.to_vertex for edge in vertex.out_edges if edge.type.name == kind)
+
+
+def _text(vertex: Vertex, name: str) -> str:
+    """A property as text, whatever somebody has written there; empty if it is not there."""
+    value = vertex.properties.get(name)
+    return "" if value is None else str(value)
 
 
 def _has_label(vertex: Vertex, label: str) -> bool:

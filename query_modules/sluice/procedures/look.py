@@ -114,7 +114,7 @@ def _info(stream: StreamNode, exchange: SharedState) -> Row:
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
         "set_aside": checkpoint.set_aside,
-        "folding": monitor.folding.as_map(),
+        "folding": monitor.folding.as_map() | ({"limits": limits} if (limits := exchange.host.limits()) else {}),
         **monitor.figures(checkpoint),
     }
 

@@ -26,11 +26,12 @@ from sluice.scripting import admission
 from sluice.scripting.interpreter import find_interpreter
 from sluice.scripting.pinning import pin
 from sluice.supervising import process
+from sluice.supervising.process import Checked, Process
 from sluice.supervising.shared_state import SharedState
 from sluice.values.batch import Batch
 from sluice.values.configuration import configuration_of
 from sluice.values.failed_message import now
-from sluice.values.model import Status, StreamSpec, Transform, check_count
+from sluice.values.model import PROBE, Status, StreamSpec, Transform, check_count
 
 log = logging.getLogger("sluice.service")
 
@@ -39,6 +40,8 @@ Row = dict[str, Any]
 
 EXISTING = ("refuse", "keep", "replace")
 "What CREATE may be told to do with a stream of the same name."
+
+NOT_YET = "the module has not looked at the graph yet, over its own connection to the server"
 
 NOTHING: list[Row] = [{}]
 "The answer of a verb that has nothing to say: one record without columns."
@@ -64,6 +67,7 @@ def create(
 
     Raises:
         SettingError, StreamExists, ScriptError, BrokerError, TopicNotFound: nothing was written.
+        ConflictError: the same; another transaction creates or drops a stream, or did since this one began.
     """
     here = process.current()
     # Checked before anything is fetched, so that a typing error costs no waiting.
@@ -78,14 +82,34 @@ def create(
         return NOTHING
     if there is not None and existing == "refuse":
         raise StreamExists(f"Kafka stream {name}, a stream of that name exists already")
-    spec = dataclasses.replace(unpinned, transform=pin(unpinned.transform.uri, here.settings))
-    found = check_topics(spec, here.settings)
-    positions = steering.first_positions(spec, found.partitions, here.settings)
-    if there is not None:
-        catalog.remove(there)
-    catalog.add(spec, positions, found.id)
+    checked = _checked(unpinned, here)
+    spec = dataclasses.replace(unpinned, transform=checked.transform)
+    positions = steering.first_positions(spec, checked.topic.partitions, here.settings)
+    try:
+        catalog.claim()
+    except Exception:  # a conflict, for which clients try again
+        here.remembered.keep(checked.key, checked, checked.until)
+        raise
+    try:
+        if there is not None:
+            catalog.remove(there)
+        catalog.add(spec, positions, checked.topic.id)
+    except BaseException:
+        catalog.give_up()
+        raise
     here.exchange.ring()
     return NOTHING
+
+
+def _checked(unpinned: StreamSpec, here: Process) -> Checked:
+    """What is found out of the world outside for a CREATE; not again where one like it has just met a conflict."""
+    key = (unpinned.uri, unpinned.topic, unpinned.transform.uri, unpinned.config.encode())
+    remembered = here.remembered.take(key)
+    if remembered is not None:
+        until, checked = remembered
+        return checked._replace(until=until)
+    spec = dataclasses.replace(unpinned, transform=pin(unpinned.transform.uri, here.settings))
+    return Checked(key, spec.transform, check_topics(spec, here.settings))
 
 
 def drop(graph: Graph, name: str, if_exists: bool = False) -> list[Row]:
@@ -116,12 +140,16 @@ def show(graph: Graph) -> list[Row]:
 
 def version() -> list[Row]:
     """The package's version, and what keeps all streams from running: `version, trouble`."""
-    return [{"version": __version__, "trouble": process.current().exchange.trouble}]
+    exchange = process.current().exchange
+    trouble = exchange.trouble or (NOT_YET if exchange.seen is None else None)
+    return [{"version": __version__, "trouble": trouble}]
 
 
 def settings() -> list[Row]:
-    """The settings in force: `name, value`, as variables hold them; no secret."""
-    return [{"name": name, "value": value} for name, value in process.current().settings.as_variables().items()]
+    """The settings in force: `name, value`, as variables hold them; no secret. And what the server was found to do."""
+    here = process.current()
+    rows = [{"name": name, "value": value} for name, value in here.settings.as_variables().items()]
+    return [*rows, {"name": PROBE, "value": here.exchange.host.summary()}]
 
 
 def interpreter() -> list[Row]:

@@ -31,7 +31,7 @@ from sluice.bolt import messages
 from sluice.bolt.framing import frame
 from sluice.bolt.packstream import pack
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
-from sluice.folding import Folder
+from sluice.folding import Folder, lacking
 from sluice.scripting.contract import Entry, Query, check_values, entry_of, queries_of, value_error
 from sluice.scripting.environment import joined_path
 from sluice.scripting.foreign import foreign_package
@@ -106,9 +106,9 @@ def main() -> None:
     channel.send(number, READY, entry.name.encode())
     worker = Transformer(entry, task["uri"], int(sys.argv[1]))
     while True:
-        number, (kind, batches) = channel.receive()
+        number, (kind, batches, lacks) = channel.receive()
         try:
-            answer = worker.rows(batches[0]) if kind == ROWS else worker.packed(batches, fold=kind == FOLDED)
+            answer = worker.rows(batches[0]) if kind == ROWS else worker.packed(batches, lacks, fold=kind == FOLDED)
         except TransformError as error:
             channel.send(number, FAILED, str(error).encode("utf-8", "replace"))
         except BaseException as error:  # memory may be at its end anywhere
@@ -130,11 +130,19 @@ class Transformer:
         self._counter = mmap.mmap(counter, COUNTER.size)
         self._begun = 0
         self._folder = Folder()
+        self._lacks: list[str] = []
         self._folded = False
         "Whether the last request was to fold; one that is not, behind it, comes of a refusal."
 
-    def packed(self, batches: list[Columns], *, fold: bool) -> tuple[bytes, bytearray]:
-        """The answer to PACKED and FOLDED."""
+    def packed(self, batches: list[Columns], lacks: list[str], *, fold: bool) -> tuple[bytes, bytearray]:
+        """
+        The answer to PACKED and FOLDED.
+
+        Args:
+            lacks: what the server does not do that folding needs.
+        """
+        if fold and lacks != self._lacks:
+            self._lacks, self._folder = lacks, Folder(lacking(lacks))
         if self._folded and not fold:
             self._folder.refused()
         self._folded = fold

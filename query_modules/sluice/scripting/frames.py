@@ -2,9 +2,9 @@
 What the server and a transform process say to each other. Frames are a length, the number of the request, then that
 many bytes.
 
-Parent to child: a marshalled `dict` with the script, then a marshalled `(kind, batches)` per group, each batch a dict
-of columns (`record.Columns`). Child to parent: one byte that says what follows. Nothing that the child sends is
-unmarshalled or unpickled by the database.
+Parent to child: a marshalled `dict` with the script, then a marshalled `(kind, batches, lacks)` per group: each batch
+a dict of columns (`record.Columns`), and what the server does not do that folding needs (`folding.Need`). Child to
+parent: one byte that says what follows. Nothing that the child sends is unmarshalled or unpickled by the database.
 
 An answer has the number of its request: a transform that forks may give the same answer twice, and the second must not
 be taken for that of the next batch.

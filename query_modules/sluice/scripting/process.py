@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from sluice.bolt.packstream import unpack
 from sluice.errors import RemoteProtocolError, ScriptError, SettingError, Stopped, TransformError
+from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.scripting.contract import STREAM, STREAM_MESSAGES
 from sluice.scripting.environment import server_packages, transform_environment
@@ -149,13 +150,16 @@ class TransformProcess:
     ) -> None:
         self.close()
 
-    def pack(self, batches: Sequence[Messages], *, fold: bool = False) -> PackedQueries:
+    def pack(
+        self, batches: Sequence[Messages], *, fold: bool = False, lacks: frozenset[Need] = frozenset()
+    ) -> PackedQueries:
         """
         The queries that the transform gives for each batch, packed. At least those of the first batch, or why there
         are none; of further ones as many as do not take long.
 
         Args:
             fold: fewer queries, which do the same to the graph.
+            lacks: what the server does not do that folding needs.
 
         Returns:
             With an error if a batch made the transform raise, break its contract or not end in time; the process can be
@@ -167,7 +171,7 @@ class TransformProcess:
         kind = FOLDED if fold else PACKED
         before = self._begun
         try:
-            answer, frames = answer_of(self._answer(kind, batches))
+            answer, frames = answer_of(self._answer(kind, batches, lacks))
             if not 0 < answer.batches + bool(answer.error) <= len(batches):
                 raise self._out_of_turn()
             news = tuple((str(text), str(how)) for text, how in unpack(answer.news)) if answer.news else ()
@@ -212,9 +216,10 @@ class TransformProcess:
         (begun,) = COUNTER.unpack_from(self._counter)
         return int(begun)
 
-    def _answer(self, kind: bytes, batches: Sequence[Messages]) -> memoryview:
+    def _answer(self, kind: bytes, batches: Sequence[Messages], lacks: frozenset[Need] = frozenset()) -> memoryview:
         columns = [batch.columns(whole=self._entry == STREAM_MESSAGES) for batch in batches]
-        answer = self._exchange((kind, columns), self._timeout, f"{self._entry}(batch)")
+        names = sorted(need.value for need in lacks)
+        answer = self._exchange((kind, columns, names), self._timeout, f"{self._entry}(batch)")
         if answer[:1] == FAILED:
             raise self._failure(bytes(answer[1:]))
         if answer[:1] != kind:

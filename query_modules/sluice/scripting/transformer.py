@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.scripting import admission
 from sluice.scripting.process import PackedQueries, TransformProcess
@@ -21,10 +22,21 @@ class Transformer:
     Threads: for the thread that made it.
     """
 
-    def __init__(self, spec: StreamSpec, settings: Settings, wants_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        spec: StreamSpec,
+        settings: Settings,
+        wants_stop: Callable[[], bool],
+        lacks: Callable[[], frozenset[Need]] = frozenset,
+    ) -> None:
+        """
+        Args:
+            lacks: what folding needs and the server does not do.
+        """
         self._spec = spec
         self._settings = settings
         self._wants_stop = wants_stop
+        self._lacks = lacks
         self._transform_process: TransformProcess | None = None
 
     def pack(self, group: Group) -> PackedQueries:
@@ -50,7 +62,7 @@ class Transformer:
         """
         transform_process = self._running()
         worn = transform_process.worn
-        queries = transform_process.pack(batches, fold=fold)
+        queries = transform_process.pack(batches, fold=fold, lacks=self._lacks() if fold else frozenset())
         if queries.error is None or not transform_process.died or not (worn or len(batches) > 1):
             return queries
         if queries.batches:

@@ -13,13 +13,20 @@ import atexit
 import logging
 import sys
 import threading
+from collections.abc import Hashable
+from typing import NamedTuple
 
 from sluice import __version__
+from sluice.brokers.topic import Topic
+from sluice.engine.host_state import HostState
 from sluice.errors import SettingError
 from sluice.host import server_log
+from sluice.host.attempts import Attempts, file_of_this_server
 from sluice.host.settings import Settings, load, put_in_force
+from sluice.procedures.remembered import Remembered
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.supervisor import Supervisor
+from sluice.values.model import Transform
 
 log = logging.getLogger("sluice.supervising.process")
 
@@ -33,6 +40,17 @@ EXIT_PATIENCE = 1.5
 "Seconds that the end of the server may wait for us."
 
 
+class Checked(NamedTuple):
+    """What CREATE found out of the world outside."""
+
+    key: Hashable
+    "What was asked: broker, topic, script, configuration."
+    transform: Transform
+    topic: Topic
+    until: float | None = None
+    "How long it is good, if it was remembered: `time.monotonic`."
+
+
 class Process:
     """
     What one loaded copy of the package runs in this process: an exchange, a supervisor, its workers.
@@ -42,7 +60,8 @@ class Process:
 
     def __init__(self, settings: Settings, predecessor: Process | None) -> None:
         self.settings = settings
-        self.exchange = SharedState(settings.batch_history)
+        self.exchange = SharedState(settings.batch_history, HostState(Attempts(file_of_this_server())))
+        self.remembered: Remembered[Checked] = Remembered()
         self.gone = threading.Event()
         "Set once nothing of this copy, nor of its predecessors, runs any more."
         self._predecessor = predecessor

@@ -9,7 +9,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from sluice.engine.host_state import HostState
 from sluice.engine.test_execution import TestExecution
+from sluice.host.attempts import Attempts
 from sluice.supervising.status import Monitor
 from sluice.values.model import VertexId
 
@@ -18,6 +20,10 @@ MAX_TEST_EXECUTIONS = 50
 
 TIME_TO_SEE = 3.0
 "Seconds after a START in which the supervisor sees what is committed."
+
+
+LONGEST_FOUNDING = 60.0
+"Seconds after which a catalog that was begun is in nobody's way, also where no supervisor finds out about it."
 
 
 class SharedState:
@@ -30,14 +36,17 @@ class SharedState:
     Threads: any.
     """
 
-    def __init__(self, history: int) -> None:
+    def __init__(self, history: int, host: HostState | None = None) -> None:
         """
         Args:
             history: how many transactions of each stream are remembered.
+            host: what is known of the server; None: nothing yet.
         """
+        self.host = host or HostState(Attempts(None))
+        "What is known of the server. Written by the supervisor."
         self._history = history
         self._lock = threading.Lock()  # guards all sets and dicts below
-        self._catalogs: dict[VertexId, float] = {}
+        self._catalogs: dict[VertexId, float | None] = {}
         self._dropped: dict[VertexId, float] = {}
         self._monitors: dict[str, Monitor] = {}
         self._test_executions: dict[str, TestExecution] = {}
@@ -46,8 +55,9 @@ class SharedState:
         "Why the supervisor cannot reach the server, in one line; None: it can. Written by the supervisor."
         self.seen: frozenset[str] | None = None
         "The streams, by uid, that the supervisor saw when it last looked; None: not yet. Written by the supervisor."
-        self.catalog_wanted = False
-        "Whether a procedure has looked for a catalog and found none. Written by procedures, only ever to True."
+        self.no_catalog = False
+        "Whether the supervisor has looked for catalogs in the whole graph and found none. Written by the supervisor."
+        self._catalog_wanted = False
         self._started: dict[str, float] = {}
         self._began = time.monotonic()
 
@@ -57,19 +67,44 @@ class SharedState:
             return list(self._catalogs)
 
     def announce_catalog(self, catalog: VertexId) -> None:
-        """A catalog node was seen or made, here, perhaps in a transaction that is still open."""
+        """A catalog node was seen that is committed."""
         with self._lock:
-            self._catalogs.setdefault(catalog, time.monotonic())
+            self._catalogs[catalog] = None
+
+    def begin_catalog(self, catalog: VertexId) -> bool:
+        """
+        A transaction that sees no catalog has made one, and is still open.
+
+        Returns:
+            False: it must not be committed, since another one is there, or may come to be: made by a transaction that
+            is open, or committed after this one began.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if any(begun is None or now - begun < LONGEST_FOUNDING for begun in self._catalogs.values()):
+                return False
+            self._catalogs = {catalog: now}
+            return True
+
+    def catalog_begun(self, catalog: VertexId) -> float | None:
+        """When a catalog was made that was not seen committed yet (`time.monotonic`); None: it was."""
+        with self._lock:
+            return self._catalogs.get(catalog)
+
+    def forget_catalog(self, catalog: VertexId) -> None:
+        """A catalog node is not there, and will not be: it was deleted, or its transaction was rolled back."""
+        with self._lock:
+            self._catalogs.pop(catalog, None)
 
     def want_catalog(self) -> None:
-        """A procedure has found no catalog: somebody uses streams here."""
-        self.catalog_wanted = True
+        """A procedure has found no catalog: the supervisor is to look whether there is one by now."""
+        self._catalog_wanted = True
         self.ring()
 
-    def catalog_announced_since(self, seconds: float) -> bool:
-        """Whether a catalog was announced in the last so many seconds."""
-        with self._lock:
-            return any(time.monotonic() - at < seconds for at in self._catalogs.values())
+    def take_catalog_wanted(self) -> bool:
+        """Whether a procedure has found no catalog since this was last asked."""
+        wanted, self._catalog_wanted = self._catalog_wanted, False
+        return wanted
 
     def announce_dropped(self, stream: VertexId) -> None:
         """A stream was dropped, perhaps in a transaction that is still open."""
@@ -155,9 +190,9 @@ class SharedState:
 
     def adopt(self, other: SharedState) -> None:
         """Takes over what a predecessor knows, which may be of another version."""
-        self.catalog_wanted = self.catalog_wanted or getattr(other, "catalog_wanted", True)
-        for catalog in other.catalogs():
-            self.announce_catalog(catalog)
+        # Those whose transactions are open stay so: the supervisor finds out about each.
+        with self._lock:
+            self._catalogs.update(dict.fromkeys(other.catalogs(), time.monotonic()))
         for stream in other.dropped():
             self.announce_dropped(stream)
         # The predecessor may be of a version that had nothing to hand over.

@@ -14,6 +14,8 @@ from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
 from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import ANALYTICAL, ON_DISK, Loopback, StreamRow
+from sluice.persistence.probe import Findings
+from sluice.supervising.catalogs import Catalogs
 from sluice.supervising.plan import Running, Start, plan
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.worker import RetryWorker, Worker
@@ -27,26 +29,17 @@ PATIENCE = ((1.0, 0.02), (10.0, 0.1))
 committed, so one look is not enough; whoever leaves a transaction open for longer waits for `poll_interval`.
 """
 
-CATALOG_GRACE = 5.0
-"Seconds that a catalog made by a procedure has to be committed before the supervisor makes another."
-
-SECOND_LOOKS = (1.0, 5.0, 30.0)
-"""
-Seconds after the supervisor made a catalog at which it looks for others: a client's transaction that began before may
-have made one as well. Both are used from then on.
-"""
-
 DROP_GRACE = 3600.0
 """
 Seconds after which a dropped stream's node that never showed up is not awaited any more: it was made and dropped in one
 transaction that was rolled back. Until then each look asks for it.
 """
 
-SEARCH_SHARE = 20
-"A search of the whole graph is not repeated before so many times its own duration has passed."
-
 STARTING = 2.0
 "Seconds for which connections to the server may fail before that is called a trouble: it may be about to start."
+
+INDEX_INTERVAL = 5.0
+"Seconds between two looks at whether there is an index on relationships, while there are streams."
 
 MODE_INTERVAL = 2.0
 "Seconds between two looks at the storage mode, which may change at any time and costs more than a look at nodes."
@@ -87,13 +80,12 @@ class Supervisor:
         self._stop = threading.Event()
         self._hurry = threading.Event()
         self._rung_at = time.monotonic()
-        self._next_search = 0.0
-        self._second_looks: list[float] = []
+        self._catalogs = Catalogs(exchange)
         self._unobstructed = False  # as of the last look
-        self._searched = False  # for catalogs, since streams may run
         self._next_mode_look = 0.0
         self._storage_mode = ""
         self._next_constraint_look = 0.0
+        self._next_index_look = 0.0
 
     def stop(self, *, hurry: bool = False) -> None:
         """Asks for the end: workers finish their batch, or give it up if there is a hurry."""
@@ -173,12 +165,15 @@ class Supervisor:
         """What keeps every stream from running, if something does; and the streams, if nothing does."""
         obstacle = self._look_for_obstacle(loopback)
         if obstacle is not None:
+            self._exchange.no_catalog = False  # on a replica one may come at any time
             return obstacle, []
         if not self._unobstructed:
             self._begin(loopback)
         try:
-            rows = self._look(loopback)
+            rows = self._catalogs.look(loopback)
             self._sweep(loopback, rows)
+            if rows:
+                self._look_for_indexes(loopback)
         except SchemaError as error:
             # Not before the last worker is gone: it writes nodes of the form that it knows.
             if error.older and not self._workers:
@@ -200,47 +195,30 @@ class Supervisor:
         if time.monotonic() >= self._next_mode_look:
             self._storage_mode = loopback.storage_mode()
             self._next_mode_look = time.monotonic() + MODE_INTERVAL
-        return WRONG_MODES.get(self._storage_mode)
+        if self._storage_mode in WRONG_MODES:
+            return WRONG_MODES[self._storage_mode]
+        return self._probed(loopback).refusal
+
+    def _probed(self, loopback: Loopback) -> Findings:
+        """What the server was found to do, asked once for each start of it."""
+        host = self._exchange.host
+        if host.findings is None:
+            host.findings = loopback.probe()
+            log.debug("the server was asked what folding rests on, in %.1f ms", host.findings.seconds * 1000)
+            for limit in host.limits():
+                log.info("not everything is folded: %s", limit)
+        return host.findings
+
+    def _look_for_indexes(self, loopback: Loopback) -> None:
+        if self._settings.fold and time.monotonic() >= self._next_index_look:
+            self._exchange.host.may_index_relationships = loopback.may_index_relationships()
+            self._next_index_look = time.monotonic() + INDEX_INTERVAL
 
     def _begin(self, loopback: Loopback) -> None:
         """What is done once whenever streams may run again: others may have changed the graph meanwhile."""
-        self._searched = False
+        self._catalogs.begin()
         for stream in loopback.find_dropped():
             self._exchange.announce_dropped(stream)
-
-    def _look(self, loopback: Loopback) -> list[StreamRow]:
-        """
-        All streams there are. Makes a catalog where there is none, so that procedures always find one at a known
-        id; but only once a procedure has asked for one: an instance that has ever written by itself cannot become
-        a replica any more (`ReplicationStorageClient::CheckReplicaState`), and many begin as twins of their main one.
-        """
-        if self._second_looks and time.monotonic() >= self._second_looks[0]:
-            self._second_looks.pop(0)
-            self._search(loopback)
-        found = [rows for catalog in self._exchange.catalogs() if (rows := loopback.list_streams(catalog)) is not None]
-        if found:
-            return [row for rows in found for row in rows]
-        if not self._exchange.catalog_wanted:
-            if not self._searched:
-                self._searched = True
-                self._search(loopback)
-                self._exchange.ring()
-            return []
-        began = time.monotonic()
-        if began >= self._next_search and not self._exchange.catalog_announced_since(CATALOG_GRACE):
-            if not self._search(loopback):
-                self._exchange.announce_catalog(loopback.make_catalog())
-                self._second_looks = [time.monotonic() + seconds for seconds in SECOND_LOOKS]
-            self._next_search = time.monotonic() + SEARCH_SHARE * (time.monotonic() - began)
-            self._exchange.ring()
-        return []
-
-    def _search(self, loopback: Loopback) -> bool:
-        """Looks for catalogs in the whole graph; whether there are any."""
-        found = loopback.find_catalogs()
-        for catalog in found:
-            self._exchange.announce_catalog(catalog)
-        return bool(found)
 
     def _start(self, loopback: Loopback, row: StreamRow) -> None:
         try:
@@ -255,7 +233,7 @@ class Supervisor:
             return
         monitor = self._exchange.monitor(row.uid)
         monitor.begin(only_retries=not row.should_run)
-        worker = (Worker if row.should_run else RetryWorker)(desired, self._settings, monitor)
+        worker = (Worker if row.should_run else RetryWorker)(desired, self._settings, monitor, self._exchange.host)
         self._workers[row.uid] = (row.work, worker)
         self._exchange.forget_start(row.uid)
         worker.start()

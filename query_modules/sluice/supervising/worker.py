@@ -10,12 +10,14 @@ import time
 
 from sluice.engine.calls import Calls
 from sluice.engine.group_size import MAX_BACKOFF, pause
+from sluice.engine.host_state import HostState
 from sluice.engine.listener import SEARCH, Transaction, Watermarks
 from sluice.engine.retrier import RetrySession
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.engine.session import StreamSession
 from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError, Stopped
 from sluice.folding import FOLDED
+from sluice.host.attempts import MAX_ATTEMPTS
 from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
@@ -25,6 +27,12 @@ from sluice.values.failed_message import now
 from sluice.values.model import MAX_TEXTS_PER_BATCH, Checkpoint, Desired, Status
 
 log = logging.getLogger("sluice.worker")
+
+ENDED_SERVER = (
+    "Kafka stream {name}, the server ended {times} times in a row while the stream's first transaction was in flight, "
+    "and it is not sent again by itself; find its queries with TEST STREAM {name} and change the transform, or go past "
+    "them with SEEK STREAM {name}; then START STREAM {name}"
+)
 
 
 class Worker:
@@ -38,12 +46,16 @@ class Worker:
     conflicts) it tries again, for ever.
     """
 
-    def __init__(self, desired: Desired, settings: Settings, monitor: Monitor) -> None:
+    def __init__(self, desired: Desired, settings: Settings, monitor: Monitor, host: HostState) -> None:
         """
         Args:
             monitor: what the worker does is told to it; nobody else writes to it meanwhile.
+            host: what is known of the server.
         """
         self.desired = desired
+        self._host = host
+        self._is_attempting = False  # whether its first transaction was noted
+        self._is_proven = False  # whether one was answered
         self._settings = settings
         self._calls = Calls()
         self._failures = 0  # in a row; this and all down to _held are the worker's thread's alone
@@ -120,14 +132,17 @@ class Worker:
 
     def sent(self, transaction: Transaction) -> None:
         """As `Listener`."""
+        self._attempt()
         self._monitor.sent(transaction, self.desired.spec.transform.sha256)
 
     def unsent(self) -> None:
         """As `Listener`."""
+        self._prove()
         self._monitor.unsent()
 
     def committed(self, transaction: Transaction) -> None:
         """As `Listener`."""
+        self._prove()
         self._failures = 0
         if transaction.notice:
             self._repeats.say(transaction.notice, transaction.notice, 0)
@@ -178,10 +193,31 @@ class Worker:
         try:
             self._go()
         finally:
+            self._prove()  # whatever became of it, the server is still here
             self._repeats.end()
+
+    def _attempt(self) -> None:
+        """A transaction is about to be sent: notes the first one, in case the server ends at it."""
+        if not self._is_proven and not self._is_attempting:
+            self._is_attempting = True
+            self._host.attempts.begin(self.desired.spec.uid, self.desired.generation)
+
+    def _prove(self) -> None:
+        """A transaction was answered, so the server has not ended at it."""
+        if not self._is_proven:
+            self._is_proven = True
+            self._host.attempts.end(self.desired.spec.uid)
+
+    def _has_ended_server(self) -> bool:
+        """Whether the server has ended so often at this run's first transaction that it is not sent again."""
+        return self._host.attempts.count(self.desired.spec.uid, self.desired.generation) >= MAX_ATTEMPTS
 
     def _go(self) -> None:
         name = self.desired.spec.name
+        if self._has_ended_server():
+            self._end(ENDED_SERVER.format(name=name, times=MAX_ATTEMPTS))
+            self._host.attempts.end(self.desired.spec.uid)
+            return
         while not self._stop.is_set():
             try:
                 self._session()
@@ -229,6 +265,7 @@ class Worker:
             self,
             self._calls,
             self._retry_policy,
+            self._host.lacks,
         )
 
     def _connected(self) -> Loopback:
@@ -269,6 +306,12 @@ class RetryWorker(Worker):
 
     def _work(self, loopback: Loopback) -> RetrySession:
         return RetrySession(self.desired, self._settings, loopback, self._stop, self, self._retry_policy)
+
+    def _has_ended_server(self) -> bool:
+        return False  # what is retried is asked for anew, and has no run that could end
+
+    def _attempt(self) -> None:
+        """Nothing is noted, for the same reason."""
 
     def _stopped(self) -> None:
         log.debug("stream %s: nothing more to retry", self.desired.spec.name)

@@ -42,6 +42,14 @@ MAX_TEXTS_PER_BATCH = 32
 "Texts of which a worker remembers how they are folded."
 
 
+PROBE = "server probe"
+"What `streams.settings` calls the summary of what the server was found to do."
+
+NOT_ASKED = "not asked yet"
+AS_EXPECTED = "as expected"
+"How that summary reads, or begins, unless something is otherwise."
+
+
 class Status(str, enum.Enum):
     """What SHOW STREAMS says of a stream."""
 

@@ -385,3 +385,21 @@ def test_what_a_python_procedure_raised_is_told_by_its_last_line():
     frames = "".join(f'  File "/a/very/long/path/{number}.py", line {number}, in call\n' for number in range(100))
     message = f"streams.show: Traceback (most recent call last):\n{frames}sluice.errors.SettingError: SLUICE_X is wrong"
     assert str(error_of(Failure("Memgraph.ClientError", message))) == "sluice.errors.SettingError: SLUICE_X is wrong"
+
+
+def test_a_refusal_whose_text_is_cut_in_the_middle_of_a_character_is_a_refusal() -> None:
+    def script(session: Session) -> None:
+        session.log_in()
+        session.expect_all(Tag.RUN, Tag.PULL)
+        failure = messages.failure(CLIENT_ERROR, "mismatched input '’?'")
+        session.say(failure.replace("’".encode(), "’".encode()[:2] + b"'"), messages.ignored())
+        session.expect(Tag.RESET)
+        session.say(messages.success())
+        session.answer_query(["n"], [[1]])
+        session.expect(Tag.GOODBYE)
+
+    with FakeServer(script) as server, open_to(server) as connection:
+        with pytest.raises(QueryRefused, match="mismatched input '\ufffd'[?]'") as caught:
+            connection.fetch("RETURN ’")
+        assert caught.value.code == CLIENT_ERROR
+        assert connection.fetch("RETURN 1") == [{"n": 1}]

@@ -97,7 +97,7 @@ def equal_numbers_are_the_same(patch: Patch) -> None:
 
 
 def _with_plans(patch: Patch, changed: Callable[[Plan], Plan]) -> None:
-    patch.setattr(folder, "plan_of", lambda text: changed(_plan_of(text)))
+    patch.setattr(folder, "plan_of", lambda text, lacks: changed(_plan_of(text, lacks)))
 
 
 def joins_keep_the_order(patch: Patch) -> None:

@@ -130,10 +130,15 @@ def test_the_second_of_two_that_write_the_same_is_told_to_try_again(driver: neo4
     assert caught.value.code == "Memgraph.TransientError.MemgraphError.MemgraphError"
 
 
-@pytest.mark.parametrize("query", ["CALL fake.increment($id) YIELD value", "CALL fake.add_edge($id)"])
+INCREMENT, ADD_EDGE = "CALL fake.increment($id) YIELD value", "CALL fake.add_edge($id)"
+
+
+@pytest.mark.parametrize(
+    ("query", "other_query"), [(INCREMENT, INCREMENT), (INCREMENT, ADD_EDGE), (ADD_EDGE, INCREMENT)]
+)
 @pytest.mark.parametrize("committed", [True, False], ids=["committed", "not committed yet"])
 def test_the_second_procedure_of_two_that_change_the_same_vertex_is_refused_at_once(
-    driver: neo4j.Driver, run: Run, query: str, committed: bool
+    driver: neo4j.Driver, run: Run, query: str, other_query: str, committed: bool
 ) -> None:
     (row,) = run("CREATE (n:Shared {value: 0}) RETURN id(n) AS id")
     for _ in range(2):  # the second time with an edge there already
@@ -143,11 +148,22 @@ def test_the_second_procedure_of_two_that_change_the_same_vertex_is_refused_at_o
             if committed:
                 first.commit()
             with pytest.raises(ClientError) as caught:
-                second.run(query, row).consume()
+                second.run(other_query, row).consume()
 
         assert caught.value.message is not None
         assert caught.value.message.splitlines()[-1] == "mgp.SerializationError: Operation cannot be serialized."
-        run(query, **row)  # the loser may try again
+        run(other_query, **row)  # the loser may try again
+
+
+def test_two_procedures_may_add_edges_to_one_vertex_as_on_memgraph_3(driver: neo4j.Driver, run: Run) -> None:
+    (row,) = run("CREATE (n:Shared {value: 0}) RETURN id(n) AS id")
+    with driver.session() as one, driver.session() as other:
+        first, second = one.begin_transaction(), other.begin_transaction()
+        first.run(ADD_EDGE, row).consume()
+        second.run(ADD_EDGE, row).consume()
+        first.close()
+        second.commit()
+    assert run("MATCH (n)--() WHERE id(n) = $id RETURN count(*) AS edges", **row) == [{"edges": 1}]
 
 
 def test_a_driver_that_tries_again_gets_through(driver: neo4j.Driver, run: Run) -> None:

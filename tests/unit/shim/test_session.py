@@ -127,6 +127,15 @@ FAILURES = [
         id="a conflict that the server reports",
     ),
     pytest.param(
+        messages.failure(CODE, "Accessor type READ and query type WRITE are misaligned!"),
+        messages.failure(
+            CODE,
+            "Accessor type READ and query type WRITE are misaligned! (this clause writes: it needs a session, or a "
+            "transaction, with access mode WRITE)",
+        ),
+        id="a client that said that it reads, on Memgraph 3",
+    ),
+    pytest.param(
         failure_of("sluice.errors.ScriptError", "a: b: c"), messages.failure(CODE, "a: b: c"), id="colons in the text"
     ),
     pytest.param(

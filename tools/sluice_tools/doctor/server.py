@@ -12,7 +12,7 @@ from typing import Any
 from sluice import __version__
 from sluice.bolt.client import Connection
 from sluice.errors import GraphError, QueryRefused
-from sluice.persistence import nodes
+from sluice.values.model import AS_EXPECTED, NOT_ASKED, PROBE
 from sluice_tools.doctor import module
 from sluice_tools.doctor.bolt import Target, connect
 from sluice_tools.doctor.findings import Finding, Trouble, fix, note, ok, skipped
@@ -23,15 +23,15 @@ OLDEST = (2, 14)
 
 UNIQUE_IS_SAFE = (3, 1)
 "From which on uniqueness constraints are safe (docs/failures.md)."
-CATALOG_PATIENCE = 15.0
-"Seconds that a supervisor may need to make its catalog, after a start."
+LOOPBACK_PATIENCE = 15.0
+"Seconds that the module may need to connect to its server, after a start."
 MAX_SKEW = 5.0
 "Seconds that two clocks may differ by."
 
-WAITING = ("the storage mode", "the streams' nodes")
+WAITING = ("the storage mode", "the streams' nodes", "the streams cannot run")
 "How troubles begin that are none of the connection."
 
-CHECKS = ("bolt", "sign-in", "server", "role", "clocks", "module", "procedures", "loopback", "interpreter")
+CHECKS = (*("bolt", "sign-in", "server", "role", "clocks", "module", "procedures", "loopback", "probe", "interpreter"),)
 
 PROCEDURES = "CALL mg.procedures() YIELD name, signature, path RETURN name, signature, path"
 SHOW = "CALL streams.show() YIELD name, uri, topic, transform, status RETURN name, uri, topic, transform, status"
@@ -41,7 +41,6 @@ INTERPRETER_PATIENCE = 60.0
 SETTINGS = "CALL streams.settings() YIELD name, value RETURN name, value"
 ROLE = "SHOW REPLICATION ROLE"
 CONSTRAINTS = "SHOW CONSTRAINT INFO"
-CATALOGS = f"MATCH (c:{nodes.CATALOG}) RETURN count(c) AS catalogs"
 
 START = (
     "start Memgraph, or give the address where it listens (its --bolt-address and --bolt-port): --uri bolt://HOST:PORT"
@@ -92,6 +91,7 @@ class Server:
         yield self._module()
         yield self._procedures()
         yield self._loopback(replica)
+        yield self._probe()
         yield self._interpreter()
 
     def fetch(self, query: str, *, patience: float = 0.0, **parameters: Any) -> Rows:
@@ -209,11 +209,11 @@ class Server:
     def _loopback(self, replica: bool | None) -> Finding:
         if replica:
             return note("loopback", "not in use on a replica")
-        deadline = time.monotonic() + CATALOG_PATIENCE
-        while (trouble := self._loopback_trouble()) is not None and time.monotonic() < deadline:
+        deadline = time.monotonic() + LOOPBACK_PATIENCE
+        while (trouble := self._trouble()) is not None and time.monotonic() < deadline:
             self._pause(0.25)
         if trouble is None:
-            return ok("loopback", "the module's own connection to its server has been there: the catalog node exists")
+            return ok("loopback", "the module is connected to its own server")
         if trouble.startswith(WAITING):
             text = f"the module reaches its server, and no stream runs: {trouble}"
             return fix("loopback", text, "do as it says; running streams then go on by themselves")
@@ -225,11 +225,13 @@ class Server:
         )
         return fix("loopback", text, remedy)
 
-    def _loopback_trouble(self) -> str | None:
-        trouble = self._trouble()
-        if trouble is None and not self.fetch(CATALOGS)[0]["catalogs"]:
-            return "it has not made its catalog node"
-        return trouble
+    def _probe(self) -> Finding:
+        found = self.setting(PROBE)
+        if found is None or found == NOT_ASKED:
+            return note("probe", "the module has not asked the server, as it does on a MAIN, what folding rests on")
+        if found.startswith(AS_EXPECTED):
+            return ok("probe", f"the server does what folding and the fence rest on: {found}")
+        return note("probe", f"less is folded, or nothing runs: {found}")
 
     def _trouble(self) -> str | None:
         """What keeps the machinery from its server, by its own word or a running stream's; None if nothing is known."""

@@ -13,7 +13,7 @@ from sluice.bolt.messages import Message, Tag
 from sluice.bolt.replies import TRACEBACK
 from sluice.bolt.values import STRING, Value
 from sluice.clauses import is_clause
-from sluice.errors import ClauseError, ProtocolError
+from sluice.errors import ACCESS_MODE, ClauseError, ProtocolError
 
 MAX_CLAUSE = 0x2000
 "Most bytes in the text of a clause, whose names, URIs and counts fit in a small part of that. A longer one is refused."
@@ -46,6 +46,9 @@ _FAULT = (
     "a fault of the module streams: please report it, with the traceback that the CALL gives on Memgraph's own port"
 )
 "What is said where a procedure raises what nobody has thought of."
+
+WRITES = "(this clause writes: it needs a session, or a transaction, with access mode WRITE)"
+"What is added where a client has said that it only reads."
 
 _CONFLICTS = frozenset(("sluice.errors.ConflictError", "mgp.SerializationError", "_mgp.SerializationError"))
 "What a procedure raises that is worth another try of the whole transaction."
@@ -153,7 +156,7 @@ def _refusal(rest: list[Value], complaint: str) -> Rewritten:
 def mend(payload: bytes, complaint: str | None) -> bytes | None:
     """The FAILURE to send to the client of a clause that the server refused; None: the server's."""
     try:
-        match messages.parse(payload).fields:
+        match messages.parse(payload, lenient=True).fields:
             case [dict(metadata)]:
                 mended = _mended(metadata, complaint)
                 return messages.pack_message(Message(Tag.FAILURE, [mended])) if mended else None
@@ -171,6 +174,8 @@ def _mended(metadata: dict[str, Value], complaint: str | None) -> dict[str, Valu
     if complaint is not None:
         return {**metadata, "message": complaint}
     message = str(metadata.get("message", "")).strip()
+    if ACCESS_MODE.search(message):
+        return {**metadata, "message": f"{message} {WRITES}"}
     last = (message.splitlines() or [""])[-1].strip()
     found = _LAST_LINE.fullmatch(last)
     if found and (found["kind"] in _CONFLICTS or found["kind"].startswith("sluice.errors.")):

@@ -1,0 +1,92 @@
+"""
+Whether the server ends again and again at the same batch.
+
+A stream goes on from its checkpoint when the server is back, so a batch that ends the server would do so at every
+start. A transaction that the server ends in leaves nothing in the graph, and what is committed just before it is lost
+with the log's buffer. So each worker's first transaction is noted in a file in the server's data directory while it is
+in flight; from its answer on nothing is written any more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from sluice.host.server_flags import server_flags
+
+log = logging.getLogger("sluice.attempts")
+
+FILE = "sluice_attempts.json"
+
+DATA_DIRECTORY = "mg_data"
+"The server's default (`data_directory` in `src/flags/general.cpp` at v2.14.1)."
+
+MAX_ATTEMPTS = 3
+"Times in a row that the server may end while a stream's first transaction is in flight."
+
+
+class Attempts:
+    """
+    Counts, by stream, first transactions that were never answered.
+
+    Threads: any.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        """
+        Args:
+            file: where the counts outlive this process; None: they do not.
+        """
+        self._file = file
+        self._lock = threading.Lock()  # guards what follows, and the file
+        self._counts: dict[str, list[int]] = _read(file)
+        "A stream's uid -> its generation, and how many times in a row."
+
+    def count(self, uid: str, generation: int) -> int:
+        """How many times in a row the server ended while the run's first transaction was in flight."""
+        with self._lock:
+            known, count = self._counts.get(uid, [generation, 0])
+            return count if known == generation else 0
+
+    def begin(self, uid: str, generation: int) -> None:
+        """A worker's first transaction is about to be sent."""
+        count = self.count(uid, generation)
+        with self._lock:
+            self._counts[uid] = [generation, count + 1]
+            self._write()
+
+    def end(self, uid: str) -> None:
+        """It was answered, or given up for good."""
+        with self._lock:
+            if self._counts.pop(uid, None) is not None:
+                self._write()
+
+    def _write(self) -> None:
+        if self._file is None:
+            return
+        try:
+            beside = self._file.with_suffix(".new")
+            beside.write_text(json.dumps(self._counts), encoding="utf-8")
+            os.replace(beside, self._file)
+        except OSError as error:
+            log.warning("a batch that ends the server would not be noticed: cannot write %s: %s", self._file, error)
+            self._file = None
+
+
+def file_of_this_server() -> Path | None:
+    """Where the counts of this process are kept; None: its data directory is not known, or not there."""
+    folder = Path(server_flags().get("data-directory", "") or DATA_DIRECTORY)
+    return folder / FILE if folder.is_dir() else None
+
+
+def _read(file: Path | None) -> dict[str, list[int]]:
+    """The counts in the file; what is no such file holds none."""
+    found: dict[str, list[int]] = {}
+    with suppress(OSError, ValueError, AttributeError, TypeError):
+        for uid, (generation, count) in json.loads(file.read_text(encoding="utf-8") if file else "{}").items():
+            found[str(uid)] = [int(generation), int(count)]
+    return found

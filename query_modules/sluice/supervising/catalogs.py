@@ -1,0 +1,85 @@
+"""
+Where the supervisor finds the streams: the catalog nodes, which procedures make.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+
+from sluice.errors import QueryRefused
+from sluice.persistence.loopback import Loopback, StreamRow
+from sluice.persistence.nodes import distinct_names
+from sluice.supervising.founding import Founding
+from sluice.supervising.shared_state import SharedState
+
+log = logging.getLogger("sluice.supervisor")
+
+SEARCH_SHARE = 20
+"A search of the whole graph is not repeated before so many times its own duration has passed."
+
+
+class Catalogs:
+    """
+    The catalogs there are, and the streams below them, as committed.
+
+    Threads: the supervisor's.
+    """
+
+    def __init__(self, exchange: SharedState) -> None:
+        self._exchange = exchange
+        self._founding = Founding()
+        self._searched = False
+        self._next_search = 0.0
+
+    def begin(self) -> None:
+        """Others may have changed the graph: if no catalog is known, one is looked for."""
+        self._searched = False
+
+    def look(self, loopback: Loopback) -> list[StreamRow]:
+        """
+        All streams there are, each with a name of its own. Raises SchemaError, and as `Loopback`.
+
+        The first CREATE makes the catalog, nobody before that: an instance that has ever written by itself cannot
+        become a replica any more (`ReplicationStorageClient::CheckReplicaState`), and many begin as twins of their
+        main one.
+        """
+        exchange, found = self._exchange, False
+        rows: list[StreamRow] = []
+        for catalog in exchange.catalogs():
+            listed = loopback.list_streams(catalog)
+            if listed is not None:
+                exchange.announce_catalog(catalog)
+                found = True
+                rows += listed
+            elif self._founding.has_failed(loopback, exchange.catalog_begun(catalog)):
+                exchange.forget_catalog(catalog)
+                self._searched = False  # another graph may have taken the place of this one: RECOVER SNAPSHOT
+        if found:
+            exchange.no_catalog = False
+        elif not self._searched or (time.monotonic() >= self._next_search and exchange.take_catalog_wanted()):
+            self._search(loopback)
+        self._rename_doubles(loopback, rows)
+        return rows
+
+    def _search(self, loopback: Loopback) -> None:
+        """Looks for catalogs in the whole graph."""
+        began = time.monotonic()
+        found = loopback.find_catalogs()
+        for catalog in found:
+            self._exchange.announce_catalog(catalog)
+        self._searched = True
+        self._exchange.no_catalog = not found
+        self._next_search = time.monotonic() + SEARCH_SHARE * (time.monotonic() - began)
+        if found:
+            self._exchange.ring()
+
+    def _rename_doubles(self, loopback: Loopback, rows: list[StreamRow]) -> None:
+        """Makes the names of streams what procedures show already, where several have the same."""
+        names = {row.stream_id: row.properties["name"] for row in rows if isinstance(row.properties["name"], str)}
+        for stream, name in distinct_names(names).items():
+            if name != names[stream]:
+                with suppress(QueryRefused):  # a procedure changes it just now
+                    loopback.rename(stream, names[stream], name)
+                    log.warning("stream %s: two have that name, and the newer is now called %s", names[stream], name)
