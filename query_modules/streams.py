@@ -200,6 +200,7 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     last_batch=mgp.Nullable[mgp.Map],
     last_error=mgp.Nullable[mgp.Map],
     folding=mgp.Map,
+    merges=mgp.Map,
 ):
     """
     What is known of one stream, or, without a name, of each.
@@ -214,6 +215,10 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     `times_ms` the milliseconds spent in `poll`, `transform`, `write`, `commit`; `last_batch` is the first record of
     `streams.batches`, `last_error` has `time` and `error`; `folding` says what became of the `queries`: how many were
     `sent`, and, by their `texts`, how they fold or why not. These, and `retries`, begin anew with the server's process.
+
+    `merges` has `waits`: how often (`count`) and how long (`ms`) it has waited `for` what other streams were merging,
+    and what it is `waiting` for now; and `unprotected`: the uniqueness constraints that would keep other clients from
+    creating second vertices of what it merges.
 
     Example:
         CALL streams.info('mystream') YIELD status, reason, total_lag, rates;

@@ -109,6 +109,13 @@ TIMED_OUT = re.compile("because of transaction timeout", re.IGNORECASE)
 "Transient by its code as well, but of what a transaction was to do, which the half of it may do in time."
 
 
+UNIQUE = re.compile("unique constraint violation", re.IGNORECASE)
+"""
+A COMMIT that violates a uniqueness constraint: wrong for good, or another transaction has created the same vertex in
+the meantime, and a MERGE will find it.
+"""
+
+
 def one_line(text: object, limit: int = 500) -> str:
     """`text` as one line of at most `limit` characters: line breaks and runs of blanks become one blank."""
     line = " ".join(str(text).split())

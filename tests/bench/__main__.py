@@ -42,6 +42,7 @@ CASES = [
     *(Case(workload, batch) for workload in WORKLOADS for batch in (1000, 10)),
     Case("vertices", 10, partitions=8),
     Case("edges", 1000, partitions=8),
+    Case("inserts", 1000, streams=2),
     Case("vertices", 10, streams=10),
     Case("edges", 1000, streams=10),
 ]

@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from sluice.engine.calls import Calls
 from sluice.engine.listener import Transaction, Watermarks
+from sluice.engine.merge_guard import Admission, MergeGuard, Waits
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.engine.session import StreamSession
 from sluice.host.settings import Settings
@@ -155,13 +156,15 @@ def _own(task: Task) -> Taken:
         key = SigningKey(Path(stack.enter_context(TemporaryDirectory()), "key"), created_by_us=True)
         settings = Settings(loopback_port=task.port, signing_key_file=key)
         sessions = []
+        guard = MergeGuard()
         for number, topic in enumerate(task.topics):
             script = _signed(WORKLOADS[task.workload].source, settings)
             spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
             desired = Desired(VertexId(1), CheckpointId(VertexId(2), spec.uid), spec, generation=1, limit_batches=None)
             loopback = stack.enter_context(Loopback(settings))
+            turns = Admission(guard, number, progress.stop, Waits())
             session = StreamSession(
-                desired, settings, loopback, progress.stop, progress, Calls(), RetryPolicy(), frozenset
+                desired, settings, loopback, progress.stop, progress, Calls(), RetryPolicy(), frozenset, turns
             )
             sessions.append(stack.enter_context(session))
         idle = _resident()

@@ -109,6 +109,11 @@ def _upserts(n: int) -> list[bytes]:
     return [json.dumps({"id": k, "name": f"name {k}", "age": i % 90, "seen": i}).encode() for i, k in enumerate(keys)]
 
 
+def _inserts(n: int) -> list[bytes]:
+    """Each key once, so that no two streams have one in common."""
+    return [json.dumps({"id": i, "name": f"name {i}", "age": i % 90, "seen": i}).encode() for i in range(n)]
+
+
 def _wide(n: int) -> list[bytes]:
     return [json.dumps({"id": i, **{f"p{j}": f"value {i} {j}" for j in range(20)}}).encode() for i in range(n)]
 
@@ -126,6 +131,7 @@ WORKLOADS = {
     "edges": Workload(EDGES_SOURCE, _edges, COUNT_EDGES, MAKE_NODES),
     "mixed": Workload(EDGES_SOURCE, _mixed, COUNT_BOTH),
     "upsert": Workload(UPSERT_SOURCE, _upserts, SUM_SEEN, most=40_000),
+    "inserts": Workload(UPSERT_SOURCE, _inserts, COUNT_VERTICES, most=40_000),
     "counter": Workload(COUNTER_SOURCE, _counters, SUM_COUNTERS, MAKE_COUNTERS),
     "chain": Workload(CHAIN_SOURCE, _numbers, COUNT_VERTICES),
     "wide": Workload(WIDE_SOURCE, _wide, COUNT_VERTICES, most=7_000),

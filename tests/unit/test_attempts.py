@@ -9,6 +9,7 @@ import pytest
 
 from sluice.engine.host_state import HostState
 from sluice.engine.listener import Transaction
+from sluice.engine.merge_guard import MergeGuard
 from sluice.host import attempts
 from sluice.host.attempts import MAX_ATTEMPTS, Attempts
 from sluice.host.settings import Settings
@@ -42,7 +43,7 @@ class Loopback:
 
 
 def new_worker(counts: Attempts, kind: type[Worker] = Worker) -> Worker:
-    return kind(DESIRED, Settings(), Monitor(1), HostState(counts))
+    return kind(DESIRED, Settings(), Monitor(1), HostState(counts), MergeGuard())
 
 
 def test_transactions_that_were_never_answered_are_counted_from_start_to_start(tmp_path: Path) -> None:

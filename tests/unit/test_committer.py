@@ -16,9 +16,10 @@ from confluent_kafka import Message
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import parse
-from sluice.engine.committer import Committer
+from sluice.engine.committer import VIOLATION_TRIES, Committer
 from sluice.engine.listener import Transaction
-from sluice.engine.retry_policy import TRIES
+from sluice.engine.merge_guard import Admission, MergeGuard, Waits
+from sluice.engine.retry_policy import TRIES, VIOLATIONS
 from sluice.errors import (
     BrokerError,
     ConnectionLost,
@@ -34,6 +35,7 @@ from sluice.scripting.process import PackedQueries
 from sluice.values import model
 from sluice.values.batch import Batch, Group
 from sluice.values.configuration import Configuration, Isolate, OnError
+from sluice.values.merge_keys import MergeKeys, MergeShape
 from sluice.values.model import Checkpoint, CheckpointId, Desired, StreamSpec, VertexId
 
 BAD = b"bad"
@@ -584,3 +586,119 @@ def test_the_refused_query_is_known(index, size, expected, monkeypatch: pytest.M
     (entry,) = run.held.history
     assert (entry.query, entry.params) == expected
     assert (entry.payload, entry.payload_bytes, entry.transform_sha256) == ("x", 1, "ab12")
+
+
+UNIQUE = "Unable to commit due to unique constraint violation on :Person(id)"
+
+
+class Racing(FakeSink):
+    """A server on which another client has just created the same vertices, so many times in a row."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(QueryRefused(UNIQUE, code=CLIENT_ERROR))
+        self.times = times
+
+    def settle(self) -> None:
+        if self.times:
+            self.times -= 1
+            self.transactions += 1
+            self._sent.clear()
+            self.reached = self.held
+            raise self.error
+        super().settle()
+
+
+def test_a_group_that_a_constraint_refuses_for_anothers_sake_is_tried_again_and_nobody_is_to_blame():
+    run = Run()
+    run.serve_by(Racing(VIOLATIONS - 1))
+    run.feed(good(8))
+    assert run.sink.applied == good(8)
+    assert run.sink.transactions == VIOLATIONS
+    assert len(run.stop.waited) == VIOLATIONS - 1
+    assert not run.held.set_aside
+
+
+@pytest.mark.parametrize("times", range(VIOLATION_TRIES))
+def test_a_message_that_a_constraint_refuses_is_tried_again_before_it_is_to_blame(times):
+    run = Run(SKIP)
+    run.serve_by(Racing(VIOLATIONS + times))
+    run.feed(good(1))
+    assert (run.sink.applied, run.held.set_aside) == (good(1), 0)
+
+
+def test_what_violates_a_constraint_for_good_is_found_and_its_tries_are_bounded():
+    run = Run(SKIP, error=QueryRefused(UNIQUE, code=CLIENT_ERROR))
+    run.feed(spoilt(8, [3]))
+    assert run.sink.applied == spoilt(8, [3])[:3] + spoilt(8, [3])[4:]
+    assert run.held.set_aside == 1
+    first = run.sink.transactions
+    assert first <= 2 * math.ceil(math.log2(8)) + VIOLATIONS + VIOLATION_TRIES - 1
+    pauses = len(run.stop.waited)
+    run.feed(spoilt(8, [5]))
+    assert len(run.stop.waited) == pauses, "that trying again was of no use is remembered"
+    assert run.held.set_aside == 2
+
+
+def _merging(number: int) -> MergeKeys:
+    shape = MergeShape(False, frozenset({"P"}), frozenset({"id"}), frozenset({"id"}), frozenset(), frozenset({"P"}))
+    return MergeKeys({shape: frozenset({number})})
+
+
+class Merging(Run):
+    """An applier beside another stream; what has the payload 7 merges the key 7, all else 1."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        guard = MergeGuard()
+        self.other = Admission(guard, 99, self.stop, Waits())
+        self.applier._admission = Admission(guard, 1, self.stop, Waits())
+        self.applier._between = self.between
+        self.applier._fold = self.keyed
+        self.applier._pack = self.keyed
+        self.waited: list[tuple[int, list[bytes]]] = []
+
+    def keyed(self, group: Group) -> PackedQueries:
+        return self.transform(group)._replace(keys=_merging(7 if b"7" in self.payloads(group) else 1))
+
+    def payloads(self, group: Group) -> list[bytes | None]:
+        return [payload for one in group.batches for payload in one.payloads]
+
+    def between(self) -> None:
+        """While it waits: how much is in flight, what was applied; then the other transaction ends."""
+        self.waited.append((self.applier.in_flight, list(self.sink.applied)))
+        self.other.committed(moved=True)
+
+
+def test_a_stream_settles_what_it_has_in_flight_before_it_waits_for_another():
+    run = Merging()
+    assert run.other.try_enter(_merging(7))
+    run.applier.apply(Group([batch([b"1"])]))
+    run.applier.apply(Group([batch([b"2"], 1)]))
+    assert run.applier.in_flight == 2
+    run.applier.apply(Group([batch([b"7"], 2)]))
+    assert run.waited == [(0, [b"1", b"2"])]
+    assert run.applier.in_flight == 1
+    assert not run.other.try_enter(_merging(7))
+    run.applier.drain()
+    assert run.sink.applied == [b"1", b"2", b"7"]
+    assert run.other.try_enter(_merging(7))
+
+
+def test_a_stream_that_waits_for_another_stops_when_it_is_told_to():
+    run = Merging()
+    assert run.other.try_enter(_merging(7))
+    run.stop.set = True
+    run.applier._between = lambda: None
+    with pytest.raises(Stopped):
+        run.applier._send(Group([batch([b"7"])]), run.keyed(Group([batch([b"7"])])), 0.0)
+    run.other.committed(moved=True)
+    assert run.other.try_enter(_merging(7))
+
+
+def test_what_was_refused_lets_others_have_their_turn():
+    run = Merging(config=SKIP)
+    group = Group([batch([b"7", BAD])])
+    run.applier.apply(group)
+    run.applier.drain()
+    assert (run.sink.applied, run.held.set_aside) == ([b"7"], 1)
+    assert run.other.try_enter(_merging(7))

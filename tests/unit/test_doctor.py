@@ -28,7 +28,7 @@ from sluice_tools.doctor.findings import Finding, Verdict, fix
 from sluice_tools.doctor.kafka import Cluster
 from sluice_tools.doctor.module import Signature
 from sluice_tools.doctor.server import CHECKS, Server
-from sluice_tools.doctor.streams import Clusters
+from sluice_tools.doctor.streams import Clusters, examine_merges
 from sluice_tools.doctor.transform import examine_admission, examine_transform
 from sluice_tools.install.copies import MODULE, brought
 from sluice_tools.shim.settings import Address
@@ -468,3 +468,26 @@ def test_what_vouches_for_scripts_is_told():
     listed = examine_admission("/data/.sluice_signing.key", "/etc/SHA256SUMS")
     assert listed.text.startswith("only scripts that /etc/SHA256SUMS lists run")
     assert examine_admission(None, None).verdict is Verdict.NOTE
+
+
+STATEMENT = "CREATE CONSTRAINT ON (n:Person) ASSERT n.id IS UNIQUE;"
+
+
+@pytest.mark.parametrize(("version", "upgrade"), [((2, 14), True), ((3, 12), False), (None, False)], ids=str)
+def test_what_other_clients_could_create_twice_is_noted_and_what_ends_that(version, upgrade):
+    server = FakeServer({"CALL streams.info": [{"merges": {"unprotected": [STATEMENT]}}]})
+    server.version = version
+    [finding] = examine_merges(server, "people")
+    assert (finding.check, finding.verdict) == ("merges", Verdict.NOTE)
+    assert finding.text.startswith("people merges vertices")
+    assert STATEMENT in finding.text
+    assert ("upgrade to Memgraph 3.1" in finding.text) is upgrade
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [[{"merges": {"unprotected": []}}], [], QueryRefused("there is no column merges", code="")],
+    ids=["protected", "no stream", "an older module"],
+)
+def test_where_nothing_can_be_created_twice_nothing_is_noted(answer):
+    assert list(examine_merges(FakeServer({"CALL streams.info": answer}), "people")) == []

@@ -12,6 +12,7 @@ import pytest
 from sluice.brokers import consumer
 from sluice.brokers.consumer import Consumer
 from sluice.engine.host_state import HostState
+from sluice.engine.merge_guard import MergeGuard
 from sluice.host.attempts import Attempts
 from sluice.host.settings import Settings
 from sluice.supervising import worker
@@ -41,7 +42,7 @@ def go(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(worker, "Loopback", lambda _: Loopback())
     monkeypatch.setattr(worker, "StreamSession", fail)
     desired: Any = SimpleNamespace(spec=SimpleNamespace(name="s"), checkpoint_id=1, generation=1)
-    started = Worker(desired, Settings(), Monitor(1), HostState(Attempts(None)))
+    started = Worker(desired, Settings(), Monitor(1), HostState(Attempts(None)), MergeGuard())
     started.start()
     assert started.join(10)
     return written

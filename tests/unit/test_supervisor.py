@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sluice.engine.host_state import HostState
+from sluice.engine.merge_guard import MergeGuard
 from sluice.folding import REASONS, Need
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import RUN_COLUMNS, StreamRow
@@ -18,6 +19,7 @@ from sluice.supervising import supervisor
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.status import Monitor
 from sluice.supervising.supervisor import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA, Supervisor
+from sluice.values.merge_keys import Constraint, MergeKeys, MergeShape
 from sluice.values.model import CheckpointId, VertexId
 from tests.eventually import eventually
 
@@ -31,6 +33,7 @@ class Server:
     def __init__(self) -> None:
         self.main = True
         self.mode = "IN_MEMORY_TRANSACTIONAL"
+        self.survives = True
         self.searches = 0
         self.catalogs = {CATALOG}
         self.looks = 0
@@ -56,8 +59,11 @@ class Server:
     def storage_mode(self) -> str:
         return self.mode
 
-    def has_uniqueness(self) -> bool:
-        return self.unique
+    def survives_violations(self) -> bool:
+        return self.survives
+
+    def uniqueness_constraints(self) -> frozenset[Constraint]:
+        return frozenset({("P", frozenset({"id"}))}) if self.unique else frozenset()
 
     def find_catalogs(self) -> set[VertexId]:
         return set(self.catalogs)
@@ -113,7 +119,8 @@ def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S
     """A supervisor with that server; the workers it has made."""
     exchange, workers = SharedState(history=1), []
 
-    def new_worker(desired: StreamRow, _: Settings, __: Monitor, ___: HostState) -> Idle:
+    def new_worker(desired: StreamRow, _: Settings, __: Monitor, ___: HostState, guard: MergeGuard) -> Idle:
+        assert guard is exchange.guard
         workers.append(Idle(desired))
         return workers[-1]
 
@@ -235,3 +242,17 @@ def test_workers_are_told_of_a_uniqueness_constraint_that_is_made_while_they_run
         assert not workers[0].unlabelled
         server.unique = True
         eventually(lambda: workers[0].unlabelled)
+
+
+@pytest.mark.parametrize("survives", [True, False])
+def test_constraints_are_learnt_and_relied_on_where_they_do_the_server_no_harm(
+    monkeypatch: pytest.MonkeyPatch, survives: bool
+) -> None:
+    server = Server()
+    server.survives, server.unique = survives, True
+    shape = MergeShape(False, frozenset({"P"}), frozenset({"id"}), frozenset({"id"}), None, frozenset({"P"}))
+    keys = MergeKeys({shape: frozenset({1})})
+    with running(server, monkeypatch) as (exchange, _):
+        exchange.announce_catalog(CATALOG)
+        eventually(lambda: len(exchange.guard.constraints), equals=1)
+        assert exchange.guard.reduced(keys).is_empty is survives

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.engine.test_execution import warnings_of
+from sluice.engine.test_execution import doubles_of, warnings_of
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,11 @@ from sluice.engine.test_execution import warnings_of
 )
 def test_warnings(plan, expected):
     assert list(warnings_of(plan)) == expected
+
+
+def test_what_other_clients_could_create_twice_is_named_until_a_constraint_prevents_it():
+    text = "MATCH (c:City {name: $city}) MERGE (p:Person {id: $id}) MERGE (p)-[:IN]->(c)"
+    [warning] = doubles_of(text, frozenset())
+    assert "CREATE CONSTRAINT ON (n:Person) ASSERT n.id IS UNIQUE; prevents that" in warning
+    assert list(doubles_of(text, {("Person", frozenset({"id"}))})) == []
+    assert list(doubles_of("CREATE (p:Person {id: $id})", frozenset())) == []

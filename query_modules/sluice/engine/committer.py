@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 from sluice.brokers.dead_letters import DeadLetters
 from sluice.engine.group_size import GroupSize, pause
 from sluice.engine.listener import SEARCH, Listener, Stop, Transaction
+from sluice.engine.merge_guard import Admission, MergeGuard, Waits
 from sluice.engine.progress import Progress
 from sluice.engine.refusal import NO_QUERIES, Refused, divided
 from sluice.engine.retry_policy import RetryPolicy
-from sluice.errors import MessageRefused, QueryRefused, Stopped, TransformError, TransientFailure, one_line
+from sluice.errors import FenceLost, MessageRefused, QueryRefused, Stopped, TransformError, TransientFailure, one_line
 from sluice.host.settings import Settings
 from sluice.persistence.parked import ParkedMessage, parked
 from sluice.persistence.sink import Sink
@@ -34,6 +35,9 @@ NOTHING = Group([])
 
 REASON_LIMIT = 300
 "Characters of a refusal that the stream's error repeats, so that what to do about it fits behind."
+
+VIOLATION_TRIES = 3
+"Tries of what cannot be divided any more and violates a uniqueness constraint, before it is to blame."
 
 GOES_ON = "on_error 'skip', 'keep' or 'dead_letter' goes on behind it"
 
@@ -76,6 +80,7 @@ class Committer:
         count_kept: Callable[[], int] = lambda: 0,
         between: Callable[[], None] = lambda: None,
         violated: Callable[[], None] = lambda: None,
+        admission: Admission | None = None,
     ) -> None:
         """
         Args:
@@ -85,6 +90,7 @@ class Committer:
             count_kept: how many messages are kept as nodes, as committed.
             between: called between the parts of a group, since those of a slow transform take their time.
             violated: called when a COMMIT was refused because of a uniqueness constraint, with nothing in flight.
+            admission: the stream's turns among others that merge the same; None: there are no others.
         """
         self._spec = desired.spec
         self._settings = settings
@@ -103,6 +109,7 @@ class Committer:
         self._count_kept = count_kept
         self._between = between
         self._violated = violated
+        self._admission = admission or Admission(MergeGuard(), desired.checkpoint_id.vertex, stop, Waits())
         self._keeping: list[ParkedMessage] = []  # set aside, to be written by the next transaction
         self._passed: Checkpoint | None = None  # reached, and messages set aside behind it that no transaction has told
 
@@ -172,12 +179,14 @@ class Committer:
         """Waits until the oldest group in flight is applied, or dealt with. Raises as `apply`."""
         oldest = self._sent[0]
         try:
-            self._sink.settle()
+            self._settle_oldest()
         except QueryRefused as error:
             self._listener.unsent()
             again = list(self._sent)
             self._sent.clear()
-            if self._retry_policy.of_data(error):
+            if error.violates_uniqueness and self._retry_policy.violated():
+                self._rest(error, oldest.group)
+            elif self._retry_policy.of_data(error):
                 self._part(Refused(oldest.group, error, oldest.queries))
                 del again[0]
             elif not isinstance(error, TransientFailure):
@@ -209,7 +218,20 @@ class Committer:
         """
         self._write(NOTHING, NO_QUERIES, dataclasses.replace(self._progress.told(self.held, entries), **changes))
 
+    def _settle_oldest(self) -> None:
+        """As `Sink.settle`; others get their turn as soon as it is known that a transaction has ended."""
+        before = self._sink.held.positions
+        try:
+            self._sink.settle()
+        except (QueryRefused, FenceLost):
+            self._admission.refused()
+            raise
+        self._admission.committed(moved=self._sink.held.positions != before)
+
     def _send(self, group: Group, queries: PackedQueries, transformed: float) -> None:
+        if not self._admission.try_enter(queries.keys):
+            self.drain()  # nobody waits while a transaction of his is open
+            self._admission.enter(queries.keys, self._between)
         reached = self._progress.after(self._sink.reached, group)
         properties = self._progress.properties(self._sink.reached, reached)
         began = time.monotonic()
@@ -229,10 +251,11 @@ class Committer:
         self._retry_policy.committed()
         self._listener.committed(transaction)
 
-    def _rest(self, error: TransientFailure, group: Group) -> None:
+    def _rest(self, error: QueryRefused, group: Group) -> None:
         """Waits before a group is sent again that was refused for a reason that may pass. Raises Stopped."""
         self._refusals += 1
-        self._retry_policy.refused(error)
+        if isinstance(error, TransientFailure):
+            self._retry_policy.refused(error)
         self._pace.refused(len(group))
         seconds = pause(self._refusals)
         self._listener.failed(str(error), seconds)
@@ -252,8 +275,10 @@ class Committer:
         self._listener.refused(f"{refused.error}; looking for the message that caused it", str(refused.error), 0)
         self._listener.trouble(f"{SEARCH}: {refused.error}")
         untried: list[Group | Refused] = [refused]  # the next last
-        if refused.queries.size and self._fold is not self._pack and not self._divisible(refused.group):
-            # What cannot be parted has to fail as it is, so that the query that fails is known.
+        unproven = self._fold is not self._pack or _violates(refused.error)
+        if refused.queries.size and unproven and not self._divisible(refused.group):
+            # What cannot be parted has to fail as it is, so that the query that fails is known; and by itself, where
+            # another transaction may have been to blame.
             untried = [refused.group]
         while untried:
             if self._stop.is_set():
@@ -295,20 +320,27 @@ class Committer:
     ) -> None:
         """One transaction, waited for."""
         properties = {**self._progress.properties(self.held, reached), **(ended or {})}
+        violations = 0
         while True:
+            self._admission.enter(queries.keys, self._between)
             began = time.monotonic()
             self._listener.sent(_transaction(reached, _Sent(group, queries, 0.0, 0.0, began)))
             self._sink.send(queries, reached, properties, self._keeping)
             now = time.monotonic()
             try:
-                self._sink.settle()
+                self._settle_oldest()
             except QueryRefused as error:
                 self._listener.unsent()
+                violations += error.violates_uniqueness
+                if 0 < violations < VIOLATION_TRIES and not self._divisible(group):
+                    continue  # what it met is committed, so a MERGE finds it at once
                 if not isinstance(error, TransientFailure) or self._retry_policy.of_data(error):
                     raise
                 self._rest(error, group)
             else:
                 break
+        if violations:
+            self._retry_policy.raced()
         self._passed = None
         self._keeping = []
         self._committed(_Sent(group, queries, 0.0, now - began, now))
@@ -355,9 +387,13 @@ class Committer:
         return f"{held}: CALL streams.retry('{name}') applies them again, {more}"
 
 
+def _violates(error: Exception) -> bool:
+    return isinstance(error, QueryRefused) and error.violates_uniqueness
+
+
 def _transaction(reached: Checkpoint, sent: _Sent, committed: float = 0.0, refusals: int = 0) -> Transaction:
     group, queries = sent.group, sent.queries
     return Transaction(
         reached, group.ends, group.messages, queries.given, queries.size, queries.news,
-        group.polled, sent.transformed, sent.written, committed, refusals,
+        group.polled, sent.transformed, sent.written, committed, refusals, shapes=queries.shapes,
     )  # fmt: skip

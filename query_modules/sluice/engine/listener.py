@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from sluice.values.merge_keys import MergeShape
 from sluice.values.model import Checkpoint
 
 Watermarks = Mapping[int, tuple[int, int]]
@@ -91,3 +92,5 @@ class Transaction(NamedTuple):
     "How often in a row the server had refused it before, for reasons that pass."
     notice: str = ""
     "What the server has to say about it though it is committed; empty: nothing."
+    shapes: tuple[MergeShape, ...] = ()
+    "Kinds of vertices and relationships that were merged for the first time."

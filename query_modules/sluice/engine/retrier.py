@@ -19,6 +19,7 @@ from sluice.bolt import messages
 from sluice.bolt.framing import frame
 from sluice.engine.group_size import pause
 from sluice.engine.listener import Listener, Stop, Transaction
+from sluice.engine.merge_guard import Admission, MergeGuard, Waits
 from sluice.engine.refusal import NO_QUERIES, refused_query
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.errors import (
@@ -44,6 +45,9 @@ from sluice.values.model import Checkpoint, Desired, VertexId
 from sluice.values.record import Messages, Records
 
 log = logging.getLogger("sluice.retrier")
+
+VIOLATION_TRIES = 3
+"Tries of what violates a uniqueness constraint, before it is to blame."
 
 SLICE = 0.5
 "Seconds of retrying after which a stream looks after what came in meanwhile."
@@ -94,12 +98,15 @@ class Retrier:
         stop: Stop,
         listener: Listener,
         retry_policy: RetryPolicy,
+        admission: Admission | None = None,
     ) -> None:
         """
         Args:
             sink: over the loopback's connection.
             doubts: what is thought of refusals so far.
+            admission: the stream's turns among others that merge the same; None: there are no others.
         """
+        self._admission = admission or Admission(MergeGuard(), desired.checkpoint_id.vertex, stop, Waits())
         self._desired = desired
         self._spec = desired.spec
         self._max_bytes = settings.batch_max_bytes
@@ -207,14 +214,23 @@ class Retrier:
 
     def _write(self, queries: PackedQueries, reached: Checkpoint) -> None:
         """One transaction, waited for; again and again where it conflicts with others."""
-        failures = 0
+        failures = violations = 0
+        before = self._sink.held.positions
         while True:
+            self._admission.enter(queries.keys)
             self._listener.sent(Transaction(reached))
             self._sink.send(queries, reached, nodes.checkpoint_properties(reached))
             try:
                 self._sink.settle()
+            except FenceLost:
+                self._admission.refused()
+                raise
             except QueryRefused as error:
+                self._admission.refused()
                 self._listener.unsent()
+                violations += error.violates_uniqueness
+                if 0 < violations < VIOLATION_TRIES:
+                    continue  # what it met is committed, so a MERGE finds it at once
                 if not isinstance(error, TransientFailure):
                     raise
                 self._retry_policy.refused(error)
@@ -227,8 +243,9 @@ class Retrier:
                     raise Stopped from None
             else:
                 break
+        self._admission.committed(moved=self._sink.held.positions != before)
         self._retry_policy.committed()
-        self._listener.committed(Transaction(self._sink.held, notice=self._sink.notice))
+        self._listener.committed(Transaction(self._sink.held, notice=self._sink.notice, shapes=queries.shapes))
 
     def _without(self, part: Group) -> Checkpoint:
         held = self._sink.held
@@ -252,15 +269,18 @@ class RetrySession:
         stop: Stop,
         listener: Listener,
         retry_policy: RetryPolicy,
+        admission: Admission,
     ) -> None:
         self._resources = ExitStack()
-        transformer = Transformer(desired.spec, settings, stop.is_set)
+        self._resources.callback(admission.abandon)
+        transformer = Transformer(desired.spec, settings, stop.is_set, wants_keys=admission.wants_keys)
         self._resources.callback(transformer.close)
         loopback.unlabel(desired.checkpoint_id)
         held = loopback.read_checkpoint(desired.checkpoint_id)
         listener.begun(held)
         sink = Sink(loopback.connection, desired.checkpoint_id, held)
-        self._retrier = Retrier(desired, settings, loopback, sink, transformer.whole, stop, listener, retry_policy)
+        pack = transformer.whole
+        self._retrier = Retrier(desired, settings, loopback, sink, pack, stop, listener, retry_policy, admission)
 
     def __enter__(self) -> RetrySession:
         return self
@@ -286,4 +306,5 @@ def _packed(query: str, parameters: dict[str, Any]) -> PackedQueries:
 
 
 def _joined(first: PackedQueries, then: PackedQueries) -> PackedQueries:
-    return PackedQueries(first.size + then.size, b"".join((first.frames, then.frames)))
+    frames = b"".join((first.frames, then.frames))
+    return PackedQueries(first.size + then.size, frames, keys=then.keys, shapes=then.shapes)

@@ -12,6 +12,10 @@ TRIES = 5
 "Refusals of one text in a row, over some two seconds, after which it counts as one of data."
 
 
+VIOLATIONS = 3
+"Tries of a group that violates a uniqueness constraint, before it is taken apart."
+
+
 class RetryPolicy:
     """
     What is thought of refusals, from one commit to the next.
@@ -21,6 +25,23 @@ class RetryPolicy:
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
+        self._violations = 0  # in a row, of uniqueness constraints
+        self._allowed = VIOLATIONS
+
+    def violated(self) -> bool:
+        """
+        A group violates a uniqueness constraint: whether to try it again before it is taken apart. Where that was of no
+        use the last time, the next group is taken apart at once.
+        """
+        self._violations += 1
+        if self._violations < self._allowed:
+            return True
+        self._violations = self._allowed = 0
+        return False
+
+    def raced(self) -> None:
+        """Something violated a uniqueness constraint and went through when it was tried again."""
+        self._violations, self._allowed = 0, VIOLATIONS
 
     def refused(self, error: TransientFailure) -> None:
         """It is about to be tried again."""
@@ -29,6 +50,8 @@ class RetryPolicy:
 
     def committed(self) -> None:
         """Something went through: what was doubtful so far may have passed, what was given up on stays so."""
+        if self._violations:
+            self.raced()
         self._seen = Counter({text: count for text, count in self._seen.items() if count >= TRIES})
 
     def of_data(self, error: QueryRefused) -> bool:

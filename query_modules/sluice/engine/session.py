@@ -18,6 +18,7 @@ from sluice.engine.calls import Calls
 from sluice.engine.committer import Committer
 from sluice.engine.idle import IdleDetector
 from sluice.engine.listener import Listener, Stop, Watermarks
+from sluice.engine.merge_guard import Admission
 from sluice.engine.retrier import Retrier
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.engine.topic_guard import TopicGuard, TopicIdentity
@@ -65,12 +66,14 @@ class StreamSession:
         calls: Calls,
         retry_policy: RetryPolicy,
         lacks: Callable[[], frozenset[Need]],
+        admission: Admission,
     ) -> None:
         """
         Args:
             calls: what the supervisor asks for.
-            lacks: what folding needs and the server does not do.
             retry_policy: what is thought of refusals so far.
+            lacks: what folding needs and the server does not do.
+            admission: the stream's turns among others that merge the same.
         """
         self._desired = desired
         self._spec = desired.spec
@@ -84,6 +87,7 @@ class StreamSession:
         self._unlabelled = False
         "Whether the checkpoint is known to be without its label."
         self._lacks = lacks
+        self._admission = admission
         self._watermarks: Watermarks | None = None
         self._next_ends = 0.0
         self._lost = False
@@ -92,6 +96,7 @@ class StreamSession:
     def __enter__(self) -> StreamSession:
         spec, settings, wants_stop = self._spec, self._settings, self._wants_stop
         with ExitStack() as resources:
+            resources.callback(self._admission.abandon)
             self._broker_health = BrokerHealth(
                 clients.admin(spec.name, spec.uri, spec.config),
                 spec.topic,
@@ -101,7 +106,7 @@ class StreamSession:
             self._rest = IdleDetector(spec, settings, self._calls.nudge.set)
             resources.callback(self._rest.end)
             self._consumer = resources.enter_context(Consumer(spec, settings, doubt=self._broker_health.doubt))
-            self._transformer = Transformer(spec, settings, wants_stop, self._lacks)
+            self._transformer = Transformer(spec, settings, wants_stop, self._lacks, self._admission.wants_keys)
             resources.callback(self._transformer.close)
             letters = DeadLetters(spec, wants_stop)
             resources.callback(letters.close)
@@ -122,6 +127,7 @@ class StreamSession:
                 count_kept=lambda: self._loopback.count_kept(self._desired.checkpoint_id),
                 between=self._between,
                 violated=self._unlabel,
+                admission=self._admission,
             )
             self._retrier = Retrier(
                 self._desired,
@@ -132,6 +138,7 @@ class StreamSession:
                 self._stop,
                 self._listener,
                 self._retry_policy,
+                self._admission,
             )
             identity = TopicIdentity(spec, settings.broker_timeout)
             resources.callback(identity.close)

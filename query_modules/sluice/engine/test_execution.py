@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,8 +20,10 @@ from sluice.bolt.client import Connection
 from sluice.bolt.framing import frame
 from sluice.bolt.replies import Failure, Success, error_of
 from sluice.errors import ConnectionLost, QueryRefused, SluiceError
+from sluice.folding.merges import merges_of
 from sluice.host.settings import Settings
-from sluice.persistence.loopback import Loopback
+from sluice.persistence.loopback import SHOW_CONSTRAINTS, Loopback
+from sluice.values.merge_keys import Constraint, constraints_of, unprotected
 
 log = logging.getLogger("sluice.rehearsal")
 
@@ -163,8 +165,9 @@ def rehearse(connection: Connection, queries: Queries, timeout: float) -> list[R
         before = reports.get(text, Report(text, 0))
         reports[text] = replace(before, queries=before.queries + 1)
         examples.setdefault(text, parameters)
+    constraints = _constraints(connection)
     for text, parameters in list(examples.items())[:MAX_EXPLAINED]:
-        warning = "; ".join(_warnings(connection, text, parameters))
+        warning = "; ".join([*_warnings(connection, text, parameters), *doubles_of(text, constraints)])
         reports[text] = replace(reports[text], warning=warning or None)
     _run_all(connection, queries, timeout, reports)
     return list(reports.values())
@@ -201,6 +204,20 @@ def _warnings(connection: Connection, text: str, parameters: Mapping[str, Any]) 
     except QueryRefused:
         return  # running it will tell
     yield from warnings_of([str(row.get("QUERY PLAN", "")) for row in rows])
+
+
+def _constraints(connection: Connection) -> frozenset[Constraint]:
+    try:
+        return constraints_of(connection.fetch(SHOW_CONSTRAINTS, timeout=5))
+    except QueryRefused:
+        return frozenset()  # we may not ask
+
+
+def doubles_of(text: str, constraints: Collection[Constraint]) -> Iterator[str]:
+    """What a text merges that clients beside the streams could create a second time."""
+    shapes = [merged.shape for merged in merges_of(text).merged]
+    for statement in unprotected(shapes, constraints):
+        yield f"a client that merges the same at the same time can create a second one; {statement} prevents that"
 
 
 def warnings_of(plan: Sequence[str]) -> Iterator[str]:

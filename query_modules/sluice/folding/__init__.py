@@ -10,6 +10,8 @@ Folding: the queries of a batch become fewer queries that do the same to the gra
       conflicts   two plans into the values that decide whether their queries may change places
       schedule    the queries of a batch into groups   (lane; whole: one group for each text)
       unwinding   a group's rows as they are sent   (spread: maps as their values)
+    merge_reader  batches in, the keys of what they merge out; remembers the texts
+      merges      a text into the vertices and relationships that it creates unless it finds them
 """
 
 from sluice.folding.folder import FOLDED, Folded, Folder, explain

@@ -77,6 +77,18 @@ def plan_of(text: str, lacks: AbstractSet[Need] = frozenset()) -> Plan:
     )
 
 
+def understood(text: str) -> Query:
+    """
+    The query of this text, taken apart and found to make sense.
+
+    Raises:
+        NotUnderstood: it is outside of what is known.
+    """
+    query = parse(text)
+    _Effects(query)
+    return query
+
+
 class _Effects:
     """Gathers what the clauses of one query do."""
 

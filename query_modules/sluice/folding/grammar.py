@@ -109,7 +109,9 @@ class _Parser:
             self._add(self._match(), word, Unwind, With, Match)
         elif source.accept_keyword("OPTIONAL", "MATCH"):
             self._optional = True
-            self._add(self._match(), word, Unwind, With, Match)
+            clause = self._match()
+            clause.is_optional = True
+            self._add(clause, word, Unwind, With, Match)
         elif source.accept_keyword("WITH"):
             self._optional = False
             self._add(self._with(), word, Unwind, With, Match, *_UPDATES)

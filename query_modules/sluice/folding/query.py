@@ -86,6 +86,7 @@ class Match:
 
     patterns: list[Pattern]
     conditions: list[Expression]
+    is_optional: bool = False
 
 
 @dataclass(slots=True)

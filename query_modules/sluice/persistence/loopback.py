@@ -26,6 +26,7 @@ from sluice.persistence.parked import ParkedMessage, RetryRequest, decode_reques
 from sluice.persistence.probe import Findings, probe
 from sluice.persistence.schema import check_version, migrate
 from sluice.scripting import admission
+from sluice.values.merge_keys import Constraint, constraints_of, survives_violations
 from sluice.values.model import Checkpoint, CheckpointId, Desired, Status, VertexId, encode_positions
 
 USER_AGENT = "sluice-loopback/1"
@@ -116,6 +117,8 @@ CREATES = re.compile(r"streams`?\s*\.\s*`?create", re.IGNORECASE).search
 
 SHOW_CONSTRAINTS = "SHOW CONSTRAINT INFO"
 
+SHOW_VERSION = "SHOW VERSION"
+
 UNLABEL = f"MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id AND k.{nodes.OWNER} = $uid REMOVE k:{nodes.CHECKPOINT}"
 
 SHOW_ROLE = "SHOW REPLICATION ROLE"
@@ -193,6 +196,7 @@ class Loopback:
         self._timeout = settings.loopback_timeout
         self._listed: dict[VertexId, tuple[Records, Sequence[StreamRow]]] = {}
         "What `list_streams` was answered last, of each catalog."
+        self._survives: bool | None = None
 
     def __enter__(self) -> Loopback:
         return self
@@ -340,20 +344,33 @@ class Loopback:
             self._fetch(REWRITE_POSITIONS, {**_whose(checkpoint_id), "found": found, "positions": positions})
         return checkpoint
 
-    def has_uniqueness(self) -> bool:
-        """Whether the graph has uniqueness constraints. False where we may not ask."""
+    def uniqueness_constraints(self) -> frozenset[Constraint]:
+        """The graph's uniqueness constraints; none where we may not ask."""
         try:
-            found = self._fetch(SHOW_CONSTRAINTS)
+            return constraints_of(self._fetch(SHOW_CONSTRAINTS))
         except QueryRefused:
-            return False
-        return any("unique" in row.values() for row in found)
+            return frozenset()
+
+    def survives_violations(self) -> bool:
+        """
+        Whether the server takes no harm from a COMMIT that a uniqueness constraint refuses (`unlabel`).
+
+        Asked once: a server does not change its version while we are connected to it.
+        """
+        if self._survives is None:
+            try:
+                rows = self._fetch(SHOW_VERSION)
+            except QueryRefused:
+                rows = []
+            self._survives = survives_violations(str(value) for row in rows for value in row.values())
+        return self._survives
 
     def unlabel(self, checkpoint_id: CheckpointId) -> bool:
         """
         Takes a checkpoint's label off where the graph has uniqueness constraints, which before Memgraph 3.1 are safe
         only beside vertices without other labels (docs/failures.md); whether it has.
         """
-        if not self.has_uniqueness():
+        if not self.uniqueness_constraints():
             return False
         self._fetch(UNLABEL, _whose(checkpoint_id))
         return True

@@ -19,6 +19,7 @@ from sluice.supervising import process
 from sluice.supervising.history import by_name
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.status import WorkerState
+from sluice.values.merge_keys import unprotected
 from sluice.values.model import Checkpoint, Status, StreamSpec, check_count
 
 Row = dict[str, Any]
@@ -115,6 +116,10 @@ def _info(stream: StreamNode, exchange: SharedState) -> Row:
         "messages": checkpoint.messages,
         "set_aside": checkpoint.set_aside,
         "folding": monitor.folding.as_map() | ({"limits": limits} if (limits := exchange.host.limits()) else {}),
+        "merges": {
+            "waits": monitor.waits.as_map(),
+            "unprotected": unprotected(monitor.waits.shapes, exchange.guard.constraints),
+        },
         **monitor.figures(checkpoint),
     }
 

@@ -32,11 +32,13 @@ from sluice.bolt.framing import frame
 from sluice.bolt.packstream import pack
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder, lacking
+from sluice.folding.merge_reader import MergeReader
 from sluice.scripting.contract import Entry, Query, check_values, entry_of, queries_of, value_error
 from sluice.scripting.environment import joined_path
 from sluice.scripting.foreign import foreign_package
 from sluice.scripting.frames import COUNTER, FAILED, FOLDED, HEAD, PATIENCE, READY, ROWS, Answer
 from sluice.scripting.lasting import lasting
+from sluice.values.merge_keys import EVERYTHING, Analysis
 from sluice.values.record import Columns
 
 sys.path.append(sys.path.pop(0))
@@ -106,9 +108,12 @@ def main() -> None:
     channel.send(number, READY, entry.name.encode())
     worker = Transformer(entry, task["uri"], int(sys.argv[1]))
     while True:
-        number, (kind, batches, lacks) = channel.receive()
+        number, (kind, batches, lacks, wants_keys) = channel.receive()
         try:
-            answer = worker.rows(batches[0]) if kind == ROWS else worker.packed(batches, lacks, fold=kind == FOLDED)
+            if kind == ROWS:
+                answer: tuple[bytes | bytearray, ...] = worker.rows(batches[0])
+            else:
+                answer = worker.packed(batches, lacks, fold=kind == FOLDED, wants_keys=wants_keys)
         except TransformError as error:
             channel.send(number, FAILED, str(error).encode("utf-8", "replace"))
         except BaseException as error:  # memory may be at its end anywhere
@@ -131,15 +136,19 @@ class Transformer:
         self._begun = 0
         self._folder = Folder()
         self._lacks: list[str] = []
+        self._merges = MergeReader()
         self._folded = False
-        "Whether the last request was to fold; one that is not, behind it, comes of a refusal."
+        "Whether the last request was to fold; one that is not, after it, comes of a refusal."
 
-    def packed(self, batches: list[Columns], lacks: list[str], *, fold: bool) -> tuple[bytes, bytearray]:
+    def packed(
+        self, batches: list[Columns], lacks: list[str], *, fold: bool, wants_keys: bool
+    ) -> tuple[bytes, bytearray]:
         """
         The answer to PACKED and FOLDED.
 
         Args:
             lacks: what the server does not do that folding needs.
+            wants_keys: whether other streams run, so that it matters what the queries merge.
         """
         if fold and lacks != self._lacks:
             self._lacks, self._folder = lacks, Folder(lacking(lacks))
@@ -160,11 +169,11 @@ class Transformer:
             if error or time.monotonic() >= deadline:
                 break
         try:
-            return self._answer(done, error, fold=fold)
+            return self._answer(done, error, fold=fold, wants_keys=wants_keys)
         except MemoryError:
             if len(done) < 2:
                 raise
-            return self._answer(done[:1], b"", fold=fold)
+            return self._answer(done[:1], b"", fold=fold, wants_keys=wants_keys)
 
     def rows(self, batch: Columns) -> tuple[bytes]:
         """The answer to ROWS."""
@@ -182,7 +191,9 @@ class Transformer:
         COUNTER.pack_into(self._counter, 0, self._begun)
         return queries_of(self._entry, batch)
 
-    def _answer(self, done: list[list[Query]], error: bytes, *, fold: bool) -> tuple[bytes, bytearray]:
+    def _answer(
+        self, done: list[list[Query]], error: bytes, *, fold: bool, wants_keys: bool
+    ) -> tuple[bytes, bytearray]:
         queries = list(chain.from_iterable(done))
         packed = bytearray()
         try:
@@ -193,12 +204,23 @@ class Transformer:
                 size = _pack_into(packed, queries)
         except TransformError:
             # Some value is none that a query can take: one by one it is found which.
-            return _one_by_one(done, error)
-        return Answer(len(done), len(queries), size, error, self._news()).header, packed
-
-    def _news(self) -> bytes:
+            answer, packed = _one_by_one(done, error)
+            queries = queries[: answer.given]
+        else:
+            answer = Answer(len(done), len(queries), size, error, b"")
         news = self._folder.news()
-        return pack([[_shown(text), _shown(explanation)] for text, explanation in news]) if news else b""
+        told = pack([[_shown(text), _shown(explanation)] for text, explanation in news]) if news else b""
+        merges = self._analysis(queries, [text for text, _ in news], fold=fold, wants_keys=wants_keys)
+        return answer._replace(news=told, merges=merges).header, packed
+
+    def _analysis(self, queries: list[Query], texts: list[str], *, fold: bool, wants_keys: bool) -> bytes:
+        """What the queries merge; and what those of new texts do, by which alone nothing has to wait for another."""
+        if wants_keys:
+            keys = self._merges.keys(queries)
+        else:
+            keys = EVERYTHING
+            self._merges.meet(texts if fold else {text for text, _ in queries})
+        return Analysis(keys, self._merges.news()).encoded()
 
 
 def load(source: str, uri: str) -> Entry:
@@ -240,7 +262,7 @@ def _shown(text: str) -> str:
     return one_line(text, MAX_BATCH_LIMIT_WAIT).encode("utf-8", "replace").decode()
 
 
-def _one_by_one(done: list[list[Query]], error: bytes) -> tuple[bytes, bytearray]:
+def _one_by_one(done: list[list[Query]], error: bytes) -> tuple[Answer, bytearray]:
     packed = bytearray()
     size = 0
     for number, queries in enumerate(done):
@@ -249,8 +271,8 @@ def _one_by_one(done: list[list[Query]], error: bytes) -> tuple[bytes, bytearray
             size += _pack_into(packed, queries)
         except TransformError as refusal:
             del packed[before:]
-            return Answer(number, size, size, str(refusal).encode("utf-8", "replace"), b"").header, packed
-    return Answer(len(done), size, size, error, b"").header, packed
+            return Answer(number, size, size, str(refusal).encode("utf-8", "replace"), b""), packed
+    return Answer(len(done), size, size, error, b""), packed
 
 
 def _pack_into(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, Any]]]) -> int:

@@ -2,9 +2,10 @@
 What the server and a transform process say to each other. Frames are a length, the number of the request, then that
 many bytes.
 
-Parent to child: a marshalled `dict` with the script, then a marshalled `(kind, batches, lacks)` per group: each batch
-a dict of columns (`record.Columns`), and what the server does not do that folding needs (`folding.Need`). Child to
-parent: one byte that says what follows. Nothing that the child sends is unmarshalled or unpickled by the database.
+Parent to child: a marshalled `dict` with the script, then a marshalled `(kind, batches, lacks, wants_keys)` per group:
+each batch a dict of columns (`record.Columns`), what the server does not do that folding needs (`folding.Need`), and
+whether it matters what the queries merge. Child to parent: one byte that says what follows. Nothing that the child
+sends is unmarshalled or unpickled by the database.
 
 An answer has the number of its request: a transform that forks may give the same answer twice, and the second must not
 be taken for that of the next batch.
@@ -41,7 +42,7 @@ Seconds after which the child answers with the batches that it has done, and lea
 request: a stream of slow transforms moves batch by batch.
 """
 
-_ANSWER = struct.Struct(">IIIII")
+_ANSWER = struct.Struct(">IIIIII")
 
 
 class Answer(NamedTuple):
@@ -57,12 +58,14 @@ class Answer(NamedTuple):
     "What went wrong with the next batch, one line of UTF-8; empty: nothing."
     news: bytes
     "What was found out about the texts of queries, as a PackStream list of [text, explanation]; or empty."
+    merges: bytes = b""
+    "What the queries merge, as `merge_keys.Analysis.encoded`; or empty."
 
     @property
     def header(self) -> bytes:
         """As bytes."""
-        sizes = _ANSWER.pack(self.batches, self.given, self.size, len(self.error), len(self.news))
-        return sizes + self.error + self.news
+        texts = self.error, self.news, self.merges
+        return _ANSWER.pack(self.batches, self.given, self.size, *map(len, texts)) + b"".join(texts)
 
 
 def answer_of(frame: memoryview) -> tuple[Answer, memoryview]:
@@ -72,7 +75,9 @@ def answer_of(frame: memoryview) -> tuple[Answer, memoryview]:
     Raises:
         struct.error: the frame is too short.
     """
-    batches, given, size, error, news = _ANSWER.unpack_from(frame)
-    start = _ANSWER.size
-    middle, end = start + error, start + error + news
-    return Answer(batches, given, size, bytes(frame[start:middle]), bytes(frame[middle:end])), frame[end:]
+    batches, given, size, *sizes = _ANSWER.unpack_from(frame)
+    at, texts = _ANSWER.size, []
+    for length in sizes:
+        texts.append(bytes(frame[at : at + length]))
+        at += length
+    return Answer(batches, given, size, *texts), frame[at:]

@@ -31,6 +31,7 @@ from sluice.scripting.contract import STREAM, STREAM_MESSAGES
 from sluice.scripting.environment import server_packages, transform_environment
 from sluice.scripting.frames import COUNTER, FAILED, FOLDED, HEAD, PACKED, READY, ROWS, answer_of
 from sluice.scripting.interpreter import Interpreter, find_interpreter, forget_interpreter
+from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
 from sluice.values.record import Messages
 
@@ -65,6 +66,10 @@ class PackedQueries(NamedTuple):
     "Why a batch cannot be transformed."
     news: tuple[tuple[str, str], ...] = ()
     "Texts of queries that were met for the first time, and how queries of each are folded, or why not."
+    keys: MergeKeys = NOTHING
+    "What they merge."
+    shapes: tuple[MergeShape, ...] = ()
+    "Kinds of vertices and relationships that were merged for the first time."
 
 
 class _Patience:
@@ -151,7 +156,12 @@ class TransformProcess:
         self.close()
 
     def pack(
-        self, batches: Sequence[Messages], *, fold: bool = False, lacks: frozenset[Need] = frozenset()
+        self,
+        batches: Sequence[Messages],
+        *,
+        fold: bool = False,
+        lacks: frozenset[Need] = frozenset(),
+        wants_keys: bool = True,
     ) -> PackedQueries:
         """
         The queries that the transform gives for each batch, packed. At least those of the first batch, or why there
@@ -160,6 +170,7 @@ class TransformProcess:
         Args:
             fold: fewer queries, which do the same to the graph.
             lacks: what the server does not do that folding needs.
+            wants_keys: whether to compute what the queries merge; otherwise their keys are EVERYTHING.
 
         Returns:
             With an error if a batch made the transform raise, break its contract or not end in time; the process can be
@@ -171,7 +182,7 @@ class TransformProcess:
         kind = FOLDED if fold else PACKED
         before = self._begun
         try:
-            answer, frames = answer_of(self._answer(kind, batches, lacks))
+            answer, frames = answer_of(self._answer(kind, batches, lacks, wants_keys=wants_keys))
             if not 0 < answer.batches + bool(answer.error) <= len(batches):
                 raise self._out_of_turn()
             news = tuple((str(text), str(how)) for text, how in unpack(answer.news)) if answer.news else ()
@@ -184,7 +195,11 @@ class TransformProcess:
         finally:
             self.worn = True
         failure = self._failure(answer.error) if answer.error else None
-        return PackedQueries(answer.size, frames, answer.batches, answer.given, answer.batches, failure, news)
+        merges = analysis_of(answer.merges)
+        keys = merges.keys if answer.size else NOTHING
+        return PackedQueries(
+            answer.size, frames, answer.batches, answer.given, answer.batches, failure, news, keys, merges.shapes
+        )
 
     def rows(self, batch: Messages) -> list[tuple[str, dict[str, Any]]]:
         """
@@ -216,10 +231,17 @@ class TransformProcess:
         (begun,) = COUNTER.unpack_from(self._counter)
         return int(begun)
 
-    def _answer(self, kind: bytes, batches: Sequence[Messages], lacks: frozenset[Need] = frozenset()) -> memoryview:
+    def _answer(
+        self,
+        kind: bytes,
+        batches: Sequence[Messages],
+        lacks: frozenset[Need] = frozenset(),
+        *,
+        wants_keys: bool = False,
+    ) -> memoryview:
         columns = [batch.columns(whole=self._entry == STREAM_MESSAGES) for batch in batches]
         names = sorted(need.value for need in lacks)
-        answer = self._exchange((kind, columns, names), self._timeout, f"{self._entry}(batch)")
+        answer = self._exchange((kind, columns, names, wants_keys), self._timeout, f"{self._entry}(batch)")
         if answer[:1] == FAILED:
             raise self._failure(bytes(answer[1:]))
         if answer[:1] != kind:

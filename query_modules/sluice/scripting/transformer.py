@@ -28,11 +28,14 @@ class Transformer:
         settings: Settings,
         wants_stop: Callable[[], bool],
         lacks: Callable[[], frozenset[Need]] = frozenset,
+        wants_keys: Callable[[], bool] = lambda: True,
     ) -> None:
         """
         Args:
             lacks: what folding needs and the server does not do.
+            wants_keys: whether it matters what the queries merge, since other streams write at the same time.
         """
+        self._wants_keys = wants_keys
         self._spec = spec
         self._settings = settings
         self._wants_stop = wants_stop
@@ -62,7 +65,8 @@ class Transformer:
         """
         transform_process = self._running()
         worn = transform_process.worn
-        queries = transform_process.pack(batches, fold=fold, lacks=self._lacks() if fold else frozenset())
+        lacks = self._lacks() if fold else frozenset()
+        queries = transform_process.pack(batches, fold=fold, lacks=lacks, wants_keys=self._wants_keys())
         if queries.error is None or not transform_process.died or not (worn or len(batches) > 1):
             return queries
         if queries.batches:

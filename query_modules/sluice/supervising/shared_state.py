@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluice.engine.host_state import HostState
+from sluice.engine.merge_guard import MergeGuard
 from sluice.engine.test_execution import TestExecution
 from sluice.host.attempts import Attempts
 from sluice.supervising.status import Monitor
@@ -51,6 +52,8 @@ class SharedState:
         self._monitors: dict[str, Monitor] = {}
         self._test_executions: dict[str, TestExecution] = {}
         self._bell = threading.Event()
+        self.guard = MergeGuard()
+        "The turns of all streams that merge the same."
         self.trouble: str | None = None
         "Why the supervisor cannot reach the server, in one line; None: it can. Written by the supervisor."
         self.seen: frozenset[str] | None = None
@@ -195,6 +198,8 @@ class SharedState:
             self._catalogs.update(dict.fromkeys(other.catalogs(), time.monotonic()))
         for stream in other.dropped():
             self.announce_dropped(stream)
+        if (guard := getattr(other, "guard", None)) is not None:
+            self.guard.take_over(guard.handed_over())
         # The predecessor may be of a version that had nothing to hand over.
         handed_over: Mapping[str, Mapping[str, Any]] = getattr(other, "handed_over", dict)()
         for uid, given in handed_over.items():

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sluice.engine.listener import Transaction
+from sluice.engine.merge_guard import Waits
 from sluice.supervising.history import STAGES, Entry, History, Mark, times_ms
 from sluice.values.failed_message import now
 from sluice.values.model import Checkpoint, Folding
@@ -59,6 +60,8 @@ class Monitor:
         "None: no worker is there. Replaced by the worker and the supervisor, never changed."
         self.folding = Folding()
         "What became of the queries of the latest worker. Replaced by the worker."
+        self.waits = Waits()
+        "How the workers have waited for other streams that merge the same."
         self._clock = clock
         self._lock = threading.Lock()  # guards all below
         self._ledger = History(history)
@@ -73,6 +76,7 @@ class Monitor:
         """A worker is there."""
         self.state = WorkerState(only_retries=only_retries)
         self.folding = Folding()
+        self.waits.begin()
         with self._lock:
             self._began = self._clock()
             self._seconds.clear()
@@ -181,6 +185,7 @@ class Monitor:
                 "ms": dict(self._ms),
                 "retries": self._retries,
                 "error": self._error,
+                "waits": self.waits.handed_over(),
             }
 
     def take_over(self, given: Mapping[str, Any]) -> None:
@@ -190,6 +195,7 @@ class Monitor:
             self._ms.update({stage: spent for stage, spent in given.get("ms", {}).items() if stage in self._ms})
             self._retries = self._retries_told = given.get("retries", 0)
             self._error = given.get("error")
+            self.waits.take_over(given.get("waits", {}))
 
     def _forget_before(self, second: int) -> None:
         while self._seconds and self._seconds[0][0] < second:

@@ -44,8 +44,8 @@ INDEX_INTERVAL = 5.0
 MODE_INTERVAL = 2.0
 "Seconds between two looks at the storage mode, which may change at any time and costs more than a look at nodes."
 
-CONSTRAINT_INTERVAL = 5.0
-"Seconds between two looks at whether the graph has a uniqueness constraint."
+CONSTRAINT_INTERVAL = 2.0
+"Seconds between two looks at the graph's uniqueness constraints, while streams run."
 
 ON_REPLICA = "this instance is a replica: the main instance runs the streams"
 
@@ -83,8 +83,8 @@ class Supervisor:
         self._catalogs = Catalogs(exchange)
         self._unobstructed = False  # as of the last look
         self._next_mode_look = 0.0
+        self._next_constraints_look = 0.0
         self._storage_mode = ""
-        self._next_constraint_look = 0.0
         self._next_index_look = 0.0
 
     def stop(self, *, hurry: bool = False) -> None:
@@ -146,20 +146,25 @@ class Supervisor:
                 self._workers[action.uid][1].stop()
                 if obstacle is None and action.uid not in listed:
                     self._note_gone(self._workers[action.uid][1])
+        self._learn_constraints(loopback)
         for uid, row in wanted.items():
             work, worker = self._workers.get(uid, (None, None))
             if worker is not None and work == row.work and row.should_retry:
                 worker.retry(row.retries_asked)
-        if obstacle is None:
-            self._look_for_constraints(loopback)
 
-    def _look_for_constraints(self, loopback: Loopback) -> None:
-        """Now and then: a uniqueness constraint that was made while streams run is their workers' to know of."""
-        if self._workers and time.monotonic() >= self._next_constraint_look:
-            self._next_constraint_look = time.monotonic() + CONSTRAINT_INTERVAL
-            if loopback.has_uniqueness():
-                for _, worker in self._workers.values():
-                    worker.unlabel()
+    def _learn_constraints(self, loopback: Loopback) -> None:
+        """
+        Now and then, which uniqueness constraints there are: streams need not wait for each other where one covers what
+        they merge, and their checkpoints go without a label beside one.
+        """
+        if not self._workers or time.monotonic() < self._next_constraints_look:
+            return
+        self._next_constraints_look = time.monotonic() + CONSTRAINT_INTERVAL
+        constraints = loopback.uniqueness_constraints()
+        self._exchange.guard.learn(constraints, relied_on=loopback.survives_violations())
+        if constraints:
+            for _, worker in self._workers.values():
+                worker.unlabel()
 
     def _read(self, loopback: Loopback) -> tuple[str | None, list[StreamRow]]:
         """What keeps every stream from running, if something does; and the streams, if nothing does."""
@@ -233,7 +238,8 @@ class Supervisor:
             return
         monitor = self._exchange.monitor(row.uid)
         monitor.begin(only_retries=not row.should_run)
-        worker = (Worker if row.should_run else RetryWorker)(desired, self._settings, monitor, self._exchange.host)
+        kind = Worker if row.should_run else RetryWorker
+        worker = kind(desired, self._settings, monitor, self._exchange.host, self._exchange.guard)
         self._workers[row.uid] = (row.work, worker)
         self._exchange.forget_start(row.uid)
         worker.start()

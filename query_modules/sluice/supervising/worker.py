@@ -12,6 +12,7 @@ from sluice.engine.calls import Calls
 from sluice.engine.group_size import MAX_BACKOFF, pause
 from sluice.engine.host_state import HostState
 from sluice.engine.listener import SEARCH, Transaction, Watermarks
+from sluice.engine.merge_guard import Admission, MergeGuard
 from sluice.engine.retrier import RetrySession
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.engine.session import StreamSession
@@ -46,11 +47,14 @@ class Worker:
     conflicts) it tries again, for ever.
     """
 
-    def __init__(self, desired: Desired, settings: Settings, monitor: Monitor, host: HostState) -> None:
+    def __init__(
+        self, desired: Desired, settings: Settings, monitor: Monitor, host: HostState, guard: MergeGuard
+    ) -> None:
         """
         Args:
             monitor: what the worker does is told to it; nobody else writes to it meanwhile.
             host: what is known of the server.
+            guard: the same for all workers of this process.
         """
         self.desired = desired
         self._host = host
@@ -66,6 +70,7 @@ class Worker:
         self._held = Checkpoint(positions={})
         self._stop = threading.Event()
         self._monitor = monitor
+        self._admission = Admission(guard, desired.checkpoint_id.vertex, self._stop, monitor.waits)
         self._lock = threading.Lock()  # guards _loopback
         self._loopback: Loopback | None = None
         self._thread = threading.Thread(target=self._run, name=f"Cons#{desired.spec.name}"[:15], daemon=True)
@@ -152,6 +157,8 @@ class Worker:
                 log.info("stream %s: %s: %s", self.desired.spec.name, how, text)
         self._monitor.folding = folding.after(transaction.given, transaction.sent, transaction.news)
         self._monitor.committed(transaction, self.desired.spec.transform.sha256)
+        if transaction.shapes:
+            self._monitor.waits.merges(transaction.shapes)
 
     def trouble(self, text: str | None, *, in_seconds: float | None = None) -> None:
         """
@@ -266,6 +273,7 @@ class Worker:
             self._calls,
             self._retry_policy,
             self._host.lacks,
+            self._admission,
         )
 
     def _connected(self) -> Loopback:
@@ -305,7 +313,9 @@ class RetryWorker(Worker):
     """
 
     def _work(self, loopback: Loopback) -> RetrySession:
-        return RetrySession(self.desired, self._settings, loopback, self._stop, self, self._retry_policy)
+        return RetrySession(
+            self.desired, self._settings, loopback, self._stop, self, self._retry_policy, self._admission
+        )
 
     def _has_ended_server(self) -> bool:
         return False  # what is retried is asked for anew, and has no run that could end

@@ -12,6 +12,7 @@ from typing import Any
 from sluice import __version__
 from sluice.bolt.client import Connection
 from sluice.errors import GraphError, QueryRefused
+from sluice.values.merge_keys import UNIQUE_IS_SAFE, constraints_of
 from sluice.values.model import AS_EXPECTED, NOT_ASKED, PROBE
 from sluice_tools.doctor import module
 from sluice_tools.doctor.bolt import Target, connect
@@ -21,8 +22,6 @@ Rows = list[dict[str, Any]]
 
 OLDEST = (2, 14)
 
-UNIQUE_IS_SAFE = (3, 1)
-"From which on uniqueness constraints are safe (docs/failures.md)."
 LOOPBACK_PATIENCE = 15.0
 "Seconds that the module may need to connect to its server, after a start."
 MAX_SKEW = 5.0
@@ -56,6 +55,8 @@ class Server:
         self._target = target
         self._pause = pause
         self._tells_trouble = False
+        self.version: tuple[int, int] | None = None
+        "Major and minor; None where the server does not tell, or was not asked yet."
 
     def close(self) -> None:
         """Hangs up."""
@@ -115,12 +116,13 @@ class Server:
             assert self.connection is not None
             return note("server", f"does not tell its version; it calls itself {self.connection.server!r}")
         found = re.match(r"(\d+)\.(\d+)", version)
+        self.version = (int(found[1]), int(found[2])) if found else None
         if found and (int(found[1]), int(found[2])) < OLDEST:
             oldest = ".".join(map(str, OLDEST))
             raise Trouble(
                 "server", f"Memgraph {version} is older than {oldest}", f"upgrade Memgraph to {oldest} or newer"
             )
-        if found and (int(found[1]), int(found[2])) < UNIQUE_IS_SAFE and self._has_uniqueness():
+        if self.version is not None and self.version < UNIQUE_IS_SAFE and self._has_uniqueness():
             text = f"uniqueness constraints are not safe in Memgraph {version}, which may end, and there is one here"
             remedy = "upgrade Memgraph to 3.1 or newer, or let transforms MERGE what has to be unique"
             return fix("server", text, remedy)
@@ -128,7 +130,7 @@ class Server:
 
     def _has_uniqueness(self) -> bool:
         try:
-            return any(row.get("constraint type") == "unique" for row in self.fetch(CONSTRAINTS))
+            return bool(constraints_of(self.fetch(CONSTRAINTS)))
         except QueryRefused:
             return False
 

@@ -12,6 +12,7 @@ from sluice.errors import QueryRefused, SettingError
 from sluice.persistence import nodes
 from sluice.values import configuration
 from sluice.values.kafka_properties import is_path, is_reference
+from sluice.values.merge_keys import UNIQUE_IS_SAFE
 from sluice_tools.doctor.findings import Finding, fix, note, ok
 from sluice_tools.doctor.kafka import Cluster
 from sluice_tools.doctor.server import Server
@@ -21,6 +22,8 @@ ADDITIONS = (
     f"WHERE k.{nodes.OWNER} = s.uid "
     "RETURN s.name AS name, s.config AS config, s.transform_sha256 AS sha256, k.error AS error"
 )
+
+MERGES = "CALL streams.info($name) YIELD merges RETURN merges"
 
 
 class Clusters:
@@ -74,6 +77,7 @@ def examine_streams(server: Server, name: str | None, clusters: Clusters) -> Ite
 def _examine(server: Server, stream: dict[str, Any], addition: dict[str, Any], clusters: Clusters) -> Iterator[Finding]:
     name = stream["name"]
     yield _state(server, stream, addition)
+    yield from examine_merges(server, name)
     try:
         cluster = clusters.get(stream["uri"], name, addition.get("config") or "")
     except SettingError as error:
@@ -94,6 +98,24 @@ def _state(server: Server, stream: dict[str, Any], addition: dict[str, Any]) -> 
         if reason:
             return fix("stream", f"{name} is {reason}", "it goes on by itself once that is over")
     return ok("stream", f"{name} is {status}")
+
+
+def examine_merges(server: Server, name: str) -> Iterator[Finding]:
+    """What the stream merges that other clients could create a second time."""
+    try:
+        rows = server.fetch(MERGES, name=name)
+    except QueryRefused:
+        return
+    statements = (rows[0].get("merges") or {}).get("unprotected") if rows else None
+    if statements:
+        text = (
+            f"{name} merges vertices that no constraint protects: two clients that merge the same new one at "
+            f"the same time both create it (streams of this server wait for each other). To rule that out: "
+            f"{' '.join(statements)}"
+        )
+        if server.version is not None and server.version < UNIQUE_IS_SAFE:
+            text += " But upgrade to Memgraph 3.1 first, since a violated constraint can end an older server"
+        yield note("merges", text)
 
 
 def _reason(server: Server, name: str) -> str:

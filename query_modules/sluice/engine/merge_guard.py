@@ -1,0 +1,355 @@
+"""
+Keeps transactions of different streams from creating the same vertex or relationship twice.
+
+Memgraph lets two transactions MERGE the same new vertex, and commits both. So transactions of this process whose keys
+meet (`merge_keys`) run one after the other, and all others at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable
+from itertools import count
+from typing import Any
+
+from sluice.engine.listener import Stop
+from sluice.errors import Stopped
+from sluice.values.merge_keys import Constraint, MergeKeys, MergeShape, decode, encode
+
+ACTIVE = 5.0
+"Seconds after its last transaction for which a stream counts as running beside others."
+
+YIELDING = 0.2
+"""
+Seconds that a transaction waits before others, which it would have to wait for, are kept from overtaking it: a stream
+sends several transactions in its turn.
+"""
+
+LOST_GRACE = 30.0
+"""
+Seconds for which a transaction whose connection was lost counts as running: the server may still be at work on what it
+had received. It is known to have ended earlier where its stream has moved its checkpoint since, which the other would
+have needed unmoved.
+"""
+
+SLICE = 0.1
+"Seconds between two looks at whether a stream that waits is to stop."
+
+MAX_LABELS = 20
+"What a stream has waited for is told apart up to so many shapes."
+
+Owner = int
+"A stream: its checkpoint's vertex id."
+
+Ticket = int
+"A transaction. Later ones have larger numbers."
+
+
+class MergeGuard:
+    """
+    Which transactions run, which wait, and in which order they get their turn.
+
+    A transaction may run unless its keys meet those of another stream's that runs, or of one that has waited for longer
+    than `YIELDING` before it. Those of one stream never wait for each other: one connection takes them in order.
+
+    There is no deadlock, since nobody who waits holds anything: a stream that has to wait settles what it has in flight
+    first (`Admission`). So whoever holds something waits for nothing but the server, and lets go when that answers, or
+    `LOST_GRACE` after the connection is lost. Nobody is overtaken for ever: the transaction that has waited longest
+    waits for those that run, and for no other that begins once it has waited for `YIELDING`.
+
+    Threads: any. The lock is held for comparisons of keys only; waiting releases the interpreter lock.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()  # guards all below
+        self._tickets = count(1)
+        self._running: dict[Ticket, tuple[Owner, MergeKeys]] = {}
+        self._waiting: dict[Ticket, tuple[Owner, MergeKeys, float]] = {}
+        "... and since when; the first to wait first."
+        self._lost: list[tuple[Owner, MergeKeys, float]] = []
+        "... and until when they count."
+        self._seen: dict[Owner, float] = {}
+        "When each stream last asked for its turn."
+        self._constraints: frozenset[Constraint] = frozenset()
+        self._relies_on_constraints = False
+
+    @property
+    def constraints(self) -> frozenset[Constraint]:
+        """The graph's uniqueness constraints, as far as they are known."""
+        return self._constraints
+
+    def learn(self, constraints: Iterable[Constraint], *, relied_on: bool) -> None:
+        """
+        Which uniqueness constraints the graph has.
+
+        Args:
+            relied_on: whether nothing has to wait for what they protect. On a server that is harmed by a COMMIT that
+                they refuse, it is better to wait.
+        """
+        self._constraints, self._relies_on_constraints = frozenset(constraints), relied_on
+
+    def wants_keys(self, owner: Owner) -> bool:
+        """Whether other streams run, so that it matters what this one merges."""
+        now = self._clock()
+        with self._changed:
+            self._forget(now)
+            others = (other for other, *_ in (*self._running.values(), *self._waiting.values(), *self._lost))
+            return any(other != owner for other in (*self._seen, *others))
+
+    def reduced(self, keys: MergeKeys) -> MergeKeys:
+        """Less what uniqueness constraints take care of."""
+        return keys.without(self._constraints) if self._relies_on_constraints else keys
+
+    def try_acquire(self, owner: Owner, keys: MergeKeys) -> Ticket | str:
+        """The turn of a transaction, all of it or nothing; or what it has to wait for. Does not wait."""
+        now = self._clock()
+        with self._changed:
+            ticket = next(self._tickets)
+            obstacle = self._obstacle(owner, keys, ticket, now)
+            if obstacle is None:
+                self._running[ticket] = (owner, keys)
+            return ticket if obstacle is None else obstacle
+
+    def queue(self, owner: Owner, keys: MergeKeys) -> Ticket:
+        """Waits in line, holding nothing. `await_turn` tells when it may run; `leave` gives up."""
+        with self._changed:
+            ticket = next(self._tickets)
+            self._waiting[ticket] = (owner, keys, self._clock())
+            return ticket
+
+    def await_turn(self, ticket: Ticket, timeout: float) -> str | None:
+        """Waits for its turn, at most `timeout` seconds. None: it has it; otherwise what it waits for."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            owner, keys, _ = self._waiting[ticket]
+            while True:
+                obstacle = self._obstacle(owner, keys, ticket, self._clock())
+                if obstacle is None:
+                    del self._waiting[ticket]
+                    self._running[ticket] = (owner, keys)
+                    return None
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return obstacle
+                self._changed.wait(left)
+
+    def leave(self, ticket: Ticket) -> None:
+        """The transaction has ended, or does not wait for its turn any more."""
+        with self._changed:
+            self._running.pop(ticket, None)
+            self._waiting.pop(ticket, None)
+            self._changed.notify_all()
+
+    def lose(self, owner: Owner) -> None:
+        """The stream's connection is gone: what became of the transactions that it had in flight is not known."""
+        until = self._clock() + LOST_GRACE
+        with self._changed:
+            gone = {ticket: keys for ticket, (other, keys) in self._running.items() if other == owner}
+            for ticket, keys in gone.items():
+                del self._running[ticket]
+                if not keys.is_empty:
+                    self._lost.append((owner, keys, until))
+            self._changed.notify_all()
+
+    def settle(self, owner: Owner) -> None:
+        """The stream has moved its checkpoint: no transaction that it lost can be committed any more."""
+        if self._lost:
+            with self._changed:
+                self._lost = [lost for lost in self._lost if lost[0] != owner]
+                self._changed.notify_all()
+
+    def handed_over(self) -> list[tuple[Owner, bytes, float]]:
+        """What a successor has to know, in plain types: transactions that may still run, for how many seconds."""
+        now = self._clock()
+        with self._changed:
+            self._forget(now)
+            return [(owner, encode(keys), until - now) for owner, keys, until in self._lost]
+
+    def take_over(self, given: Collection[tuple[Any, ...]]) -> None:
+        """Goes on from what `handed_over` gave."""
+        now = self._clock()
+        with self._changed:
+            self._lost += [(owner, decode(keys), now + seconds) for owner, keys, seconds in given]
+
+    def _obstacle(self, owner: Owner, keys: MergeKeys, ticket: Ticket, now: float) -> str | None:
+        """What keeps the transaction from running."""
+        self._seen[owner] = now
+        if keys.is_empty:
+            return None
+        self._forget(now)
+        ahead = (
+            (other, theirs)
+            for earlier, (other, theirs, since) in self._waiting.items()
+            if earlier < ticket and now - since >= YIELDING
+        )
+        lost = ((other, theirs) for other, theirs, _ in self._lost)
+        for other, theirs in (*self._running.values(), *lost, *ahead):
+            if other != owner and (met := keys.meets(theirs)) is not None:
+                return met
+        return None
+
+    def _forget(self, now: float) -> None:
+        if self._lost:
+            self._lost = [lost for lost in self._lost if lost[2] > now]
+        if any(now - seen > ACTIVE for seen in self._seen.values()):
+            self._seen = {owner: seen for owner, seen in self._seen.items() if now - seen <= ACTIVE}
+
+
+class Waits:
+    """
+    How often and how long one stream has waited for others, and what it merges; outlives its workers.
+
+    Threads: one stream's worker writes; any may read.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards all below
+        self._count = 0
+        self._seconds = 0.0
+        self._labels: Counter[str] = Counter()
+        self._waiting: tuple[str, float] | None = None
+        self._shapes: frozenset[MergeShape] = frozenset()
+
+    @property
+    def shapes(self) -> frozenset[MergeShape]:
+        """What the stream's queries merge, as far as it was seen."""
+        return self._shapes
+
+    def begin(self) -> None:
+        """There is a new worker, whose queries may be others."""
+        self._shapes = frozenset()
+
+    def merges(self, shapes: Iterable[MergeShape]) -> None:
+        """The stream's queries merge these."""
+        self._shapes |= frozenset(shapes)
+
+    def began(self, what: str) -> None:
+        """The stream waits."""
+        with self._lock:
+            self._waiting = self._waiting or (what, time.monotonic())
+
+    def ended(self) -> None:
+        """It waits no more."""
+        with self._lock:
+            if self._waiting is None:
+                return
+            what, since = self._waiting
+            self._waiting = None
+            self._count += 1
+            self._seconds += time.monotonic() - since
+            if what in self._labels or len(self._labels) < MAX_LABELS:
+                self._labels[what] += 1
+
+    def as_map(self) -> dict[str, Any]:
+        """As `streams.info` reports it: `count`, `ms`, `for` (shape -> how often), `waiting` (for what, now)."""
+        with self._lock:
+            running = 0.0 if self._waiting is None else time.monotonic() - self._waiting[1]
+            return {
+                "count": self._count,
+                "ms": round((self._seconds + running) * 1000, 3),
+                "for": dict(self._labels),
+                "waiting": None if self._waiting is None else self._waiting[0],
+            }
+
+    def handed_over(self) -> dict[str, Any]:
+        """What a successor is to know, in plain types."""
+        with self._lock:
+            return {"count": self._count, "seconds": self._seconds, "labels": dict(self._labels)}
+
+    def take_over(self, given: dict[str, Any]) -> None:
+        """Goes on from what `handed_over` gave."""
+        with self._lock:
+            self._count, self._seconds = given.get("count", 0), given.get("seconds", 0.0)
+            self._labels = Counter(given.get("labels", {}))
+
+
+class Admission:
+    """
+    One stream's turns, in the order in which its transactions are sent.
+
+    Threads: for the stream's worker.
+    """
+
+    def __init__(self, guard: MergeGuard, owner: Owner, stop: Stop, waits: Waits) -> None:
+        """
+        Args:
+            owner: the same for all workers of the stream.
+            waits: told of each wait.
+        """
+        self._guard = guard
+        self._owner = owner
+        self._stop = stop
+        self._waits = waits
+        self._tickets: deque[Ticket] = deque()
+
+    def wants_keys(self) -> bool:
+        """Whether it matters what the stream merges."""
+        return self._guard.wants_keys(self._owner)
+
+    def try_enter(self, keys: MergeKeys) -> bool:
+        """Whether a transaction may be sent now; then it has to be, or `abandon` called."""
+        found = self._guard.try_acquire(self._owner, self._guard.reduced(keys))
+        if isinstance(found, str):
+            self._waits.began(found)
+            return False
+        self._waits.ended()
+        self._tickets.append(found)
+        return True
+
+    def enter(self, keys: MergeKeys, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """
+        Waits until a transaction may be sent. Nothing may be in flight.
+
+        Args:
+            meanwhile: called now and then.
+
+        Raises:
+            Stopped: the stream is to end.
+        """
+        if self.try_enter(keys):
+            return
+        ticket = self._guard.queue(self._owner, self._guard.reduced(keys))
+        try:
+            while not self._has_turn(ticket):
+                meanwhile()
+        except BaseException:
+            self._guard.leave(ticket)
+            raise
+        finally:
+            self._waits.ended()
+        self._tickets.append(ticket)
+
+    def _has_turn(self, ticket: Ticket) -> bool:
+        """Waits for a while; whether the turn has come. Raises Stopped."""
+        what = self._guard.await_turn(ticket, SLICE)
+        if what is None:
+            return True
+        self._waits.began(what)
+        if self._stop.is_set():
+            raise Stopped
+        return False
+
+    def committed(self, *, moved: bool) -> None:
+        """
+        The oldest transaction that was sent is committed.
+
+        Args:
+            moved: whether it moved the stream's positions, which the fence of a transaction that was lost would need.
+        """
+        self._guard.leave(self._tickets.popleft())
+        if moved:
+            self._guard.settle(self._owner)
+
+    def refused(self) -> None:
+        """All transactions in flight were rolled back."""
+        while self._tickets:
+            self._guard.leave(self._tickets.popleft())
+
+    def abandon(self) -> None:
+        """The connection is given up: what became of transactions in flight, if there are any, is not known."""
+        self._tickets.clear()
+        self._guard.lose(self._owner)
+        self._waits.ended()

@@ -1,0 +1,154 @@
+"""
+The merge keys of a batch's queries: one 64-bit number for each vertex and relationship that they merge.
+
+Two values that are equal in Cypher have the same number, in every process of this machine, so it is not Python's own
+hash of a text. Values that are not equal may have the same number: somebody then waits for nothing, and anybody who can
+choose values to that end can as well choose equal ones.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, repeat
+from operator import itemgetter
+from typing import Any
+
+from sluice.bolt.values import Value
+from sluice.folding.expressions import EXACT
+from sluice.folding.merges import ALL, NONE, Merged, Merges, Source, may_merge, merges_of
+from sluice.values.merge_keys import EVERYTHING, MAX_SHAPES, MergeKeys, MergeShape
+
+Query = tuple[str, Mapping[str, Value]]
+
+MAX_TEXTS = 512
+"Texts that are remembered."
+
+_from_bytes: Callable[[bytes, Any], int] = int.from_bytes
+
+QUERIES_PER_LOOK = 100
+"Queries that have to go by for each new text that is analysed. Other new texts count as merging everything."
+
+
+class MergeReader:
+    """
+    Computes the keys of one stream's queries; remembers what it found out about their texts.
+
+    Threads: one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._texts: OrderedDict[str, Merges] = OrderedDict()
+        "The least recently used first."
+        self._looks = float(MAX_TEXTS)
+        "How many texts may be analysed now."
+        self._seen: set[MergeShape] = set()
+        self._news: list[MergeShape] = []
+
+    def keys(self, queries: Sequence[Query]) -> MergeKeys:
+        """What these queries merge, together."""
+        self._looks = min(self._looks + len(queries) / QUERIES_PER_LOOK, MAX_TEXTS)
+        parameters: dict[str, list[Mapping[str, Value]]] = {}
+        for text, values in queries:
+            found = parameters.get(text)
+            if found is None:
+                found = parameters[text] = []
+            found.append(values)
+        keys: dict[MergeShape, set[int]] = {}
+        for text, items in parameters.items():
+            merges = self._merges(text)
+            if merges.everything:
+                return EVERYTHING
+            for merged in merges.merged:
+                keys.setdefault(merged.shape, set()).update(numbers(merged, items))
+            if len(keys) > MAX_SHAPES:
+                return EVERYTHING
+        return MergeKeys({shape: frozenset(found) for shape, found in keys.items() if found})
+
+    def meet(self, texts: Iterable[str]) -> None:
+        """Analyses texts of which no keys are wanted, for `news`."""
+        for text in texts:
+            self._merges(text)
+
+    def news(self) -> tuple[MergeShape, ...]:
+        """The shapes that were met for the first time since this was last called."""
+        news, self._news = tuple(self._news), []
+        return news
+
+    def _merges(self, text: str) -> Merges:
+        found = self._texts.get(text)
+        if found is not None:
+            self._texts.move_to_end(text)
+            return found
+        if self._looks < 1:
+            return ALL if may_merge(text) else NONE
+        self._looks -= 1
+        found = self._texts[text] = merges_of(text)
+        if len(self._texts) > MAX_TEXTS:
+            self._texts.popitem(last=False)
+        for merged in found.merged:
+            if merged.shape not in self._seen and len(self._seen) < MAX_SHAPES:
+                self._seen.add(merged.shape)
+                self._news.append(merged.shape)
+        return found
+
+
+def numbers(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> Iterable[int]:
+    """The keys of what one text merges, for the parameters of each of its queries."""
+    levels: list[Sequence[Any]] = [parameters]
+    for source in merged.chain:
+        lists = list(map(_elements, _column(source, levels)))
+        origins = [number for number, elements in enumerate(lists) for _ in elements]
+        levels = [[level[number] for number in origins] for level in levels]
+        levels.append(list(chain.from_iterable(lists)))
+    if not merged.values:
+        return [0] if levels[-1] else []
+    columns = [_hashed(_column(source, levels)) for source in merged.values]
+    return columns[0] if len(columns) == 1 else map(hash, zip(*columns, strict=True))
+
+
+def _column(source: Source, levels: Sequence[Sequence[Any]]) -> list[Any]:
+    """The value that each row has."""
+    if not source.chain and not source.path:
+        return [source.constant] * len(levels[0])
+    values: Sequence[Any] = levels[len(source.chain)]
+    for key in source.path:
+        try:
+            values = list(map(itemgetter(key), values))
+        except (KeyError, TypeError, IndexError):
+            values = [value.get(key) if isinstance(value, dict) else None for value in values]
+    return list(values)
+
+
+def _elements(value: Any) -> Sequence[Any]:
+    """What UNWIND makes of a value."""
+    return value if isinstance(value, (list, tuple)) else () if value is None else (value,)
+
+
+def _hashed(values: Sequence[Any]) -> Iterable[int]:
+    """A number for each value."""
+    types = set(map(type, values))
+    if types == {int} and min(values) >= -EXACT and max(values) <= EXACT:
+        return values
+    if types == {str}:
+        try:
+            return list(map(hash, map(_from_bytes, map(str.encode, values), repeat("little"))))
+        except UnicodeEncodeError:
+            pass
+    return map(_number, values)
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, str):
+        return hash(int.from_bytes(value.encode("utf-8", "surrogatepass"), "little"))
+    if isinstance(value, (int, float)):
+        try:
+            number = float(value)
+        except OverflowError:  # beyond what a query can take
+            return 0
+        if number != number:  # noqa: PLR0124 - not a number, which is equal to nothing
+            return 0
+        return int(number) if abs(number) <= EXACT and number.is_integer() else hash(number)
+    if isinstance(value, (list, tuple)):
+        return hash(tuple(map(_number, value)))
+    return 0
