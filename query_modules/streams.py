@@ -145,7 +145,9 @@ def reload_transform(ctx: mgp.ProcCtx, name: str, trial_messages: int = 100) -> 
 
 
 @mgp.read_proc
-def try_transform(uri: str, messages: mgp.List[mgp.Nullable[mgp.Any]]) -> mgp.Record(query=str, params=mgp.Map):
+def try_transform(ctx: mgp.ProcCtx, uri: str, messages: mgp.List[mgp.Nullable[mgp.Any]]) -> mgp.Record(
+    query=str, params=mgp.Map
+):
     """
     What a script makes of a batch of messages; one record per query. There need not be a stream, nor Kafka.
 
@@ -155,7 +157,7 @@ def try_transform(uri: str, messages: mgp.List[mgp.Nullable[mgp.Any]]) -> mgp.Re
     Example:
         CALL streams.try_transform('http://localhost/transform.py', ['1', '1 2']) YIELD query, params;
     """
-    return _answer(sluice.procedures.steering.try_transform, uri, messages)
+    return _answer(sluice.procedures.steering.try_transform, uri, messages, ctx.check_must_abort)
 
 
 @mgp.read_proc

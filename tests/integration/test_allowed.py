@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from sluice.host.allow_list import DEFAULT
 from tests.hosts import Host, ScriptServer
+from tests.hosts.slow_resolver import python_whose_resolver_never_answers
 from tests.integration.test_kit import SHOW, VALUES, OwnHost, Stream, refusal
 from tests.kafka import KafkaBroker
 
@@ -53,6 +55,22 @@ def test_a_password_in_a_uri_is_in_no_error_and_no_log(
     values = {row["name"]: row["value"] for row in host.run(SETTINGS)}
     assert values["SLUICE_LOOPBACK_PASSWORD"] == "***"
     assert "hunter3" not in host.log_text()
+
+
+def test_a_resolver_that_does_not_answer_holds_nothing_up(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    python = python_whose_resolver_never_answers(tmp_path)
+    host = own_host(env={"SLUICE_PYTHON": str(python), "SLUICE_SCRIPT_TIMEOUT": "5"})
+    stream = Stream(host.run, kafka, tmp_path, "unresolved")
+    uri = "https://scripts.example.org/transform.py"
+    began = time.monotonic()
+    said = refusal(stream.create, transform_uri=uri)
+    assert said == f"{CANNOT} {uri}: it did not come within 5 s (SLUICE_SCRIPT_TIMEOUT)"
+    assert time.monotonic() - began < 15
+    assert (tmp_path / "asked").read_text() == "scripts.example.org"
+    assert host.run(SHOW) == []
+    stream.create(VALUES)  # the same process fetches a file, and needs no resolver for that
 
 
 def test_the_settings_in_force_are_told(host: Host) -> None:

@@ -256,5 +256,70 @@ def test_a_transform_that_loops_exits_leaks_or_is_killed_ends_its_stream_and_not
     eventually(lambda: transforms_running(host), equals=1)
 
 
+FORGES = """
+import __main__
+from sluice.bolt import messages
+from sluice.bolt.framing import frame
+from sluice.scripting.frames import DISCARD_ALL
+
+honest = __main__._pack_into
+
+def forged(packed, queries):
+    queries = list(queries)
+    count = honest(packed, queries)
+    if any("000003" in str(parameters) for _, parameters in queries):
+        {body}
+    return count
+
+__main__._pack_into = forged
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        pytest.param("packed += frame(messages.commit())", "6 bytes follow the last query", id="COMMIT behind"),
+        pytest.param(
+            "packed[-len(DISCARD_ALL):] = frame(messages.commit())", "not followed by its DISCARD", id="COMMIT within"
+        ),
+        pytest.param(
+            "packed[:] = frame(messages.run('RETURN 1') + b'\\xb0\\x12') + DISCARD_ALL; count = 1",
+            "does not end with an empty map",
+            id="COMMIT in a message's tail",
+        ),
+    ],
+)
+def test_a_script_that_writes_to_the_server_past_its_queries_loses_nothing(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, body: str, reason: str
+) -> None:
+    host = own_host()
+    stream = Stream(host.run, kafka, tmp_path, "forges")
+    stream.create(FORGES.format(body=body) + VALUES)
+    stream.send(numbers(0, 6))
+    stream.start()
+    stream.await_status("error")
+    assert f"{_place(stream, offset=3)}: " in str(stream.error)
+    assert "its process gave what is not to be sent: " in str(stream.error)
+    assert reason in str(stream.error)
+    assert stream.values == numbers(0, 3)
+    (told,) = host.run("CALL streams.info($name) YIELD positions RETURN positions", name=stream.name)
+    assert told["positions"] == {"0": 3}
+
+
+def test_what_a_transform_writes_is_not_the_servers_log_and_is_told_when_it_dies(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host()
+    stream = Stream(host.run, kafka, tmp_path, "talks")
+    talks = "import os, sys\ndef stream(batch):\n    sys.stderr.write('secret ' * 200_000)\n"
+    stream.create(f"{talks}    print('and then', flush=True)\n    os._exit(3)\n")
+    stream.send(["0"])
+    stream.start()
+    stream.await_status("error")
+    assert "its process ended (exit status 3); it wrote: ..." in str(stream.error)
+    assert "secret and then" in str(stream.error)
+    assert host.log_text().count("secret") < 1000
+
+
 def _place(stream: Stream, offset: int) -> str:
     return f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offset {offset}"

@@ -85,7 +85,8 @@ class ElsewhereMemgraph(MemgraphHost):
         packages = Path(super().environment()["PYTHONPATH"])
         site = folder / ".local" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
         site.mkdir(parents=True)
-        for found in packages.glob("confluent_kafka*"):
+        needed = ("confluent_kafka", "requests", "urllib3", "certifi", "charset_normalizer", "idna")
+        for found in (found for name in needed for found in packages.glob(f"{name}*")):
             os.symlink(found, site / found.name)
 
     def environment(self) -> Mapping[str, str]:

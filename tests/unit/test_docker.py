@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from sluice.clauses import translate
-from sluice_tools.install.places import OLDEST_CONFLUENT_KAFKA, numbers
+from sluice_tools.install.places import OLDEST_CONFLUENT_KAFKA, OLDEST_REQUESTS, numbers
 from sluice_tools.shim.metrics.shim_collector import ShimCollector
 from sluice_tools.shim.metrics.stream_collector import StreamCollector
 from sluice_tools.shim.statistics import Statistics
@@ -106,6 +106,7 @@ def test_every_package_has_its_version_and_its_hashes(name: str):
     assert {entry.split()[0] for entry in entries} >= set(asked)
     versions = dict(word.split("==") for word in asked)
     assert name == "pip" or numbers(versions["confluent-kafka"]) >= OLDEST_CONFLUENT_KAFKA
+    assert name == "pip" or numbers(versions["requests"]) >= OLDEST_REQUESTS
 
 
 def test_packages_are_installed_by_their_hashes_only():

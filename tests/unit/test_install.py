@@ -250,6 +250,8 @@ def interpreter(**changed: Any) -> places.Interpreter:
         "version": (3, 12),
         "confluent_kafka": "2.16.1",
         "trouble": "",
+        "requests": "2.34.2",
+        "requests_trouble": "",
         "managed": True,
         "has_pip": True,
         "sluice": None,
@@ -258,7 +260,7 @@ def interpreter(**changed: Any) -> places.Interpreter:
     return places.Interpreter(**{**fit, **changed})
 
 
-PIP = "/usr/bin/python3.12 -m pip install --break-system-packages 'confluent-kafka>=2.4'"
+PIP = "/usr/bin/python3.12 -m pip install --break-system-packages 'confluent-kafka>=2.4' 'requests>=2.31'"
 
 
 @pytest.mark.parametrize(
@@ -269,6 +271,12 @@ PIP = "/usr/bin/python3.12 -m pip install --break-system-packages 'confluent-kaf
         pytest.param({"version": (3, 9)}, ["is 3.9", "needs 3.10 or newer"], id="too old"),
         pytest.param({"confluent_kafka": None, "trouble": "No module"}, ["No module", PIP], id="no client of Kafka"),
         pytest.param({"confluent_kafka": "2.3.9"}, ["2.3.9, which is too old", PIP], id="an old client of Kafka"),
+        pytest.param(
+            {"requests": None, "requests_trouble": "No module"},
+            ["requests cannot be imported", "No module", PIP],
+            id="no requests",
+        ),
+        pytest.param({"requests": "2.30"}, ["has requests 2.30, which is too old", PIP], id="old requests"),
         pytest.param(
             {"confluent_kafka": None, "managed": False}, [PIP.replace(" --break-system-packages", "")], id="not managed"
         ),
@@ -313,8 +321,9 @@ def test_without_a_server_on_the_machine_it_says_what_was_not_checked(folder: Pa
 
 def test_what_is_asked_of_the_servers_python_is_what_the_package_requires():
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'dependencies = ["{places.CONFLUENT_KAFKA}", ' in text
-    assert f">={places.dotted(places.OLDEST_CONFLUENT_KAFKA)}" in places.CONFLUENT_KAFKA
+    assert f"dependencies = {json.dumps(list(places.PACKAGES))[:-1]}, " in text
+    oldest = (places.OLDEST_CONFLUENT_KAFKA, places.OLDEST_REQUESTS)
+    assert [package.partition(">=")[2] for package in places.PACKAGES] == list(map(places.dotted, oldest))
     assert f'requires-python = ">={places.dotted(places.OLDEST_PYTHON)}"' in text
 
 

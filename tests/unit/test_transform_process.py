@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +15,13 @@ from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import Tag, parse
 from sluice.errors import ScriptError, Stopped, TransformError
 from sluice.host.settings import Settings
-from sluice.scripting.process import PackedQueries, TransformProcess, _Patience
+from sluice.scripting.channel import Patience
+from sluice.scripting.process import PackedQueries, TransformProcess
 from sluice.values.batch import Batch
 from sluice.values.model import Transform
 from sluice.values.record import Record, Records
 
-SETTINGS = Settings(transform_timeout=10.0, transform_memory_mb=512)
+SETTINGS = Settings(script_timeout=60.0, transform_timeout=30.0, transform_memory_mb=512)
 
 TRANSFORMS = Path(__file__).parents[2] / "transforms"
 
@@ -245,12 +247,11 @@ def test_a_transform_that_exits_is_a_fault_of_the_transform():
 def test_an_owner_who_wants_to_stop_does_not_wait_for_the_transform():
     began = time.monotonic()
     source = transform("import time\ndef stream(batch):\n    time.sleep(60)")
-    wants_stop = iter([False] * 3)
-    with (
-        TransformProcess(source, SETTINGS, lambda: next(wants_stop, True)) as transform_process,
-        pytest.raises(Stopped),
-    ):
-        packed(transform_process, b"1")
+    wants_stop = threading.Event()
+    with TransformProcess(source, SETTINGS, wants_stop.is_set) as transform_process:
+        wants_stop.set()
+        with pytest.raises(Stopped):
+            packed(transform_process, b"1")
     assert time.monotonic() - began < 30
 
 
@@ -322,8 +323,8 @@ def test_slow_transforms_are_given_back_batch_by_batch():
 
 def test_the_deadline_is_each_batchs_own(monkeypatch: pytest.MonkeyPatch):
     now = 0.0
-    monkeypatch.setattr("sluice.scripting.process.time", SimpleNamespace(monotonic=lambda: now))
-    patience = _Patience(1.0, begun=5)
+    monkeypatch.setattr("sluice.scripting.channel.time", SimpleNamespace(monotonic=lambda: now))
+    patience = Patience(1.0, begun=5, batches=3)
     now = 0.9
     assert patience.remaining(5) == pytest.approx(0.1)
     assert patience.remaining(6) == pytest.approx(1.0)

@@ -23,7 +23,7 @@ from sluice.values.batch import Batch, Group
 from sluice.values.model import StreamSpec, Transform
 from tests.eventually import eventually
 
-SETTINGS = Settings(transform_timeout=10.0, transform_memory_mb=400)
+SETTINGS = Settings(script_timeout=60.0, transform_timeout=30.0, transform_memory_mb=400)
 
 RETURNS = "[('RETURN $x', {'x': [m.decode() for m in batch]})]"
 

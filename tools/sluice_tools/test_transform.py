@@ -86,12 +86,16 @@ def _queries_of(uri: str, records: Records) -> Queries:
     settings = load(flags={})
     transform = script.fetch(uri if "://" in uri else str(Path(uri).absolute()), settings)
     with TransformProcess(transform, settings) as transform_process:
-        return transform_process.rows(records)
+        try:
+            return transform_process.rows(records)
+        finally:
+            if transform_process.output:
+                show(Console(stderr=True), f"The transform wrote: {transform_process.output}")
 
 
 def _fail(error: SluiceError, *, as_json: bool) -> None:
     cause = error.__cause__ if isinstance(error, ScriptError) else None
-    text = f"{error} ({cause.strerror})" if isinstance(cause, OSError) and cause.strerror else str(error)
+    text = f"{error} ({cause})" if isinstance(cause, OSError) else str(error)
     if as_json:
         show_json({"error": text})
     else:

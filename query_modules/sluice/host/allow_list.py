@@ -4,6 +4,8 @@ Which transform scripts may be fetched: the allow-list of `SLUICE_TRANSFORM_ALLO
 URIs are compared part by part and never as text, so `http://localhost` lets nobody in who calls himself
 `localhost.example.org`, and `https://scripts/a` says nothing of `https://scripts/ab`. A file is compared by where it
 really is, links followed.
+
+Used by procedures, and by the transform process, which fetches: standard library only.
 """
 
 from __future__ import annotations
@@ -17,13 +19,18 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from sluice.errors import SettingError
-from sluice.http_get import PORTS
 
 DEFAULT = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,https://localhost:*,file:///"
 """
 This machine's own web servers and its files. No other server: whoever may call procedures would choose whose code runs
 in the database's machine.
 """
+
+PORTS = {"http": 80, "https": 443}
+"Scheme of web servers -> its port."
+
+SETTING = "SLUICE_TRANSFORM_ALLOW"
+"The variable that holds the list."
 
 SUFFIX = ".py"
 "What a script's file is called. Files that are nobody's business (keys, passwords, `/proc`) are called otherwise."
@@ -118,6 +125,21 @@ def locate(uri: str) -> Location:
     if not parts.hostname:
         raise SettingError("it names no host")
     return Location(scheme, _host(parts), port, _segments(parts.path))
+
+
+def refusal(uri: str, allow: AllowList) -> str | None:
+    """Why a script at `uri` is not fetched, whether or not it is there; None if nothing is against it."""
+    try:
+        location = locate(uri)
+    except (SettingError, ValueError) as error:
+        return str(error)
+    if location.scheme == "file" and not path_of(uri).name.endswith(SUFFIX):
+        return f"the name of a script's file has to end with {SUFFIX}"
+    if not allow.allows(location):
+        return f"{SETTING} does not have it; it has {allow}"
+    if location.scheme == "file" and not location.path[-1].endswith(SUFFIX):
+        return f"it is a link to a file whose name does not end with {SUFFIX}"
+    return None
 
 
 def scheme_of(uri: str) -> str:

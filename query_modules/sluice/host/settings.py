@@ -95,7 +95,7 @@ class Settings:
     Default: .sluice_signing.key in the server's --data-directory, made when it is first needed.
     """
     script_timeout: float = 10.0
-    "SLUICE_SCRIPT_TIMEOUT: seconds that fetching a transform script, and loading it, may take each."
+    "SLUICE_SCRIPT_TIMEOUT: seconds that fetching a transform script and loading it may take together."
     script_max_bytes: int = 1 << 20
     "SLUICE_SCRIPT_MAX_BYTES: largest transform script."
     transform_timeout: float = 30.0

@@ -23,6 +23,7 @@ from sluice.host.settings import Settings
 from sluice.procedures import steering
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
 from sluice.scripting import admission
+from sluice.scripting.client import until
 from sluice.scripting.interpreter import find_interpreter
 from sluice.scripting.pinning import pin
 from sluice.supervising import process
@@ -237,7 +238,7 @@ def test(graph: Graph, name: str, limit_batches: int, execute: bool, check_abort
     admission.check(spec, here.settings)
     batches = _read(spec, stream, limit_batches, here.settings, check_abort)
     queries = []
-    with admission.load(spec, here.settings) as transform_process:
+    with admission.load(spec, here.settings, until(check_abort)) as transform_process:
         for batch in batches:
             check_abort()
             queries += transform_process.rows(batch)

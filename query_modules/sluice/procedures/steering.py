@@ -19,6 +19,7 @@ from sluice.persistence.nodes import spec_properties
 from sluice.procedures.catalog import Catalog, Graph
 from sluice.procedures.trial import compare, last_read
 from sluice.scripting import admission
+from sluice.scripting.client import until
 from sluice.scripting.manual_message import records_given
 from sluice.scripting.pinning import pin
 from sluice.scripting.process import TransformProcess
@@ -143,7 +144,7 @@ def reload_transform(graph: Graph, name: str, trial_messages: int, check_abort: 
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
     spec = stream.spec
-    new = pin(spec.transform.uri, here.settings)
+    new = pin(spec.transform.uri, here.settings, until(check_abort))
     tried = 0
     # An old script that may not run is not run to compare the new one with it either.
     if new.sha256 != spec.transform.sha256 and admission.refusal(spec.transform, here.settings) is None:
@@ -157,20 +158,22 @@ def reload_transform(graph: Graph, name: str, trial_messages: int, check_abort: 
     return [{"old_sha256": spec.transform.sha256, "new_sha256": new.sha256, "tried": tried}]
 
 
-def try_transform(uri: str, messages: Sequence[Any]) -> list[Row]:
+def try_transform(uri: str, messages: Sequence[Any], check_abort: Callable[[], None]) -> list[Row]:
     """
     What the script at `uri` makes of these messages as one batch: `query, params`. Kafka is not asked.
 
     Args:
         messages: as `manual_message.records_given`.
+        check_abort: raises if the caller's query is to end.
 
     Raises:
         ScriptError, TransformError, SettingError.
     """
     settings = process.current().settings
     records = records_given(messages)
-    transform = pin(uri, settings)
-    with TransformProcess(transform, settings) as transform_process:
+    wants_stop = until(check_abort)
+    transform = pin(uri, settings, wants_stop)
+    with TransformProcess(transform, settings, wants_stop) as transform_process:
         return [{"query": query, "params": parameters} for query, parameters in transform_process.rows(records)]
 
 

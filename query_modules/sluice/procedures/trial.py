@@ -13,6 +13,7 @@ from sluice.brokers.consumer import Consumer
 from sluice.brokers.offsets import TopicOffsets
 from sluice.errors import BrokerError, TransformError
 from sluice.host.settings import Settings
+from sluice.scripting.client import until
 from sluice.scripting.transformer import Transformer
 from sluice.values.batch import Batch, Group
 from sluice.values.configuration import Isolate
@@ -89,13 +90,9 @@ def compare(
     """
     deadline = time.monotonic() + settings.test_timeout
 
-    def goes_on() -> bool:
-        check_abort()
-        return False
-
     limited = dataclasses.replace(settings, transform_timeout=min(settings.transform_timeout, settings.test_timeout))
-    before = Transformer(spec, limited, goes_on)
-    after = Transformer(dataclasses.replace(spec, transform=new), limited, goes_on)
+    before = Transformer(spec, limited, until(check_abort))
+    after = Transformer(dataclasses.replace(spec, transform=new), limited, until(check_abort))
     tried = 0
     try:
         for start in range(0, len(messages), spec.batch_size):

@@ -1,8 +1,8 @@
 """
-The process that runs a transform: what happens in it cannot harm the database.
+The process that fetches and runs a transform: what happens in it cannot harm the database.
 
-Started by `process.Jail` as a script, with one end of a socket pair as its standard input. `frames` says what the
-two say to each other.
+Started by `child_process` as a script, with one end of a socket pair as its standard input. `frames` says what the two
+say to each other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 # As a script this file has no package around it. The folder of the package comes first while we import, since another
@@ -33,18 +32,32 @@ from sluice.bolt.packstream import pack
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder, lacking
 from sluice.folding.merge_reader import MergeReader
-from sluice.scripting.contract import Entry, Query, check_values, entry_of, queries_of, value_error
+from sluice.scripting.contract import Entry, Query, check_values, queries_of, value_error
 from sluice.scripting.environment import joined_path
-from sluice.scripting.foreign import foreign_package
-from sluice.scripting.frames import COUNTER, FAILED, FOLDED, HEAD, PATIENCE, READY, ROWS, Answer
+from sluice.scripting.fetching import NotFetched, fetch
+from sluice.scripting.frames import (
+    COUNTER,
+    DISCARD_ALL,
+    FAILED,
+    FOLDED,
+    HEAD,
+    MAX_EXPLAINED,
+    MAX_MERGES,
+    MAX_ROWS,
+    MAX_TEXT,
+    NOT_FETCHED,
+    PATIENCE,
+    READY,
+    ROWS,
+    SCRIPT,
+    Answer,
+)
 from sluice.scripting.lasting import lasting
+from sluice.scripting.loading import describe, load
 from sluice.values.merge_keys import EVERYTHING, Analysis
 from sluice.values.record import Columns
 
 sys.path.append(sys.path.pop(0))
-
-DISCARD_ALL = frame(messages.discard(-1))
-"What a query returns is not wanted: it is run to its end, and no row of it is sent."
 
 MAX_BATCH_LIMIT_WAIT = 300
 "Characters of a query's text that its explanation is told with."
@@ -93,16 +106,27 @@ class Channel:
 
 
 def main() -> None:
-    """Loads the script of the first frame, then answers a frame for each group until the parent hangs up."""
+    """
+    Fetches the script, if the first frame asks for that, and loads it; then answers a frame for each group until the
+    parent hangs up.
+    """
     channel = Channel()
     number, task = channel.receive()
     _confine(task["memory_bytes"])
-    gc.set_threshold(GARBAGE, 10, 10)  # before the script is run, which may know better
     sys.path[:] = joined_path(sys.path, task["path"], own_first=task["own_first"])
+    if "source" not in task:
+        try:
+            source = fetch(task["uri"], task["allow"], task["max_bytes"])
+        except NotFetched as error:
+            channel.send(number, NOT_FETCHED, pack([error.reason, error.cause]))
+            return
+        channel.send(number, SCRIPT, source.encode())
+        number, task = channel.receive()
+    gc.set_threshold(GARBAGE, 10, 10)  # before the script is run, which may know better
     try:
         entry = load(task["source"], task["uri"])
     except ScriptError as error:
-        channel.send(number, FAILED, str(error).encode())
+        channel.send(number, FAILED, _text(error))
         return
     gc.freeze()
     channel.send(number, READY, entry.name.encode())
@@ -115,7 +139,7 @@ def main() -> None:
             else:
                 answer = worker.packed(batches, lacks, fold=kind == FOLDED, wants_keys=wants_keys)
         except TransformError as error:
-            channel.send(number, FAILED, str(error).encode("utf-8", "replace"))
+            channel.send(number, FAILED, _text(error))
         except BaseException as error:  # memory may be at its end anywhere
             channel.send(number, FAILED, worker.raised(error))
         else:
@@ -137,6 +161,8 @@ class Transformer:
         self._folder = Folder()
         self._lacks: list[str] = []
         self._merges = MergeReader()
+        self._unexplained: list[tuple[str, str]] = []
+        "Texts and explanations that there was no room for."
         self._folded = False
         "Whether the last request was to fold; one that is not, after it, comes of a refusal."
 
@@ -163,7 +189,7 @@ class Transformer:
                 make = partial(self._transformed, batch)
                 done.append(make() if number == len(batches) else lasting(make))
             except TransformError as refusal:
-                error = str(refusal).encode("utf-8", "replace")
+                error = _text(refusal)
             except BaseException as raised:  # the user's code may raise anything, SystemExit too
                 error = self.raised(raised)
             if error or time.monotonic() >= deadline:
@@ -180,11 +206,15 @@ class Transformer:
         queries = self._transformed(batch)
         for index, (_, parameters) in enumerate(queries):
             check_values(index, parameters)
-        return (pack(list(map(list, queries))),)
+        packed = pack(list(map(list, queries)))
+        if len(packed) >= MAX_ROWS:
+            size = f"{len(packed)} bytes, and a test shows at most {MAX_ROWS}"
+            raise TransformError(f"what {self._entry.shown} returned is too large to be shown: {size}")
+        return (packed,)
 
     def raised(self, error: BaseException) -> bytes:
         """What to say of an exception of the user's code."""
-        return f"{self._entry.shown} raised {describe(error, self._uri)}".encode("utf-8", "replace")
+        return _text(f"{self._entry.shown} raised {describe(error, self._uri)}")
 
     def _transformed(self, batch: Columns) -> list[Query]:
         self._begun += 1
@@ -208,10 +238,9 @@ class Transformer:
             queries = queries[: answer.given]
         else:
             answer = Answer(len(done), len(queries), size, error, b"")
-        news = self._folder.news()
-        told = pack([[_shown(text), _shown(explanation)] for text, explanation in news]) if news else b""
-        merges = self._analysis(queries, [text for text, _ in news], fold=fold, wants_keys=wants_keys)
-        return answer._replace(news=told, merges=merges).header, packed
+        met = list(self._folder.news())
+        merges = self._analysis(queries, [text for text, _ in met], fold=fold, wants_keys=wants_keys)
+        return answer._replace(news=self._news(met), merges=merges).header, packed
 
     def _analysis(self, queries: list[Query], texts: list[str], *, fold: bool, wants_keys: bool) -> bytes:
         """What the queries merge; and what those of new texts do, by which alone nothing has to wait for another."""
@@ -220,42 +249,18 @@ class Transformer:
         else:
             keys = EVERYTHING
             self._merges.meet(texts if fold else {text for text, _ in queries})
-        return Analysis(keys, self._merges.news()).encoded()
+        encoded = Analysis(keys, self._merges.news()).encoded()
+        return encoded if len(encoded) <= MAX_MERGES else Analysis(EVERYTHING, ()).encoded()
+
+    def _news(self, met: list[tuple[str, str]]) -> bytes:
+        found = self._unexplained + met
+        news, self._unexplained = found[:MAX_EXPLAINED], found[MAX_EXPLAINED : 10 * MAX_EXPLAINED]
+        return pack([[_shown(text), _shown(explanation)] for text, explanation in news]) if news else b""
 
 
-def load(source: str, uri: str) -> Entry:
-    """
-    Runs the script and gives its transform.
-
-    Raises:
-        ScriptError: it does not compile, raises, or defines no transform; the text says where.
-    """
-    namespace: dict[str, Any] = {"__name__": "transform", "__file__": uri, "__builtins__": __builtins__}
-    try:
-        exec(compile(source, uri, "exec", dont_inherit=True), namespace)
-    except BaseException as error:
-        raise ScriptError(describe(error, uri)) from error
-    return entry_of(namespace)
-
-
-def describe(error: BaseException, uri: str) -> str:
-    """An exception of the user's script in one line: its type, its text, and the script's line it came from."""
-    line = error.lineno if isinstance(error, SyntaxError) else _line_in(error.__traceback__, uri)
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    described = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    foreign = foreign_package(error)
-    if foreign is not None:
-        described = f"{type(error).__name__}: {foreign}"
-    return one_line(described if line is None else f"{described} (line {line})")
-
-
-def _line_in(traceback: TracebackType | None, uri: str) -> int | None:
-    line = None
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == uri:
-            line = traceback.tb_lineno
-        traceback = traceback.tb_next
-    return line
+def _text(text: object) -> bytes:
+    """As an answer has it, one byte of which is its kind."""
+    return str(text).encode("utf-8", "replace")[: MAX_TEXT - 1]
 
 
 def _shown(text: str) -> str:
@@ -271,7 +276,7 @@ def _one_by_one(done: list[list[Query]], error: bytes) -> tuple[Answer, bytearra
             size += _pack_into(packed, queries)
         except TransformError as refusal:
             del packed[before:]
-            return Answer(number, size, size, str(refusal).encode("utf-8", "replace"), b""), packed
+            return Answer(number, size, size, _text(refusal), b""), packed
     return Answer(len(done), size, size, error, b""), packed
 
 

@@ -109,7 +109,7 @@ def _is_plain(result: list[Any]) -> bool:
         return False
     if not set(map(type, map(_text, result))) <= {str} or not set(map(type, map(_parameters, result))) <= {dict}:
         return False
-    return not any(map(_refusal, set(map(_text, result))))
+    return not any(map(refusal, set(map(_text, result))))
 
 
 def _check(entry: Entry, index: int, item: Any) -> None:
@@ -122,9 +122,9 @@ def _check(entry: Entry, index: int, item: Any) -> None:
         raise TransformError(f"the query of item {index} must be a str, got {_shown(query)}")
     if not isinstance(parameters, dict):
         raise TransformError(f"the parameters of item {index} must be a dict, got {_shown(parameters)}")
-    refusal = _refusal(query)
-    if refusal:
-        raise TransformError(f"the query of item {index} {refusal}")
+    reason = refusal(query)
+    if reason:
+        raise TransformError(f"the query of item {index} {reason}")
 
 
 def check_values(index: int, parameters: dict[str, Value]) -> None:
@@ -141,7 +141,7 @@ def value_error(index: int, error: LocalProtocolError) -> TransformError:
 
 
 @functools.lru_cache(maxsize=1024)
-def _refusal(query: str) -> str:
+def refusal(query: str) -> str:
     """What is wrong with a query's text whatever the server is; empty if nothing."""
     try:
         first = next(token for token in tokens(query) if token.text != ";")

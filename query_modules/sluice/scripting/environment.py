@@ -10,10 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-KEPT = re.compile("(PATH|HOME|USER|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH|(LC|OMP|MKL|OPENBLAS)_.*)$")
+KEPT = re.compile(
+    "(PATH|HOME|USER|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_FILE|SSL_CERT_DIR|(LC|OMP|MKL|OPENBLAS)_.*)$"
+)
 """
-Variables that a transform sees: what an interpreter and its packages need. Others may hold secrets: our own the way
-into the database, those that streams refer to by `env:NAME` the way into Kafka.
+Variables that a transform sees: what an interpreter and its packages need, and which certificates the machine trusts.
+Others may hold secrets: our own the way into the database, those that streams refer to by `env:NAME` the way into
+Kafka.
 """
 
 _ARCHIVE = re.compile(r"python\d+\.zip$")

@@ -1,11 +1,12 @@
 """
-What the server and a transform process say to each other. Frames are a length, the number of the request, then that
-many bytes.
+What a transform process and its owner say to each other. Frames are a length, the number of the request, then that many
+bytes.
 
-Parent to child: a marshalled `dict` with the script, then a marshalled `(kind, batches, lacks, wants_keys)` per group:
-each batch a dict of columns (`record.Columns`), what the server does not do that folding needs (`folding.Need`), and
-whether it matters what the queries merge. Child to parent: one byte that says what follows. Nothing that the child
-sends is unmarshalled or unpickled by the database.
+Parent to child: a marshalled `dict` that says how the process is limited, and what to fetch or to load; after a fetch
+another, to load it; then a marshalled `(kind, batches, lacks, wants_keys)` per group: each batch a dict of columns
+(`record.Columns`), what the server does not do that folding needs (`folding.Need`), and whether it matters what the
+queries merge. Child to parent: one byte that says what follows. Nothing that the child sends is unmarshalled or
+unpickled by the database, and none of it is believed: `walk` checks the queries before they are sent to the server.
 
 An answer has the number of its request: a transform that forks may give the same answer twice, and the second must not
 be taken for that of the next batch.
@@ -19,12 +20,19 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from sluice.bolt import messages
+from sluice.bolt.framing import frame
+
 HEAD = struct.Struct(">II")
 "Length, and number of the request, counted from 0."
 
 COUNTER = struct.Struct("=Q")
 "Batches begun by the child since it started, at the beginning of the shared memory."
 
+SCRIPT = b"S"
+"The script as it was fetched, in UTF-8."
+NOT_FETCHED = b"N"
+"Why it was not, as a PackStream list of what the error says, or null, and of the cause that the log has, or null."
 READY = b"K"
 "The script is loaded; and what its transform is called (`contract.Entry`), which says what it wants of messages."
 PACKED = b"P"
@@ -36,11 +44,28 @@ ROWS = b"R"
 FAILED = b"E"
 "What went wrong, one line of UTF-8."
 
+DISCARD_ALL = frame(messages.discard(-1))
+"Follows each RUN: what a query returns is not wanted. It is run to its end, and no row of it is sent."
+
+MAX_ANSWER = 256 << 20
+"Bytes of an answer: PACKED, FOLDED."
+MAX_ROWS = 16 << 20
+"... ROWS, which become values in the database's interpreter."
+MAX_TEXT = 4096
+"... any other, a script apart; and the bytes of an `Answer`'s error."
+MAX_NEWS = 256 << 10
+"Bytes of an `Answer`'s explanations."
+MAX_EXPLAINED = 100
+"Texts that one answer explains, so that it stays below that."
+
 PATIENCE = 0.2
 """
 Seconds after which the child answers with the batches that it has done, and leaves the others of the group to a later
 request: a stream of slow transforms moves batch by batch.
 """
+
+MAX_MERGES = 64 << 20
+"Bytes of what an `Answer` says that its queries merge."
 
 _ANSWER = struct.Struct(">IIIIII")
 
@@ -74,10 +99,13 @@ def answer_of(frame: memoryview) -> tuple[Answer, memoryview]:
 
     Raises:
         struct.error: the frame is too short.
+        ValueError: its texts are too long.
     """
     batches, given, size, *sizes = _ANSWER.unpack_from(frame)
     at, texts = _ANSWER.size, []
-    for length in sizes:
+    for length, limit in zip(sizes, (MAX_TEXT, MAX_NEWS, MAX_MERGES), strict=True):
+        if length > limit:
+            raise ValueError(f"a text of {length} bytes")
         texts.append(bytes(frame[at : at + length]))
         at += length
     return Answer(batches, given, size, *texts), frame[at:]

@@ -5,36 +5,43 @@ Pins a transform script: fetches it, signs it, and finds out whether it may run 
 from __future__ import annotations
 
 import logging
+import time
 
 from sluice.errors import ScriptError, SettingError
 from sluice.host.settings import Settings
 from sluice.scripting import admission, script
-from sluice.scripting.process import TransformProcess
+from sluice.scripting.client import Client, WantsStop, load, never
 from sluice.values.model import Transform
 
 log = logging.getLogger("sluice.pinning")
 
 
-def pin(uri: str, settings: Settings) -> Transform:
+def pin(uri: str, settings: Settings, wants_stop: WantsStop = never) -> Transform:
     """
-    The script at `uri`.
+    The script at `uri`. One process fetches and loads it, within the settings' `script_timeout`.
+
+    Args:
+        wants_stop: asked while that takes its time; what it raises passes through.
 
     Raises:
         ScriptError: it cannot be fetched, may not run, or does not load.
         SettingError: there is no interpreter to load it with.
+        Stopped: the caller wants to stop.
     """
-    try:
-        transform = script.fetch(uri, settings)
-    except ScriptError as error:
-        # Of a script that is not there the error says no more than the specification has it say.
-        log.warning("%s%s", error, f": {error.__cause__}" if error.__cause__ else "")
-        raise
-    try:
-        transform = admission.sign(transform, settings)
-    except SettingError as error:
-        raise ScriptError(f"{script.cannot_get(uri)}: {error}") from None
-    reason = admission.refusal(transform, settings)
-    if reason is not None:
-        raise ScriptError(f"{script.cannot_get(uri)}: {reason}")
-    TransformProcess(transform, settings).close()
+    deadline = time.monotonic() + settings.script_timeout
+    with Client(uri, settings, wants_stop) as client:
+        try:
+            transform = script.fetched_by(client, uri, settings, deadline)
+        except ScriptError as error:
+            # Of a script that is not there the error says no more than the specification has it say.
+            log.warning("%s%s", error, f": {error.__cause__}" if error.__cause__ else "")
+            raise
+        try:
+            transform = admission.sign(transform, settings)
+        except SettingError as error:
+            raise ScriptError(f"{script.cannot_get(uri)}: {error}") from None
+        reason = admission.refusal(transform, settings)
+        if reason is not None:
+            raise ScriptError(f"{script.cannot_get(uri)}: {reason}")
+        load(client, transform, settings, deadline)
     return transform

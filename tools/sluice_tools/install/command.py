@@ -11,7 +11,14 @@ from rich.console import Console
 from sluice import __version__
 from sluice.errors import UserError
 from sluice_tools.install import copies
-from sluice_tools.install.places import Interpreter, dotted, find_interpreter, modules_directory, numbers
+from sluice_tools.install.places import (
+    PACKAGES,
+    Interpreter,
+    dotted,
+    find_interpreter,
+    modules_directory,
+    numbers,
+)
 from sluice_tools.terminal import show
 
 ModulesDir = Annotated[
@@ -112,10 +119,10 @@ def _tell(
         show(out, f"Mind: {refusal}", style="yellow")
     elif interpreter is None:
         show(out, "No server's program was found to see which Python it embeds: --memgraph-bin or --python names it.")
-        show(out, "That Python needs confluent-kafka 2.4 or newer.")
+        show(out, f"That Python needs {' and '.join(PACKAGES)}.")
     else:
-        kafka = interpreter.confluent_kafka
-        show(out, f"The server's Python is {dotted(interpreter.version)} ({interpreter.path}), confluent-kafka {kafka}")
+        has = f"confluent-kafka {interpreter.confluent_kafka}, requests {interpreter.requests}"
+        show(out, f"The server's Python is {dotted(interpreter.version)} ({interpreter.path}), {has}")
     show(out, "Next: restart the server, or, if it is running, tell it from any client:\n  CALL mg.load_all();")
     show(out, "Then see whether all is well:\n  sluice doctor")
     show(out, f"Transforms to begin with: {folder / copies.EXAMPLES}")

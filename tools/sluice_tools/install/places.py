@@ -21,7 +21,8 @@ DEFAULT_BINARY = Path("/usr/lib/memgraph/memgraph")
 
 OLDEST_PYTHON = (3, 10)
 OLDEST_CONFLUENT_KAFKA = (2, 4)
-CONFLUENT_KAFKA = "confluent-kafka>=2.4"
+OLDEST_REQUESTS = (2, 31)
+PACKAGES = ("confluent-kafka>=2.4", "requests>=2.31")
 "What pyproject.toml asks for; a test compares them."
 
 PROBE_TIMEOUT = 60.0
@@ -43,6 +44,11 @@ try:
 except Exception as error:
     found["trouble"] = "%s: %s" % (type(error).__name__, error)
 try:
+    import requests
+    found["requests"] = requests.__version__
+except Exception as error:
+    found["requests_trouble"] = "%s: %s" % (type(error).__name__, error)
+try:
     import sluice
     found["sluice"], found["sluice_file"] = sluice.__version__, sluice.__file__
 except Exception:
@@ -61,6 +67,9 @@ class Interpreter:
     "None: it cannot be imported."
     trouble: str
     "Why it cannot; empty if it can."
+    requests: str | None
+    "As `confluent_kafka`: what transforms are fetched with."
+    requests_trouble: str
     managed: bool
     "The system keeps pip from installing into it (PEP 668) unless told otherwise."
     has_pip: bool
@@ -73,7 +82,8 @@ class Interpreter:
         """The command that installs what is missing."""
         override = " --break-system-packages" if self.managed else ""
         first = "" if self.has_pip else "apt-get install python3-pip, or what brings pip on this system; then "
-        return f"{first}{self.path} -m pip install{override} '{CONFLUENT_KAFKA}'"
+        packages = " ".join(f"'{package}'" for package in PACKAGES)
+        return f"{first}{self.path} -m pip install{override} {packages}"
 
     def refusal(self, version: str) -> str | None:
         """
@@ -82,16 +92,19 @@ class Interpreter:
         if self.version < OLDEST_PYTHON:
             needed = ".".join(map(str, OLDEST_PYTHON))
             return f"the server's Python is {dotted(self.version)} ({self.path}), and Sluice needs {needed} or newer"
-        if self.confluent_kafka is None:
-            return (
-                f"confluent-kafka cannot be imported by the server's Python ({self.path}): {self.trouble}. "
-                f"Install it: {self.pip}"
-            )
-        if numbers(self.confluent_kafka) < OLDEST_CONFLUENT_KAFKA:
-            return (
-                f"the server's Python ({self.path}) has confluent-kafka {self.confluent_kafka}, which is too old. "
-                f"Upgrade it: {self.pip}"
-            )
+        for package, found, oldest, trouble in (
+            ("confluent-kafka", self.confluent_kafka, OLDEST_CONFLUENT_KAFKA, self.trouble),
+            ("requests", self.requests, OLDEST_REQUESTS, self.requests_trouble),
+        ):
+            if found is None:
+                return (
+                    f"{package} cannot be imported by the server's Python ({self.path}): {trouble}. "
+                    f"Install it: {self.pip}"
+                )
+            if numbers(found) < oldest:
+                return (
+                    f"the server's Python ({self.path}) has {package} {found}, which is too old. Upgrade it: {self.pip}"
+                )
         if self.sluice is not None and self.sluice != version:
             return (
                 f"the server's Python has sluice {self.sluice} of its own ({self.sluice_file}), which would win over "
@@ -201,6 +214,8 @@ def probe(interpreter: str) -> Interpreter:
         version=(major, minor),
         confluent_kafka=found.get("confluent_kafka"),
         trouble=one_line(found.get("trouble", ""), 200),
+        requests=found.get("requests"),
+        requests_trouble=one_line(found.get("requests_trouble", ""), 200),
         managed=found["managed"],
         has_pip=found.get("pip", False),
         sluice=found.get("sluice"),

@@ -1,0 +1,177 @@
+"""
+Requests to a transform process, and its answers; nothing of an answer is believed here but its kind and its size.
+"""
+
+from __future__ import annotations
+
+import marshal
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from sluice.errors import ScriptError, SettingError, TransformError
+from sluice.host.allow_list import shown
+from sluice.host.settings import Settings
+from sluice.scripting.channel import Channel, Patience, WrongAnswer
+from sluice.scripting.child_process import ChildProcess
+from sluice.scripting.contract import STREAM, STREAM_MESSAGES
+from sluice.scripting.environment import server_packages
+from sluice.scripting.frames import FOLDED, MAX_ANSWER, MAX_ROWS, PACKED, READY, ROWS
+from sluice.scripting.interpreter import find_interpreter, forget_interpreter
+from sluice.values.model import Transform
+
+LIMITS = {PACKED: MAX_ANSWER, FOLDED: MAX_ANSWER, ROWS: MAX_ROWS}
+"Bytes of the answers that hold queries."
+
+WantsStop = Callable[[], bool]
+"Asked while a process takes its time: whether its owner wants to stop. What it raises passes through."
+
+
+def never() -> bool:
+    """Of an owner who waits for as long as it takes, within the deadline."""
+    return False
+
+
+def until(check_abort: Callable[[], None]) -> WantsStop:
+    """Of a procedure, which waits until `check_abort` raises because its caller's query is to end."""
+
+    def wants_stop() -> bool:
+        check_abort()
+        return False
+
+    return wants_stop
+
+
+class Client:
+    """
+    One transform process, and the requests that it is sent.
+
+    Threads: for the thread that made it. The process ends with that thread at the latest.
+    """
+
+    def __init__(self, uri: str, settings: Settings, wants_stop: WantsStop = never) -> None:
+        """
+        Starts the process.
+
+        Args:
+            uri: where its script is, for errors.
+
+        Raises:
+            SettingError: there is no interpreter to run it with.
+        """
+        self._uri = shown(uri)
+        self.interpreter = find_interpreter(settings)
+        try:
+            self._process = ChildProcess(self.interpreter.path, f"transform {self._uri}")
+        except SettingError:
+            forget_interpreter(settings)
+            raise
+        self._channel = Channel(self._process, wants_stop)
+        self._requests = 0
+        self.died = False
+        "Whether it ended by itself, or was of no use any more; for a reason that may lie in what it did before."
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.closed
+
+    @property
+    def begun(self) -> int:
+        """How many batches it has begun."""
+        return self._process.counter.value
+
+    @property
+    def output(self) -> str:
+        """The last of what it has written to its standard output and error, one line."""
+        return self._process.output.last
+
+    def ask(
+        self, request: Any, what: str, timeout: float, *, batches: int = 1, limits: Mapping[bytes, int] = LIMITS
+    ) -> memoryview:
+        """
+        The answer to a request.
+
+        Args:
+            request: what `marshal` can write.
+            what: what takes its time, for errors.
+            timeout: seconds for each batch.
+
+        Raises:
+            TransformError: there is none, or none that is right; the process is gone.
+            Stopped: the owner wants to stop.
+        """
+        number = self._requests
+        self._requests += 1
+        patience = Patience(timeout, self.begun, batches)
+        try:
+            return self._channel.exchange(number, marshal.dumps(request, 4), limits, patience)
+        except TimeoutError:
+            self.close()
+            raise TransformError(f"transform {self._uri}: {what} did not end within {timeout:g} s") from None
+        except WrongAnswer as error:
+            raise self.wrong(error) from None
+        except OSError:
+            self.died = True
+            raise TransformError(f"transform {self._uri}: {self._process.epitaph()}") from None
+
+    def wrong(self, reason: object) -> TransformError:
+        """Ends the process, which has answered what it must not; the error to raise."""
+        self.give_up()
+        return TransformError(f"transform {self._uri}: its process {reason}")
+
+    def give_up(self) -> None:
+        """Ends the process, which is of no use any more."""
+        self.died = True
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process, and what it has started, at once. May be called twice."""
+        self._process.close()
+
+
+def load(client: Client, transform: Transform, settings: Settings, deadline: float) -> str:
+    """
+    Has the process load a script.
+
+    Args:
+        deadline: `time.monotonic()` by which it has to be done.
+
+    Returns:
+        what its transform is called.
+
+    Raises:
+        ScriptError: the script does not compile, raises when it is run, defines no transform, or does not end in
+            time; retryable in the last case alone, since a busy machine is enough for it.
+        Stopped: the owner wants to stop.
+    """
+    request = {**limits_of(client, settings), "uri": transform.uri, "source": transform.source}
+    try:
+        answer = client.ask(request, "loading it", max(deadline - time.monotonic(), 0.0))
+    except TransformError as error:
+        if client.died:
+            raise ScriptError(f"bad {error}") from error
+        late = f"loading it did not end within {settings.script_timeout:g} s"
+        raise ScriptError(f"bad transform {transform.uri}: {late}", retryable=True) from error
+    said = bytes(answer[1:]).decode(errors="replace")
+    if answer[:1] != READY:
+        raise ScriptError(f"bad transform {transform.uri}: {said}")
+    return said if said == STREAM_MESSAGES else STREAM
+
+
+def limits_of(client: Client, settings: Settings) -> dict[str, Any]:
+    """What every process is told with its first request."""
+    return {
+        "path": server_packages(),
+        "own_first": not client.interpreter.is_ours,
+        "memory_bytes": settings.transform_memory_mb << 20,
+    }

@@ -1,0 +1,40 @@
+"""
+A session of `requests` that decides nothing by itself: no proxies, no passwords from files, no redirects, and the
+certificates that this machine trusts.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+USER_AGENT = "sluice/1"
+
+
+class _MachinesTrust(HTTPAdapter):
+    """Trusts what this machine trusts, in the place of the list of authorities that `requests` brings along."""
+
+    def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
+        super().init_poolmanager(*arguments, **keywords, ssl_context=ssl.create_default_context())
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        if urlsplit(url).scheme.lower() == "https":
+            conn.cert_reqs = "CERT_REQUIRED"
+
+
+def session() -> requests.Session:
+    """A new session; `allow_redirects` is for each request to say."""
+    made = requests.Session()
+    made.trust_env = False
+    made.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"})
+    made.mount("https://", _MachinesTrust())
+    return made
+
+
+def prepared(session: requests.Session, url: str) -> requests.PreparedRequest:
+    """A GET as it will be sent: its `url` is the one that is connected to."""
+    return session.prepare_request(requests.Request("GET", url))

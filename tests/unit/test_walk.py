@@ -1,0 +1,159 @@
+"""What a transform process gives as queries is what the server is sent, or it is refused: nothing rides along."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sluice.bolt import messages
+from sluice.bolt.framing import frame
+from sluice.bolt.packstream import pack, unpack
+from sluice.bolt.values import MAX_DEPTH, Structure
+from sluice.errors import RemoteProtocolError
+from sluice.scripting.frames import DISCARD_ALL
+from sluice.scripting.walk import check_queries, check_values
+
+RUN = messages.run("RETURN $x", {"x": 1})
+
+TEXTS = st.one_of(st.text(max_size=20), st.text("aé", min_size=10, max_size=400))
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.integers(-20, 200), st.floats(), TEXTS
+)
+VALUES = st.recursive(
+    st.one_of(SCALARS, st.lists(st.integers(-(2**40), 2**40), max_size=24), st.lists(SCALARS, max_size=24)),
+    lambda inner: st.one_of(st.lists(inner, max_size=9), st.dictionaries(TEXTS, inner, max_size=18)),
+    max_leaves=8,
+)
+PARAMETERS = st.dictionaries(TEXTS, VALUES, max_size=4)
+QUERIES = st.lists(st.tuples(st.sampled_from(["RETURN 1", "CREATE (:N {x: $x})", "é" * 300]), PARAMETERS), max_size=3)
+
+
+def framed(*sent: bytes) -> bytes:
+    """Messages, each followed by a DISCARD."""
+    return b"".join(frame(message) + DISCARD_ALL for message in sent)
+
+
+def unpacks(data: bytes) -> bool:
+    """Whether there is a value, with nothing behind it; of texts that are not UTF-8 no more is asked."""
+    try:
+        unpack(data)
+    except RemoteProtocolError as error:
+        return "UTF-8" in str(error)
+    return True
+
+
+def refusal(frames: bytes, count: int = 1) -> str:
+    with pytest.raises(RemoteProtocolError) as caught:
+        check_queries(frames, count)
+    return str(caught.value)
+
+
+@settings(deadline=None)
+@given(QUERIES)
+def test_queries_pass_as_they_are_packed(queries: list[tuple[str, dict]]):
+    check_queries(framed(*(messages.run(text, parameters) for text, parameters in queries)), len(queries))
+
+
+@settings(deadline=None)
+@given(QUERIES, st.integers(0, 10**9), st.binary(min_size=1, max_size=4))
+def test_a_part_of_them_does_not_nor_do_more(queries: list[tuple[str, dict]], place: int, more: bytes):
+    frames = framed(*(messages.run(text, parameters) for text, parameters in queries))
+    refusal(frames, len(queries) + 1)
+    refusal(frames + more, len(queries))
+    if frames:
+        refusal(frames[: place % len(frames)], len(queries))
+        refusal(frames, len(queries) - 1)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60))
+def test_whatever_passes_as_a_value_is_one(data: bytes):
+    try:
+        check_values(data)
+    except RemoteProtocolError:
+        return
+    assert unpacks(data)
+
+
+@settings(deadline=None)
+@given(PARAMETERS, st.integers(0, 10**9), st.integers(0, 255))
+def test_a_changed_byte_never_moves_the_end_of_a_message(parameters: dict, place: int, byte: int):
+    """Messages of which one byte is another pass only if they end where they say, with nothing after them."""
+    run = bytearray(messages.run("RETURN 1", parameters))
+    run[place % len(run)] = byte
+    try:
+        check_queries(framed(bytes(run)), 1)
+    except RemoteProtocolError:
+        return
+    assert unpacks(bytes(run))
+    assert run.startswith(b"\xb3\x10")
+    assert run.endswith(b"\xa0")
+
+
+@pytest.mark.parametrize(
+    ("frames", "reason"),
+    [
+        pytest.param(
+            framed(RUN + messages.commit()), "does not end with an empty map", id="COMMIT in the tail of a message"
+        ),
+        pytest.param(
+            framed(RUN + messages.run("COMMIT")), "does not end with an empty map", id="RUN in the tail of a message"
+        ),
+        pytest.param(frame(RUN) + frame(messages.commit()), "not followed by its DISCARD", id="COMMIT"),
+        pytest.param(frame(RUN) + frame(messages.pull()), "not followed by its DISCARD", id="PULL"),
+        pytest.param(frame(RUN) + frame(messages.discard(-1, 7)), "not followed by its DISCARD", id="another result"),
+        pytest.param(frame(RUN) + b"\0\0" + DISCARD_ALL, "not followed by its DISCARD", id="an empty chunk"),
+        pytest.param(b"\0\0" + framed(RUN), "a query is missing", id="an empty chunk before"),
+        pytest.param(framed(RUN) + frame(messages.reset()), "6 bytes follow the last query", id="RESET behind"),
+        pytest.param(framed(messages.begin()), "is not a RUN", id="BEGIN"),
+        pytest.param(framed(messages.rollback()), "is not a RUN", id="ROLLBACK"),
+        pytest.param(framed(messages.run("RETURN 1", {}, {"db": "other"})), "an empty map", id="another database"),
+        pytest.param(framed(messages.run("COMMIT")), "is COMMIT: a batch is one transaction", id="COMMIT as text"),
+        pytest.param(framed(messages.run(" ; rollback")), "is ROLLBACK: a batch", id="ROLLBACK as text"),
+        pytest.param(framed(b"\xb3\x10\x81\xff\xa0\xa0"), "is not UTF-8", id="a text that is none"),
+        pytest.param(framed(b"\xb3\x10\x01\xa0\xa0"), "a text begins with the byte 01", id="no text"),
+        pytest.param(framed(b"\xb3\x10\x81x\x90\xa0"), "are not a map", id="no parameters"),
+        pytest.param(framed(b"\xb3\x10\x81x\xa1\x01\x01\xa0"), "a text begins with", id="a key that is none"),
+        pytest.param(framed(messages.run("x", {"x": Structure(0x44, [1])})), "begins with the byte B1", id="structure"),
+        pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\xcc\x01x\xa0"), "begins with the byte CC", id="bytes"),
+        pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\xc4\xa0"), "begins with the byte C4", id="no value"),
+        pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\x91\xa0"), "does not end", id="a list that takes the end"),
+        pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\xd4\x7f\xa0"), "127 values are announced", id="a list of more"),
+        pytest.param(framed(b"\xb3\x10\x81x\xd8\x7f\xa0"), "127 values are announced", id="a map of more"),
+        pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\xd0\x7fabc\xa0"), "does not end", id="a longer text"),
+        pytest.param(
+            framed(b"\xb3\x10\x81x\xa1\x81x" + b"\x91" * MAX_DEPTH + b"\x01\xa0"), "deeper than", id="nested too deep"
+        ),
+        pytest.param(b"\xff\xff" + RUN, "is missing, or cut off", id="a chunk of more"),
+    ],
+)
+def test_what_would_do_more_than_a_query_is_refused(frames: bytes, reason: str):
+    assert reason in refusal(frames)
+
+
+def test_a_refused_query_is_told_by_its_number():
+    assert refusal(framed(RUN, RUN, messages.run("BEGIN")), 3).startswith("query 2 is BEGIN")
+    assert refusal(framed(RUN, RUN + b"\xa0"), 2).startswith("query 1 does not end with an empty map")
+
+
+def test_what_follows_a_map_is_not_taken_for_more_of_it():
+    inner = {"a": 1}
+    rows = [inner, "b", 2, "c", 3]
+    check_values(pack(rows))
+    check_queries(framed(messages.run("RETURN 1", {"x": rows}), messages.run("RETURN 1", {"x": inner, "b": 2})), 2)
+
+
+@pytest.mark.parametrize("size", [15, 16, 300, 70_000])
+@pytest.mark.parametrize("item", [1, 10**6, 1.5, "abc", "é" * 100, None, [1, "x"], {"a": "b", "c": None}], ids=repr)
+def test_lists_of_one_kind_of_value_end_where_they_say(size: int, item: object):
+    packed = pack([item] * size)
+    check_values(packed)
+    for wrong in (packed[:-1], packed + b"\x01"):
+        with pytest.raises(RemoteProtocolError):
+            check_values(wrong)
+
+
+def test_a_query_that_ends_where_its_parameters_should_begin_is_refused():
+    head = RUN[: RUN.index(b"\xa1")]
+    assert "cut off" in refusal(framed(RUN) + (len(head)).to_bytes(2, "big") + head, 2)
