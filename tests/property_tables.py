@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluice.values.kafka_refusals import ON_REQUEST, REFUSED
-from sluice.values.kafka_table import SECTIONS
+from sluice.host.kafka_refusals import ON_REQUEST, REFUSED
+from sluice.host.kafka_table import SECTIONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "kafka-security.md"
 BEGIN, END = "<!-- properties: written by python -m tests.property_tables -->", "<!-- end of properties -->"

@@ -8,7 +8,7 @@ from tests.house import arrows, imported, modules
 
 FLOORS = (
     *("streams", "sluice.procedures", "sluice.supervising", "sluice.engine", "sluice.persistence", "sluice.scripting"),
-    *("sluice.brokers", "sluice.folding", "sluice.clauses", "sluice.cypher", "sluice.host", "sluice.values"),
+    *("sluice.brokers", "sluice.folding", "sluice.clauses", "sluice.cypher", "sluice.values", "sluice.host"),
     *("sluice.bolt", "sluice.errors"),
 )
 "The rooms inside the server, from the top down."

@@ -11,12 +11,12 @@ import pytest
 from sluice.brokers import clients
 from sluice.errors import SettingError
 from sluice.host import settings
+from sluice.host.kafka_kinds import Choice, Integer, Reference, Switch
+from sluice.host.kafka_properties import PropertyAllow, WrongProperty, checked
+from sluice.host.kafka_refusals import ON_REQUEST, REFUSED
+from sluice.host.kafka_table import ALLOWED
 from sluice.host.settings import Settings, load, put_in_force
 from sluice.values.configuration import OWN_KEYS, Configuration, configuration_of, decode, decode_changed
-from sluice.values.kafka_kinds import Choice, Integer, Reference, Switch
-from sluice.values.kafka_properties import PropertyAllow, WrongProperty, checked
-from sluice.values.kafka_refusals import ON_REQUEST, REFUSED
-from sluice.values.kafka_table import ALLOWED
 from tests import librdkafka, property_tables
 
 ROOT = Path(__file__).resolve().parents[2]

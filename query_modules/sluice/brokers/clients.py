@@ -14,10 +14,10 @@ from confluent_kafka.admin import AdminClient
 
 from sluice.brokers.references import Resolved, resolve
 from sluice.errors import BrokerError
+from sluice.host.kafka_refusals import ON_REQUEST
+from sluice.host.kafka_table import ALLOWED
 from sluice.host.settings import in_force
 from sluice.values.configuration import Configuration
-from sluice.values.kafka_refusals import ON_REQUEST
-from sluice.values.kafka_table import ALLOWED
 
 Client = TypeVar("Client")
 

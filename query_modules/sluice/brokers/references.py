@@ -13,11 +13,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sluice.errors import SettingError
+from sluice.host.kafka_kinds import File, Reference, Url
+from sluice.host.kafka_properties import is_path, is_reference, kind_of
+from sluice.host.kafka_table import OAUTH, TOKEN_ENDPOINT
 from sluice.host.secrets_allowed import VARIABLE, SecretsAllow, brokers_of, is_within
 from sluice.values.configuration import Configuration
-from sluice.values.kafka_kinds import File, Reference, Url
-from sluice.values.kafka_properties import is_path, is_reference, kind_of
-from sluice.values.kafka_table import OAUTH, TOKEN_ENDPOINT
 
 MAX_BYTES = 1 << 16
 "Of a file that a secret is read from: what is meant is a key."

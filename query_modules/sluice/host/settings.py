@@ -17,11 +17,11 @@ from typing import TypeVar
 from sluice.errors import SettingError
 from sluice.host import allow_list
 from sluice.host.allow_list import AllowList
+from sluice.host.kafka_properties import PropertyAllow
 from sluice.host.secrets_allowed import DEFAULT as SECRETS_FOLDER
 from sluice.host.secrets_allowed import SecretsAllow
 from sluice.host.server_flags import server_flags
 from sluice.host.signing import FILE_NAME, SigningKey
-from sluice.values.kafka_properties import PropertyAllow
 
 T = TypeVar("T")
 

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sluice.errors import SettingError
-from sluice.host import settings
-from sluice.values import kafka_properties
-from sluice.values.kafka_properties import WrongProperty
+from sluice.host import kafka_properties, settings
+from sluice.host.kafka_properties import WrongProperty
 from sluice.values.seek_target import start_of
 
 Choice = TypeVar("Choice", bound=enum.Enum)

@@ -9,9 +9,9 @@ from typing import Any
 
 from sluice.brokers.references import is_public
 from sluice.errors import QueryRefused, SettingError
+from sluice.host.kafka_properties import is_path, is_reference
 from sluice.persistence import nodes
 from sluice.values import configuration
-from sluice.values.kafka_properties import is_path, is_reference
 from sluice.values.merge_keys import UNIQUE_IS_SAFE
 from sluice_tools.doctor.findings import Finding, fix, note, ok
 from sluice_tools.doctor.kafka import Cluster

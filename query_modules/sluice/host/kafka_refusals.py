@@ -5,8 +5,8 @@ librdkafka's properties that a stream's config does not have by itself: those th
 
 from __future__ import annotations
 
-from sluice.values.kafka_kinds import Choice, Integer, Kind, Reference, Switch, Text
-from sluice.values.kafka_table import DAY, INT, MINUTES, OAUTH
+from sluice.host.kafka_kinds import Choice, Integer, Kind, Reference, Switch, Text
+from sluice.host.kafka_table import DAY, INT, MINUTES, OAUTH
 
 CODE = "it would load code into the database"
 PROGRAM = "it would be part of a program's command line, run beside the database"

@@ -12,9 +12,9 @@ import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sluice.values.kafka_kinds import REFERENCES, File, Kind, Reference
-from sluice.values.kafka_refusals import CALLBACK, ON_REQUEST, REFUSED
-from sluice.values.kafka_table import ALLOWED, MECHANISMS
+from sluice.host.kafka_kinds import REFERENCES, File, Kind, Reference
+from sluice.host.kafka_refusals import CALLBACK, ON_REQUEST, REFUSED
+from sluice.host.kafka_table import ALLOWED, MECHANISMS
 
 VARIABLE = "SLUICE_KAFKA_ALLOW"
 

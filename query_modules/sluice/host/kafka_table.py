@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sluice.values.kafka_kinds import (
+from sluice.host.kafka_kinds import (
     NAMES,
     Cap,
     Choice,
