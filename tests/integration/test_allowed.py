@@ -61,7 +61,8 @@ def test_a_resolver_that_does_not_answer_holds_nothing_up(
     own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
 ) -> None:
     python = python_whose_resolver_never_answers(tmp_path)
-    host = own_host(env={"SLUICE_PYTHON": str(python), "SLUICE_SCRIPT_TIMEOUT": "5"})
+    allowed = {"SLUICE_TRANSFORM_ALLOW": "https://scripts.example.org/,file:///"}
+    host = own_host(env={"SLUICE_PYTHON": str(python), "SLUICE_SCRIPT_TIMEOUT": "5", **allowed})
     stream = Stream(host.run, kafka, tmp_path, "unresolved")
     uri = "https://scripts.example.org/transform.py"
     began = time.monotonic()
