@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import neo4j
 import pytest
@@ -33,7 +34,8 @@ there is something to refer to.
 def new_host(config: pytest.Config, folder: Path, options: HostOptions) -> ServerHost:
     """A host of the kind that the options name, not started."""
     settings = dict(config.getoption("--setting"))
-    options = replace(options, environment={**settings, **options.environment})
+    # A view, not a copy: a test may change its part before it starts the host again.
+    options = replace(options, environment=ChainMap(cast(dict[str, str], options.environment), settings))
     if config.getoption("--host") == "memgraph":
         binary: Path = config.getoption("--memgraph-bin")
         return MemgraphHost(folder, binary.resolve(), config.getoption("--memgraph-pythonpath"), options)

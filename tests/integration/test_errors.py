@@ -290,7 +290,7 @@ def test_refused_calls_leave_no_thread_and_no_process(
     threads = refuse_all()
     eventually(lambda: refuse_all() <= threads)
     assert transforms_running(host) == 0
-    assert metadata(host.run) == {"SluiceCatalog": 1, "SluiceStream": 0, "SluiceCheckpoint": 0}
+    assert metadata(host.run) == {"SluiceCatalog": 0, "SluiceStream": 0, "SluiceCheckpoint": 0}
     stream.create()
     stream.start()
     stream.send(["1"])

@@ -18,11 +18,12 @@ FIRST, SECOND = VertexId(1), VertexId(2)
 class Server:
     """Which transactions a server says are open."""
 
-    def __init__(self, creating: bool | None) -> None:
-        self.creating = creating
+    def __init__(self, *creating: str, blind: bool = False) -> None:
+        self.creating = frozenset(creating)
+        self.blind = blind
 
-    def is_creating(self) -> bool | None:
-        return self.creating
+    def open_creations(self) -> frozenset[str] | None:
+        return None if self.blind else self.creating
 
 
 @pytest.fixture
@@ -70,22 +71,43 @@ def test_a_reload_takes_over_what_is_open(clock: list[float]) -> None:
 
 
 def test_a_catalog_that_was_committed_and_is_not_there_was_deleted(clock: list[float]) -> None:
-    assert has_failed(Founding(), Server(None), None)
+    assert has_failed(Founding(), Server(blind=True), None)
 
 
 def test_a_catalog_is_waited_for_while_its_transaction_is_open_and_a_little_longer(clock: list[float]) -> None:
-    looking, server, begun = Founding(), Server(True), clock[0]
+    looking, server, begun = Founding(), Server("7"), clock[0]
     for _ in range(100):
         assert not has_failed(looking, server, begun)
         clock[0] += GRACE / 2
-    server.creating = False
+    server.creating = frozenset()
     assert not has_failed(looking, server, begun)
     clock[0] += GRACE / 2
     assert has_failed(looking, server, begun)
 
 
+def test_those_who_try_again_and_again_do_not_keep_it_from_being_known(clock: list[float]) -> None:
+    looking, server, begun = Founding(), Server("7", "8"), clock[0]
+    assert not has_failed(looking, server, begun)
+    failed = False
+    for number in range(9, 30):
+        clock[0] += GRACE / 4
+        server.creating = frozenset({str(number)})
+        failed = failed or has_failed(looking, server, begun)
+    assert failed
+
+
+def test_another_catalog_is_waited_for_anew(clock: list[float]) -> None:
+    looking, server = Founding(), Server("7")
+    assert not has_failed(looking, server, clock[0])
+    clock[0] += 10 * GRACE
+    server.creating = frozenset({"9"})
+    for _ in range(10):
+        assert not has_failed(looking, server, 1005.0)
+        clock[0] += GRACE / 2
+
+
 def test_a_server_that_does_not_tell_is_given_more_time(clock: list[float]) -> None:
-    looking, server, begun = Founding(), Server(None), clock[0]
+    looking, server, begun = Founding(), Server(blind=True), clock[0]
     clock[0] += BLIND_GRACE - 0.1
     assert not has_failed(looking, server, begun)
     clock[0] += 0.1

@@ -76,8 +76,8 @@ class Server:
     def list_streams(self, catalog: VertexId) -> list[StreamRow] | None:
         return self.streams if catalog in self.catalogs else None
 
-    def is_creating(self) -> bool:
-        return False
+    def open_creations(self) -> frozenset[str]:
+        return frozenset()
 
     def probe(self) -> Findings:
         self.probes += 1

@@ -262,18 +262,18 @@ class Loopback:
         """The nodes of streams that were dropped and not yet swept. Walks the whole graph."""
         return {row["id"] for row in self._fetch(FIND_DROPPED)}
 
-    def is_creating(self) -> bool | None:
+    def open_creations(self) -> frozenset[str] | None:
         """
-        Whether a transaction is open in which a stream was created, as far as we may see; None where we may not ask.
-        One that is being committed is not shown.
+        The ids of open transactions in which a stream is created, as far as we may see; None where we may not ask. One
+        that is being committed is not shown.
         """
         try:
             rows = self._fetch(OPEN_TRANSACTIONS)
         except QueryRefused:
             return None
-        if any("query" not in row for row in rows):
+        if any("query" not in row or "transaction_id" not in row for row in rows):
             return None
-        return any(CREATES(str(row.get("query"))) for row in rows)
+        return frozenset(str(row["transaction_id"]) for row in rows if CREATES(str(row["query"])))
 
     def rename(self, stream_id: VertexId, name: str, new_name: str) -> None:
         """Gives a stream another name, if it still has the one that is expected."""

@@ -32,9 +32,16 @@ class Founding:
     """
 
     def __init__(self) -> None:
+        self._begun = 0.0
+        "When the catalog that is asked about was made: `time.monotonic`."
         self._next_look = 0.0
+        self._suspects: frozenset[str] | None = None
+        """
+        The transactions, by id, that may have made it: those that were open when it was first asked about, and still
+        are. Later ones are refused until it is known, and do not count, or tries in a row would never let it be known.
+        """
         self._open_at = 0.0
-        "When a transaction that creates a stream was last seen open: `time.monotonic`."
+        "When one of them was last seen open: `time.monotonic`."
         self._is_blind = False
 
     def has_failed(self, loopback: Loopback, begun: float | None) -> bool:
@@ -47,10 +54,14 @@ class Founding:
         if begun is None:
             return True
         now = time.monotonic()
+        if begun != self._begun:
+            self._begun, self._suspects, self._next_look = begun, None, now
         if now >= self._next_look:
             self._next_look = now + ASKING
-            is_creating = loopback.is_creating()
-            self._is_blind = is_creating is None
-            if is_creating:
+            opened = loopback.open_creations()
+            self._is_blind = opened is None
+            if opened is not None:
+                self._suspects = opened if self._suspects is None else self._suspects & opened
+            if self._suspects:
                 self._open_at = now
         return now - max(begun, self._open_at) >= (BLIND_GRACE if self._is_blind else GRACE)
