@@ -159,7 +159,7 @@ def created(**options: Any) -> CreateStream:
         ),
         pytest.param("SEEK STREAM s TO RELATIVE -1000", SeekStream("s", Relative(-1000)), id="SEEK back"),
         pytest.param(
-            "SEEK STREAM s TO RELATIVE - 1000", SeekStream("s", Relative(-1000)), id="a blank behind the sign"
+            "SEEK STREAM s TO RELATIVE - 1000", SeekStream("s", Relative(-1000)), id="a blank after the sign"
         ),
         pytest.param("SEEK STREAM s TO RELATIVE +10", SeekStream("s", Relative(10)), id="SEEK on, with a sign"),
         pytest.param("SEEK STREAM s TO RELATIVE 10", SeekStream("s", Relative(10)), id="SEEK on"),
