@@ -28,7 +28,8 @@ def python_whose_resolver_never_answers(folder: Path) -> Path:
     hook = folder / "hook.py"
     hook.write_text(HOOK.format(asked=str(folder / "asked")), encoding="utf-8")
     interpreter = folder / "python"
-    # The process is started as: interpreter -I -X utf8 script counter
-    interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} "$1" "$2" "$3" {hook} "$4" "$5"\n', encoding="utf-8")
+    # Started as `interpreter -I -X utf8 script counter`, and when it is tried, as `interpreter -I -X utf8 -c text ...`.
+    lines = f'[ "$4" = -c ] && exec {sys.executable} "$@"\nexec {sys.executable} "$1" "$2" "$3" {hook} "$4" "$5"\n'
+    interpreter.write_text(f"#!/bin/sh\n{lines}", encoding="utf-8")
     interpreter.chmod(0o755)
     return interpreter

@@ -193,12 +193,15 @@ def test_a_script_that_runs_has_what_the_servers_user_has_and_so_the_key(setting
 
 
 def test_no_other_part_starts_a_process_for_a_stored_script():
-    """`pin` and `try_transform` have just fetched theirs; the desk is no server."""
+    """`pin` and `try_transform` have just fetched theirs; `script` fetches, and loads nothing."""
     folder = Path(sluice.__file__).parent
     starting = {
         str(path.relative_to(folder))
         for path in folder.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Jail"
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("TransformProcess", "Client")
     }
-    assert starting == {"scripting/admission.py", "scripting/pinning.py", "procedures/steering.py", "desk.py"}
+    scripting = {f"scripting/{name}.py" for name in ("admission", "pinning", "script", "process")}
+    assert starting == scripting | {"procedures/steering.py"}

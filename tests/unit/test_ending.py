@@ -18,6 +18,7 @@ from sluice.host.settings import Settings
 from sluice.supervising import worker
 from sluice.supervising.status import Monitor
 from sluice.supervising.worker import Worker
+from sluice.values.model import CheckpointId, VertexId
 
 ENDING = RuntimeError("can't create new thread at interpreter shutdown")
 
@@ -41,7 +42,8 @@ def go(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(worker, "Loopback", lambda _: Loopback())
     monkeypatch.setattr(worker, "StreamSession", fail)
-    desired: Any = SimpleNamespace(spec=SimpleNamespace(name="s"), checkpoint_id=1, generation=1)
+    checkpoint_id = CheckpointId(VertexId(1), "a")
+    desired: Any = SimpleNamespace(spec=SimpleNamespace(name="s", uid="a"), checkpoint_id=checkpoint_id, generation=1)
     started = Worker(desired, Settings(), Monitor(1), HostState(Attempts(None)), MergeGuard())
     started.start()
     assert started.join(10)

@@ -8,7 +8,7 @@ import pytest
 
 from sluice.errors import QueryRefused
 from sluice.persistence.loopback import ANALYTICAL, SHOW_CONSTRAINTS, SHOW_STORAGE, UNLABEL, Loopback
-from sluice.values.model import VertexId
+from sluice.values.model import CheckpointId, VertexId
 
 Rows = list[dict[str, Any]]
 
@@ -72,6 +72,6 @@ EXISTS: Rows = [{"constraint type": "exists", "label": "Person", "properties": "
 )
 def test_a_checkpoint_loses_its_label_where_there_is_a_uniqueness_constraint(constraints, unlabelled):
     over: Any = loopback({SHOW_CONSTRAINTS: constraints, UNLABEL: []})
-    assert over.has_uniqueness() is unlabelled
-    assert over.unlabel(VertexId(7)) is unlabelled
+    assert bool(over.uniqueness_constraints()) is unlabelled
+    assert over.unlabel(CheckpointId(VertexId(7), "a")) is unlabelled
     assert (UNLABEL in over.connection.asked) is unlabelled

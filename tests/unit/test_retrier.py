@@ -9,7 +9,7 @@ import pytest
 
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import parse
-from sluice.engine.retrier import CHANGE, GONE_TEXT, REMOVE, Retrier
+from sluice.engine.retrier import CHANGE, GONE_TEXT, REMOVE, VIOLATION_TRIES, Retrier
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.errors import FenceLost, QueryRefused, ScriptError, Stopped, TransformError, TransientFailure
 from sluice.host.settings import Settings
@@ -103,7 +103,8 @@ ALL = RetryRequest(1, 99)
 
 def test_a_refused_commit_shows_that_there_is_a_uniqueness_constraint():
     graph = Graph([b"m0"], [ALL])
-    graph.errors = [QueryRefused("Unable to commit due to unique constraint violation on :U(id)", code=CLIENT_ERROR)]
+    refused = QueryRefused("Unable to commit due to unique constraint violation on :U(id)", code=CLIENT_ERROR)
+    graph.errors = [refused] * VIOLATION_TRIES
     assert retry(graph).unlabelled == 1
     assert len(graph.kept) == 1
     assert retry(Graph([BAD], [ALL])).unlabelled == 0

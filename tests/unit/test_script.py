@@ -23,6 +23,7 @@ import pytest
 from sluice.errors import ScriptError, Stopped
 from sluice.host.allow_list import AllowList
 from sluice.host.settings import Settings
+from sluice.host.signing import SigningKey
 from sluice.scripting import fetching, script
 from sluice.scripting.fetching import NotFetched
 from sluice.scripting.pinning import pin
@@ -325,12 +326,12 @@ def test_a_resolver_that_does_not_answer_is_not_waited_for(tmp_path: Path):
     assert (tmp_path / "asked").read_text() == "scripts.example.org"
 
 
-def test_fetching_and_loading_have_one_deadline(script_server: ScriptServer):
+def test_fetching_and_loading_have_one_deadline(script_server: ScriptServer, tmp_path: Path):
     url = script_server.serve("/slow.py", "import time\ntime.sleep(60)\n")
     script_server.delay("/slow.py", 3)
     began = time.monotonic()
     with pytest.raises(ScriptError) as caught:
-        pin(url, Settings(script_timeout=9.0))
+        pin(url, Settings(script_timeout=9.0, signing_key_file=SigningKey(tmp_path / "key", created_by_us=True)))
     assert str(caught.value) == f"bad transform {url}: loading it did not end within 9 s"
     assert caught.value.retryable
     assert 8.9 < time.monotonic() - began < 11.5

@@ -63,6 +63,7 @@ class Server:
         return self.survives
 
     def uniqueness_constraints(self) -> frozenset[Constraint]:
+        self.looks += 1
         return frozenset({("P", frozenset({"id"}))}) if self.unique else frozenset()
 
     def find_catalogs(self) -> set[VertexId]:

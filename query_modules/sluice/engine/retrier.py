@@ -187,8 +187,6 @@ class Retrier:
             index = None if error.index is None else error.index - 1
             if index == -1 and GONE_TEXT in str(error):
                 raise FenceLost(GONE_TEXT) from error
-            if error.violates_uniqueness:
-                self._loopback.unlabel(self._desired.checkpoint_id)
             if not self._retry_policy.of_data(error):
                 raise
             return Refusal(error, refused_query(queries, index))
@@ -228,6 +226,8 @@ class Retrier:
             except QueryRefused as error:
                 self._admission.refused()
                 self._listener.unsent()
+                if error.violates_uniqueness and not violations:
+                    self._loopback.unlabel(self._desired.checkpoint_id)
                 violations += error.violates_uniqueness
                 if 0 < violations < VIOLATION_TRIES:
                     continue  # what it met is committed, so a MERGE finds it at once

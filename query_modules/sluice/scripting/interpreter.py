@@ -116,7 +116,9 @@ def _search(given: str) -> Interpreter:
         tried = _try(candidate)
         if isinstance(tried, _Failure):
             failures.append(tried)
-        elif given or tried.is_ours:
+        elif given:
+            return tried._replace(path=shutil.which(given) or given)  # a launcher, too, is what the administrator chose
+        elif tried.is_ours:
             return tried
         else:
             other = other or tried
