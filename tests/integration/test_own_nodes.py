@@ -11,9 +11,9 @@ from sluice.errors import FenceLost
 from sluice.host.settings import Settings
 from sluice.persistence import nodes
 from sluice.persistence.loopback import Loopback
-from sluice.persistence.parked import ParkedMessage
 from sluice.persistence.sink import Sink
 from sluice.values.model import Checkpoint, CheckpointId, Status, VertexId
+from sluice.values.parked_message import ParkedMessage
 from tests.hosts import Host
 from tests.integration.test_kit import Run
 

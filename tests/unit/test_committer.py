@@ -30,13 +30,13 @@ from sluice.errors import (
     TransientFailure,
 )
 from sluice.host.settings import Settings
-from sluice.persistence.parked import ParkedMessage
 from sluice.scripting.process import PackedQueries
 from sluice.values import model
 from sluice.values.batch import Batch, Group
 from sluice.values.configuration import Configuration, Isolate, OnError
 from sluice.values.merge_keys import MergeKeys, MergeShape
 from sluice.values.model import Checkpoint, CheckpointId, Desired, StreamSpec, VertexId
+from sluice.values.parked_message import ParkedMessage
 
 BAD = b"bad"
 RAISES = b"raises"

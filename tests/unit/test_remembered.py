@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.procedures import remembered
-from sluice.procedures.remembered import MAX_ITEMS, SECONDS, Remembered
+from sluice.supervising import remembered
+from sluice.supervising.remembered import MAX_ITEMS, SECONDS, Remembered
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, as its only item."""
     now = [1000.0]
-    monkeypatch.setattr("sluice.procedures.remembered.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sluice.supervising.remembered.time.monotonic", lambda: now[0])
     return now
 
 

@@ -14,13 +14,13 @@ from sluice.engine.retry_policy import RetryPolicy
 from sluice.errors import FenceLost, QueryRefused, ScriptError, Stopped, TransformError, TransientFailure
 from sluice.host.settings import Settings
 from sluice.persistence import nodes
-from sluice.persistence.parked import RetryRequest, message_of
 from sluice.scripting.process import PackedQueries
 from sluice.values.configuration import Configuration, Isolate
 from sluice.values.model import Checkpoint, CheckpointId, Desired, StreamSpec, Transform, VertexId
+from sluice.values.parked_message import RetryRequest, message_of
 from sluice.values.record import Records
 from tests.unit.test_committer import Listener, Stop, packed
-from tests.unit.test_parked import keep
+from tests.unit.test_parked_message import keep
 
 CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
 BAD, RAISES = b"bad", b"raises"

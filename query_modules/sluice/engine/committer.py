@@ -23,13 +23,13 @@ from sluice.engine.refusal import NO_QUERIES, Refused, divided
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.errors import FenceLost, MessageRefused, QueryRefused, Stopped, TransformError, TransientFailure, one_line
 from sluice.host.settings import Settings
-from sluice.persistence.parked import ParkedMessage, parked
 from sluice.persistence.sink import Sink
 from sluice.scripting.process import PackedQueries
 from sluice.values.batch import Batch, Group
 from sluice.values.configuration import Isolate, OnError
 from sluice.values.failed_message import FailedMessage
 from sluice.values.model import Checkpoint, Desired, Status
+from sluice.values.parked_message import ParkedMessage, parked
 
 NOTHING = Group([])
 

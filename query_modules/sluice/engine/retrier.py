@@ -35,13 +35,13 @@ from sluice.errors import (
 from sluice.host.settings import Settings
 from sluice.persistence import nodes
 from sluice.persistence.loopback import Loopback
-from sluice.persistence.parked import ParkedMessage, RetryRequest, groups
 from sluice.persistence.sink import Sink
 from sluice.scripting.process import PackedQueries
 from sluice.scripting.transformer import Transformer
 from sluice.values.configuration import Isolate
 from sluice.values.failed_message import described_query, now
 from sluice.values.model import Checkpoint, Desired, VertexId
+from sluice.values.parked_message import ParkedMessage, RetryRequest, groups
 from sluice.values.record import Messages, Records
 
 log = logging.getLogger("sluice.retrier")

@@ -22,12 +22,12 @@ from sluice.errors import ConnectionLost, FenceLost, QueryRefused, SchemaError, 
 from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.persistence import nodes
-from sluice.persistence.parked import ParkedMessage, RetryRequest, decode_requests, message_of
 from sluice.persistence.probe import Findings, probe
 from sluice.persistence.schema import check_version, migrate
 from sluice.scripting import admission
 from sluice.values.merge_keys import Constraint, constraints_of, survives_violations
 from sluice.values.model import Checkpoint, CheckpointId, Desired, Status, VertexId, encode_positions
+from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_requests, message_of
 
 USER_AGENT = "sluice-loopback/1"
 

@@ -18,6 +18,7 @@ from sluice.bolt.framing import frame
 from sluice.bolt.replies import Failure, Ignored, Records, Reply, error_of
 from sluice.bolt.values import Value
 from sluice.folding import Need
+from sluice.persistence import nodes
 from sluice.persistence.sink import FENCE, FENCE_TEXT
 
 LABEL = "SluiceProbe"
@@ -156,14 +157,15 @@ def _asked(connection: Connection, question: Question) -> str:
 def _fence(connection: Connection) -> str | None:
     """Why the fence does not hold here; None: it does."""
     root = _made(connection)
-    moved = {"id": root, "from": "a", "to": {"positions": "b"}}
+    moved = {"id": root, "uid": LABEL, "from": "a", "to": {"positions": "b"}}
+    begin = f"MATCH (k) WHERE id(k) = $id SET k.positions = 'a', k.{nodes.OWNER} = $uid"
     add = "UNWIND range(1, 3) AS x MATCH (k) WHERE id(k) = $id SET k.v = coalesce(k.v, 0) + x RETURN k.v AS v"
     look = "MATCH (k) WHERE id(k) = $id RETURN k.positions AS positions, k.v AS v"
     records = Records()
     replies = _exchange(
         connection,
         [
-            messages.run("MATCH (k) WHERE id(k) = $id SET k.positions = 'a'", {"id": root}),
+            messages.run(begin, {"id": root, "uid": LABEL}),
             messages.discard(),
             messages.run(FENCE, moved),
             messages.pull(),

@@ -18,9 +18,9 @@ from sluice.bolt.framing import frame
 from sluice.bolt.replies import Failure, Reply, Success, error_of
 from sluice.errors import FenceLost, GraphError, one_line
 from sluice.persistence import nodes
-from sluice.persistence.parked import ParkedMessage
 from sluice.scripting.process import PackedQueries
 from sluice.values.model import Checkpoint, CheckpointId, encode_positions
+from sluice.values.parked_message import ParkedMessage
 
 FENCE_TEXT = "sluice: the checkpoint was moved by somebody else"
 

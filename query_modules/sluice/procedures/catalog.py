@@ -13,7 +13,6 @@ from typing import Any
 
 from sluice.errors import ConflictError, SettingError, StreamNotFound, StreamRunning
 from sluice.persistence import nodes
-from sluice.persistence.parked import ParkedMessage, message_of
 from sluice.persistence.schema import SCHEMA_VERSION, check_version
 from sluice.supervising.shared_state import SharedState
 from sluice.values.failed_message import now
@@ -25,6 +24,7 @@ from sluice.values.model import (
     effective_status,
     encode_positions,
 )
+from sluice.values.parked_message import ParkedMessage, message_of
 
 Graph = Any
 "`mgp.Graph`: outside a server there is no `mgp` to take the type from."

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from sluice.errors import SettingError
-from sluice.persistence.parked import ParkedMessage, RetryRequest, decode_requests, encode_requests
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
 from sluice.scripting import admission
 from sluice.supervising import process
 from sluice.values.model import check_count
+from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_requests, encode_requests
 
 Row = dict[str, Any]
 

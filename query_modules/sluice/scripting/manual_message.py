@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice.errors import SettingError
-from sluice.persistence.parked import as_bytes
+from sluice.values.parked_message import as_bytes
 from sluice.values.record import Record, Records
 
 TOPIC = "test"

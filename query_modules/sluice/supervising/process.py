@@ -23,7 +23,7 @@ from sluice.errors import SettingError
 from sluice.host import server_log
 from sluice.host.attempts import Attempts, file_of_this_server
 from sluice.host.settings import Settings, load, put_in_force
-from sluice.procedures.remembered import Remembered
+from sluice.supervising.remembered import Remembered
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.supervisor import Supervisor
 from sluice.values.model import Transform

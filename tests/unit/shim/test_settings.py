@@ -48,7 +48,7 @@ def test_what_is_no_address_is_an_error(text: str, error: str) -> None:
         Address.parse(text)
 
 
-@pytest.mark.parametrize("name", ["max_connections", "connect_timeout", "handshake_timeout", "grace"])
+@pytest.mark.parametrize("name", ["max_connections", "connect_timeout", "sign_in_timeout", "grace"])
 def test_limits_are_above_zero(name: str) -> None:
     zero: dict[str, Any] = {name: 0}
     with pytest.raises(SettingError, match=f"{name} is 0"):

@@ -9,7 +9,8 @@ from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.persistence.parked import (
+from sluice.values.failed_message import of_message
+from sluice.values.parked_message import (
     RetryRequest,
     as_bytes,
     as_text,
@@ -19,7 +20,6 @@ from sluice.persistence.parked import (
     message_of,
     parked,
 )
-from sluice.values.failed_message import of_message
 
 payloads = st.one_of(st.none(), st.binary(), st.text().map(str.encode), st.text().map(lambda t: f"base64:{t}".encode()))
 

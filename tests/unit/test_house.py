@@ -1,0 +1,45 @@
+"""The house keeps its order: who may import whom, and what runs inside the server needs."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.house import arrows, imported, modules
+
+FLOORS = (
+    *("streams", "sluice.procedures", "sluice.supervising", "sluice.engine", "sluice.persistence", "sluice.scripting"),
+    *("sluice.brokers", "sluice.folding", "sluice.clauses", "sluice.cypher", "sluice.host", "sluice.values"),
+    *("sluice.bolt", "sluice.errors"),
+)
+"The rooms inside the server, from the top down."
+
+OUTSIDERS = {"confluent_kafka", "requests", "urllib3"}
+"What is imported inside besides the standard library; urllib3 comes with requests."
+
+FOUND = modules()
+
+
+def test_no_import_goes_up() -> None:
+    up = [
+        where
+        for (room, other), places in arrows(FOUND).items()
+        if room in FLOORS and other in FLOORS and FLOORS.index(room) > FLOORS.index(other)
+        for where in places
+    ]
+    assert up == []
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {module.room for module in FOUND if module.name.startswith("sluice.")} == set(FLOORS[1:])
+
+
+def test_the_inside_needs_little_and_nothing_of_the_outside() -> None:
+    known = set(sys.stdlib_module_names) | {"sluice"} | OUTSIDERS
+    foreign = {
+        f"{module.name} -> {name}"
+        for module in FOUND
+        if module.name.split(".")[0] in ("sluice", "streams")
+        for name in imported(module)
+        if name.split(".")[0] not in known
+    }
+    assert foreign == set()
