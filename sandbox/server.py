@@ -152,5 +152,5 @@ def _log_to(flags: Flags) -> None:
 
 
 def _output_of(flags: Flags) -> int | BinaryIO:
-    """Where the graph's process writes: behind what we write."""
+    """Where the graph's process writes: after what we write."""
     return flags.log_file.open("ab") if flags.log_file else sys.stderr.fileno()

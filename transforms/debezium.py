@@ -6,7 +6,7 @@ Rows of a database as vertices, from Debezium's change events (JSON, with or wit
 
     c, r, u      create, snapshot, update: the row's vertex has the row's columns, and nothing else
     d            delete: the vertex and its relationships are gone
-    no value     the tombstone behind a delete: the same once more, for topics that were compacted
+    no value     the tombstone after a delete: the same once more, for topics that were compacted
     t            truncate (only if the connector sends it): an error; what it means for a graph is yours to say
     m            a message that somebody put into the log: left out
 

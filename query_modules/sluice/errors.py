@@ -172,7 +172,7 @@ class TopicNotFound(UserError):
 
 
 class NothingToRead(UserError):
-    """The topic holds no message behind the stream's position."""
+    """The topic holds no message after the stream's position."""
 
 
 class NoReport(UserError):

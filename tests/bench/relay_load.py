@@ -123,7 +123,7 @@ def big_result(port: int, size: int) -> Mapping[str, float]:
     run = messages.run("UNWIND range(1, $count) AS i RETURN $text AS text", {"count": count, "text": "x" * size})
     session = Session(port)
     with session.socket:
-        # Another one behind it tells the end: an answer of known bytes.
+        # Another one after it tells the end: an answer of known bytes.
         session.socket.sendall(frame(run) + frame(messages.pull()) + frame(messages.reset()))
         began = time.perf_counter()
         total = session.await_bytes(frame(messages.success()))

@@ -98,7 +98,7 @@ def compare(
     Args:
         label: of the vertices.
         poison_stays: poisoned messages were to be set aside; else their gates were opened.
-        late: messages that were to take effect, in order, behind all others of their partitions.
+        late: messages that were to take effect, in order, after all others of their partitions.
     """
     comparison = Comparison()
     for partition in topics.partitions(topic):

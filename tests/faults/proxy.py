@@ -254,7 +254,7 @@ class _Link:
             if self._held is not None:
                 self._trap.sprung.set()
             elif self._trap.moment is Moment.AFTER_ANSWER:
-                self._held = []  # nothing behind it gets through any more
+                self._held = []  # nothing after it gets through any more
         else:
             self._forward(message)
 

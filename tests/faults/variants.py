@@ -10,7 +10,7 @@ from tests.hosts.host import QUERY_MODULES
 VARIANTS = ("exactly-once", "at-least-once", "at-most-once")
 "What is promised, and two that are not: batch and checkpoint in transactions of their own, in either order."
 
-# Added to the sink's module. The checkpoint's transaction comes behind the batch's, or before it, in the same write.
+# Added to the sink's module. The checkpoint's transaction comes after the batch's, or before it, in the same write.
 SPLIT = """
 
 def _send(self, queries, reached, properties, kept=()):

@@ -192,7 +192,7 @@ SEQUENCES: Mapping[str, list[Step]] = {
     "results side by side": [[BEGIN, GOOD], [GOOD], [messages.pull(2, 0)], [messages.pull(3, 1)], [COMMIT]],
     "results side by side, to their ends": [[BEGIN, GOOD], [GOOD], [messages.pull(-1, 1)], [messages.pull(-1, 0)]],
     "goodbye in a transaction": [[BEGIN, messages.run("CREATE (:Gone)"), PULL], [messages.goodbye()]],
-    "goodbye behind a query": [[GOOD, PULL, messages.goodbye()]],
+    "goodbye after a query": [[GOOD, PULL, messages.goodbye()]],
     "route": [[messages.pack_message(Message(Tag.ROUTE, [{}, [], {}]))]],
     "hello again": [[messages.hello({"user_agent": "again", "scheme": "none"})]],
     "an unknown message": [[b"\xb1\x55\xa0"], [GOOD]],

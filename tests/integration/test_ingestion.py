@@ -278,7 +278,7 @@ __main__._pack_into = forged
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        pytest.param("packed += frame(messages.commit())", "6 bytes follow the last query", id="COMMIT behind"),
+        pytest.param("packed += frame(messages.commit())", "6 bytes follow the last query", id="COMMIT after"),
         pytest.param(
             "packed[-len(DISCARD_ALL):] = frame(messages.commit())", "not followed by its DISCARD", id="COMMIT within"
         ),

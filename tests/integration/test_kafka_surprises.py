@@ -399,7 +399,7 @@ def _read(stream: Configured, count: int, config: dict[str, Any] | None) -> None
 
 
 def _read_and_stop(stream: Configured, count: int, config: dict[str, Any] | None) -> None:
-    """The same, and it has stopped for good behind the last of them."""
+    """The same, and it has stopped for good after the last of them."""
     stream.send(numbers(0, count))
     stream.configured(config, size=count)
     stream.start(limit=1)

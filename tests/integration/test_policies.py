@@ -37,14 +37,14 @@ def test_a_bad_message_stops_the_stream_with_all_before_it_applied(stream: Confi
     reason = stream.info["reason"]
     assert reason.startswith(f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offset {bad}: ")
     assert reason.endswith(
-        f"START STREAM {stream.name} tries it again, on_error 'skip', 'keep' or 'dead_letter' goes on behind it"
+        f"START STREAM {stream.name} tries it again, on_error 'skip', 'keep' or 'dead_letter' continues after it"
     )
     # START comes to the same message again: nothing is skipped, nothing applied twice.
     stream.start()
     stream.await_status("error")
     assert stream.values == values[:bad]
     assert [(row["action"], row["offset"], row["payload"]) for row in stream.errors()] == [("stop", bad, kind)]
-    # Told to, it goes on behind it.
+    # Told to, it continues after it.
     stream.configure({"on_error": "skip"})
     stream.start()
     stream.await_values(values)

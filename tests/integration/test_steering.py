@@ -106,7 +106,7 @@ def test_seeking_to_a_time(stream: Steered) -> None:
     assert stream.seek(since) == [(0, 15, 10, 5, "read again")]
     iso = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since / 1000 - 86400))
     assert stream.seek(iso, dry_run=True) == [(0, 10, 0, 10, "read again")]
-    # Nothing is that new: behind what there is.
+    # Nothing is that new: after what there is.
     assert stream.seek({"timestamp": since + 86_400_000}) == [(0, 10, 15, 5, "skipped")]
 
 
@@ -136,7 +136,7 @@ def test_each_partition_goes_its_own_way(new_stream: Callable[..., Steered]) -> 
         pytest.param(500, "500 may mean several things; write {relative: 500}", id="a bare number"),
         pytest.param("soon", "expected 'earliest', 'latest', a timestamp", id="some word"),
         pytest.param({}, "expected 'earliest', 'latest', a timestamp", id="an empty map"),
-        pytest.param({"0": 11}, "partition 0 can be read from offset 0 to 10, not 11", id="behind the end"),
+        pytest.param({"0": 11}, "partition 0 can be read from offset 0 to 10, not 11", id="after the end"),
         pytest.param({"7": 0}, "the topic has no partition 7, only 0 to 0", id="a partition that is not there"),
         pytest.param({"0": -1}, "the offset of partition 0 must be 0 or more, got -1", id="a negative offset"),
         pytest.param({"relative": "5"}, "relative must be an integer, got '5'", id="a count in quotes"),
@@ -196,7 +196,7 @@ SLOWLY = "import time" + VALUES.replace("return", "time.sleep(0.01)\n    return"
 
 def sent_about(stream: Steered, count: int, ways: list[int], disturb: Callable[[], None]) -> Counter[int]:
     """
-    Sends a stream back and on, right behind its STOP, while batches are still in flight.
+    Sends a stream back and on, right after its STOP, while batches are still in flight.
 
     Args:
         count: messages in its topic.

@@ -221,7 +221,7 @@ def _values(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _nothing_to_read(stream: Stream) -> str:
-    text = f"there is nothing to read: topic {stream.topic} has no message behind the stream's position"
+    text = f"topic {stream.topic} has no messages after the stream's position"
     return f"sluice.errors.NothingToRead: Kafka stream {stream.name}, {text}"
 
 

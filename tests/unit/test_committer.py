@@ -46,7 +46,7 @@ CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
 
 
 class FakeSink:
-    """A server in miniature: a transaction whose queries include a bad one is refused, and so is all behind it."""
+    """A server in miniature: a transaction whose queries include a bad one is refused, and so is all after it."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.held = self.reached = Checkpoint({})
@@ -313,7 +313,7 @@ def test_stop_applies_what_comes_before_and_says_where_it_stopped(place):
         run.feed(good(8), spoilt(8, [place]), good(8))
     assert str(caught.value) == (
         f"Kafka stream people, topic t, partition 0, offset {8 + place}: {REFUSED}; START STREAM people tries it "
-        "again, on_error 'skip', 'keep' or 'dead_letter' goes on behind it"
+        "again, on_error 'skip', 'keep' or 'dead_letter' continues after it"
     )
     assert run.sink.applied == good(8) + good(8)[:place]
     assert run.held.positions == {0: 8 + place}

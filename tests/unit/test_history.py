@@ -14,7 +14,7 @@ NEW = Checkpoint(positions={})
 
 
 def reached(messages: int) -> Checkpoint:
-    """The checkpoint behind so many messages, in batches of ten."""
+    """The checkpoint after so many messages, in batches of ten."""
     return Checkpoint(positions={0: messages}, batches=messages // 10, messages=messages)
 
 

@@ -144,7 +144,7 @@ def test_every_field_names_its_variable():
             ["--also-log-to-stderr", "--bolt-port=1"], {"also-log-to-stderr": "", "bolt-port": "1"}, id="a bare flag"
         ),
         pytest.param(["--a=1", "--a=2"], {"a": "2"}, id="the last one wins"),
-        pytest.param(["--a=1", "word"], {"a": "1"}, id="a word behind a value is nothing"),
+        pytest.param(["--a=1", "word"], {"a": "1"}, id="a word after a value is nothing"),
         pytest.param([], {}, id="nothing"),
     ],
 )

@@ -13,7 +13,7 @@ spans = st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: (min(
 def test_the_last_messages_that_were_read_of_each_partition() -> None:
     bounds = {0: (10, 100), 1: (0, 50), 2: (0, 0), 3: (5, 9)}
     assert spans_before(bounds, {0: 60, 1: 3, 3: 5}, 11) == {0: (54, 60), 1: (0, 3)}
-    # Not behind what there is, nor before it.
+    # Not after what there is, nor before it.
     assert spans_before(bounds, {0: 500}, 7) == {0: (93, 100)}
     assert spans_before(bounds, {0: 12}, 7) == {0: (10, 12)}
     # Fewer messages than partitions.

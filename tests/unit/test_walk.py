@@ -35,7 +35,7 @@ def framed(*sent: bytes) -> bytes:
 
 
 def unpacks(data: bytes) -> bool:
-    """Whether there is a value, with nothing behind it; of texts that are not UTF-8 no more is asked."""
+    """Whether there is a value, with nothing after it; of texts that are not UTF-8 no more is asked."""
     try:
         unpack(data)
     except RemoteProtocolError as error:
@@ -105,7 +105,7 @@ def test_a_changed_byte_never_moves_the_end_of_a_message(parameters: dict, place
         pytest.param(frame(RUN) + frame(messages.discard(-1, 7)), "not followed by its DISCARD", id="another result"),
         pytest.param(frame(RUN) + b"\0\0" + DISCARD_ALL, "not followed by its DISCARD", id="an empty chunk"),
         pytest.param(b"\0\0" + framed(RUN), "a query is missing", id="an empty chunk before"),
-        pytest.param(framed(RUN) + frame(messages.reset()), "6 bytes follow the last query", id="RESET behind"),
+        pytest.param(framed(RUN) + frame(messages.reset()), "6 bytes follow the last query", id="RESET after"),
         pytest.param(framed(messages.begin()), "is not a RUN", id="BEGIN"),
         pytest.param(framed(messages.rollback()), "is not a RUN", id="ROLLBACK"),
         pytest.param(framed(messages.run("RETURN 1", {}, {"db": "other"})), "an empty map", id="another database"),

@@ -118,7 +118,7 @@ def shim(
     tls_key: Annotated[Path | None, _file("The certificate's key (PEM), if it is in a file of its own.")] = None,
     upstream_tls: Annotated[bool, typer.Option("--upstream-tls", help="Speak TLS to Memgraph.")] = False,
     upstream_ca: Annotated[
-        Path | None, _file("Who may have signed Memgraph's certificate (PEM). Without: whom the system trusts.")
+        Path | None, _file("Who may have signed Memgraph's certificate (PEM). Without: the system's authorities.")
     ] = None,
     upstream_name: Annotated[
         str | None,

@@ -41,7 +41,7 @@ def run_transform(
         list[typer.FileBinaryRead] | None,
         typer.Option(metavar="FILE", help="A message on each line; - for standard input. Repeatable."),
     ] = None,
-    tombstone: Annotated[bool, typer.Option("--tombstone", help="A message without a value, behind those.")] = False,
+    tombstone: Annotated[bool, typer.Option("--tombstone", help="A message without a value, after those.")] = False,
     key: Annotated[str | None, typer.Option(metavar="TEXT", help="The key of all messages.")] = None,
     header: Annotated[
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="A header of all messages. Repeatable.")

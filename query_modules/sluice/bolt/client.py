@@ -243,7 +243,7 @@ class Connection:
             self._greet(messages.hello({"user_agent": user_agent, **auth}), timeout)
 
     def _greet(self, request: bytes, timeout: float) -> None:
-        # One by one: a server that refuses closes at once, and may not answer what came behind.
+        # One by one: a server that refuses closes at once, and may not answer what came after.
         [reply] = self.exchange(frame(request), 1, timeout=timeout)
         if isinstance(reply, Failure):
             raise error_of(reply)

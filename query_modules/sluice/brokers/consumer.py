@@ -279,7 +279,7 @@ class Consumer:
         return self._partitions
 
     def ends(self) -> dict[int, int]:
-        """partition -> the offset behind its last message, as was told with the messages that came; where it was."""
+        """partition -> the offset after its last message, as reported with the messages that came; where it was."""
         ends = {}
         for partition in self._partitions:
             place = TopicPartition(self._topic, partition)

@@ -1,8 +1,8 @@
 """
 Puts messages that could not be applied into a stream's dead-letter topic.
 
-A dead letter is the message as it was, key, payload and headers, with headers of ours behind its own that say where
-it came from and why it is here. Delivery is confirmed before the stream goes on behind the message; should the stream
+A dead letter is the message as it was, key, payload and headers, with headers of ours after its own that say where
+it came from and why it is here. Delivery is confirmed before the stream continues after the message; should the stream
 end between the two, the letter is sent again: at least once.
 """
 

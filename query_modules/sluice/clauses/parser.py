@@ -89,7 +89,7 @@ def _word(text: str, at: int) -> tuple[str, int]:
 
 
 def _create_stream(source: Source) -> CreateStream:
-    # A stream may be called `if`: only NOT behind it makes it a keyword.
+    # A stream may be called `if`: only NOT after it makes it a keyword.
     if source.at_keywords("IF", "NOT"):
         source.keywords("IF", "NOT", "EXISTS")
         return _created(source, Existing.KEEP)

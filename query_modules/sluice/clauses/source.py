@@ -41,7 +41,7 @@ class Source:
 
     @property
     def ahead(self) -> Token:
-        """The token behind the one at hand."""
+        """The token after the one at hand."""
         if self._ahead is None:
             self._ahead = next(self._rest)
         return self._ahead

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from sluice.engine.listener import Watermarks
 
-log = logging.getLogger("sluice.lookout")
+log = logging.getLogger("sluice.broker_health")
 
 BUSY_INTERVAL = 1.0
 "Seconds between two looks at where partitions end, while messages come."

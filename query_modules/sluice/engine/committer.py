@@ -2,7 +2,7 @@
 Takes groups of batches to the graph: transform, one transaction, and what is to happen if that cannot be.
 
 Errors of data end here: the message that causes one is found, and the stream's policy says whether to stop at it or to
-go on behind it. So do conflicts with other transactions: the group is sent again, in smaller ones. All other errors
+continue after it. So do conflicts with other transactions: the group is sent again, in smaller ones. All other errors
 pass through, with the graph holding the checkpoint that tells how far it came.
 """
 
@@ -34,12 +34,12 @@ from sluice.values.parked_message import ParkedMessage, parked
 NOTHING = Group([])
 
 REASON_LIMIT = 300
-"Characters of a refusal that the stream's error repeats, so that what to do about it fits behind."
+"Characters of a refusal that the stream's error repeats, so that what to do about it still fits."
 
 VIOLATION_TRIES = 3
 "Tries of what cannot be divided any more and violates a uniqueness constraint, before it is to blame."
 
-GOES_ON = "on_error 'skip', 'keep' or 'dead_letter' goes on behind it"
+GOES_ON = "on_error 'skip', 'keep' or 'dead_letter' continues after it"
 
 Packer = Callable[[Group], PackedQueries]
 "A transform: batches to queries."
@@ -111,7 +111,7 @@ class Committer:
         self._violated = violated
         self._admission = admission or Admission(MergeGuard(), desired.checkpoint_id.vertex, stop, Waits())
         self._keeping: list[ParkedMessage] = []  # set aside, to be written by the next transaction
-        self._passed: Checkpoint | None = None  # reached, and messages set aside behind it that no transaction has told
+        self._passed: Checkpoint | None = None  # reached, and messages set aside after it that no transaction has told
 
     @property
     def in_flight(self) -> int:
@@ -269,7 +269,7 @@ class Committer:
 
         For k messages that cannot be applied, in a group of b batches of n, these are at most
         2 k (ceil(log2 b) + ceil(log2 n)) + 1 transactions, the refused one among them; and one more if the last message
-        is set aside, which has no transaction behind it to ride with. If only the folded queries were at fault, three.
+        is set aside, and no later transaction carries its checkpoint. If only the folded queries were at fault, three.
         """
         self._heed(refused.error)
         self._listener.refused(f"{refused.error}; looking for the message that caused it", str(refused.error), 0)
@@ -347,7 +347,7 @@ class Committer:
 
     def _set_aside(self, refused: Refused) -> None:
         """
-        Goes on behind a batch that cannot be applied, as the policy says: what comes next takes the checkpoint along.
+        Continues after a batch that cannot be applied, as the policy says: what comes next takes the checkpoint along.
 
         Raises:
             MessageRefused: the policy is to stop. The error is in the checkpoint.

@@ -41,7 +41,7 @@ class Listener(Protocol):
         """Where the partitions begin and end; None: that is not known."""
 
     def sent(self, transaction: Transaction) -> None:
-        """It is about to be sent, behind those that are on their way."""
+        """It is about to be sent, after those that are on their way."""
 
     def unsent(self) -> None:
         """Of what was sent and is not known to be in the graph nothing is."""

@@ -28,18 +28,18 @@ class Progress:
         self._history_limit = history_limit
 
     def after(self, before: Checkpoint, group: Group) -> Checkpoint:
-        """Behind a group that was applied."""
-        behind = dataclasses.replace(before, positions={**before.positions, **group.end})
-        return self._counted(behind, batches=group.ends, messages=group.messages)
+        """After a group that was applied."""
+        after = dataclasses.replace(before, positions={**before.positions, **group.end})
+        return self._counted(after, batches=group.ends, messages=group.messages)
 
     def beyond(self, before: Checkpoint, group: Group, entries: Sequence[FailedMessage]) -> Checkpoint:
-        """Behind a group that was set aside."""
-        behind = dataclasses.replace(
+        """After a group that was set aside."""
+        after = dataclasses.replace(
             self.told(before, entries),
             positions={**before.positions, **group.end},
             set_aside=before.set_aside + group.messages,
         )
-        return self._counted(behind, batches=group.ends, messages=0)
+        return self._counted(after, batches=group.ends, messages=0)
 
     def told(self, before: Checkpoint, entries: Sequence[FailedMessage]) -> Checkpoint:
         """Where it was, with these in its history."""

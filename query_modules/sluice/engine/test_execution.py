@@ -25,7 +25,7 @@ from sluice.host.settings import Settings
 from sluice.persistence.loopback import SHOW_CONSTRAINTS, Loopback
 from sluice.values.merge_keys import Constraint, constraints_of, unprotected
 
-log = logging.getLogger("sluice.rehearsal")
+log = logging.getLogger("sluice.test_execution")
 
 Queries = Sequence[tuple[str, Mapping[str, Any]]]
 

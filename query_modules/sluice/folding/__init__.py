@@ -5,7 +5,7 @@ Folding: the queries of a batch become fewer queries that do the same to the gra
       needs       what a text needs of the server to be folded
       effects     a text into its plan: what it reads and changes   (grammar, query and what they need)
         template  a text into those that unwind rows
-        series    a text into the one that does several queries one behind the other
+        series    a text into the one that does several queries one after the other
         chain     a text into the one that does queries of which each finds what one before it has made
       conflicts   two plans into the values that decide whether their queries may change places
       schedule    the queries of a batch into groups   (lane; whole: one group for each text)

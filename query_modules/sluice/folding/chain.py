@@ -95,7 +95,7 @@ def chains(found: Sequence[Value], made: Sequence[Value]) -> list[list[int]] | N
     owners: dict[Value, int] = {}
     "Value -> the chain that finds or makes it."
     members: list[list[int]] = []
-    most = isqrt(len(found))  # with more of them there are fewer links one behind the other than chains side by side
+    most = isqrt(len(found))  # with more of them there are fewer links one after the other than chains side by side
     for number, (sought, new) in enumerate(zip(found, made, strict=True)):
         owner = owners.get(sought)
         if owner is None:

@@ -8,7 +8,7 @@ to each other, and only such ever change places: whoever writes an `id` conflict
 
 Within an UNWIND, MATCH and WHERE see the graph as it was before the first row; MERGE sees what earlier rows made, and
 the values in SET, CREATE and MERGE are the newest. So a row whose MATCH could find what an earlier row changed is
-strictly behind it: in another query.
+strictly after it: in another query.
 """
 
 from __future__ import annotations

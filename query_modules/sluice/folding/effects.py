@@ -241,7 +241,7 @@ class _Effects:
                 vertex = self._vertex(node) or self._new(node, Origin.MATCHED, number)
                 vertex.labels |= set(node.labels)
                 if vertex.clause == number:
-                    # A clause that comes later may be OPTIONAL, or behind something that was done.
+                    # A clause that comes later may be OPTIONAL, or after something that was done.
                     vertex.alone &= not pattern.edges
                 self._look_for(vertex, node.properties)
             for edge in pattern.edges:

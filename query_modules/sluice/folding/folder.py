@@ -190,12 +190,12 @@ def _explained(plan: Plan) -> str:
             )
             if plan.series is None:
                 return f"never folded with its like: {why}"
-            return f"{'in chains, or ' if plan.chain else ''}in series, one behind the other: {why}"
+            return f"{'in chains, or ' if plan.chain else ''}in series, one after the other: {why}"
     return FOLDED
 
 
 def _runs(groups: Sequence[Group], plans: Mapping[str, Plan]) -> Iterator[Sequence[Group]]:
-    """The groups in order, each by itself or with those behind it that become one series with it."""
+    """The groups in order, each by itself or with those after it that become one series with it."""
     start = 0
     while start < len(groups):
         plan, end = plans.get(groups[start].text), start

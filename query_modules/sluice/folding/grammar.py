@@ -92,7 +92,7 @@ class _Parser:
             raise NotUnderstood("it writes nothing")
         if not isinstance(self._clauses[-1], _UPDATES):
             # Without its RETURN, Memgraph refuses such a query.
-            raise NotUnderstood("it writes nothing behind its last WITH")
+            raise NotUnderstood("it writes nothing after its last WITH")
         searches = any(token.is_keyword("IN") for token in source.tokens)
         return Query(self._clauses, self._all_cuts(), self._names, end, searches)
 

@@ -83,5 +83,5 @@ class Patterns:
         return (map_literal(self._source) if self._source.is_symbol("{") else {}), None
 
     def _new_variable(self, opening: int) -> str:
-        """A variable that no text can have. It tells where the bracket is that it belongs behind."""
+        """A variable that no text can have. It marks the bracket that it belongs after."""
         return f"@{opening}"

@@ -157,7 +157,7 @@ class Cut:
     before: str = ""
     "Text in front of the value."
     is_looked_into: bool = False
-    "Whether a property of that is asked for right behind it."
+    "Whether a property of that is asked for right after it."
     is_map: bool = False
     "Whether the value, a map then, is all that a vertex or an edge gets in this place."
     carries_row: bool = False

@@ -31,7 +31,7 @@ _NEVER_MIXED = frozenset({str, int, bool, type(None)})
 
 _Readers = dict[tuple[str, Slot], set[tuple[str, Slot, bool]]]
 """
-A slot of a text that comes first -> the slots of texts that stay behind it if the values are equal, and whether
+A slot of a text that comes first -> the slots of texts that stay after it if the values are equal, and whether
 strictly.
 """
 
@@ -167,7 +167,7 @@ class Schedule:
         rows: Mapping[str, tuple[list[Row], set[int]]],
         keys_of: Mapping[str, list[list[Value]]],
     ) -> list[Group]:
-        """Each query into the first group of its text that is behind all it has to be behind of."""
+        """Each query into the first group of its text that is after all it has to come after."""
         feeds = {text: self._feed(text, *found, keys_of[text]) for text, found in rows.items()}
         tables: list[dict[Value, int]] = [{} for _ in range(self._tables)]
         last = [-1] * len(self._lanes)

@@ -1,5 +1,5 @@
 """
-Queries of one text that have to stay one behind the other into one query of several parts.
+Queries of one text that have to stay one after the other into one query of several parts.
 
 A query of its own costs Memgraph some 20 µs, whatever it does, a part of one the half. Between the parts stands a WITH
 that counts: so what follows sees all that was done before it, and is done once, whether or not anything was found.

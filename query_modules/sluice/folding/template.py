@@ -49,7 +49,7 @@ class Template(NamedTuple):
     form: Callable[[Keys | None, Joined | None], str]
     """
     The same text for other rows. Takes the keys that each of the maps has, which are names, those that are asked of it
-    among them, and have their values in its place, one behind the other; None: maps are maps. And for rows that come as
+    among them, and have their values in its place, one after the other; None: maps are maps. And for rows that come as
     columns, which of those are joined; None: they come as rows. The only column of values by themselves is joined.
     """
 
@@ -114,7 +114,7 @@ def _values(names: Sequence[str], keys_of: Mapping[int, Sequence[str]], at: str)
 
 
 def unused(name: str, names: Container[str]) -> str:
-    """The name, with a number behind it where the names have it already."""
+    """The name, with a number after it where the names have it already."""
     candidates = chain([name], (f"{name}_{number}" for number in count(1)))
     return next(candidate for candidate in candidates if candidate not in names)
 

@@ -51,11 +51,11 @@ class TextQueue:
         """
         self.text = text
         self.reads: list[tuple[int, int, int]] = []
-        "Table, slot, and how far a query has to be behind the group that the table names: 1 if strictly, else 0."
+        "Table, slot, and how far a query has to come after the group that the table names: 1 if strictly, else 0."
         self.writes: list[tuple[int, int]] = []
         "Table, slot."
         self.always: list[tuple[int, int]] = []
-        "Number of a lane, and how far a query has to be behind its last group."
+        "Number of a lane, and how far a query has to come after its last group."
         self._chain = plan.chain
         self._names = plan.template.names
         self._is_bare = plan.template.is_bare

@@ -35,7 +35,7 @@ class Column(NamedTuple):
 
 def whole_order(columns: Sequence[Column], *, chains: bool) -> list[Group] | None:
     """
-    Groups of all queries, those of one text one behind the other, in an order that does the same; None: there is none.
+    Groups of all queries, those of one text one after the other, in an order that does the same; None: there is none.
     """
     if len(columns) > MAX_TEXTS_PER_BATCH:
         return None

@@ -169,10 +169,10 @@ class Reference:
     def refusal(self, value: str, buffer_kb: int) -> str:
         if value.startswith("env:"):
             named = _VARIABLE.fullmatch(value.removeprefix("env:"))
-            return "" if named else "must name a variable behind env:, of letters, digits and _"
+            return "" if named else "must name a variable after env:, of letters, digits and _"
         if value.startswith("file:"):
             right = _is_absolute(value.removeprefix("file:"))
-            return "" if right else "must have an absolute path behind file:, without control characters"
+            return "" if right else "must have an absolute path after file:, without control characters"
         if self.literal:
             return "" if _is_text(value) else "must be printable text that does not begin with a blank, or a reference"
         return "is a secret and would be stored in the graph: give env:NAME or file:PATH instead of it"

@@ -153,7 +153,7 @@ def _entry(text: str) -> Entry:
     try:
         brokers = frozenset(broker(part) for part in bound.split("+")) if at else frozenset[str]()
     except ValueError:
-        raise ValueError(f"behind {place}@ there must be host:port, several with + between") from None
+        raise ValueError(f"after {place}@ there must be host:port, several with + between") from None
     return Entry(text, place, brokers)
 
 

@@ -111,8 +111,8 @@ class Sink:
         Sends a batch: its queries and the checkpoint's move, all or nothing. `settle` tells what became of it.
 
         Args:
-            reached: the checkpoint behind the batch.
-            properties: the checkpoint node's, behind the batch.
+            reached: the checkpoint after the batch.
+            properties: the checkpoint node's, after the batch.
             kept: messages that become nodes in the same transaction.
 
         Raises:

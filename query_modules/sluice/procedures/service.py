@@ -302,6 +302,6 @@ def _read(
             text = f"the broker at {spec.uri} sent nothing of topic {spec.topic} within {settings.test_timeout:g} s"
             raise BrokerError(f"Kafka stream {spec.name}, {text}")
     if not batches:
-        text = f"there is nothing to read: topic {spec.topic} has no message behind the stream's position"
+        text = f"topic {spec.topic} has no messages after the stream's position"
         raise NothingToRead(f"Kafka stream {spec.name}, {text}")
     return batches

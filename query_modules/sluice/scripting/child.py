@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 # As a script this file has no package around it. The folder of the package comes first while we import, since another
-# version may be installed beside the server, and then last, behind what the user's script may import.
+# version may be installed beside the server, and then last, after what the user's script may import.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sluice.bolt import messages

@@ -41,7 +41,7 @@ class PackedQueries(NamedTuple):
     given: int = 0
     "How many queries they gave, before any were folded."
     failed: int = 0
-    "The number of the batch that `error` is about; those between `batches` and it are as those behind it."
+    "The number of the batch that `error` is about; those between `batches` and it are as those after it."
     error: TransformError | None = None
     "Why a batch cannot be transformed."
     news: tuple[tuple[str, str], ...] = ()

@@ -29,7 +29,7 @@ class Entry:
     begin: Mapping[int, int | None]
     "partition -> offset that it began at, None: the earliest; only partitions that it moved."
     end: Mapping[int, int]
-    "partition -> offset behind it."
+    "partition -> offset after it."
     batches: int
     messages: int
     "Those that took effect."
@@ -81,12 +81,12 @@ class History:
         """
         self._entries: deque[Entry] = deque(maxlen=size)
         self._marks: deque[Mark] = deque(maxlen=size + 1)
-        "What the checkpoint counted before the first entry, as far as that is known, and behind each."
+        "What the checkpoint counted before the first entry, as far as that is known, and after each."
         self._sent: list[tuple[Transaction, str, str]] = []  # with the transform's hash, and when
 
     @property
     def mark(self) -> Mark | None:
-        """What the checkpoint counts behind the latest entry; None: nobody has told."""
+        """What the checkpoint counts after the latest entry; None: nobody has told."""
         return self._marks[-1] if self._marks else None
 
     def start(self, mark: Mark) -> None:
@@ -97,7 +97,7 @@ class History:
         self._marks.append(mark)
 
     def send(self, transaction: Transaction, transform_sha256: str) -> None:
-        """It is on its way, behind those that were sent before."""
+        """It is on its way, after those that were sent before."""
         self._sent.append((transaction, transform_sha256, now()))
 
     def unsend(self) -> None:

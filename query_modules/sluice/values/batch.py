@@ -50,7 +50,7 @@ class Batch:
 
     @property
     def end(self) -> dict[int, int]:
-        """partition -> offset behind the batch's last message of it; only partitions with messages in the batch."""
+        """partition -> offset after the batch's last message of it; only partitions with messages in the batch."""
         return _end(self.messages)
 
     @property

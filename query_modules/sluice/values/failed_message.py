@@ -1,5 +1,5 @@
 """
-What is known of a message that a stream stopped at or went on behind without applying it, and of messages that Kafka
+What is known of a message that a stream stopped at or passed without applying it, and of messages that Kafka
 no longer had.
 
 The latest ones are kept in the stream's checkpoint node, as JSON, cut to a size that a node can bear.

@@ -136,7 +136,7 @@ class Checkpoint:
     messages: int = 0
     "Those that took effect."
     set_aside: int = 0
-    "Messages that the stream went on behind without applying them."
+    "Messages that the stream passed without applying them."
     kept: int = 0
     "How many messages the stream has ever kept as nodes; the number of the last one."
     retries: int = 0

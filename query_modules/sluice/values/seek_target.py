@@ -27,12 +27,12 @@ class Earliest:
 
 @dataclass(frozen=True)
 class Latest:
-    """Behind what each partition holds now."""
+    """After what each partition holds now."""
 
 
 @dataclass(frozen=True)
 class Timestamp:
-    """The first message of each partition that is not older; where there is none, behind what it holds now."""
+    """The first message of each partition that is not older; where there is none, after what it holds now."""
 
     milliseconds: int
     "Since 1970, UTC."

@@ -172,7 +172,7 @@ def test_what_is_as_deep_as_allowed_goes_through() -> None:
         pytest.param("A10102", "a map's key is of type int, not a string", id="key"),
         pytest.param("81FF", "text is not UTF-8", id="not UTF-8"),
         pytest.param("C4", "no value begins with the byte C4", id="unknown marker"),
-        pytest.param("0102", "message goes on for 1 bytes after its end", id="something behind"),
+        pytest.param("0102", "message goes on for 1 bytes after its end", id="something after"),
         pytest.param("91" * (MAX_DEPTH + 1) + "00", "message is nested deeper than 200", id="deep"),
     ],
 )

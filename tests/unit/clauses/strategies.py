@@ -208,7 +208,7 @@ _HEADS = {
 def _creation(draw: st.DrawFn, statement: clauses.CreateStream) -> list[str]:
     lexemes = [*_words(_HEADS[statement.existing]), draw(_name(statement.name)), *_words("AS LOAD DATA KAFKA")]
     lexemes.append(draw(_string(statement.uri)))
-    # The config may stand before WITH TOPIC, before WITH TRANSFORM, and anywhere behind.
+    # The config may stand before WITH TOPIC, before WITH TRANSFORM, and anywhere after.
     config = [] if statement.config is None else [*_words("WITH CONFIG"), *draw(_map(statement.config))]
     options = [
         _batch_option("INTERVAL", statement.batch_interval_ms),

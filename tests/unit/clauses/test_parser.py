@@ -158,9 +158,7 @@ def created(**options: Any) -> CreateStream:
             "SEEK STREAM s TO TIMESTAMP $t DRY RUN;", SeekStream("s", Timestamp(Parameter("t")), True), id="... given"
         ),
         pytest.param("SEEK STREAM s TO RELATIVE -1000", SeekStream("s", Relative(-1000)), id="SEEK back"),
-        pytest.param(
-            "SEEK STREAM s TO RELATIVE - 1000", SeekStream("s", Relative(-1000)), id="a blank behind the sign"
-        ),
+        pytest.param("SEEK STREAM s TO RELATIVE - 1000", SeekStream("s", Relative(-1000)), id="a blank after the sign"),
         pytest.param("SEEK STREAM s TO RELATIVE +10", SeekStream("s", Relative(10)), id="SEEK on, with a sign"),
         pytest.param("SEEK STREAM s TO RELATIVE 10", SeekStream("s", Relative(10)), id="SEEK on"),
         pytest.param("SEEK STREAM s TO RELATIVE $n", SeekStream("s", Relative(Parameter("n"))), id="SEEK by $n"),

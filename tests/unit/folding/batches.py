@@ -88,7 +88,7 @@ class _Writer:
         return name
 
     def node(self, percent_of_labels: int = 85, label: str = "") -> str:
-        """What stands in the brackets behind a vertex's name."""
+        """What stands in the brackets after a vertex's name."""
         label = label or "".join(f":{self.draw(LABELS)}" for _ in range(2) if self.chance(percent_of_labels // 2 + 10))
         label = label if label or percent_of_labels < 100 else ":A~"
         names = ["k~"] if self.chance(75) or not label else ["u~"] if self.chance(50) else []

@@ -2,7 +2,7 @@
 Memgraph in miniature, for the queries of `batches` and what they are folded into: what a query sees of its own writes.
 
 Rows go through the clauses one after the other. MATCH and WHERE see the graph as it was when the query, or its part
-behind a WITH that follows a write, began; everything else sees it as it is. DELETE takes effect when all rows are
+after a WITH that follows a write, began; everything else sees it as it is. DELETE takes effect when all rows are
 through. Where MATCH has parts that do not hang together, all rows are joined first, and come out in another order.
 
 Measured on Memgraph 2.14.1, or read from its `operator.cpp`. What it shows on a real host is what counts

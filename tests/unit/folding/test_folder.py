@@ -127,9 +127,9 @@ def test_what_a_text_becomes(text: str, folded: str):
             "the variable b is not known",
         ),
         ("FOREACH (x IN $xs | MERGE (n:N {id: x})) SET n.x = 1", "the variable n is not known"),
-        ("MATCH (n:N {id: $id}) SET n.x = 1 WITH n RETURN n", "it writes nothing behind its last WITH"),
-        ("CREATE (n:N) WITH n MATCH (m:N {id: $id}) RETURN m", "it writes nothing behind its last WITH"),
-        ("CREATE (n:N) WITH n UNWIND $xs AS x RETURN count(*)", "it writes nothing behind its last WITH"),
+        ("MATCH (n:N {id: $id}) SET n.x = 1 WITH n RETURN n", "it writes nothing after its last WITH"),
+        ("CREATE (n:N) WITH n MATCH (m:N {id: $id}) RETURN m", "it writes nothing after its last WITH"),
+        ("CREATE (n:N) WITH n UNWIND $xs AS x RETURN count(*)", "it writes nothing after its last WITH"),
     ],
 )
 def test_what_is_not_folded_says_why(text: str, reason: str):
@@ -137,7 +137,7 @@ def test_what_is_not_folded_says_why(text: str, reason: str):
 
 
 def test_rows_that_meet_are_kept_apart_where_the_query_is_done_in_parts():
-    # All rows get through MERGE before any gets to what comes behind WITH.
+    # All rows get through MERGE before any gets to what comes after WITH.
     edge = "MERGE (a:N {id: $a}) WITH a MATCH (b:N {id: $b}) CREATE (a)-[:R]->(b)"
     assert sizes(*((edge, {"a": i, "b": i + 100}) for i in range(10))) == [10]
     assert sizes(*((edge, {"a": i, "b": i + 1}) for i in range(10))) == [4, 4, 1, 1]

@@ -491,7 +491,7 @@ def test_cut_in_two_anywhere_they_come_out_the_same(opening: tuple[list[bytes], 
 
 
 def anywhere(wire: bytes, start: int) -> list[int]:
-    """Every position behind `start`, but for those in the middle of the padding."""
+    """Every position after `start`, but for those in the middle of the padding."""
     padding = {b"yyyyyyyy", b"zzzzzzzz"}
     return [at - start for at in range(start, len(wire)) if wire[at - 4 : at + 4] not in padding]
 

@@ -32,7 +32,7 @@ class Target:
     user: str = ""
     password: str = field(default="", repr=False)
     authority: Path | None = None
-    "Who may have signed its certificate; None: whom the system trusts."
+    "Who may have signed its certificate; None: the authorities that the system trusts."
     timeout: float = 5.0
     "For each of connecting, signing in and asking, in seconds."
 

@@ -2,7 +2,7 @@
 Which answer belongs to which request, as far as the shim has to know. No I/O.
 
 Every request but GOODBYE has one answer, in the same order, whatever happens: a server that has refused one answers
-IGNORED to those behind it. So counting is enough, and only the requests that concern a clause of ours are written down.
+IGNORED to those after it. So counting is enough, and only the requests that concern a clause of ours are written down.
 
 Source: Bolt documentation, "Server state specification"; measured with Memgraph 2.14.
 """
@@ -105,7 +105,7 @@ class Exchanges:
     def answer(self) -> Watched | None:
         """An answer came; what was watched for with it, if anything, with its clause filled in."""
         index = self.answered
-        # A server that says more than it was asked for, in its last words, must not shift what comes behind.
+        # A server that says more than it was asked for, in its last words, must not shift what comes after.
         self.answered = min(index + 1, self.asked)
         if self.next_watched != index:
             return None

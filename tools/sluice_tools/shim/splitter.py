@@ -62,7 +62,7 @@ def skim_trifles(data: bytes, position: int) -> tuple[int, int]:
     Nobody sends many of them but to do harm: looked at one by one they would cost fifty times as much as queries do.
 
     Args:
-        position: where a message or NOOP begins, with at least five bytes of data behind it.
+        position: where a message or NOOP begins, with at least five bytes of data after it.
 
     Returns:
         Where that ends, and how many messages, 0 or 1, it was; `position` itself if there is neither.
