@@ -3,7 +3,7 @@
 #
 # One would guess: `produce(timestamp=0)` stores 0, the first millisecond of 1970, as 1 stores the second one.
 # What happens: 0 means "not given", and the message gets the time of the call. Whoever copies messages from topic to
-#   topic with their timestamps moves those at 0 (the value of records that never had a time) to today, where a search
+#   topic with their timestamps moves those at 0 to today, where a search
 #   by time finds them last instead of first.
 #
 # Seen:
