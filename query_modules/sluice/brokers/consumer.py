@@ -20,6 +20,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sluice.brokers import clients
+from sluice.brokers.offsets import is_offset
 from sluice.brokers.reporter import Reporter, group_of
 from sluice.errors import BrokerError, BrokerUnreachable, OffsetGone, TopicNotFound
 from sluice.host.ending import interpreter_ends
@@ -230,12 +231,14 @@ class Consumer:
             BrokerError: no answer, or a refusal.
         """
         try:
-            low, high = self._awake().get_watermark_offsets(
-                TopicPartition(self._topic, partition), timeout=self._timeout
-            )
+            told = self._awake().get_watermark_offsets(TopicPartition(self._topic, partition), timeout=self._timeout)
         except KafkaException as error:
             place = f"topic {self._topic}, partition {partition}"
             raise BrokerError(f"Kafka stream {self._name}, {place}: {error.args[0].str()}") from error
+        low, high = told or (-1, -1)  # confluent-kafka gives None when time is over
+        if not (is_offset(low) and is_offset(high)):
+            place = f"topic {self._topic}, partition {partition}"
+            raise BrokerError(f"Kafka stream {self._name}, {place}: the broker at {self._uri} did not answer in time")
         return low, high
 
     def assign(self, partitions: Iterable[int], positions: Mapping[int, int]) -> None:
@@ -287,7 +290,7 @@ class Consumer:
         for partition in self._partitions:
             place = TopicPartition(self._topic, partition)
             told = self._awake().get_watermark_offsets(place, cached=True)
-            if told is not None and told[1] >= 0:
+            if told is not None and is_offset(told[1]):
                 ends[partition] = told[1]
         return ends
 
@@ -314,7 +317,7 @@ class Consumer:
             return {}
         places = [TopicPartition(self._topic, partition) for partition in sorted(self._partitions)]
         told = self._awake().position(places)
-        return {place.partition: place.offset for place in told if place.error is None and place.offset >= 0}
+        return {place.partition: place.offset for place in told if place.error is None and is_offset(place.offset)}
 
     @property
     def held_back(self) -> bool:
