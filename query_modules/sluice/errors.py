@@ -14,6 +14,7 @@ SluiceError
     SchemaError                ... the metadata nodes are of another version of Sluice          retryable where marked
   ScriptError                  the transform script cannot be fetched or loaded               retryable where marked
   TransformError               the transform raised, broke its contract or did not end (a data error)
+    HeadersUnreadable          ... or cannot be given a message, whose headers Kafka's client cannot read
   MessageRefused               a single message that cannot be applied: what its stream stopped for
   BrokerError                  Kafka said no, or nothing                                      retryable where marked
     BrokerUnreachable          ... no broker answers                                          retryable
@@ -61,6 +62,7 @@ PASSING = (
     Passing(CLIENT, "SYNC replica|Replication Exception", "2.14.1, 3.x", "committed here, not confirmed elsewhere"),
     Passing(CLIENT, "serialization error", "2.14.1, 3.x", "a conflict that is met at COMMIT, or by a procedure (3.x)"),
     Passing(CLIENT, "cannot be serialized", "2.14.1, 3.x", "a conflict that a procedure meets"),
+    Passing(CLIENT, "Error in serialization!$", "2.14.1, 3.x", "a conflict that a procedure written in C++ meets"),
     Passing(CLIENT, "persist[ae]nce error", "2.14.1, 3.x", "the disk"),
     Passing(CLIENT, "storage mode has changed", "2.14.1, 3.x", "the storage mode, in the middle of a transaction"),
     Passing(CLIENT, "not authorized to execute", "2.14.1, 3.x", "a grant"),
@@ -204,6 +206,14 @@ class TransformError(SluiceError):
     The transform raised, gave back something else than a list of queries, or did not end in time.
 
     A data error: the same batch would fail again.
+    """
+
+
+class HeadersUnreadable(TransformError):
+    """
+    The transform wants a message's headers, and Kafka's client cannot read them.
+
+    A data error: it never can.
     """
 
 

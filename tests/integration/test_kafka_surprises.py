@@ -383,6 +383,57 @@ def test_messages_of_an_aborted_transaction_are_not_seen(stream: Configured) -> 
     assert stream.errors() == []
 
 
+class Transactions:
+    """A producer that uses transactions."""
+
+    def __init__(self, stream: Configured) -> None:
+        self._producer = Producer({"bootstrap.servers": stream.kafka.bootstrap, "transactional.id": stream.name})
+        self._producer.init_transactions(20)
+        self._topic = stream.topic
+
+    def send(self, values: list[str], *, commits: bool = True) -> None:
+        self._producer.begin_transaction()
+        for value in values:
+            self._producer.produce(self._topic, value)
+        self._producer.flush(20)
+        if commits:
+            self._producer.commit_transaction(20)
+        else:
+            self._producer.abort_transaction(20)
+
+
+def test_positions_move_past_transaction_markers_and_aborted_records(stream: Configured) -> None:
+    stream.configured(None)
+    stream.start()
+    producer = Transactions(stream)
+    producer.send(["0", "1"])  # and a marker at offset 2
+    stream.await_position(3)
+    producer.send(numbers(2, 7), commits=False)  # and a marker at offset 8
+    stream.await_position(9)
+    lag = "CALL streams.info($name) YIELD total_lag RETURN total_lag"
+    eventually(lambda: stream.run(lag, name=stream.name), equals=[{"total_lag": 0}])
+    group = f"sluice.{stream.name}"
+    eventually(lambda: stream.kafka.topics.committed(group, stream.topic), equals={0: 9})
+    assert (stream.values, stream.info["messages"]) == (["0", "1"], 2)
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_a_tail_of_markers_that_retention_took_is_no_gap(stream: Configured, limit: int | None) -> None:
+    stream.configured(None)
+    producer = Transactions(stream)
+    producer.send(["0", "1"])
+    stream.start(limit)
+    stream.await_values(["0", "1"])
+    if limit is None:
+        stream.stop()
+    stream.await_status("stopped")
+    stream.kafka.topics.trim(stream.topic, 3)
+    stream.start()
+    producer.send(["2"])
+    stream.await_values(["0", "1", "2"])
+    assert (stream.errors(), stream.info["reason"]) == ([], None)
+
+
 def test_a_tombstone_is_none(stream: Configured) -> None:
     stream.configured(None, TOMBSTONES)
     stream.send(["a", None, "", None])

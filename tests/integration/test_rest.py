@@ -11,6 +11,7 @@ import pytest
 from tests.eventually import eventually
 from tests.hosts import ServerHost
 from tests.integration.configured import Configured
+from tests.integration.test_kafka_surprises import Transactions
 from tests.integration.test_kit import OwnHost, numbers
 from tests.kafka import KafkaBroker
 
@@ -106,3 +107,16 @@ def test_a_broker_that_goes_is_seen_at_rest_and_what_comes_later_is_read(
     stream.stop()
     eventually(lambda: clients(host), equals=0)
     assert time.monotonic() - began < 2
+
+
+def test_a_stream_of_transactions_rests_and_reads_on(host: ServerHost, new_stream: NewStream) -> None:
+    stream = new_stream()
+    stream.configured(None)
+    stream.start()
+    producer = Transactions(stream)
+    for count in (1, 2):
+        producer.send(numbers(count - 1, count))
+        producer.send(["aborted"], commits=False)
+        stream.await_count(count)
+        await_rest(host)
+    assert (stream.info["positions"], stream.values) == ({"0": 8}, numbers(0, 2))

@@ -367,6 +367,28 @@ def rewrite(stream: Steered, text: str) -> None:
 MARKED = VALUES.replace("$value", "$value, marked: true")
 
 
+def test_trial_seek_and_start_get_over_a_restart_of_the_broker(
+    run: Run, own_kafka: Callable[[], KafkaBroker], tmp_path: Path, new_stream_name: Callable[[], str]
+) -> None:
+    broker = own_kafka()
+    running, stopped, new = (Steered(run, broker, tmp_path, new_stream_name()) for _ in range(3))
+    for stream in (running, stopped, new):
+        stream.send(numbers(0, 10))
+    running.create(VALUES)
+    running.start()  # and keeps the client that all of them ask
+    stopped.create(VALUES)
+    stopped.read_all(10)
+    stopped.seek("earliest", dry_run=True)  # the client knows who leads
+    new.configured({"start": "latest"})
+    new.drop()
+    broker.restart()
+    rewrite(stopped, MARKED)
+    assert stopped.reload(trial=10)["tried"] == 10
+    assert stopped.seek(-3) == [(0, 10, 7, 3, "read again")]
+    new.configured({"start": "latest"})
+    assert new.info["positions"] == {"0": 10}
+
+
 def test_a_running_stream_goes_on_with_a_reloaded_script(stream: Steered) -> None:
     stream.send(numbers(0, 25))
     stream.create(VALUES)

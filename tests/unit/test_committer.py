@@ -395,6 +395,7 @@ def test_keep_stops_where_there_is_no_more_room():
     [
         QueryRefused("Write query forbidden on the replica!", code=CLIENT_ERROR, index=0),
         QueryRefused("At least one SYNC replica has not confirmed committing last transaction.", code=CLIENT_ERROR),
+        QueryRefused("merge.node: Error in serialization!", code=CLIENT_ERROR, index=0),
         ConnectionLost("gone"),
     ],
     ids=str,

@@ -26,6 +26,14 @@ class FakeKafka:
         self.waits: list[float] = []
         self.reported: list[int] = []
         self.answer: Callable[[None, list[TopicPartition]], None] | None = None
+        self.reached: dict[int, int] = {}
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self.reached = {}
+
+    def position(self, places: list[TopicPartition]) -> list[TopicPartition]:
+        """Where reading is: librdkafka answers -1001 for a partition of which nothing has come."""
+        return [TopicPartition("t", place.partition, self.reached.get(place.partition, -1001)) for place in places]
 
     def commit(self, offsets: list[TopicPartition], *, asynchronous: bool) -> None:
         assert asynchronous
@@ -185,7 +193,6 @@ def test_a_stop_ends_the_wait(kafka: FakeKafka, reader: Reader):
 def test_reading_begins_anew_without_what_was_taken(kafka: FakeKafka, reader: Reader):
     kafka.at(0, *numbered(0, 13))
     assert reader.poll() == of(range(10))
-    kafka.assign = lambda partitions: None  # type: ignore[attr-defined]
     reader.consumer.assign([0], {0: 10})
     kafka.at(0, *numbered(10, 20))
     assert reader.poll() == of(range(10, 20))
@@ -203,3 +210,37 @@ def test_positions_are_reported_while_nothing_is_polled_and_no_message_is_lost_b
         kafka.now += 1
     assert kafka.reported == [5, 8, 9]
     assert reader.poll() == of(range(10))
+
+
+def test_a_group_that_leaves_nothing_ends_where_reading_is(kafka: FakeKafka, reader: Reader):
+    reader.consumer.assign([0, 1], {})
+    kafka.at(0, *numbered(0, 25))
+    kafka.reached = {0: 25}
+    first = reader.consumer.poll(10, INTERVAL, lambda: False, most=100)
+    assert first is not None
+    assert first.end == {0: 20}
+    kafka.reached = {0: 27, 1: 3}
+    last = reader.consumer.poll(10, INTERVAL, lambda: False, most=100)
+    assert last is not None
+    assert last.end == {0: 27, 1: 3}
+    assert [half.end for half in last.halves()] == [{0: 22}, {0: 27, 1: 3}]
+
+
+def test_offsets_that_no_message_has_are_reached_once_all_before_them_is_applied(kafka: FakeKafka, reader: Reader):
+    reader.consumer.assign([0, 1, 2], {0: 5})
+    assert reader.consumer.reached({0: 5}) == {}  # nothing has come
+    kafka.reached = {0: 7, 1: 4}
+    assert reader.consumer.reached({0: 5}) == {0: 7, 1: 4}
+    assert reader.consumer.reached({0: 7, 1: 4, 2: 9}) == {}
+    kafka.at(0, *numbered(7, 17))
+    kafka.reached = {0: 17}
+    assert reader.poll() == of(range(7, 17))
+    kafka.reached = {0: 18}
+    assert reader.consumer.reached({0: 7}) == {}  # they may never be applied
+    assert reader.consumer.reached({0: 17}) == {0: 18}
+    kafka.at(0, *numbered(18, 19))
+    kafka.reached = {0: 19}
+    assert reader.consumer.reached({0: 18}) == {}  # a message came instead, and is given out
+    assert reader.poll() == of(range(18, 19))
+    reader.consumer.assign([0], {0: 3})
+    assert reader.consumer.reached({0: 3}) == {}

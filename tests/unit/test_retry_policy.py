@@ -33,6 +33,7 @@ PASS = [
         CLIENT,
         "module.proc: Traceback (most recent call last): ... mgp.SerializationError: Operation cannot be serialized.",
     ),
+    (CLIENT, "merge.node: Error in serialization!"),
     (CLIENT, "You are not authorized to execute this query! Please contact your database administrator."),
     (TRANSIENT, "Cannot resolve conflicting transactions. You can retry this transaction when ..."),
     (TRANSIENT, "Transaction was asked to abort by another user."),

@@ -20,6 +20,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sluice.brokers import clients
+from sluice.brokers.offsets import is_offset
 from sluice.brokers.reporter import Reporter, group_of
 from sluice.errors import BrokerError, BrokerUnreachable, OffsetGone, TopicNotFound
 from sluice.host.ending import interpreter_ends
@@ -105,6 +106,8 @@ class Consumer:
         self._arrivals: deque[tuple[int, float]] = deque()
         "How many of them came when, in their order."
         self._reporter = Reporter(spec.name, spec.topic)
+        self._given: dict[int, int] = {}
+        "Partition -> the offset after its last message that was given out."
         self._deferred: BrokerError | None = None
         "What is to be raised once the messages that came before it are given out."
         defaults = {
@@ -228,12 +231,14 @@ class Consumer:
             BrokerError: no answer, or a refusal.
         """
         try:
-            low, high = self._awake().get_watermark_offsets(
-                TopicPartition(self._topic, partition), timeout=self._timeout
-            )
+            told = self._awake().get_watermark_offsets(TopicPartition(self._topic, partition), timeout=self._timeout)
         except KafkaException as error:
             place = f"topic {self._topic}, partition {partition}"
             raise BrokerError(f"Kafka stream {self._name}, {place}: {error.args[0].str()}") from error
+        low, high = told or (-1, -1)  # confluent-kafka gives None when time is over
+        if not (is_offset(low) and is_offset(high)):
+            place = f"topic {self._topic}, partition {partition}"
+            raise BrokerError(f"Kafka stream {self._name}, {place}: the broker at {self._uri} did not answer in time")
         return low, high
 
     def assign(self, partitions: Iterable[int], positions: Mapping[int, int]) -> None:
@@ -242,6 +247,7 @@ class Consumer:
         self._ended.clear()
         self._taken = []
         self._arrivals.clear()
+        self._given = {}
         self._deferred = None
         self._awake().assign(self._places(self._partitions, positions))
 
@@ -284,9 +290,34 @@ class Consumer:
         for partition in self._partitions:
             place = TopicPartition(self._topic, partition)
             told = self._awake().get_watermark_offsets(place, cached=True)
-            if told is not None and told[1] >= 0:
+            if told is not None and is_offset(told[1]):
                 ends[partition] = told[1]
         return ends
+
+    def reached(self, positions: Mapping[int, int]) -> dict[int, int]:
+        """
+        Partition -> where reading is, where that is after the position though there is no message between: offsets of
+        transaction markers, of aborted records and of what compaction took are passed without a word. Does not wait.
+
+        Args:
+            positions: the stream's. Nothing is reached while a message that came is not before them.
+        """
+        if (
+            self._consumer is None
+            or self.held_back
+            or any(end > positions.get(p, -1) for p, end in self._given.items())
+        ):
+            return {}
+        self._take(1, 0)  # librdkafka passes such offsets only while it is asked for messages
+        return {p: offset for p, offset in self._positions().items() if offset > positions.get(p, -1)}
+
+    def _positions(self) -> dict[int, int]:
+        """Partition -> where reading is, if all that came was given out, and as far as it has begun."""
+        if self.held_back or not self._partitions:
+            return {}
+        places = [TopicPartition(self._topic, partition) for partition in sorted(self._partitions)]
+        told = self._awake().position(places)
+        return {place.partition: place.offset for place in told if place.error is None and is_offset(place.offset)}
 
     @property
     def held_back(self) -> bool:
@@ -364,6 +395,8 @@ class Consumer:
             return None
         group = Group(batches, now - self._came(0))
         self._give_out(group.messages)
+        batches[-1].reached = self._positions()
+        self._given.update(group.end)
         return group
 
     def _may_grow(self, batches: list[Batch], size: int) -> bool:

@@ -19,6 +19,7 @@ from sluice.brokers import clients
 from sluice.errors import BrokerError, Stopped
 from sluice.values.failed_message import FailedMessage
 from sluice.values.model import StreamSpec
+from sluice.values.record import readable_headers
 
 log = logging.getLogger("sluice.dead_letter")
 
@@ -64,7 +65,7 @@ class DeadLetters:
         self._errors.clear()
         try:
             for message, entry in letters:
-                headers = [*(message.headers() or ()), *_headers(self._spec.name, message, entry)]
+                headers = [*readable_headers(message), *_headers(self._spec.name, message, entry)]
                 self._send(producer, message, headers)
             while producer.flush(SLICE):
                 if self._wants_stop():

@@ -4,18 +4,49 @@ Asks Kafka for the offsets of a topic: where its partitions begin and end, and w
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from sluice.brokers import clients
 from sluice.errors import BrokerError
 from sluice.values.model import StreamSpec
+
+log = logging.getLogger("sluice.offsets")
+
+STALE = frozenset(
+    {
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError._NOENT,  # "No leaders found", while the broker has just come back
+    }
+)
+"""
+Answers to a client that knows an earlier leader than there is, such as after a broker's restart. librdkafka's admin
+client goes on with what it knows until somebody asks it for the topic's metadata.
+"""
+
+AGAIN = 0.1
+"Seconds between two tries after such an answer."
+
+NO_MESSAGE = -1
+"Kafka's answer for a time after which no message came. Any other offset below 0 is no answer."
+
+
+def is_offset(told: int) -> bool:
+    """
+    Whether what came from Kafka's client is an offset: librdkafka gives -1001 where it knows none, such as where the
+    broker did not answer in time, and does not call that an error.
+    """
+    return told >= 0
 
 
 class TopicOffsets:
@@ -43,8 +74,7 @@ class TopicOffsets:
         Raises:
             BrokerError: no answer in time, or a refusal.
         """
-        lows, highs = self._asked(OffsetSpec.earliest()), self._asked(OffsetSpec.latest())
-        low, high = self._answers(lows), self._answers(highs)
+        low, high = self._answers(OffsetSpec.earliest(), OffsetSpec.latest())
         return {partition: (low[partition], high[partition]) for partition in self._partitions}
 
     def at_time(self, milliseconds: int) -> dict[int, int | None]:
@@ -54,8 +84,8 @@ class TopicOffsets:
         Args:
             milliseconds: since 1970, UTC.
         """
-        found = self._answers(self._asked(OffsetSpec.for_timestamp(milliseconds)))
-        return {partition: None if offset < 0 else offset for partition, offset in found.items()}
+        (found,) = self._answers(OffsetSpec.for_timestamp(milliseconds), or_none=True)
+        return {partition: None if offset == NO_MESSAGE else offset for partition, offset in found.items()}
 
     def _asked(self, which: OffsetSpec) -> Mapping[TopicPartition, Future[Any]]:
         timeout = max(0.1, self._deadline - time.monotonic())
@@ -65,17 +95,54 @@ class TopicOffsets:
         )
         return asked
 
-    def _answers(self, asked: Mapping[TopicPartition, Future[Any]]) -> dict[int, int]:
-        offsets = {}
-        for place, future in asked.items():
+    def _answers(self, *specs: OffsetSpec, or_none: bool = False) -> list[dict[int, int]]:
+        """Partition -> offset for each question, all asked at once; again while the client's metadata is stale."""
+        while True:
+            asked = [self._asked(which) for which in specs]
             try:
-                offsets[place.partition] = int(future.result(max(0.1, self._deadline - time.monotonic())).offset)
-            except NotYet:
-                raise self._error(place.partition, f"the broker at {self._spec.uri} did not answer in time") from None
-            except KafkaException as error:
-                raise self._error(place.partition, error.args[0].str()) from error
-        return offsets
+                return [
+                    {place.partition: self._offset(place, future, or_none=or_none) for place, future in each.items()}
+                    for each in asked
+                ]
+            except _Stale as stale:
+                if time.monotonic() + AGAIN >= self._deadline:
+                    raise stale.meaning from stale.__cause__
+                self._renew()
+                time.sleep(AGAIN)
+
+    def _offset(self, place: TopicPartition, future: Future[Any], *, or_none: bool) -> int:
+        try:
+            offset = int(future.result(max(0.1, self._deadline - time.monotonic())).offset)
+        except NotYet:
+            raise self._silence(place.partition) from None
+        except KafkaException as error:
+            meaning = self._error(place.partition, error.args[0].str())
+            raise (_Stale(meaning) if error.args[0].code() in STALE else meaning) from error
+        if not is_offset(offset) and not (or_none and offset == NO_MESSAGE):
+            raise self._silence(place.partition)
+        return offset
+
+    def _renew(self) -> None:
+        """Has the client learn who leads the partitions now."""
+        topic, timeout = self._spec.topic, max(0.1, self._deadline - time.monotonic())
+        try:
+            described = self._client.describe_topics(TopicCollection([topic]), request_timeout=timeout)
+            described[topic].result(timeout)
+        except (NotYet, KafkaException) as error:
+            log.debug("stream %s: no metadata: %s", self._spec.name, error)
+
+    def _silence(self, partition: int) -> BrokerError:
+        return self._error(partition, f"the broker at {self._spec.uri} did not answer in time")
 
     def _error(self, partition: int, reason: str) -> BrokerError:
         place = f"topic {self._spec.topic}, partition {partition}"
         return BrokerError(f"Kafka stream {self._spec.name}, {place}: its offsets are not known: {reason}")
+
+
+class _Stale(Exception):
+    """The client has to ask for metadata first."""
+
+    def __init__(self, meaning: BrokerError) -> None:
+        super().__init__(str(meaning))
+        self.meaning = meaning
+        "What it means if it stays so."

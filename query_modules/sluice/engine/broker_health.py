@@ -16,6 +16,7 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from sluice.brokers.offsets import is_offset
 from sluice.engine.listener import Watermarks
 
 log = logging.getLogger("sluice.broker_health")
@@ -180,8 +181,7 @@ Answers = Mapping[Any, Future[Any]]
 
 
 def _offset(place: Any, answer: Any) -> dict[int, int]:
-    # The offset is -1001 where time was over.
-    return {place.partition: answer.offset} if answer.offset >= 0 else {}
+    return {place.partition: answer.offset} if is_offset(answer.offset) else {}
 
 
 def _leaders(_: Any, answer: Any) -> dict[int, int]:

@@ -90,6 +90,7 @@ class StreamSession:
         self._admission = admission
         self._watermarks: Watermarks | None = None
         self._next_ends = 0.0
+        self._next_catch_up = 0.0
         self._lost = False
         self._resources = ExitStack()
 
@@ -184,6 +185,8 @@ class StreamSession:
                 self._apply(group)
             elif applier.in_flight:
                 applier.settle()
+            elif time.monotonic() >= self._next_catch_up:
+                self._catch_up()
             if applier.held is not held or not applier.in_flight:
                 # It gets on, or has nothing left to do: what went wrong before is over.
                 self._listener.trouble(self._broker_health.trouble)
@@ -194,7 +197,15 @@ class StreamSession:
             elif self._rest.ready(self._consumer.assigned, applier.held):
                 self._sleep()
         applier.drain()
+        self._catch_up()
         self._consumer.report(applier.held.positions)
+
+    def _catch_up(self) -> None:
+        """Moves the checkpoint past offsets that no message has. Nothing may be in flight."""
+        held = self._applier.held.positions
+        if reached := self._consumer.reached(held):
+            self._next_catch_up = time.monotonic() + IDLE
+            self._applier.move(positions={**held, **reached})
 
     def _begin(self) -> None:
         """Begins to read, as soon as a broker answers. Raises as `TopicGuard.begin`, and Stopped."""
@@ -225,8 +236,8 @@ class StreamSession:
 
     def _is_behind(self) -> bool:
         """
-        Whether there is, or may be, something that was not read: that is the stream's own to wait for. Where producers
-        use transactions the last offset is a mark that no consumer is given, so such a stream never rests.
+        Whether there is, or may be, something that was not read: that is the stream's own to wait for. So is what an
+        open transaction holds back.
         """
         watermarks, positions = self._broker_health.watermarks, self._applier.held.positions
         if watermarks is None or not self._consumer.assigned <= watermarks.keys():

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from sluice.bolt.packstream import unpack
-from sluice.errors import RemoteProtocolError, TransformError
+from sluice.errors import HeadersUnreadable, RemoteProtocolError, TransformError
 from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.scripting.client import Client, WantsStop, load, never
@@ -24,7 +24,7 @@ from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, answer_of
 from sluice.scripting.walk import check_queries, check_text, check_values
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
-from sluice.values.record import Messages
+from sluice.values.record import Columns, Messages
 
 OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
 "How a failure begins after which a process is of no use any more: what it has leaked stays leaked."
@@ -183,15 +183,27 @@ class TransformProcess:
         *,
         wants_keys: bool = False,
     ) -> memoryview:
-        columns = [batch.columns(whole=self._entry == STREAM_MESSAGES) for batch in batches]
+        columns = self._columns(batches)
         names = sorted(need.value for need in lacks)
         request = (kind, columns, names, wants_keys)
-        answer = self._client.ask(request, f"{self._entry}(batch)", self._timeout, batches=len(batches))
+        answer = self._client.ask(request, f"{self._entry}(batch)", self._timeout, batches=len(columns))
         if answer[:1] == FAILED:
             raise self._failure(bytes(answer[1:]))
         if answer[:1] != kind:
             raise self._client.wrong("answered out of turn")
         return answer[1:]
+
+    def _columns(self, batches: Sequence[Messages]) -> list[Columns]:
+        """What the transform is given: of the batches up to one that cannot be read; raises if that is the first."""
+        columns: list[Columns] = []
+        for batch in batches:
+            try:
+                columns.append(batch.columns(whole=self._entry == STREAM_MESSAGES))
+            except HeadersUnreadable:
+                if not columns:
+                    raise
+                break  # it comes again, as the first
+        return columns
 
     def _failure(self, reason: bytes) -> TransformError:
         if OUT_OF_MEMORY.match(reason):

@@ -4,8 +4,9 @@ A batch: the messages of one import; and a group: the batches that travel togeth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sluice.values.record import VALUE, Columns, columns_of, record_of
@@ -21,15 +22,20 @@ class Batch:
     Messages in the order they came, which is Kafka's order within each partition. Never empty.
     """
 
-    __slots__ = ("is_last", "messages")
+    __slots__ = ("is_last", "messages", "reached")
 
-    def __init__(self, messages: Messages, *, is_last: bool = True) -> None:
+    def __init__(
+        self, messages: Messages, *, is_last: bool = True, reached: Mapping[int, int] = MappingProxyType({})
+    ) -> None:
         """
         Args:
             is_last: whether a batch ends with these messages: they are all of it, or its last part.
+            reached: partition -> where reading is after these messages, if that is known: offsets that no message has,
+                such as those of transaction markers, are before it.
         """
         self.messages = messages
         self.is_last = is_last
+        self.reached = reached
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -50,8 +56,8 @@ class Batch:
 
     @property
     def end(self) -> dict[int, int]:
-        """partition -> offset after the batch's last message of it; only partitions with messages in the batch."""
-        return _end(self.messages)
+        """partition -> the offset to go on from after the batch; only partitions that are known to be read on."""
+        return {**_end(self.messages), **self.reached}
 
     @property
     def place(self) -> str:
@@ -63,7 +69,8 @@ class Batch:
     def halves(self) -> tuple[Batch, Batch]:
         """The batch in two; it has at least two messages."""
         middle = len(self.messages) // 2
-        return Batch(self.messages[:middle], is_last=False), Batch(self.messages[middle:], is_last=self.is_last)
+        later = Batch(self.messages[middle:], is_last=self.is_last, reached=self.reached)
+        return Batch(self.messages[:middle], is_last=False), later
 
 
 class Group:
@@ -99,7 +106,10 @@ class Group:
     @property
     def end(self) -> dict[int, int]:
         """As `Batch.end`."""
-        return _end(list(chain.from_iterable(batch.messages for batch in self.batches)))
+        end = _end(list(chain.from_iterable(batch.messages for batch in self.batches)))
+        for batch in self.batches:
+            end.update({p: max(offset, end.get(p, offset)) for p, offset in batch.reached.items()})
+        return end
 
     def part(self, start: int, stop: int) -> Group:
         """Its batches from number `start` on, up to number `stop`; may be empty."""

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from sluice.errors import one_line
+from sluice.values.record import readable_headers
 
 if TYPE_CHECKING:
     import confluent_kafka
@@ -91,7 +92,7 @@ def of_message(
         key=as_text(message.key()),
         payload=as_text(value, payload_limit),
         payload_bytes=len(value or b""),
-        headers=_headers(message.headers() or ()),
+        headers=_headers(readable_headers(message)),
         query=text,
         params=params,
         transform_sha256=transform_sha256,

@@ -101,7 +101,7 @@ class ParkedMessage:
 
 def parked(message: confluent_kafka.Message, entry: FailedMessage, number: int) -> ParkedMessage:
     """A message that is set aside; `entry` tells why."""
-    record = record_of(message)
+    record = record_of(message, lenient=True)
     return ParkedMessage(
         number=number,
         time=entry.time,

@@ -7,8 +7,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from sluice.errors import HeadersUnreadable
+
 if TYPE_CHECKING:
     import confluent_kafka
+
+Headers = list[tuple[str, "bytes | None"]]
+
+UNREADABLE: Headers = []
+"What stands in for a message's headers that the client cannot read; told by its identity."
 
 TIMESTAMP_NOT_AVAILABLE = 0
 "confluent_kafka's word for a message without a timestamp."
@@ -62,13 +69,50 @@ def records_of(columns: Columns) -> list[Record]:
     return list(map(Record, *(columns[name] for name in Record._fields)))
 
 
-def record_of(message: confluent_kafka.Message) -> Record:
-    """The message's values."""
+def headers_of(message: confluent_kafka.Message) -> Headers:
+    """
+    The message's headers; the only place that asks the client for them.
+
+    confluent-kafka raises SystemError at a header's name that is not UTF-8, and keeps what it has of the headers in a
+    state in which it must not be asked again. So it is given others in their place at once.
+
+    Raises:
+        HeadersUnreadable: they cannot be read, now or later.
+    """
+    try:
+        headers: Headers | None = message.headers()
+    except (SystemError, UnicodeError):
+        message.set_headers(UNREADABLE)
+        headers = UNREADABLE
+    if headers is UNREADABLE:
+        place = f"partition {message.partition()}, offset {message.offset()}"
+        raise HeadersUnreadable(f"the headers of the message at {place} cannot be read: a name in them is not UTF-8")
+    return headers or []
+
+
+def readable_headers(message: confluent_kafka.Message) -> Headers:
+    """As `headers_of`; none where they cannot be read."""
+    try:
+        return headers_of(message)
+    except HeadersUnreadable:
+        return []
+
+
+def record_of(message: confluent_kafka.Message, *, lenient: bool = False) -> Record:
+    """
+    The message's values.
+
+    Args:
+        lenient: headers that cannot be read are none.
+
+    Raises:
+        HeadersUnreadable: they cannot be read.
+    """
     kind, timestamp = message.timestamp()
     return Record(
         message.value(),
         message.key(),
-        message.headers() or [],
+        readable_headers(message) if lenient else headers_of(message),
         message.topic(),
         message.partition(),
         message.offset(),
