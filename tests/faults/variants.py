@@ -36,7 +36,7 @@ def query_modules(variant: str, folder: Path) -> Path:
         return QUERY_MODULES
     copy = folder / variant
     shutil.copytree(QUERY_MODULES, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    sink = copy / "sluice" / "workers" / "sink.py"
+    sink = copy / "sluice" / "persistence" / "sink.py"
     source = sink.read_text(encoding="utf-8")
     sink.write_text(source + SPLIT.format(order=ORDERS[variant]), encoding="utf-8")
     return copy

@@ -274,7 +274,7 @@ def test_twenty_reloads_in_a_row_leave_one_supervisor_and_one_worker(running: Co
 def _impatient(folder: Path) -> Path:
     """The query modules, with a supervisor that waits for a second where it waits for ten."""
     shutil.copytree(QUERY_MODULES, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    supervisor = folder / "sluice" / "workers" / "supervisor.py"
+    supervisor = folder / "sluice" / "supervising" / "supervisor.py"
     parts = supervisor.read_text("utf-8").split("\nSTOP_PATIENCE = 10.0\n")
     assert len(parts) == 2
     supervisor.write_text("\nSTOP_PATIENCE = 1.0\n".join(parts), "utf-8")

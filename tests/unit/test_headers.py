@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message
-from sluice.persistence.parked import parked
 
 from sluice.brokers.dead_letters import DeadLetters
 from sluice.errors import HeadersUnreadable
@@ -16,6 +15,7 @@ from sluice.scripting.process import TransformProcess
 from sluice.values.batch import Batch
 from sluice.values.failed_message import FailedMessage, of_message
 from sluice.values.model import StreamSpec, Transform
+from sluice.values.parked_message import parked
 from sluice.values.record import headers_of, readable_headers, record_of
 
 SOURCE = """

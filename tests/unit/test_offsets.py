@@ -26,7 +26,8 @@ NONE_KNOWN = -1001
 
 TRANSFORM = Transform("/t.py", "", "")
 SPEC = StreamSpec("s", "people", "localhost:1", "t", TRANSFORM)
-SILENT = "Kafka stream people, topic t, partition 1: its offsets are not known: the broker at localhost:1 did not answer in time"
+SILENT = "Kafka stream people, topic t, partition 1: its offsets are not known: the broker at localhost:1"
+SILENT += " did not answer in time"
 
 
 class Brokers:

@@ -297,7 +297,7 @@ class Consumer:
     def reached(self, positions: Mapping[int, int]) -> dict[int, int]:
         """
         Partition -> where reading is, where that is after the position though there is no message between: offsets of
-        transaction markers, of aborted records and of what compaction took are passed without a word. Does not wait.
+        transaction markers and of aborted records are passed without a word. Does not wait.
 
         Args:
             positions: the stream's. Nothing is reached while a message that came is not before them.
