@@ -155,6 +155,7 @@ def run_step(step: Step, folder: Path, limit: float) -> Row:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - there are no threads here
         )
         try:
             status = process.wait(limit)
@@ -173,6 +174,11 @@ def run_step(step: Step, folder: Path, limit: float) -> Row:
     elif status != 0 and outcome.passed:
         outcome = Outcome(False, f"exit status {status}; {outcome.text}")
     return Row(step.name, outcome, (time.monotonic() - began) / 60)
+
+
+def _heed_interrupts() -> None:
+    # A shell starts what it runs in the background with the signal ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def end(process: subprocess.Popen[bytes]) -> int:
