@@ -104,9 +104,6 @@ What 3.x says to a query that writes in a transaction of access mode READ; 2.14.
 Source: `AccessorCompliance` in `interpreter.cpp`, August 2026.
 """
 
-UNIQUE = re.compile("unique constraint", re.IGNORECASE)
-"In the refusal of a COMMIT that violates a uniqueness constraint."
-
 TIMED_OUT = re.compile("because of transaction timeout", re.IGNORECASE)
 "Transient by its code as well, but of what a transaction was to do, which the half of it may do in time."
 

@@ -44,6 +44,8 @@ class Server:
         self.wrong = wrong
         self.failing = failing
         self.fence = fence
+        self.reason = "no such thing"
+        "What the server says to what fails."
         self.open = False
         self.has_left_something = False
         self.requests = 0
@@ -91,7 +93,7 @@ class Server:
                 self._asked = question
                 if question.need is self.failing:
                     self.open = False
-                    return Failure(CODE, "no such thing")
+                    return Failure(CODE, self.reason)
             elif "RETURN" in query and "$root" in query:
                 rows = [["otherwise"]] if self._asked.need is self.wrong else self._asked.expected
         assert records is not None
@@ -101,7 +103,10 @@ class Server:
     def _after_fence(self, found: Sequence[messages.Message], answers: list[Reply]) -> list[Reply]:
         second = [number for number, message in enumerate(found) if message.fields[:1] == [FENCE]][1]
         if self.fence == "refused":
-            return [Failure(CODE, "no id()"), *[Ignored()] * (len(found) - 1)]
+            return [
+                Failure(CODE, "no id()" if self.reason == "no such thing" else self.reason),
+                *[Ignored()] * (len(found) - 1),
+            ]
         if self.fence == "assert":
             return answers
         failed: list[Reply] = [Success(messages.success()), Failure(CODE, f"Assertion failed: {FENCE_TEXT}.")]
@@ -232,6 +237,13 @@ def test_who_may_not_ask_learns_it() -> None:
 
     with pytest.raises(QueryRefused, match="not authorized"):
         found_on(Refusing())
+
+
+@pytest.mark.parametrize("server", [Server(fence="refused"), Server(failing=Need.MERGE)], ids=["fence", "folding"])
+def test_an_instance_that_becomes_a_replica_meanwhile_has_said_nothing_of_itself(server: Server) -> None:
+    server.reason = "Write queries are forbidden on the replica instance."
+    with pytest.raises(QueryRefused, match="on the replica"):
+        found_on(server)
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,16 @@ def test_a_server_that_the_fence_does_not_hold_on_runs_no_stream_and_says_why(mo
     assert server.probes == 1
 
 
+def test_a_server_that_the_fence_does_not_hold_on_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "PROBE_INTERVAL", 0.02)
+    server = Server()
+    server.findings = Findings({}, "the streams cannot run on this server: it was busy", 0.001)
+    with running(server, monkeypatch) as (exchange, workers):
+        eventually(lambda: exchange.trouble, equals=server.findings.refusal)
+        server.findings = Findings({}, None, 0.001)
+        eventually(lambda: len(workers), equals=1)
+
+
 def test_what_folding_may_do_follows_what_the_server_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "INDEX_INTERVAL", 0.02)
     server = Server()

@@ -17,6 +17,7 @@ from sluice.bolt.client import Connection
 from sluice.bolt.framing import frame
 from sluice.bolt.replies import Failure, Ignored, Records, Reply, error_of
 from sluice.bolt.values import Value
+from sluice.errors import INFRASTRUCTURE, QueryRefused, TransientFailure
 from sluice.folding import Need
 from sluice.persistence import nodes
 from sluice.persistence.sink import FENCE, FENCE_TEXT
@@ -129,7 +130,7 @@ def probe(connection: Connection) -> Findings:
 
     Raises:
         ConnectionLost: the connection went meanwhile; nothing is known.
-        QueryRefused: we may not write at all.
+        QueryRefused: we may not write at all, or not now.
     """
     began = time.monotonic()
     refusal = _fence(connection)
@@ -149,6 +150,7 @@ def _asked(connection: Connection, question: Question) -> str:
     failure = next((reply for reply in replies if isinstance(reply, Failure)), None)
     if failure is not None:
         connection.reset(timeout=PATIENCE)
+        _raise_if_passing(error_of(failure))
         return str(error_of(failure))
     found = records.rows()
     return "" if found == question.expected else f"expected {question.expected}, found {found}"
@@ -191,6 +193,8 @@ def _fence(connection: Connection) -> str | None:
 def _wrong_with_fence(replies: Sequence[Reply], rows: list[list[Any]], gone: bool) -> str | None:
     opening, closing = replies[:8], replies[8:]
     refused = next((reply for reply in opening if isinstance(reply, Failure)), None)
+    if refused is not None:
+        _raise_if_passing(error_of(refused))
     failures = [number for number, reply in enumerate(closing) if isinstance(reply, Failure)]
     if refused is not None:
         what = f"a checkpoint cannot be moved on: {error_of(refused)}"
@@ -203,6 +207,12 @@ def _wrong_with_fence(replies: Sequence[Reply], rows: list[list[Any]], gone: boo
     else:
         return None
     return f"{TEXT_OF_REFUSAL}{what}"
+
+
+def _raise_if_passing(error: QueryRefused) -> None:
+    """A refusal that passes, such as that of an instance that has just become a replica, says nothing of the server."""
+    if INFRASTRUCTURE.search(str(error)) or (isinstance(error, TransientFailure) and not error.suspect):
+        raise error
 
 
 def _made(connection: Connection) -> int:

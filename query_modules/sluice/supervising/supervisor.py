@@ -44,6 +44,9 @@ INDEX_INTERVAL = 5.0
 MODE_INTERVAL = 2.0
 "Seconds between two looks at the storage mode, which may change at any time and costs more than a look at nodes."
 
+PROBE_INTERVAL = 5.0
+"Seconds until a server that streams cannot run on is asked again what it does."
+
 CONSTRAINT_INTERVAL = 2.0
 "Seconds between two looks at the graph's uniqueness constraints, while streams run."
 
@@ -83,6 +86,7 @@ class Supervisor:
         self._catalogs = Catalogs(exchange)
         self._unobstructed = False  # as of the last look
         self._next_mode_look = 0.0
+        self._next_probe = 0.0
         self._next_constraints_look = 0.0
         self._storage_mode = ""
         self._next_index_look = 0.0
@@ -205,10 +209,11 @@ class Supervisor:
         return self._probed(loopback).refusal
 
     def _probed(self, loopback: Loopback) -> Findings:
-        """What the server was found to do, asked once for each start of it."""
+        """What the server was found to do, asked once for each start of it; again where streams cannot run on it."""
         host = self._exchange.host
-        if host.findings is None:
+        if host.findings is None or (host.findings.refusal is not None and time.monotonic() >= self._next_probe):
             host.findings = loopback.probe()
+            self._next_probe = time.monotonic() + PROBE_INTERVAL
             log.debug("the server was asked what folding rests on, in %.1f ms", host.findings.seconds * 1000)
             for limit in host.limits():
                 log.info("not everything is folded: %s", limit)
