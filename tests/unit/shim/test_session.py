@@ -13,8 +13,9 @@ from sluice.bolt.messages import Message, Proposal, Tag, Version
 from sluice.clauses import Statement, translate
 from sluice.errors import ClauseError
 from sluice_tools.shim.handshake import MANIFEST, Kind
+from sluice_tools.shim.readers import MAX_HELD
 from sluice_tools.shim.rewriting import MAX_CLAUSE, STAND_IN, TRANSIENT
-from sluice_tools.shim.session import MAX_HELD, Session
+from sluice_tools.shim.session import Session
 from tests.unit.clauses.strategies import statements_and_texts
 
 CODE = "Memgraph.ClientError.MemgraphError.MemgraphError"
