@@ -8,6 +8,7 @@ from typing import TypeVar
 from sluice.clauses.source import END, Source
 from sluice.clauses.statements import (
     AlterStream,
+    Command,
     CreateStream,
     DropStream,
     Existing,
@@ -17,7 +18,6 @@ from sluice.clauses.statements import (
     ShowStreams,
     StartAllStreams,
     StartStream,
-    Statement,
     StopAllStreams,
     StopStream,
     TestStream,
@@ -62,7 +62,7 @@ def _created(source: Source, existing: Existing) -> CreateStream:
             source.keywords("WITH", "CONFIG")
             config = source.map()
         elif (option := _batch_option(source, given)) is not None:
-            given[option] = source.count()
+            given[option] = source.count(of=option)
         else:
             source.end(" or ".join([*expected, END]))
             break
@@ -119,7 +119,7 @@ def _alter_stream(source: Source) -> AlterStream:
         missing = [*_missing(batch), *(word for word in ("KAFKA", "TRANSFORM") if word not in texts)]
         expected = [*missing, *(() if config else ("CONFIG",))]
         if (option := _batch_option(source, batch)) is not None:
-            batch[option] = source.count()
+            batch[option] = source.count(of=option)
         elif config is None and source.token.is_keyword("CONFIG"):
             source.take()
             config = source.map()
@@ -183,16 +183,16 @@ def _limit(source: Source) -> Count | None:
         source.end(f"LIMIT or {END}")
         return None
     source.take()
-    limit = source.count()
+    limit = source.count(of="LIMIT")
     source.keywords("BATCHES")
     source.end()
     return limit
 
 
-def _only(kind: Callable[[], Statement], *words: str) -> Callable[[Source], Statement]:
+def _only(kind: Callable[[], Command], *words: str) -> Callable[[Source], Command]:
     """Reads `words` and nothing else."""
 
-    def read(source: Source) -> Statement:
+    def read(source: Source) -> Command:
         source.keywords(*words)
         source.end()
         return kind()
@@ -200,10 +200,10 @@ def _only(kind: Callable[[], Statement], *words: str) -> Callable[[Source], Stat
     return read
 
 
-def _named(kind: Callable[[Text], Statement], *words: str) -> Callable[[Source], Statement]:
+def _named(kind: Callable[[Text], Command], *words: str) -> Callable[[Source], Command]:
     """Reads `words`, a stream's name and nothing else."""
 
-    def read(source: Source) -> Statement:
+    def read(source: Source) -> Command:
         source.keywords(*words)
         name = source.name()
         source.end()
@@ -212,7 +212,7 @@ def _named(kind: Callable[[Text], Statement], *words: str) -> Callable[[Source],
     return read
 
 
-CLAUSES: dict[tuple[str, ...], Callable[[Source], Statement]] = {
+CLAUSES: dict[tuple[str, ...], Callable[[Source], Command]] = {
     ("CREATE", "STREAM"): create_stream,
     ("CREATE", "OR", "REPLACE", "STREAM"): _create_or_replace_stream,
     ("DROP", "STREAM"): _drop_stream,

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from sluice.clauses.grammar import CLAUSES, create_stream
 from sluice.clauses.source import Source
-from sluice.clauses.statements import Statement
+from sluice.clauses.statements import Command, Explain, Explanation, Statement
 from sluice.cypher.lexer import BLANKS, name_end, skip
 
 _MAYBE_OURS = re.compile(
-    rf"[{BLANKS}]*(?:/[/*]|(?:CREATE|DROP|SHOW|START|STOP|TEST|ALTER|RELOAD|SEEK)"
+    rf"[{BLANKS}]*(?:/[/*]|(?:EXPLAIN|PROFILE)[{BLANKS}/]|(?:CREATE|DROP|SHOW|START|STOP|TEST|ALTER|RELOAD|SEEK)"
     rf"(?:[{BLANKS}]*/[/*]|[{BLANKS}]+(?:STREAM|ALL|OR|CREATE|TRANSFORM)))",
     re.IGNORECASE | re.ASCII,
 )
@@ -24,6 +25,44 @@ _MAYBE_OURS = re.compile(
 
 _BEGINNINGS = {words[:length] for words in CLAUSES for length in range(len(words))}
 "What may become the first words of a text that is ours."
+
+
+class Beginning(NamedTuple):
+    """A text that begins like a stream clause, right or wrong, of which only the first words have been looked at."""
+
+    text: str
+    read: Callable[[Source], Command]
+    "Reads the rest."
+    rest: int
+    "Where that begins."
+    plan: Explanation | None
+    "What stands before the clause."
+
+    def parse(self) -> Statement:
+        """
+        The stream clause that the text is.
+
+        Raises:
+            ClauseError: it goes on like none.
+        """
+        statement = self.read(Source(self.text, self.rest))
+        return statement if self.plan is None else Explain(statement, self.plan)
+
+
+def recognise(text: str) -> Beginning | None:
+    """The beginning of a stream clause that `text` has; None: it is not one, and is to be left as it is."""
+    if not _MAYBE_OURS.match(text):
+        return None
+    word, at = _word(text, 0)
+    plan = Explanation.__members__.get(word)
+    words: tuple[str, ...] = () if plan else (word,)
+    while words in _BEGINNINGS:
+        word, at = _word(text, at)
+        words += (word,)
+    read = CLAUSES.get(words)
+    if read is None or (read is create_stream and text.startswith("=", skip(text, at))):
+        return None  # CREATE stream = (a)-[:R]->(b) is Cypher, with a path called stream
+    return Beginning(text, read, at, plan)
 
 
 def parse(text: str) -> Statement | None:
@@ -36,28 +75,8 @@ def parse(text: str) -> Statement | None:
     Raises:
         ClauseError: it begins like a stream clause and goes on like none.
     """
-    found = _recognise(text)
-    return None if found is None else found[0](Source(text, found[1]))
-
-
-def is_clause(text: str) -> bool:
-    """Whether `text` begins like a stream clause, right or wrong. Looks at its first words only."""
-    return _recognise(text) is not None
-
-
-def _recognise(text: str) -> tuple[Callable[[Source], Statement], int] | None:
-    """How to parse the clause that `text` begins like, and from where on; None: it is no clause of ours."""
-    if not _MAYBE_OURS.match(text):
-        return None
-    words: tuple[str, ...] = ()
-    at = 0
-    while words in _BEGINNINGS:
-        word, at = _word(text, at)
-        words += (word,)
-    clause = CLAUSES.get(words)
-    if clause is create_stream and text.startswith("=", skip(text, at)):
-        return None  # CREATE stream = (a)-[:R]->(b): Cypher, with a path called stream
-    return None if clause is None else (clause, at)
+    beginning = recognise(text)
+    return None if beginning is None else beginning.parse()
 
 
 def _word(text: str, at: int) -> tuple[str, int]:

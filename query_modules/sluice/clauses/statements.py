@@ -147,7 +147,7 @@ class TestStream(_Checked):
     "None: not given, which means 1."
 
 
-Statement: TypeAlias = (
+Command: TypeAlias = (
     CreateStream
     | DropStream
     | AlterStream
@@ -161,3 +161,23 @@ Statement: TypeAlias = (
     | StopAllStreams
     | TestStream
 )
+"What a text asks for."
+
+
+class Explanation(enum.Enum):
+    """How a clause is explained."""
+
+    EXPLAIN = "what the server would do"
+    PROFILE = "what it does, and how long each part takes"
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """`EXPLAIN clause` and `PROFILE clause`: the server's plan for the CALL that the clause becomes."""
+
+    statement: Command
+    plan: Explanation = Explanation.EXPLAIN
+
+
+Statement: TypeAlias = Command | Explain
+"What a text says."

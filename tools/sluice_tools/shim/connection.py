@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from typing import Protocol
 
 from sluice.bolt.transport import reason_of
-from sluice_tools.shim.handshake import FORBIDDEN, Kind
+from sluice_tools.shim.handshake import Kind
 from sluice_tools.shim.lifecycle import Event, State, Step, react
 from sluice_tools.shim.peer import Pause, Peer
 from sluice_tools.shim.session import Session
 from sluice_tools.shim.settings import ShimSettings
 from sluice_tools.shim.statistics import Statistics
+from sluice_tools.shim.websocket import FIRST_BYTES, WebSocket
 
 LINGER = 30.0
 "How long a side may take to read the last words of the other, in seconds."
@@ -59,9 +60,13 @@ class ShimConnection:
         self.client = Peer(name, self.feed, owner.tally.from_clients, Event.CLIENT_ENDED, Event.CLIENT_LOST)
         self.server = Peer(name, self.feed, owner.tally.from_server, Event.SERVER_ENDED, Event.SERVER_LOST)
         self.client.other, self.server.other = self.server, self.client
-        self.client.passes, self.server.passes = self._open_client, self._open_server
+        self.client.passes, self.server.passes = self._first_bytes, self._open_server
         self.client.pause(Pause.CONNECTING)
         self._owner = owner
+        self._origins: Set[str] = frozenset()
+        self._first = b""
+        self._websocket: WebSocket | None = None
+        "What the client speaks Bolt over; None: TCP, or TLS."
         self._handshaking: socket.socket | None = None
         "The client's, until its TLS handshake is over. Shut down, not cancelled: that would leave it open."
         self._opening: asyncio.Task[None]
@@ -69,6 +74,7 @@ class ShimConnection:
 
     def accept(self, client: socket.socket, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
         """Take a client's connection, with TLS where it has to speak that, and connect it to the server."""
+        self._origins = settings.websocket_origins
         self._timers.append(loop.call_later(settings.sign_in_timeout, self._check_accepted))
         self._handshaking = client
         self._opening = loop.create_task(self._open(client, settings, loop))
@@ -88,13 +94,45 @@ class ShimConnection:
             self.feed(Event.FINISH)
             return
 
+        passes = self.server.passes
+
         def pass_and_leave(data: bytes) -> bytes:
-            passing = self.session.from_server(data)
+            passing = passes(data)
+            self.server.passes = pass_and_leave  # where signing in has put another in its place
             if self.session.idle:
                 asyncio.get_running_loop().call_soon(self.feed, Event.FINISH)
             return passing
 
         self.server.passes = pass_and_leave
+
+    def _first_bytes(self, data: bytes) -> bytes:
+        self._first += data
+        if FIRST_BYTES.startswith(self._first):
+            return b""  # a WebSocket, it seems
+        self.client.passes = self._open_client
+        if self._first.startswith(FIRST_BYTES):
+            self._websocket = WebSocket(self._origins)
+            self.client.passes, self.server.passes = self._from_page, self._to_page
+            self.client.answered_here = True
+        return self.client.passes(self._first)
+
+    def _from_page(self, data: bytes) -> bytes:
+        assert self._websocket is not None
+        bolt = self._websocket.received(data)
+        passing = self.session.from_client(bolt) if self._websocket.trusted else self._open_client(bolt)
+        self.client.say(self._websocket.reply())
+        if self._websocket.over:
+            if self._websocket.refusal:
+                log.warning("[#%s]  refused: %s", self.name, self._websocket.refusal)
+            self.server.say(passing)
+            self.feed(Event.FINISH)
+            return b""
+        return passing
+
+    def _to_page(self, data: bytes) -> bytes:
+        assert self._websocket is not None
+        bolt = self.session.from_server(data) if self._websocket.trusted else self._open_server(data)
+        return self._websocket.framed(bolt)
 
     def _open_client(self, data: bytes) -> bytes:
         passing = self.session.from_client(data)
@@ -109,11 +147,6 @@ class ShimConnection:
     def _settle(self) -> None:
         """What the session has learned by now decides who is read, and what is passed how."""
         session = self.session
-        if session.refused:
-            log.warning("[#%s]  refused: %s", self.name, session.opening.reason)
-            self.client.say(FORBIDDEN)
-            self.feed(Event.FINISH)
-            return
         if released := session.release():
             self.server.say(released)
         if session.waiting:
@@ -124,7 +157,10 @@ class ShimConnection:
             return
         if session.opening.kind is Kind.RAW:
             log.info("[#%s]  passes as it is, clauses and all: %s", self.name, session.opening.reason)
-        self.client.passes, self.server.passes = session.from_client, session.from_server
+        if self._websocket is None:
+            self.client.passes, self.server.passes = session.from_client, session.from_server
+        else:
+            self._websocket.trusted = True
         self._owner.accepted(self)
 
     async def _open(self, client: socket.socket, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
@@ -172,7 +208,18 @@ class ShimConnection:
         if self.state is State.CLOSING and self._opening.done() and left == (None, None):
             self.feed(Event.GONE)
 
+    def _flush_to_client(self) -> None:
+        last = self.session.server_ended()
+        self.client.say(last if self._websocket is None else self._websocket.framed(last))
+
+    def _end_client(self) -> None:
+        if self._websocket is not None:
+            self.client.say(self._websocket.end())
+        self.client.end()
+
     def _close(self) -> None:
+        if self._websocket is not None:
+            self.client.say(self._websocket.end())
         for peer in (self.client, self.server):
             peer.close()
         self._timers.append(asyncio.get_running_loop().call_later(LINGER, self.feed, Event.ABORT))
@@ -195,9 +242,9 @@ class ShimConnection:
 _DO: Mapping[Step, Callable[[ShimConnection], None]] = {
     Step.READ_CLIENT: lambda connection: connection.client.resume(Pause.CONNECTING),
     Step.FLUSH_TO_SERVER: lambda connection: connection.server.say(connection.session.client_ended()),
-    Step.FLUSH_TO_CLIENT: lambda connection: connection.client.say(connection.session.server_ended()),
+    Step.FLUSH_TO_CLIENT: ShimConnection._flush_to_client,
     Step.END_SERVER: lambda connection: connection.server.end(),
-    Step.END_CLIENT: lambda connection: connection.client.end(),
+    Step.END_CLIENT: ShimConnection._end_client,
     Step.RESET_CLIENT: lambda connection: connection.client.reset(),
     Step.CLOSE: ShimConnection._close,
     Step.ABORT: ShimConnection._abort,

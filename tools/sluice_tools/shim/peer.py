@@ -33,6 +33,7 @@ class Pause(enum.Enum):
     SIGN_IN = "the server has to accept the client first"
     FULL = "the other side has to take something first"
     TURN = "the other connections have their turn first"
+    REPLIES = "it has to take what the shim itself replies"
     ENDED = "it sends no more; uvloop would say so again and again"
 
 
@@ -59,6 +60,8 @@ class Peer(asyncio.Protocol):
         "What is to be sent once there is a transport: what one read brings, and only with TLS of Python 3.10."
         self.say: Callable[[bytes], None] = self._early.extend
         "Send. The transport's own function, while there is one, for every query comes by here."
+        self.answered_here = False
+        "Whether what it sends may be answered by the shim itself, such as a ping."
         self._name = name
         self._feed = feed
         self._meter = meter
@@ -105,9 +108,12 @@ class Peer(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.other.pause(Pause.FULL)
+        if self.answered_here:
+            self.pause(Pause.REPLIES)
 
     def resume_writing(self) -> None:
         self.other.resume(Pause.FULL)
+        self.resume(Pause.REPLIES)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone()

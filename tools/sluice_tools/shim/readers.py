@@ -11,8 +11,11 @@ import logging
 from sluice.bolt.framing import frame
 from sluice.bolt.messages import Tag
 from sluice.bolt.values import STRING
+from sluice.clauses import Beginning
+from sluice_tools.shim.corrections import corrected
 from sluice_tools.shim.exchanges import LATEST, NEVER, Clause, Exchanges
-from sluice_tools.shim.rewriting import Rewritten, Translate, holds_clause, mend, qid_of, refuse, rewrite
+from sluice_tools.shim.native_streams import NativeStream, NativeStreams
+from sluice_tools.shim.rewriting import Rewritten, clause_in, qid_of, refuse, rewrite
 from sluice_tools.shim.splitter import Verdict, skim_trifles
 from sluice_tools.shim.statistics import Statistics
 
@@ -27,7 +30,7 @@ _SIMPLE = _PULLS | {_RUN}
 _FIRST_LETTER = {**dict.fromkeys(range(0x81, 0x90), 5), STRING.u8: 6, STRING.u16: 7}
 "Marker of a RUN's text -> where that begins, counted from the chunk header."
 
-_HARMLESS = frozenset(bytes((letter,)) for letter in b"befghijklmnopquvwxyzBEFGHIJKLMNOPQUVWXYZ")
+_HARMLESS = frozenset(bytes((letter,)) for letter in b"bfghijklmnoquvwxyzBFGHIJKLMNOQUVWXYZ")
 "Letters that no keyword of ours begins with."
 
 _COMMON = (b"CREATE (", b"CREATE(", b"create (", b"CALL ", b"call ", b"RETURN ", b"return ")
@@ -39,11 +42,12 @@ log = logging.getLogger("sluice.shim")
 class RequestReader:
     """Reads the client's messages: counts all, replaces a RUN with a clause."""
 
-    def __init__(self, name: str, ledger: Exchanges, translate: Translate, tally: Statistics) -> None:
+    def __init__(self, name: str, ledger: Exchanges, tally: Statistics) -> None:
         self._name = name
         self._ledger = ledger
-        self._translate = translate
         self._tally = tally
+        self._found: Beginning | NativeStream | None = None
+        "What the message at hand holds, once that is known: no clause is looked at twice."
 
     def skim(self, data: bytes, position: int) -> int:
         # Every small query comes by here, in a process that has just been woken: each call saved is felt.
@@ -66,8 +70,11 @@ class RequestReader:
                     data[position + first : position + first + 1] in _HARMLESS
                     or data.startswith(_COMMON, position + first)
                 )
-                if not harmless and holds_clause(data[position + 2 : after - 2]) is not False:
-                    break
+                if not harmless:
+                    found = clause_in(data[position + 2 : after - 2])
+                    if found is not False:
+                        self._found = found
+                        break
             elif ledger.pulls_matter and tag in _PULLS:
                 break
             if quiet and tag in _SIMPLE:
@@ -83,8 +90,10 @@ class RequestReader:
             return Verdict.MORE
         tag = payload[1]
         if tag == _RUN:
-            ours = holds_clause(payload)
-            return Verdict.MORE if ours is None else Verdict.HOLD if ours else Verdict.PASS
+            found = self._found or clause_in(payload)
+            if found:
+                self._found = found
+            return Verdict.MORE if found is None else Verdict.HOLD if found else Verdict.PASS
         matters = self._ledger.pulls_matter and tag in _PULLS
         return Verdict.HOLD if matters else Verdict.PASS
 
@@ -96,7 +105,11 @@ class RequestReader:
             qid = qid_of(payload)
             self._ledger.ask_for_records(LATEST if qid is None else qid)
             return raw
-        rewritten = rewrite(payload, self._translate)
+        found, self._found = self._found, None
+        if isinstance(found, NativeStream):
+            self._ledger.ask_clause(Clause(found.made_by, native=found))
+            return raw
+        rewritten = rewrite(payload, found) if found else None
         if rewritten is None:
             self._ledger.ask(Tag.RUN)
             return raw
@@ -104,6 +117,9 @@ class RequestReader:
 
     def outgrown(self, payload: bytearray) -> bytes | None:
         if payload[1] != Tag.RUN:
+            return None
+        found, self._found = self._found, None
+        if isinstance(found, NativeStream):
             return None
         # Passed on it would be a clause of Memgraph's own, with another meaning.
         limit = f"{MAX_HELD // 1024} KiB"
@@ -118,10 +134,11 @@ class RequestReader:
 
 
 class AnswerReader:
-    """Reads the server's messages: counts answers, puts the refusal of a clause right."""
+    """Reads the server's messages: counts answers, corrects those to a clause."""
 
-    def __init__(self, name: str, ledger: Exchanges, tally: Statistics) -> None:
+    def __init__(self, name: str, ledger: Exchanges, tally: Statistics, natives: NativeStreams) -> None:
         self._name = name
+        self._natives = natives
         self._ledger = ledger
         self._tally = tally
 
@@ -164,18 +181,22 @@ class AnswerReader:
         watched = self._ledger.answer()
         if watched is None or watched.clause is None:
             return raw
-        if payload[1] == Tag.SUCCESS and watched.is_run:
+        clause, tag = watched.clause, payload[1]
+        if tag == Tag.SUCCESS and watched.is_run:
             qid = qid_of(payload)
             if qid is not None:
                 self._ledger.open_result(watched, qid)
-        if payload[1] != Tag.FAILURE:
             return raw
-        self._tally.failed_clauses[watched.clause.kind] += 1
-        mended = mend(payload, watched.clause.complaint)
-        if mended is None:
+        if clause.native is not None:
+            if tag == Tag.SUCCESS:
+                self._natives.add(clause.native)
             return raw
-        log.debug("[#%s]  S: FAILURE of %s, its text put right", self._name, watched.clause.kind)
-        return frame(mended)
+        self._tally.failed_clauses[clause.kind] += tag == Tag.FAILURE
+        answer = corrected(payload, clause.complaint, self._natives)
+        if answer is None:
+            return raw
+        log.debug("[#%s]  S: %s of %s, corrected", self._name, Tag(tag).name, clause.kind)
+        return frame(answer)
 
     def outgrown(self, payload: bytearray) -> bytes | None:
         return None  # no answer to a clause is that long, so it is none

@@ -1,20 +1,20 @@
 """
 One connection through the shim, without the connection: bytes of either side in, bytes for the other side out.
 
-Everything passes as it is but for two kinds of message: a RUN that holds a clause of ours, and the server's refusal of
-such a RUN or of pulling its result. To find them it follows the handshake, the message boundaries and the count of
-requests and answers; it looks into no other message. What does not begin like Bolt (TLS, a WebSocket, anything) passes
-untouched for good.
+Everything passes as it is but for two kinds of message: a RUN that holds a clause of ours, and the server's answers to
+such a RUN and to pulling its result. To find them it follows the handshake, the message boundaries and the count of
+requests and answers; it looks into no other message. What does not begin like Bolt (TLS, anything) passes untouched for
+good.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 
 from sluice_tools.shim.exchanges import Exchanges
 from sluice_tools.shim.handshake import Handshake, Kind
+from sluice_tools.shim.native_streams import NativeStreams
 from sluice_tools.shim.readers import MAX_HELD, AnswerReader, RequestReader
-from sluice_tools.shim.rewriting import Translate
 from sluice_tools.shim.sign_in import SignIn
 from sluice_tools.shim.splitter import MessageSplitter
 from sluice_tools.shim.statistics import Statistics
@@ -27,16 +27,14 @@ class Session:
     Neither feeding nor ending raises. `name` stands for the connection in the log.
     """
 
-    def __init__(
-        self, name: str, translate: Translate, tally: Statistics | None = None, origins: Set[str] = frozenset()
-    ) -> None:
+    def __init__(self, name: str, tally: Statistics | None = None, natives: NativeStreams | None = None) -> None:
         """
         Args:
             tally: where clauses are counted.
-            origins: as in `Handshake`.
+            natives: the streams of Memgraph's own that other sessions have seen made.
         """
-        tally = tally or Statistics()
-        self.opening = Handshake(origins)
+        tally, natives = tally or Statistics(), natives or NativeStreams()
+        self.opening = Handshake()
         self.ledger = Exchanges()
         self.from_client: Callable[[bytes], bytes] = self._open_client
         "What goes on to the server when the client sends something. Another function once more is known."
@@ -47,8 +45,8 @@ class Session:
         "What the client said before the server had answered its handshake."
         self._heard = False
         "Whether the server has said anything to a client that does not speak Bolt."
-        self._requests = MessageSplitter(RequestReader(name, self.ledger, translate, tally), MAX_HELD)
-        self._answers = MessageSplitter(AnswerReader(name, self.ledger, tally), MAX_HELD)
+        self._requests = MessageSplitter(RequestReader(name, self.ledger, tally), MAX_HELD)
+        self._answers = MessageSplitter(AnswerReader(name, self.ledger, tally, natives), MAX_HELD)
 
     @property
     def accepted(self) -> bool:
@@ -56,11 +54,6 @@ class Session:
         if self.opening.kind is Kind.BOLT:
             return self._sign_in is None
         return self._heard
-
-    @property
-    def refused(self) -> bool:
-        """Whether the client is to be told `handshake.FORBIDDEN`, and nothing else."""
-        return self.opening.kind is Kind.REFUSED
 
     @property
     def waiting(self) -> bool:
@@ -118,8 +111,6 @@ class Session:
             # What was gathered to see whether it is Bolt comes first.
             self._early[:0] = self.opening.client_ended()
             self.from_client, self.from_server = self._pass_early, self._hear
-        elif self.opening.kind is Kind.REFUSED:
-            self.from_client = _drop
 
     def _sign_in_server(self, data: bytes) -> bytes:
         assert self._sign_in is not None
@@ -135,10 +126,6 @@ class Session:
     def _hear(self, data: bytes) -> bytes:
         self._heard, self.from_server = True, _pass
         return data
-
-
-def _drop(data: bytes) -> bytes:
-    return b""
 
 
 def _pass(data: bytes) -> bytes:
