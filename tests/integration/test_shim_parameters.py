@@ -45,11 +45,11 @@ def words(kafka: KafkaBroker, script_server: ScriptServer, stream_name: str) -> 
 def test_plain_numbers_of_javascript_are_integers(name: str, shim: ShimServer, words: Mapping[str, Any]) -> None:
     stream = {"name": words["name"]}
     with CLIENTS[name](shim.port) as run:
-        run(CREATE + " WITH CONFIG {keep_limit: $limit} BATCH_INTERVAL $interval BATCH_SIZE $size",
+        run(CREATE + " WITH CONFIG {park_limit: $limit} BATCH_INTERVAL $interval BATCH_SIZE $size",
             {**words, "limit": 5, "interval": 50, "size": 1})  # fmt: skip
-        run("ALTER STREAM $name SET CONFIG $config", {**stream, "config": {"keep_limit": 7}})
+        run("ALTER STREAM $name SET CONFIG $config", {**stream, "config": {"park_limit": 7}})
         [[statement]] = run("SHOW CREATE STREAM $name", stream).rows
-        assert statement.endswith(" WITH CONFIG {keep_limit: 7} BATCH_INTERVAL 50 BATCH_SIZE 1")
+        assert statement.endswith(" WITH CONFIG {park_limit: 7} BATCH_INTERVAL 50 BATCH_SIZE 1")
         assert len(run("TEST STREAM $name LIMIT $n BATCHES", {**stream, "n": 2}).rows) == 2
         assert [row[:3] for row in run("SEEK STREAM $name TO {0: $offset}", {**stream, "offset": 2}).rows] == [
             [0, 0, 2]
