@@ -29,7 +29,7 @@ from sluice_tools.doctor.kafka import Cluster
 from sluice_tools.doctor.module import Signature
 from sluice_tools.doctor.server import CHECKS, Server
 from sluice_tools.doctor.streams import Clusters, examine_merges
-from sluice_tools.doctor.transform import examine_admission, examine_transform
+from sluice_tools.doctor.transform import examine_admission, examine_confinement, examine_transform
 from sluice_tools.install.copies import MODULE, brought
 from sluice_tools.shim.settings import Address
 from tests.ports import free_port
@@ -468,6 +468,22 @@ def test_what_vouches_for_scripts_is_told():
     listed = examine_admission("/data/.sluice_signing.key", "/etc/SHA256SUMS")
     assert listed.text.startswith("only scripts that /etc/SHA256SUMS lists run")
     assert examine_admission(None, None).verdict is Verdict.NOTE
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict", "text"),
+    [
+        (None, Verdict.NOTE, "does not say"),
+        ("off; this machine has no Landlock, seccomp", Verdict.NOTE, "SLUICE_TRANSFORM_SANDBOX=auto confines them"),
+        ("kept from files, network; this machine has x", Verdict.OK, "transforms are kept from files, network;"),
+        ("kept from network, not from files; this machine has x", Verdict.NOTE, "not from files"),
+        ("refused: SLUICE_TRANSFORM_SANDBOX is on, and x", Verdict.FIX, "no transform runs: refused: "),
+    ],
+)
+def test_what_transforms_are_kept_from_is_told(told: str | None, verdict: Verdict, text: str):
+    finding = examine_confinement(told)
+    assert finding.verdict is verdict
+    assert text in finding.text
 
 
 STATEMENT = "CREATE CONSTRAINT ON (n:Person) ASSERT n.id IS UNIQUE;"

@@ -22,6 +22,7 @@ from sluice.host.secrets_allowed import DEFAULT as SECRETS_FOLDER
 from sluice.host.secrets_allowed import SecretsAllow
 from sluice.host.server_flags import server_flags
 from sluice.host.signing import FILE_NAME, SigningKey
+from sluice.host.transform_access import Sandbox, TransformAccess
 
 T = TypeVar("T")
 
@@ -102,6 +103,13 @@ class Settings:
     "SLUICE_TRANSFORM_TIMEOUT: seconds that a transform may take for one batch."
     transform_memory_mb: int = 1024
     "SLUICE_TRANSFORM_MEMORY_MB: address space that a transform's process may use; 0: no limit."
+    transform_sandbox: Sandbox = Sandbox.OFF
+    "SLUICE_TRANSFORM_SANDBOX: off, auto (as far as the machine can) or on: whether transforms are confined."
+    transform_access: TransformAccess = TransformAccess()
+    """
+    SLUICE_TRANSFORM_ACCESS: what confined transforms may use besides: network, PATH, PATH:rw, with commas between,
+    each with @ and a URI prefix if it is not for all of them. Default: nothing.
+    """
     fold: bool = True
     "SLUICE_FOLD: true or false: whether any stream's queries may be folded."
     python: str = ""
@@ -175,6 +183,8 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
         script_max_bytes=read("SCRIPT_MAX_BYTES", _positive, default.script_max_bytes),
         transform_timeout=read("TRANSFORM_TIMEOUT", _seconds, default.transform_timeout),
         transform_memory_mb=read("TRANSFORM_MEMORY_MB", _natural, default.transform_memory_mb),
+        transform_sandbox=read("TRANSFORM_SANDBOX", Sandbox.parse, default.transform_sandbox),
+        transform_access=read("TRANSFORM_ACCESS", TransformAccess.parse, default.transform_access),
         fold=read("FOLD", _boolean, default.fold),
         python=read("PYTHON", str, default.python),
         fetch_buffer_kb=read("FETCH_BUFFER_KB", _positive, default.fetch_buffer_kb),

@@ -14,7 +14,9 @@ from sluice.clauses.printer import to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
 from sluice.errors import SettingError
+from sluice.host.settings import Settings
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
+from sluice.scripting.client import confinement
 from sluice.supervising import process
 from sluice.supervising.history import by_name
 from sluice.supervising.shared_state import SharedState
@@ -41,7 +43,7 @@ def info(graph: Graph, name: str | None) -> list[Row]:
     here = process.current()
     catalog = Catalog(graph, here.exchange)
     streams = catalog.streams() if name is None else [catalog.find(name)]
-    return [_info(stream, here.exchange) for stream in streams]
+    return [_info(stream, here.exchange, here.settings) for stream in streams]
 
 
 def batches(graph: Graph, name: str, limit: int) -> list[Row]:
@@ -83,7 +85,7 @@ def statement_of(spec: StreamSpec) -> CreateStream:
     )
 
 
-def _info(stream: StreamNode, exchange: SharedState) -> Row:
+def _info(stream: StreamNode, exchange: SharedState, settings: Settings) -> Row:
     monitor = exchange.monitor(stream.uid)
     # The state first: what the worker says it has brought in is in the graph for whoever looks later.
     state = monitor.state
@@ -104,6 +106,7 @@ def _info(stream: StreamNode, exchange: SharedState) -> Row:
         "transform_source": stream.text("transform_source"),
         "batch_interval": None if spec is None else spec.batch_interval_ms,
         "batch_size": None if spec is None else spec.batch_size,
+        "confinement": None if spec is None else confinement(spec.transform, settings),
         "config": {} if spec is None else spec.config.as_map(),
         "generation": stream.generation,
         "positions": by_name(checkpoint.positions),

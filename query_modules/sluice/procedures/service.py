@@ -20,10 +20,11 @@ from sluice.engine.test_execution import TestExecution
 from sluice.engine.topic_guard import check_topics
 from sluice.errors import BrokerError, NoReport, NothingToRead, SettingError, StreamExists
 from sluice.host.settings import Settings
+from sluice.host.transform_access import CONFINEMENT
 from sluice.procedures import steering
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
 from sluice.scripting import admission
-from sluice.scripting.client import until
+from sluice.scripting.client import confinement, until
 from sluice.scripting.interpreter import find_interpreter
 from sluice.scripting.pinning import pin
 from sluice.supervising import process
@@ -150,7 +151,8 @@ def settings() -> list[Row]:
     """The settings in force: `name, value`, as variables hold them; no secret. And what the server was found to do."""
     here = process.current()
     rows = [{"name": name, "value": value} for name, value in here.settings.as_variables().items()]
-    return [*rows, {"name": PROBE, "value": here.exchange.host.summary()}]
+    found = {PROBE: here.exchange.host.summary(), CONFINEMENT: confinement(None, here.settings)}
+    return [*rows, *({"name": name, "value": value} for name, value in found.items())]
 
 
 def interpreter() -> list[Row]:

@@ -13,12 +13,13 @@ from rich.console import Console
 from sluice import __version__
 from sluice.errors import SettingError
 from sluice.host.settings import Settings
+from sluice.host.transform_access import CONFINEMENT
 from sluice_tools.doctor.bolt import Target, parse_uri
 from sluice_tools.doctor.findings import Finding, Verdict
 from sluice_tools.doctor.server import Server
 from sluice_tools.doctor.shim import examine_shim
 from sluice_tools.doctor.streams import Clusters, examine_streams
-from sluice_tools.doctor.transform import ALLOW, KEY, LISTED, examine_admission, examine_transform
+from sluice_tools.doctor.transform import ALLOW, KEY, LISTED, examine_admission, examine_confinement, examine_transform
 from sluice_tools.terminal import show, show_json, visible
 
 PASSWORD = "MEMGRAPH_PASSWORD"
@@ -75,6 +76,7 @@ def doctor(
             allowed = server.setting(ALLOW)
             if server.streams is not None:
                 yield examine_admission(server.setting(KEY), server.setting(LISTED))
+                yield examine_confinement(server.setting(CONFINEMENT))
             if server.streams is not None and (stream or not kafka):
                 yield from examine_streams(server, stream, clusters)
         finally:

@@ -12,6 +12,7 @@ import dataclasses
 from sluice.errors import ScriptError
 from sluice.host.allow_list import DEFAULT, AllowList, shown
 from sluice.host.settings import Settings
+from sluice.host.transform_access import SANDBOX
 from sluice.scripting import script
 from sluice.scripting.contract import STREAM, STREAM_MESSAGES
 from sluice_tools.doctor.findings import FROM_HERE, Finding, fix, note, ok
@@ -69,6 +70,22 @@ def examine_admission(key: str | None, listed: str | None) -> Finding:
     if not key:
         return note("scripts", "the server does not say by which key it knows the scripts that it has fetched")
     return ok("scripts", f"those that were fetched are signed with the key {key}, of the server's machine ({KEY})")
+
+
+def examine_confinement(told: str | None) -> Finding:
+    """
+    One finding, "sandbox": what transforms are kept from.
+
+    Args:
+        told: what `streams.settings` says of it; None where it does not tell.
+    """
+    if not told:
+        return note("sandbox", "the server does not say what its transforms are kept from")
+    if told.startswith("refused"):
+        return fix("sandbox", f"no transform runs: {told}", f"set {SANDBOX}=auto, or move to a kernel that has it all")
+    if told.startswith("off"):
+        return note("sandbox", f"transforms may do what the server's user may: {told}; {SANDBOX}=auto confines them")
+    return (note if "not from" in told else ok)("sandbox", f"transforms are {told}")
 
 
 def _defines(name: str, node: ast.stmt) -> bool:
