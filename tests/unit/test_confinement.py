@@ -99,6 +99,7 @@ REFUSED = {
     "a socket of this machine": "socket.socket(socket.AF_UNIX)",
     "signalling the server": "os.kill(os.getppid(), 0)",
     "signalling by another way": "signal.pidfd_send_signal(os.pidfd_open(os.getppid()), 0)",
+    "a process that would outlive it": "subprocess.Popen(['true'], start_new_session=True).wait()",
     "the server's limits": "resource.prlimit(os.getppid(), resource.RLIMIT_CPU)",
 }
 

@@ -57,6 +57,8 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "lremovexattr": (198, 15),
     "fremovexattr": (199, 16),
     "removexattrat": (466, 466),
+    "setpgid": (109, 154),
+    "setsid": (112, 157),
     "prlimit64": (302, 261),
     "kill": (62, 129),
     "tkill": (200, 130),
@@ -78,6 +80,7 @@ ALWAYS = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat"),
     *("setxattr", "lsetxattr", "fsetxattr", "setxattrat"),
     *("removexattr", "lremovexattr", "fremovexattr", "removexattrat"),
+    *("setpgid", "setsid"),  # a process that left its group would not be ended with it
 )
 
 SIGNALS = ("tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
