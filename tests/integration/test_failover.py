@@ -1,4 +1,4 @@
-"""Fail-over: a MAIN with two replicas is killed under load, a replica takes over, and the old MAIN comes back as one."""
+"""Fail-over: the MAIN is killed under load, a replica takes over, and the old MAIN comes back as a replica."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def make(own_host: OwnHost, tmp_path: Path) -> Make:
 
 
 def follow(replica: ServerHost, main: ServerHost, name: str, mode: str) -> None:
-    """Makes an instance, which is empty or has what the MAIN has had, a replica of it, and waits until it is up to it."""
+    """Makes an empty instance a replica, and waits until it has what the MAIN has."""
     port = free_port()
     replica.run(f"SET REPLICATION ROLE TO REPLICA WITH PORT {port}")
     main.run(f"REGISTER REPLICA {name} {mode} TO '127.0.0.1:{port}'")
@@ -70,7 +70,7 @@ def follow(replica: ServerHost, main: ServerHost, name: str, mode: str) -> None:
 
 
 def state_of(main: ServerHost, name: str) -> str:
-    """What the MAIN says of a replica; the column is another one since 2.15."""
+    """What the MAIN says of a replica; the column is another one on 3.x."""
     (row,) = [row for row in main.run("SHOW REPLICAS") if row["name"] == name]
     state: Any = row["state"] if "state" in row else row["data_info"]["memgraph"]["status"]
     return str(state)
