@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from sluice.brokers.topic import Topic
+from sluice.procedures import service
 from sluice.supervising import remembered
 from sluice.supervising.remembered import MAX_ITEMS, SECONDS, Remembered
+from sluice.values.model import StreamSpec, Transform
 
 
 @pytest.fixture
@@ -40,3 +45,24 @@ def test_only_so_much_is_kept(clock: list[float]) -> None:
         kept.keep(number, number)
     assert kept.take(0) is None
     assert kept.take(MAX_ITEMS) is not None
+
+
+def test_creates_that_differ_in_the_name_only_have_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several that met a conflict, each is quick when it is tried again."""
+    fetched: list[str] = []
+
+    def pin(uri: str, _: object) -> Transform:
+        fetched.append(uri)
+        return Transform(uri, "", "")
+
+    monkeypatch.setattr(service, "pin", pin)
+    monkeypatch.setattr(service, "check_topics", lambda *_: Topic("t", frozenset({0})))
+    here = SimpleNamespace(remembered=Remembered(), settings=None)
+    specs = [StreamSpec(name, name, "k:9092", "t", Transform("/t.py", "", "")) for name in ("a", "b", "c")]
+    for spec in specs:
+        checked = service._checked(spec, here)
+        here.remembered.keep(checked.key, checked)
+    assert len(fetched) == 3
+    for spec in specs:
+        service._checked(spec, here)
+    assert len(fetched) == 3

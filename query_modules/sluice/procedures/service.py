@@ -103,8 +103,8 @@ def create(
 
 
 def _checked(unpinned: StreamSpec, here: Process) -> Checked:
-    """What is found out of the world outside for a CREATE; not again where one like it has just met a conflict."""
-    key = (unpinned.uri, unpinned.topic, unpinned.transform.uri, unpinned.config.encode())
+    """What is found out of the world outside for a CREATE; not again where the same one has just met a conflict."""
+    key = (unpinned.name, unpinned.uri, unpinned.topic, unpinned.transform.uri, unpinned.config.encode())
     remembered = here.remembered.take(key)
     if remembered is not None:
         until, checked = remembered
