@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_creates_that_differ_in_the_name_only_have_one_each(monkeypatch: pytest.
 
     monkeypatch.setattr(service, "pin", pin)
     monkeypatch.setattr(service, "check_topics", lambda *_: Topic("t", frozenset({0})))
-    here = SimpleNamespace(remembered=Remembered(), settings=None)
+    here: Any = SimpleNamespace(remembered=Remembered(), settings=None)
     specs = [StreamSpec(name, name, "k:9092", "t", Transform("/t.py", "", "")) for name in ("a", "b", "c")]
     for spec in specs:
         checked = service._checked(spec, here)
