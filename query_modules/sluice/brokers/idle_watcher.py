@@ -20,9 +20,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import AdminClient
 
 from sluice.brokers import clients
-from sluice.brokers.consumer import NO_SUCH_TOPIC
 from sluice.brokers.reporter import group_of
-from sluice.brokers.topic import Topic, described
+from sluice.brokers.topic import NO_SUCH_TOPIC, Topic, described
 from sluice.errors import SluiceError
 from sluice.values.model import StreamSpec
 
