@@ -106,7 +106,7 @@ class StreamSession:
             resources.callback(self._broker_health.close)
             self._rest = IdleDetector(spec, settings, self._calls.nudge.set)
             resources.callback(self._rest.end)
-            self._consumer = resources.enter_context(Consumer(spec, settings, doubt=self._broker_health.doubt))
+            self._consumer = resources.enter_context(Consumer(spec, settings))
             self._transformer = Transformer(spec, settings, wants_stop, self._lacks, self._admission.wants_keys)
             resources.callback(self._transformer.close)
             letters = DeadLetters(spec, wants_stop)
@@ -255,7 +255,7 @@ class StreamSession:
         if found is not None:
             self._guard.woke(changed=found.topic_changed)
             if found.trouble is not None:
-                self._consumer.note(found.trouble)
+                self._consumer.complaints.note(found.trouble)
 
     def _unlabel(self) -> None:
         """Takes the checkpoint's label off if the graph has a uniqueness constraint. Nothing may be in flight."""
@@ -272,6 +272,8 @@ class StreamSession:
         """Looks where the partitions end, and whether the brokers answer. Does not wait."""
         broker_health, consumer = self._broker_health, self._consumer
         self._listener.pulse()
+        if (complaint := consumer.complaints.take()) is not None:
+            broker_health.doubt(complaint)
         broker_health.follow(consumer.assigned)
         broker_health.look(busy=busy, resting=resting)
         if busy and time.monotonic() >= self._next_ends:
@@ -301,7 +303,8 @@ class StreamSession:
 
     def _is_called(self) -> bool:
         """Whether there has come to be something to do other than to wait for messages."""
-        return self._wants_stop() or self._broker_health.suspect or self._is_asked()
+        suspect = self._broker_health.suspect or self._consumer.complaints.pending
+        return self._wants_stop() or suspect or self._is_asked()
 
     def _is_asked(self) -> bool:
         """Whether the supervisor has asked for something that is not done."""

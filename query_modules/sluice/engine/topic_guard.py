@@ -151,7 +151,7 @@ class TopicGuard:
         """
         try:
             # A trouble is told at once: it is tried again anyway.
-            partitions = self._consumer.partitions(patience=ASK_TIMEOUT)
+            partitions = self._consumer.topic.partitions(patience=ASK_TIMEOUT)
         except TopicNotFound as error:
             raise self._away() from error
         held = self._applier.held
@@ -185,7 +185,8 @@ class TopicGuard:
         elif time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._interval
             try:
-                self._consumer.extend(self._consumer.partitions_now(ASK_TIMEOUT), self._applier.held.positions)
+                partitions = self._consumer.topic.partitions(timeout=ASK_TIMEOUT)
+                self._consumer.extend(partitions, self._applier.held.positions)
             except TopicNotFound as error:
                 raise self._away() from error
             except BrokerError as error:
@@ -207,7 +208,7 @@ class TopicGuard:
             self.begin()
             return
         partition, held = gone.partition, self._applier.held
-        low, high = self._consumer.watermarks(partition)
+        low, high = self._consumer.topic.watermarks(partition)
         position = held.positions.get(partition)
         if position is None or low <= position <= high:
             raise gone
@@ -272,11 +273,11 @@ def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
     with Consumer(spec, settings) as consumer:
         identity = TopicIdentity(spec, settings.broker_timeout)
         identity.ask()
-        partitions = consumer.partitions()
+        partitions = consumer.topic.partitions()
         letters = spec.config.dead_letter_topic
         try:
             if letters is not None:
-                consumer.partitions(letters)
+                consumer.topic.partitions(letters)
         except TopicNotFound:
             raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None
         return Topic(identity.answer(patience=IDENTITY_PATIENCE), partitions)
