@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sluice.brokers import reader
-from sluice.brokers.reader import Reader
+from sluice.brokers.reader import TopicReader
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
 from sluice.host.attempts import Attempts
@@ -65,7 +65,7 @@ def test_a_consumer_that_no_thread_can_close_any_more_is_left_to_the_end_of_the_
         raise error
 
     client = object()
-    left: Any = Reader.__new__(Reader)
+    left: Any = TopicReader.__new__(TopicReader)
     left.client, left._reporter = client, SimpleNamespace(finish=lambda _: False)
     monkeypatch.setattr(reader, "_UNCLOSED", [])
     monkeypatch.setattr(threading.Thread, "start", refuse)

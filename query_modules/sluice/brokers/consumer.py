@@ -14,7 +14,7 @@ from types import TracebackType
 
 from sluice.brokers.batcher import Batcher, Limits
 from sluice.brokers.complaints import Complaints
-from sluice.brokers.reader import Reader
+from sluice.brokers.reader import TopicReader
 from sluice.brokers.reporter import Reporter
 from sluice.brokers.topic import TopicMetadata
 from sluice.host.settings import Settings
@@ -29,7 +29,7 @@ SLICE = 0.5
 
 class Consumer:
     """
-    Reads one topic for one stream: a `Reader`, while it is awake, and a `Batcher`.
+    Reads one topic for one stream: a `TopicReader`, while it is awake, and a `Batcher`.
 
     Threads: for the thread that made it. Waiting leaves the interpreter lock alone.
     """
@@ -40,7 +40,7 @@ class Consumer:
             to_the_end: make `poll` notice where the partitions end (`at_end`).
 
         Raises:
-            SettingError, BrokerError: as `Reader`.
+            SettingError, BrokerError: as `TopicReader`.
         """
         self._spec = spec
         self._settings = settings
@@ -54,7 +54,7 @@ class Consumer:
         "What librdkafka has to get over; for the owner to `take`."
         self.assigned: frozenset[int] = frozenset()
         "The partitions that it reads."
-        self._reader: Reader | None = self._new_reader()
+        self._reader: TopicReader | None = self._new_reader()
         "None: asleep."
 
     def __enter__(self) -> Consumer:
@@ -114,7 +114,7 @@ class Consumer:
         return self._reporter.pending
 
     def ends(self) -> dict[int, int]:
-        """As `Reader.ends`, of all partitions that it reads."""
+        """As `TopicReader.ends`, of all partitions that it reads."""
         return self._awake().ends(self.assigned)
 
     def reached(self, positions: Mapping[int, int]) -> dict[int, int]:
@@ -202,7 +202,7 @@ class Consumer:
         return group
 
     def _take(self, most: int, wait: float) -> None:
-        """Takes messages from librdkafka as `Reader.take` does, which raises once those before it are given out."""
+        """As `TopicReader.take`, which raises once the messages before it are given out."""
         reader = self._awake()
         if reader.failure is not None and self._batcher:
             return
@@ -214,10 +214,10 @@ class Consumer:
         """Partition -> where reading is, if all that came was given out, and as far as it has begun."""
         return {} if self.held_back or not self.assigned else self._awake().positions(self.assigned)
 
-    def _new_reader(self) -> Reader:
-        return Reader(self._spec, self._settings, self.complaints, self._reporter, to_the_end=self._to_the_end)
+    def _new_reader(self) -> TopicReader:
+        return TopicReader(self._spec, self._settings, self.complaints, self._reporter, to_the_end=self._to_the_end)
 
-    def _awake(self) -> Reader:
+    def _awake(self) -> TopicReader:
         if self._reader is None:
             self._reader = self._new_reader()
             self.complaints.answered()

@@ -40,7 +40,7 @@ _UNCLOSED: list[confluent_kafka.Consumer] = []
 "Clients that no thread could be started for any more; the end of the process takes them along."
 
 
-class Reader:
+class TopicReader:
     """
     Reads partitions from given offsets, in the order of each.
 
