@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, TopicPartition
 
 from sluice.brokers import consumer, reporter
 from sluice.brokers.consumer import Consumer
 from sluice.errors import BrokerError, OffsetGone
 from sluice.host.settings import Settings
 from sluice.values.model import StreamSpec, Transform
+from sluice.values.position import Position
 
 INTERVAL = 0.1
 
@@ -27,13 +28,17 @@ class FakeKafka:
         self.reported: list[int] = []
         self.answer: Callable[[None, list[TopicPartition]], None] | None = None
         self.reached: dict[int, int] = {}
+        self.assigned: list[TopicPartition] = []
 
     def assign(self, places: list[TopicPartition]) -> None:
-        self.reached = {}
+        self.assigned, self.reached = places, {}
 
     def position(self, places: list[TopicPartition]) -> list[TopicPartition]:
         """Where reading is: librdkafka answers -1001 for a partition of which nothing has come."""
-        return [TopicPartition("t", place.partition, self.reached.get(place.partition, -1001)) for place in places]
+        return [
+            TopicPartition("t", place.partition, self.reached.get(place.partition, -1001), leader_epoch=3)
+            for place in places
+        ]
 
     def commit(self, offsets: list[TopicPartition], *, asynchronous: bool) -> None:
         assert asynchronous
@@ -174,7 +179,7 @@ def test_a_stop_ends_the_wait(kafka: FakeKafka, reader: Polled):
 def test_reading_begins_anew_without_what_was_taken(kafka: FakeKafka, reader: Polled):
     kafka.at(0, *numbered(0, 13))
     assert reader.poll() == of(range(10))
-    reader.consumer.assign([0], {0: 10})
+    reader.consumer.assign([0], {0: Position(10)})
     kafka.at(0, *numbered(10, 20))
     assert reader.poll() == of(range(10, 20))
 
@@ -199,29 +204,54 @@ def test_a_group_that_leaves_nothing_ends_where_reading_is(kafka: FakeKafka, rea
     kafka.reached = {0: 25}
     first = reader.consumer.poll(10, INTERVAL, lambda: False, most=100)
     assert first is not None
-    assert first.end == {0: 20}
+    assert first.end == {0: (20, -1)}
     kafka.reached = {0: 27, 1: 3}
     last = reader.consumer.poll(10, INTERVAL, lambda: False, most=100)
     assert last is not None
-    assert last.end == {0: 27, 1: 3}
-    assert [half.end for half in last.halves()] == [{0: 22}, {0: 27, 1: 3}]
+    assert last.end == {0: (27, 3), 1: (3, 3)}
+    assert [half.end for half in last.halves()] == [{0: (22, -1)}, {0: (27, 3), 1: (3, 3)}]
 
 
 def test_offsets_that_no_message_has_are_reached_once_all_before_them_is_applied(kafka: FakeKafka, reader: Polled):
-    reader.consumer.assign([0, 1, 2], {0: 5})
+    reader.consumer.assign([0, 1, 2], {0: Position(5)})
     assert reader.consumer.reached({0: 5}) == {}  # nothing has come
     kafka.reached = {0: 7, 1: 4}
-    assert reader.consumer.reached({0: 5}) == {0: 7, 1: 4}
+    assert reader.consumer.reached({0: 5}) == {0: (7, 3), 1: (4, 3)}
     assert reader.consumer.reached({0: 7, 1: 4, 2: 9}) == {}
     kafka.at(0, *numbered(7, 17))
     kafka.reached = {0: 17}
     assert reader.poll() == of(range(7, 17))
     kafka.reached = {0: 18}
     assert reader.consumer.reached({0: 7}) == {}  # they may never be applied
-    assert reader.consumer.reached({0: 17}) == {0: 18}
+    assert reader.consumer.reached({0: 17}) == {0: (18, 3)}
     kafka.at(0, *numbered(18, 19))
     kafka.reached = {0: 19}
     assert reader.consumer.reached({0: 18}) == {}  # a message came instead, and is given out
     assert reader.poll() == of(range(18, 19))
-    reader.consumer.assign([0], {0: 3})
+    reader.consumer.assign([0], {0: Position(3)})
     assert reader.consumer.reached({0: 3}) == {}
+
+
+def test_reading_begins_with_the_leader_epoch_of_each_position(kafka: FakeKafka, reader: Polled):
+    reader.consumer.assign([0, 1, 2], {0: Position(10, 4), 2: Position(7)})
+    assert [(place.partition, place.offset, place.leader_epoch) for place in kafka.assigned] == [
+        (0, 10, 4), (1, OFFSET_BEGINNING, None), (2, 7, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reason", "log_end"),
+    [
+        ("Partition log truncation detected at offset 20 (leader epoch 0): broker end offset is 12 (offset ...", 12),
+        ("No epoch found less or equal to offset 20 (leader epoch 2): broker end offset is -1 (offset leader ...", 0),
+        ("fetch failed due to requested offset not available on the broker: Broker: Offset out of range", None),
+    ],
+)
+def test_a_log_that_was_truncated_tells_up_to_where_it_is_the_one_that_was_read(
+    kafka: FakeKafka, reader: Polled, reason: str, log_end: int | None
+):
+    error = KafkaError(KafkaError._AUTO_OFFSET_RESET, reason)
+    kafka.at(0, Message(topic="t", partition=3, offset=-1001, error=error))
+    with pytest.raises(OffsetGone) as caught:
+        reader.poll()
+    assert (caught.value.partition, caught.value.log_end) == (3, log_end)

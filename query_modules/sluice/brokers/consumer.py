@@ -20,6 +20,7 @@ from sluice.brokers.topic import TopicMetadata
 from sluice.host.settings import Settings
 from sluice.values.batch import Group
 from sluice.values.model import StreamSpec
+from sluice.values.position import Position
 
 log = logging.getLogger("sluice.consumer")
 
@@ -47,9 +48,9 @@ class Consumer:
         self._to_the_end = to_the_end
         self._reporter = Reporter(spec.name, spec.topic)
         self._batcher = Batcher()
-        self._given: dict[int, int] = {}
-        "Partition -> the offset after its last message that was given out."
-        self._resume_at: Mapping[int, int] = {}
+        self._given: dict[int, Position] = {}
+        "Partition -> where its last message ended that was given out."
+        self._resume_at: Mapping[int, Position] = {}
         self.complaints = Complaints(spec)
         "What librdkafka has to get over; for the owner to `take`."
         self.assigned: frozenset[int] = frozenset()
@@ -71,12 +72,12 @@ class Consumer:
         if reader is not None:
             reader.close()
 
-    def sleep(self, positions: Mapping[int, int]) -> None:
+    def sleep(self, places: Mapping[int, Position]) -> None:
         """
         Leaves the brokers until there is something to ask them, as `poll` does; then the same partitions are read from
-        these positions. To be called while nothing is `held_back` nor to be reported.
+        these places. To be called while nothing is `held_back` nor to be reported.
         """
-        self._resume_at = dict(positions)
+        self._resume_at = dict(places)
         self.close()
 
     @property
@@ -84,21 +85,21 @@ class Consumer:
         """What the brokers say of the topic."""
         return TopicMetadata(self._awake().client, self._spec, self._settings.broker_timeout, self.complaints)
 
-    def assign(self, partitions: Iterable[int], positions: Mapping[int, int]) -> None:
-        """Begins to read: each partition from its position, or from its first message if it has none."""
+    def assign(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
+        """Begins to read: each partition from its place, or from its first message if it has none."""
         self.assigned = frozenset(partitions)
         self._batcher.clear()
         self._given = {}
-        self._awake().assign(self.assigned, positions)
+        self._awake().assign(self.assigned, places)
 
-    def extend(self, partitions: Iterable[int], positions: Mapping[int, int]) -> None:
+    def extend(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
         """Reads these partitions as well, if it does not yet, beginning as `assign` does."""
         new = frozenset(partitions) - self.assigned
         if new:
             log.info("stream %s: topic %s has new partitions: %s", self._spec.name, self._spec.topic, sorted(new))
             reader = self._awake()
             self.assigned |= new
-            reader.extend(new, positions)
+            reader.extend(new, places)
 
     def report(self, positions: Mapping[int, int]) -> None:
         """Lets lag monitors know that these positions are in the graph. Does not wait; may be called at any rate."""
@@ -117,7 +118,7 @@ class Consumer:
         """As `TopicReader.ends`, of all partitions that it reads."""
         return self._awake().ends(self.assigned)
 
-    def reached(self, positions: Mapping[int, int]) -> dict[int, int]:
+    def reached(self, positions: Mapping[int, int]) -> dict[int, Position]:
         """
         Partition -> where reading is, where that is after the position though there is no message between: offsets of
         transaction markers and of aborted records are passed without a word. Does not wait.
@@ -125,11 +126,11 @@ class Consumer:
         Args:
             positions: the stream's. Nothing is reached while a message that came is not before them.
         """
-        given_out = any(end > positions.get(p, -1) for p, end in self._given.items())
+        given_out = any(end.offset > positions.get(p, -1) for p, end in self._given.items())
         if self._reader is None or self.held_back or given_out:
             return {}
         self._take(1, 0)  # librdkafka passes such offsets only while it is asked for messages
-        return {p: offset for p, offset in self._positions().items() if offset > positions.get(p, -1)}
+        return {p: place for p, place in self._positions().items() if place.offset > positions.get(p, -1)}
 
     @property
     def held_back(self) -> bool:
@@ -210,7 +211,7 @@ class Consumer:
         if arrived:
             self._batcher.add(arrived, time.monotonic())
 
-    def _positions(self) -> dict[int, int]:
+    def _positions(self) -> dict[int, Position]:
         """Partition -> where reading is, if all that came was given out, and as far as it has begun."""
         return {} if self.held_back or not self.assigned else self._awake().positions(self.assigned)
 

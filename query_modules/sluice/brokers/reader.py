@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import threading
 from collections.abc import Iterable, Mapping
 
@@ -21,6 +22,7 @@ from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.values.batch import Messages
 from sluice.values.model import StreamSpec
+from sluice.values.position import UNKNOWN, Position
 
 log = logging.getLogger("sluice.consumer")
 
@@ -35,6 +37,14 @@ FETCH_BYTES = 1 << 20
 
 OF_THE_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.INVALID_GROUP_ID})
 "What is wrong with the group alone keeps nobody from reading."
+
+LOG_END = re.compile(r"broker end offset is (-?\d+)")
+"""
+Where librdkafka says that a log was truncated. There is no other way to learn the offset; -1: no message is left that
+is as old as the stream's position.
+
+Source: `rd_kafka_toppar_handle_OffsetForLeaderEpoch` in `rdkafka_offset.c`, v2.16.0.
+"""
 
 _UNCLOSED: list[confluent_kafka.Consumer] = []
 "Clients that no thread could be started for any more; the end of the process takes them along."
@@ -106,15 +116,15 @@ class TopicReader:
                 raise
             _UNCLOSED.extend(last)
 
-    def assign(self, partitions: Iterable[int], positions: Mapping[int, int]) -> None:
-        """Reads these partitions and no others: each from its position, or from its first message if it has none."""
+    def assign(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
+        """Reads these partitions and no others: each from its place, or from its first message if it has none."""
         self.failure = None
         self.ended.clear()
-        self.client.assign(self._places(partitions, positions))
+        self.client.assign(self._at(partitions, places))
 
-    def extend(self, partitions: Iterable[int], positions: Mapping[int, int]) -> None:
+    def extend(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
         """Reads these partitions as well, beginning as `assign` does."""
-        self.client.incremental_assign(self._places(partitions, positions))
+        self.client.incremental_assign(self._at(partitions, places))
 
     def take(self, most: int, wait: float) -> Messages:
         """
@@ -138,10 +148,11 @@ class TopicReader:
             self._complaints.answered()
         return arrived
 
-    def positions(self, partitions: Iterable[int]) -> dict[int, int]:
+    def positions(self, partitions: Iterable[int]) -> dict[int, Position]:
         """Partition -> where reading is, after all that was taken; without those where it has not begun."""
         told = self.client.position([TopicPartition(self._spec.topic, partition) for partition in sorted(partitions)])
-        return {place.partition: place.offset for place in told if place.error is None and is_offset(place.offset)}
+        known = [place for place in told if place.error is None and is_offset(place.offset)]
+        return {place.partition: _position(place.offset, place.leader_epoch) for place in known}
 
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Partition -> the offset after its last message, as the messages that came have told; where they have."""
@@ -149,9 +160,10 @@ class TopicReader:
         told = {p: self.client.get_watermark_offsets(place, cached=True) for p, place in asked.items()}
         return {p: marks[1] for p, marks in told.items() if marks is not None and is_offset(marks[1])}
 
-    def _places(self, partitions: Iterable[int], positions: Mapping[int, int]) -> list[TopicPartition]:
-        first = confluent_kafka.OFFSET_BEGINNING
-        return [TopicPartition(self._spec.topic, p, positions.get(p, first)) for p in sorted(partitions)]
+    def _at(self, partitions: Iterable[int], places: Mapping[int, Position]) -> list[TopicPartition]:
+        first = Position(confluent_kafka.OFFSET_BEGINNING)
+        wanted = [(partition, places.get(partition, first)) for partition in sorted(partitions)]
+        return [TopicPartition(self._spec.topic, p, offset, leader_epoch=epoch) for p, (offset, epoch) in wanted]
 
     def _meaning(self, event: confluent_kafka.Message) -> BrokerError | None:
         """What an event that is an error means; None if it is not one."""
@@ -165,5 +177,15 @@ class TopicReader:
             log.debug("stream %s: %s", self._spec.name, error.str())
             return None
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            return OffsetGone(f"{place}: {error.str()}", partition=partition)
+            return OffsetGone(f"{place}: {error.str()}", partition=partition, log_end=log_end_in(error.str()))
         return BrokerError(f"{place}: {error.str()}")
+
+
+def log_end_in(reason: str) -> int | None:
+    """Up to which offset a log is the one that was read, if librdkafka's reason is that it was truncated."""
+    found = LOG_END.search(reason)
+    return None if found is None else max(0, int(found[1]))
+
+
+def _position(offset: int, leader_epoch: int | None) -> Position:
+    return Position(offset, UNKNOWN if leader_epoch is None else leader_epoch)
