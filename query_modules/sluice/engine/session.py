@@ -202,10 +202,11 @@ class StreamSession:
 
     def _catch_up(self) -> None:
         """Moves the checkpoint past offsets that no message has. Nothing may be in flight."""
-        held = self._applier.held.positions
-        if reached := self._consumer.reached(held):
+        held = self._applier.held
+        if reached := self._consumer.reached(held.positions):
             self._next_catch_up = time.monotonic() + IDLE
-            self._applier.move(positions={**held, **reached})
+            moved = held.moved(reached)
+            self._applier.move(positions=moved.positions, leader_epochs=moved.leader_epochs)
 
     def _begin(self) -> None:
         """Begins to read, as soon as a broker answers. Raises as `TopicGuard.begin`, and Stopped."""
@@ -246,7 +247,7 @@ class StreamSession:
 
     def _sleep(self) -> None:
         """Waits without a consumer, which the next `poll` makes anew, until there is something to do."""
-        self._consumer.sleep(self._applier.held.positions)
+        self._consumer.sleep(self._applier.held.places)
         while not self._is_called() and not self._rest.over(self._broker_health.watermarks):
             self._look(busy=False, resting=True)
             self._calls.nudge.wait(ASKING if self._broker_health.asking else ASLEEP)
