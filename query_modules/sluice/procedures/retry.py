@@ -1,8 +1,8 @@
 """
 The verbs about messages that a stream has set aside: what there is, and once more with them.
 
-As in `service`: in the caller's transaction, no waiting. What is asked for is on the stream's node, and a worker
-answers it once that is committed.
+As in `service`: in the caller's transaction, without waiting. The request is written to the stream's node, and a worker
+answers it once it is committed.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ def set_aside(graph: Graph, name: str, limit: int) -> list[Row]:
 
 def retry(graph: Graph, name: str, limit: int | None, partition: int | None, offset: int | None) -> list[Row]:
     """
-    Asks for messages to be applied again, with the transform that the stream has by then: `messages`, how many.
+    Requests that messages be applied again, with the transform that the stream has then: `messages`, their number.
 
     Args:
-        limit: that many, the oldest; None: all.
-        partition: only of this one.
-        offset: only this one, of `partition`.
+        limit: at most this number, the oldest; None: all.
+        partition: only messages of this partition.
+        offset: only the message at this offset of `partition`.
 
     Raises:
-        StreamNotFound; SettingError: an argument is wrong, or there is no message at the place that is given.
+        StreamNotFound; SettingError: an argument is wrong, or there is no message at the given place.
     """
     if limit is not None:
         check_count(name, "limit", limit)
     _check_place(name, partition, offset)
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
-    admission.check(stream.spec, here.settings)  # else nothing could be retried
+    admission.check(stream.spec, here.settings)  # otherwise nothing could be retried
     asked, answered = stream.get("retries"), stream.checkpoint().retries
     number = max(asked if isinstance(asked, int) else 0, answered) + 1
     everything = RetryRequest(number, _LAST, partition, offset)
