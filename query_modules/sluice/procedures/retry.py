@@ -49,7 +49,7 @@ def retry(graph: Graph, name: str, limit: int | None, partition: int | None, off
     _check_place(name, partition, offset)
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
-    admission.check(stream.spec, here.settings)  # otherwise nothing could be retried
+    admission.check(stream.spec, here.settings)  # else nothing could be retried
     asked, answered = stream.get("retries"), stream.checkpoint().retries
     number = max(asked if isinstance(asked, int) else 0, answered) + 1
     everything = RetryRequest(number, _LAST, partition, offset)

@@ -184,7 +184,7 @@ class Server:
         return ok("procedures", f"streams.show answers: {count} stream{'' if count == 1 else 's'}")
 
     def _interpreter(self) -> Finding:
-        """Which Python runs transforms; the server tests it."""
+        """Which Python runs transforms; the server tries it."""
         try:
             (row,) = self.fetch(INTERPRETER, patience=INTERPRETER_PATIENCE)
         except (QueryRefused, ValueError) as error:

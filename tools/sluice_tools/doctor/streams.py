@@ -101,7 +101,7 @@ def _state(server: Server, stream: dict[str, Any], addition: dict[str, Any]) -> 
 
 
 def examine_merges(server: Server, name: str) -> Iterator[Finding]:
-    """What the stream merges, and other clients could create a second time."""
+    """What the stream merges that other clients could create a second time."""
     try:
         rows = server.fetch(MERGES, name=name)
     except QueryRefused:
