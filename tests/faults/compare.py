@@ -33,7 +33,7 @@ class Comparison:
 
     messages: int = 0
     "That Kafka has and that should have taken effect."
-    set_aside: int = 0
+    failed: int = 0
     "That Kafka has and that should not."
     lost: int = 0
     twice: int = 0
@@ -51,7 +51,7 @@ class Comparison:
 
     def __iadd__(self, other: Comparison) -> Comparison:
         """The sum of two."""
-        for name in ("messages", "set_aside", "lost", "twice", "strange", "disordered"):
+        for name in ("messages", "failed", "lost", "twice", "strange", "disordered"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.examples += other.examples
         return self
@@ -106,7 +106,7 @@ def compare(
         for message in _stored(bootstrap, topic, partition, topics.watermarks(topic, partition)[1]):
             _, sequence, mark, _ = message.split(b" ", 3)
             if poison_stays and mark != GOOD.encode():
-                comparison.set_aside += 1
+                comparison.failed += 1
             else:
                 expected.append(Entry(int(sequence), checksum(message)))
         expected.sort(key=lambda entry: (partition, entry.sequence) in late)

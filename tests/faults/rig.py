@@ -230,8 +230,8 @@ class Rig:
         return sum(self.broker.topics.watermarks(self.topic, number)[1] for number in numbers)
 
     def told(self, name: str) -> Row:
-        """What a stream says of itself: positions, messages, set_aside."""
-        columns = "positions, messages, set_aside"
+        """What a stream says of itself: positions, messages, failed."""
+        columns = "positions, messages, failed"
         return self.insist(f"CALL streams.info($name) YIELD {columns} RETURN {columns}", name=name)[0]
 
     def _passed(self, name: str) -> int:
