@@ -50,7 +50,8 @@ RETURN c.schema_version AS schema_version,
        s.uid AS uid, s.name AS name, s.uri AS uri, s.topic AS topic, s.transform AS transform,
        s.transform_sha256 AS transform_sha256, s.transform_signature AS transform_signature,
        s.batch_interval AS batch_interval, s.batch_size AS batch_size, s.config AS config,
-       coalesce(s.retries, 0) AS retries_asked, coalesce(k.retries, 0) AS retries
+       coalesce(s.retry_requested, 0) AS retry_requested,
+       coalesce(k.retry_completed, 0) AS retry_completed
 """
 
 RENAME = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.name = $from SET s.name = $to"
@@ -84,14 +85,14 @@ IS_DROPPED = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.dropped RETURN i
 SWEEP = f"""
 MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.dropped
 OPTIONAL MATCH (s)-[:{nodes.HAS_CHECKPOINT}]->(k) WHERE k.{nodes.OWNER} = s.uid
-OPTIONAL MATCH (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE}) WHERE m.{nodes.OWNER} = s.uid
+OPTIONAL MATCH (k)-[:{nodes.HAS_PARKED}]->(m:{nodes.PARKED}) WHERE m.{nodes.OWNER} = s.uid
 DETACH DELETE s, k, m
 """
 
 READ_REQUESTS = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.retry_requests AS requests"
 
 KEPT = f"""
-MATCH (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE})
+MATCH (k)-[:{nodes.HAS_PARKED}]->(m:{nodes.PARKED})
 WHERE id(k) = $id AND k.{nodes.OWNER} = $uid AND m.{nodes.OWNER} = $uid
 """
 
@@ -107,7 +108,7 @@ ORDER BY number
 
 READ_KEPT = f"""
 UNWIND $ids AS id
-MATCH (m:{nodes.SET_ASIDE}) WHERE id(m) = id AND m.{nodes.OWNER} = $uid
+MATCH (m:{nodes.PARKED}) WHERE id(m) = id AND m.{nodes.OWNER} = $uid
 RETURN id(m) AS id, properties(m) AS properties
 ORDER BY m.number
 """
@@ -150,9 +151,9 @@ class StreamRow(NamedTuple):
         return str(self.properties["uid"])
 
     @property
-    def retries_asked(self) -> int:
+    def retry_requested(self) -> int:
         """The number of the last `RetryRequest`."""
-        return int(self.properties["retries_asked"])
+        return int(self.properties["retry_requested"])
 
     @property
     def work(self) -> tuple[Any, ...]:
@@ -160,7 +161,7 @@ class StreamRow(NamedTuple):
         What a worker would have to do. Equal for rows whose runs are the same (same START, same settings), or, where
         only something is to be retried, whose requests are.
         """
-        retries = None if self.should_run else self.retries_asked
+        retries = None if self.should_run else self.retry_requested
         return (retries, *(self.properties[column] for column in RUN_COLUMNS))
 
 
@@ -385,18 +386,18 @@ class Loopback:
         rows = self._fetch(READ_REQUESTS, {"id": stream_id})
         return decode_requests(rows[0]["requests"]) if rows else ()
 
-    def count_kept(self, checkpoint_id: CheckpointId) -> int:
-        """How many messages are kept."""
+    def count_parked(self, checkpoint_id: CheckpointId) -> int:
+        """How many messages are parked."""
         return int(self._fetch(COUNT_KEPT, _whose(checkpoint_id))[0]["count"])
 
-    def list_kept(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
-        """The messages that are kept, in the order in which they were set aside; without what may be large."""
+    def list_parked(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
+        """The parked messages, in the order in which they were parked; without what may be large."""
         rows = self._fetch(LIST_KEPT, _whose(checkpoint_id))
         return [(VertexId(row.pop("id")), message_of(row)) for row in rows]
 
-    def read_kept(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
+    def read_parked(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
         """
-        The messages of a stream at these nodes, whole, in the order in which they were set aside; only those that
+        The messages of a stream at these nodes, whole, in the order in which they were parked; only those that
         there are.
         """
         rows = self._fetch(READ_KEPT, {"ids": list(ids), "uid": uid})

@@ -32,13 +32,13 @@ WITH k, assert(coalesce(k.positions = $from AND k.{nodes.OWNER} = $uid, false), 
 SET k += $to
 """
 
-FENCE_AND_KEEP = f"""{FENCE}
+FENCE_AND_PARK = f"""{FENCE}
 WITH k
-UNWIND $kept AS message
-CREATE (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE})
+UNWIND $parked AS message
+CREATE (k)-[:{nodes.HAS_PARKED}]->(m:{nodes.PARKED})
 SET m = message
 """
-"... and puts messages that are set aside beside it."
+"... and puts parked messages beside it."
 
 BEGIN = frame(messages.begin())
 PULL_ALL = frame(messages.pull(-1))
@@ -105,7 +105,7 @@ class Sink:
         queries: PackedQueries,
         reached: Checkpoint,
         properties: dict[str, Any],
-        kept: Sequence[ParkedMessage] = (),
+        parked: Sequence[ParkedMessage] = (),
     ) -> None:
         """
         Sends a batch: its queries and the checkpoint's move, all or nothing. `settle` tells what became of it.
@@ -113,16 +113,16 @@ class Sink:
         Args:
             reached: the checkpoint after the batch.
             properties: the checkpoint node's, after the batch.
-            kept: messages that become nodes in the same transaction.
+            parked: messages that become nodes in the same transaction.
 
         Raises:
             ConnectionLost: none, some or all of what is in flight may have been committed.
         """
         vertex, uid = self._checkpoint_id
         parameters = {"id": vertex, "uid": uid, "from": encode_positions(self.reached.positions), "to": properties}
-        if kept:
-            parameters["kept"] = [{**message.properties(), nodes.OWNER: uid} for message in kept]
-        fence = frame(messages.run(FENCE_AND_KEEP if kept else FENCE, parameters))
+        if parked:
+            parameters["parked"] = [{**message.properties(), nodes.OWNER: uid} for message in parked]
+        fence = frame(messages.run(FENCE_AND_PARK if parked else FENCE, parameters))
         request = b"".join((BEGIN, fence, PULL_ALL, queries.frames, COMMIT))
         self._connection.send(request)
         self._sent.append(_Sent(reached, queries.size, len(request)))

@@ -154,7 +154,7 @@ class Supervisor:
         for uid, row in wanted.items():
             work, worker = self._workers.get(uid, (None, None))
             if worker is not None and work == row.work and row.should_retry:
-                worker.retry(row.retries_asked)
+                worker.retry(row.retry_requested)
 
     def _learn_constraints(self, loopback: Loopback) -> None:
         """

@@ -86,7 +86,7 @@ class Worker:
 
     def retry(self, number: int) -> None:
         """Lets the worker know that the `RetryRequest` of that number, and those before it, are to be answered."""
-        self._calls.retries = number
+        self._calls.retry_requested = number
         self._calls.nudge.set()
 
     def unlabel(self) -> None:
@@ -327,6 +327,6 @@ class RetryWorker(Worker):
         log.debug("stream %s: nothing more to retry", self.desired.spec.name)
 
     def _end(self, reason: str) -> None:
-        log.error("stream %s: what was set aside cannot be retried: %s; trying again", self.desired.spec.name, reason)
+        log.error("stream %s: parked messages cannot be retried: %s; trying again", self.desired.spec.name, reason)
         self.trouble(reason)
         self._stop.wait(MAX_BACKOFF)
