@@ -13,8 +13,8 @@ from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
 from sluice.folding import REASONS, Need
 from sluice.host.settings import Settings
-from sluice.persistence.loopback import RUN_COLUMNS, StreamRow
 from sluice.persistence.probe import Findings
+from sluice.persistence.stream_row import RUN_COLUMNS, StreamRow
 from sluice.supervising import supervisor
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.status import Monitor
@@ -52,6 +52,10 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         """Nothing to close."""
+
+    @property
+    def server(self) -> Server:
+        return self
 
     def is_main(self) -> bool:
         return self.main
