@@ -116,7 +116,7 @@ def test_a_run_at_whose_first_transaction_the_server_ended_too_often_ends_with_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loopback, counts = Loopback(), Attempts(None)
-    monkeypatch.setattr(worker, "Loopback", loopback)
+    monkeypatch.setattr(worker, "open_loopback", loopback)
     for _ in range(MAX_ATTEMPTS):
         counts.begin("a", 7)
     started = new_worker(counts)

@@ -40,7 +40,7 @@ def go(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def fail(*_: object) -> Any:
         raise error
 
-    monkeypatch.setattr(worker, "Loopback", lambda _: Loopback())
+    monkeypatch.setattr(worker, "open_loopback", lambda _: Loopback())
     monkeypatch.setattr(worker, "StreamSession", fail)
     checkpoint_id = CheckpointId(VertexId(1), "a")
     desired: Any = SimpleNamespace(spec=SimpleNamespace(name="s", uid="a"), checkpoint_id=checkpoint_id, generation=1)

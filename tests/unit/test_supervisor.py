@@ -129,7 +129,7 @@ def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S
         workers.append(Idle(desired))
         return workers[-1]
 
-    monkeypatch.setattr(supervisor, "Loopback", server)
+    monkeypatch.setattr(supervisor, "open_loopback", server)
     monkeypatch.setattr(supervisor, "MODE_INTERVAL", 0.02)
     monkeypatch.setattr(supervisor, "CONSTRAINT_INTERVAL", 0.02)
     monkeypatch.setattr(supervisor, "Worker", new_worker)

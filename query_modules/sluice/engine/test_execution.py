@@ -23,6 +23,7 @@ from sluice.errors import ConnectionLost, QueryRefused, SluiceError
 from sluice.folding.merges import merges_of
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
+from sluice.persistence.own_server import open_loopback
 from sluice.persistence.server_facts import SHOW_CONSTRAINTS
 from sluice.values.merge_keys import Constraint, constraints_of, unprotected
 
@@ -134,7 +135,7 @@ class TestExecution:
 
     def _run(self, settings: Settings) -> None:
         try:
-            with Loopback(settings) as loopback:
+            with open_loopback(settings) as loopback:
                 with self._lock:
                     self._loopback = loopback
                 if not loopback.server.is_transactional():

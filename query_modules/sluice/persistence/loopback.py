@@ -158,15 +158,15 @@ class Loopback:
 
     def find_catalogs(self) -> set[VertexId]:
         """The catalog nodes there are. Walks the whole graph."""
-        return {row["id"] for row in self._fetch(FIND_CATALOGS)}
+        return {row["id"] for row in self.fetch(FIND_CATALOGS)}
 
     def find_dropped(self) -> set[VertexId]:
         """The nodes of streams that were dropped and not yet swept. Walks the whole graph."""
-        return {row["id"] for row in self._fetch(FIND_DROPPED)}
+        return {row["id"] for row in self.fetch(FIND_DROPPED)}
 
     def rename(self, stream_id: VertexId, name: str, new_name: str) -> None:
         """Gives a stream another name, if it still has the one that is expected."""
-        self._fetch(RENAME, {"id": stream_id, "from": name, "to": new_name})
+        self.fetch(RENAME, {"id": stream_id, "from": name, "to": new_name})
 
     def list_streams(self, catalog: VertexId) -> Sequence[StreamRow] | None:
         """
@@ -208,7 +208,7 @@ class Loopback:
         Raises:
             SettingError: the node was edited into something that cannot run, or its script may not.
         """
-        sources = self._fetch(READ_SOURCE, {"id": row.stream_id})
+        sources = self.fetch(READ_SOURCE, {"id": row.stream_id})
         source = sources[0]["source"] if sources else ""
         properties = {**row.properties, "transform_source": source}
         desired = nodes.desired_of(properties, row.stream_id, row.checkpoint_id)
@@ -223,14 +223,14 @@ class Loopback:
             FenceLost: the node is gone.
             SettingError: it was edited into something impossible.
         """
-        rows = self._fetch(READ_CHECKPOINT, _whose(checkpoint_id))
+        rows = self.fetch(READ_CHECKPOINT, _whose(checkpoint_id))
         if not rows:
             raise FenceLost("the stream's checkpoint node was deleted")
         properties = rows[0]["properties"]
         checkpoint = nodes.checkpoint_of(properties)
         found, positions = properties.get("positions") or "", encode_positions(checkpoint.positions)
         if found != positions:
-            self._fetch(REWRITE_POSITIONS, {**_whose(checkpoint_id), "found": found, "positions": positions})
+            self.fetch(REWRITE_POSITIONS, {**_whose(checkpoint_id), "found": found, "positions": positions})
         return checkpoint
 
     def unlabel(self, checkpoint_id: CheckpointId) -> bool:
@@ -240,26 +240,26 @@ class Loopback:
         """
         if not self.server.uniqueness_constraints():
             return False
-        self._fetch(UNLABEL, _whose(checkpoint_id))
+        self.fetch(UNLABEL, _whose(checkpoint_id))
         return True
 
     def end_run(self, checkpoint_id: CheckpointId, generation: int, status: Status, error: str | None) -> None:
         """Writes how the run `generation` ended."""
         ended = nodes.ended_properties(generation, status, error)
-        self._fetch(END_RUN, {**_whose(checkpoint_id), "generation": generation, "ended": ended})
+        self.fetch(END_RUN, {**_whose(checkpoint_id), "generation": generation, "ended": ended})
 
     def read_requests(self, stream_id: VertexId) -> tuple[RetryRequest, ...]:
         """What was asked for by `streams.retry`, as committed, the oldest first."""
-        rows = self._fetch(READ_REQUESTS, {"id": stream_id})
+        rows = self.fetch(READ_REQUESTS, {"id": stream_id})
         return decode_requests(rows[0]["requests"]) if rows else ()
 
     def count_parked(self, checkpoint_id: CheckpointId) -> int:
         """How many messages are parked."""
-        return int(self._fetch(COUNT_PARKED, _whose(checkpoint_id))[0]["count"])
+        return int(self.fetch(COUNT_PARKED, _whose(checkpoint_id))[0]["count"])
 
     def list_parked(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
         """The parked messages, in the order in which they were parked; without what may be large."""
-        rows = self._fetch(LIST_PARKED, _whose(checkpoint_id))
+        rows = self.fetch(LIST_PARKED, _whose(checkpoint_id))
         return [(VertexId(row.pop("id")), message_of(row)) for row in rows]
 
     def read_parked(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
@@ -267,7 +267,7 @@ class Loopback:
         The messages of a stream at these nodes, whole, in the order in which they were parked; only those that
         there are.
         """
-        rows = self._fetch(READ_PARKED, {"ids": list(ids), "uid": uid})
+        rows = self.fetch(READ_PARKED, {"ids": list(ids), "uid": uid})
         return [(VertexId(row["id"]), message_of(row["properties"])) for row in rows]
 
     def sweep(self, stream_id: VertexId) -> bool:
@@ -275,12 +275,13 @@ class Loopback:
         Deletes a stream node that is, committed, marked as dropped, its checkpoint and its messages; whether there was
         one.
         """
-        if not self._fetch(IS_DROPPED, {"id": stream_id}):
+        if not self.fetch(IS_DROPPED, {"id": stream_id}):
             return False
-        self._fetch(SWEEP, {"id": stream_id})
+        self.fetch(SWEEP, {"id": stream_id})
         return True
 
-    def _fetch(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def fetch(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The records of a query, which has `SLUICE_LOOPBACK_TIMEOUT` seconds."""
         return self.connection.fetch(query, parameters, timeout=self._timeout)
 
 

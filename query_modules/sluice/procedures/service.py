@@ -19,6 +19,7 @@ from sluice.brokers.consumer import Consumer
 from sluice.engine.test_execution import TestExecution
 from sluice.engine.topic_guard import check_topics
 from sluice.errors import BrokerError, NoReport, NothingToRead, SettingError, StreamExists
+from sluice.host.instance import this_process
 from sluice.host.settings import Settings
 from sluice.procedures import steering
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
@@ -144,6 +145,11 @@ def version() -> list[Row]:
     exchange = process.current().exchange
     trouble = exchange.trouble or (NOT_YET if exchange.seen is None else None)
     return [{"version": __version__, "trouble": trouble}]
+
+
+def instance() -> list[Row]:
+    """Which server process this is: `process`."""
+    return [{"process": this_process()}]
 
 
 def settings() -> list[Row]:

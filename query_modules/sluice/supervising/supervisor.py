@@ -14,6 +14,7 @@ from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
 from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
+from sluice.persistence.own_server import open_loopback
 from sluice.persistence.probe import Findings
 from sluice.persistence.server_facts import ANALYTICAL, ON_DISK
 from sluice.persistence.stream_row import StreamRow
@@ -105,7 +106,7 @@ class Supervisor:
         failures, in_touch = 0, time.monotonic()
         while not self._stop.is_set():
             try:
-                with Loopback(self._settings) as loopback:
+                with open_loopback(self._settings) as loopback:
                     if failures:
                         log.info("connected to the server")
                     failures = 0
