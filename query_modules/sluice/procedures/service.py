@@ -278,11 +278,17 @@ def test_report(graph: Graph, name: str) -> list[Row]:
 def _start(stream: StreamNode, limit_batches: int | None, exchange: SharedState) -> None:
     if stream.status is not Status.RUNNING:
         exchange.announce_start(stream.uid)
-        stream.set(running=True, generation=stream.next_generation, limit_batches=limit_batches, changed_at=now())
+        stream.set(
+            running=True,
+            installation=exchange.host.installation.id or None,
+            generation=stream.next_generation,
+            limit_batches=limit_batches,
+            changed_at=now(),
+        )
 
 
 def _stop(stream: StreamNode) -> None:
-    if stream.status is Status.RUNNING:
+    if stream.status is Status.RUNNING or stream.is_copied:
         stream.set(running=False, changed_at=now())
 
 

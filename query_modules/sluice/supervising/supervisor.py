@@ -144,7 +144,7 @@ class Supervisor:
         if obstacle is None:
             self._exchange.seen = listed
             self._exchange.keep_monitors(listed | self._workers.keys())
-        wanted = {row.uid: row for row in rows if row.should_run or row.should_retry}
+        wanted = {row.uid: row for row in rows if self._should_run(row) or row.should_retry}
         running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
         for action in plan({uid: row.work for uid, row in wanted.items()}, running):
             if isinstance(action, Start):
@@ -183,6 +183,7 @@ class Supervisor:
             self._begin(loopback)
         try:
             rows = self._catalogs.look(loopback)
+            self._exchange.host.installation.is_main(row.installation for row in rows)
             self._sweep(loopback, rows)
             if rows:
                 self._look_for_indexes(loopback)
@@ -203,6 +204,7 @@ class Supervisor:
     def _look_for_obstacle(self, loopback: Loopback) -> str | None:
         """What keeps every stream from running, for as long as it is so."""
         if not loopback.server.is_main():
+            self._exchange.host.installation.is_replica()
             return ON_REPLICA
         if time.monotonic() >= self._next_mode_look:
             self._storage_mode = loopback.server.storage_mode()
@@ -245,12 +247,17 @@ class Supervisor:
             loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
             return
         monitor = self._exchange.monitor(row.uid)
-        monitor.begin(only_retries=not row.should_run)
-        kind = Worker if row.should_run else RetryWorker
+        should_run = self._should_run(row)
+        monitor.begin(only_retries=not should_run)
+        kind = Worker if should_run else RetryWorker
         worker = kind(desired, self._settings, monitor, self._exchange.host, self._exchange.guard)
         self._workers[row.uid] = (row.work, worker)
         self._exchange.forget_start(row.uid)
         worker.start()
+
+    def _should_run(self, row: StreamRow) -> bool:
+        """Whether the stream was asked to run, and here: not where its nodes were copied from."""
+        return row.should_run and self._exchange.host.installation.owns(row.installation)
 
     def _note_gone(self, worker: Worker) -> None:
         name = worker.desired.spec.name
