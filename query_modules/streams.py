@@ -362,6 +362,18 @@ def version() -> mgp.Record(version=str, trouble=mgp.Nullable[str]):
 
 
 @mgp.read_proc
+def instance() -> mgp.Record(process=str):
+    """
+    Which server process answers: a text that no other process has, another one after each start. The streams' own
+    connections ask it, so that a server whose port is taken never runs the streams of the one that has it.
+
+    Example:
+        CALL streams.instance() YIELD process;
+    """
+    return _answer(sluice.procedures.service.instance)
+
+
+@mgp.read_proc
 def settings() -> mgp.Record(name=str, value=str):
     """
     The settings that the server has, by the names of their variables. A password that is set is shown as ***.

@@ -38,7 +38,7 @@ class Comparison:
     lost: int = 0
     twice: int = 0
     strange: int = 0
-    "Vertices of no message, or of a message with another checksum, or of one that was to be set aside."
+    "Vertices of no message, or of a message with another checksum, or of one that was to fail."
     disordered: int = 0
     "Partitions whose messages took effect in another order than Kafka's."
     examples: list[str] = field(default_factory=list)
@@ -97,7 +97,7 @@ def compare(
     """
     Args:
         label: of the vertices.
-        poison_stays: poisoned messages were to be set aside; else their gates were opened.
+        poison_stays: poisoned messages were to fail; else their gates were opened.
         late: messages that were to take effect, in order, after all others of their partitions.
     """
     comparison = Comparison()

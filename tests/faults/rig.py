@@ -247,7 +247,7 @@ class Rig:
         self.healed.add(place)
 
     def retry(self) -> int:
-        """Ask for what was set aside to be applied again; how many messages that is."""
+        """Ask for parked messages to be applied again; how many messages that is."""
         query = "CALL streams.retry($name) YIELD messages RETURN messages"
         return int(self.insist(query, name=self.stream)[0]["messages"])
 

@@ -70,7 +70,7 @@ class Verdict:
         found = self.comparison
         counts = f"{found.messages} messages, {found.lost} lost, {found.twice} twice"
         if found.failed:
-            counts += f", {found.failed} set aside"
+            counts += f", {found.failed} failed"
         if found.strange or found.disordered:
             counts += f", {found.strange} strange, {found.disordered} partitions out of order"
         done = ", ".join(f"{count} {what}" for what, count in sorted(self.tally.items())) or "nothing"
@@ -232,7 +232,7 @@ def _retry(rig: Rig, kills: int, rng: random.Random) -> None:
         elif not left:
             return
         elif time.monotonic() > deadline:
-            raise RoundFailed(f"{left} messages stay set aside")
+            raise RoundFailed(f"{left} messages stay parked")
         else:
             time.sleep(SHAKE)
 
@@ -244,7 +244,7 @@ def _compared(rig: Rig, kind: Kind) -> Comparison:
     found = compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, poison_stays=stays, late=late)
     told = rig.told(rig.stream)
     if (told["messages"], told["failed"]) != (found.messages, found.failed):
-        rig.violations.append(f"it counts {told['messages']} messages and {told['failed']} set aside")
+        rig.violations.append(f"it counts {told['messages']} messages and {told['failed']} failed")
     ends = {str(number): rig.broker.topics.watermarks(rig.topic, number)[1] for number in range(rig.content.partitions)}
     if told["positions"] != ends:
         rig.violations.append(f"it ends at {told['positions']}, the topic at {ends}")

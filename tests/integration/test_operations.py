@@ -171,7 +171,7 @@ def check_ledger(stream: Operated, positions: dict[str, int]) -> None:
     }
 
 
-def test_the_ledger_adds_up_where_messages_are_set_aside(stream: Operated) -> None:
+def test_the_ledger_adds_up_where_messages_fail(stream: Operated) -> None:
     values = numbers(0, 30)
     values[4], values[13], values[29] = "raise", "refused", "missing"
     stream.send(values)

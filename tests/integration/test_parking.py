@@ -85,7 +85,7 @@ class Keeping(Configured):
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Messages that took effect, and that are set aside."""
+        """Messages that took effect, and that failed."""
         info = self.info
         return info["messages"], info["failed"]
 

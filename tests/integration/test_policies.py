@@ -73,7 +73,7 @@ def test_skip_goes_on_behind_every_bad_message(stream: Configured) -> None:
     assert [row["payload"] for row in reversed(errors)] == [value for value in values if value not in set(good)]
 
 
-def test_what_is_set_aside_carries_all_that_is_known(stream: Configured) -> None:
+def test_a_failed_message_carries_all_that_is_known(stream: Configured) -> None:
     stream.configured({"on_error": "skip"})
     stream.kafka.topics.produce(stream.topic, ["refused"], key="the key")
     stream.kafka.topics.produce(stream.topic, ["raise" + "x" * 5000])

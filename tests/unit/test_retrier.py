@@ -121,7 +121,12 @@ def test_all_that_can_be_applied_is_and_the_rest_stays(places, how):
     assert all((message.attempts, message.transform_sha256) == (1, "ab12") for message in left)
     assert {message.query for message in left} <= ({"bad"} if how == BAD else {None})
     held = graph.held
-    assert (held.messages, held.failed, held.retry_completed, held.positions) == (50 - len(places), len(places), 1, {0: 50})
+    assert (held.messages, held.failed, held.retry_completed, held.positions) == (
+        50 - len(places),
+        len(places),
+        1,
+        {0: 50},
+    )
     assert held.batches == 7
 
 

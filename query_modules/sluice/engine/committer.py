@@ -269,7 +269,7 @@ class Committer:
 
         For k messages that cannot be applied, in a group of b batches of n, these are at most
         2 k (ceil(log2 b) + ceil(log2 n)) + 1 transactions, the refused one among them; and one more if the last message
-        is set aside, and no later transaction carries its checkpoint. If only the folded queries were at fault, three.
+        fails, and no later transaction carries its checkpoint. If only the folded queries were at fault, three.
         """
         self._heed(refused.error)
         self._listener.refused(f"{refused.error}; looking for the message that caused it", str(refused.error), 0)
@@ -289,7 +289,7 @@ class Committer:
             elif self._divisible(item.group):
                 untried += reversed(item.group.halves())
             else:
-                self._set_aside(item)
+                self._pass(item)
         if self._passed is not None:
             self._write(NOTHING, NO_QUERIES, self._passed)
 
@@ -345,7 +345,7 @@ class Committer:
         self._parking = []
         self._committed(_Sent(group, queries, 0.0, now - began, now))
 
-    def _set_aside(self, refused: Refused) -> None:
+    def _pass(self, refused: Refused) -> None:
         """
         Continues after a batch that cannot be applied, as the policy says: what comes next takes the checkpoint along.
 

@@ -150,7 +150,9 @@ class Retrier:
         meant = [message for _, message in there if message.number in ids]
         applied = 0
         for group in groups(meant, self._spec.batch_size, self._max_bytes):
-            applied += self._apply(self._loopback.read_parked(self._spec.uid, [ids[message.number] for message in group]))
+            applied += self._apply(
+                self._loopback.read_parked(self._spec.uid, [ids[message.number] for message in group])
+            )
             yield
         self._write(NO_QUERIES, dataclasses.replace(self._sink.held, retry_completed=request.number))
         log.info("stream %s: of %s parked messages, %s took effect", self._spec.name, len(ids), applied)
@@ -249,9 +251,7 @@ class Retrier:
 
     def _without(self, part: Group) -> Checkpoint:
         held = self._sink.held
-        return dataclasses.replace(
-            held, messages=held.messages + len(part), failed=max(0, held.failed - len(part))
-        )
+        return dataclasses.replace(held, messages=held.messages + len(part), failed=max(0, held.failed - len(part)))
 
 
 class RetrySession:

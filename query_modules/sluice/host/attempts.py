@@ -16,14 +16,11 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from sluice.host.server_flags import server_flags
+from sluice.host.server_flags import data_directory
 
 log = logging.getLogger("sluice.attempts")
 
 FILE = "sluice_attempts.json"
-
-DATA_DIRECTORY = "mg_data"
-"The server's default (`data_directory` in `src/flags/general.cpp` at v2.14.1)."
 
 MAX_ATTEMPTS = 3
 "Number of times in a row that the server may end while a stream's first transaction is in flight."
@@ -78,9 +75,9 @@ class Attempts:
 
 
 def file_of_this_server() -> Path | None:
-    """Where the counts of this process are kept; None: its data directory is unknown or does not exist."""
-    folder = Path(server_flags().get("data-directory", "") or DATA_DIRECTORY)
-    return folder / FILE if folder.is_dir() else None
+    """Where the counts of this process are kept; None: its data directory is not known, or not there."""
+    folder = data_directory()
+    return None if folder is None else folder / FILE
 
 
 def _read(file: Path | None) -> dict[str, list[int]]:

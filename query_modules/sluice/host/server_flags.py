@@ -14,6 +14,9 @@ from pathlib import Path
 CONFIGURATION_FILE = Path("/etc/memgraph/memgraph.conf")
 COMMAND_LINE = Path("/proc/self/cmdline")
 
+DATA_DIRECTORY = "mg_data"
+"The server's default (`data_directory` in `src/flags/general.cpp` at v2.14.1)."
+
 
 def server_flags() -> dict[str, str]:
     """
@@ -30,6 +33,12 @@ def server_flags() -> dict[str, str]:
         for path in filter(None, command_line.get(name, "").split(",")):
             flags |= parse_flags(_lines(Path(path)))
     return flags | command_line
+
+
+def data_directory() -> Path | None:
+    """Where the server keeps its graph; None: that is not known, or not there."""
+    folder = Path(server_flags().get("data-directory", "") or DATA_DIRECTORY)
+    return folder if folder.is_dir() else None
 
 
 def parse_flags(words: Iterable[str]) -> dict[str, str]:

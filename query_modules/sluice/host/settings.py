@@ -20,7 +20,7 @@ from sluice.host.allow_list import AllowList
 from sluice.host.kafka_properties import PropertyAllow
 from sluice.host.secrets_allowed import DEFAULT as SECRETS_FOLDER
 from sluice.host.secrets_allowed import SecretsAllow
-from sluice.host.server_flags import server_flags
+from sluice.host.server_flags import DATA_DIRECTORY, server_flags
 from sluice.host.signing import FILE_NAME, SigningKey
 
 T = TypeVar("T")
@@ -30,7 +30,6 @@ PREFIX = "SLUICE_"
 SERVERS_OWN = "MEMGRAPH_"
 "What the names of the server's own variables begin with."
 
-DATA_DIRECTORY = "mg_data"
 "The server's own default of --data-directory."
 
 HIDDEN = "***"

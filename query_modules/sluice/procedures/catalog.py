@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sluice.errors import ConflictError, SettingError, StreamNotFound, StreamRunning
+from sluice.host.installation import Installation
 from sluice.persistence import nodes
 from sluice.persistence.schema import SCHEMA_VERSION, check_version
 from sluice.supervising.shared_state import SharedState
@@ -40,12 +41,14 @@ FIRST_STREAM = (
 class StreamNode:
     """A stream's metadata node, for as long as the procedure call lasts."""
 
-    def __init__(self, vertex: Vertex, name: str) -> None:
+    def __init__(self, vertex: Vertex, name: str, installation: Installation) -> None:
         """
         Args:
-            name: the stream's name: the node's `name`, unless another stream has the same (`nodes.distinct_names`).
+            name: what it is called: the node's `name`, unless another stream has the same (`nodes.distinct_names`).
+            installation: of this server.
         """
         self._vertex = vertex
+        self._installation = installation
         self.name = name
 
     @property
@@ -86,8 +89,17 @@ class StreamNode:
     def status(self) -> Status:
         """The status that SHOW reports."""
         return effective_status(
-            running=bool(self.get("running")), generation=self.generation, checkpoint=self.checkpoint()
+            running=self._is_started and not self.is_copied, generation=self.generation, checkpoint=self.checkpoint()
         )
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether it was started by another server, from which its nodes were copied: it runs there."""
+        return self._is_started and not self._installation.owns(self.get("installation"))
+
+    @property
+    def _is_started(self) -> bool:
+        return bool(self.get("running"))
 
     @property
     def spec(self) -> StreamSpec:
@@ -195,8 +207,11 @@ class Catalog:
             for vertex in _ends(catalog, nodes.HAS_STREAM)
             if _has_label(vertex, nodes.STREAM)
         }
+        installation = self._exchange.host.installation
         names = nodes.distinct_names({stream: _text(vertex, "name") for stream, vertex in found.items()})
-        return sorted((StreamNode(found[stream], names[stream]) for stream in found), key=lambda stream: stream.name)
+        return sorted(
+            (StreamNode(found[stream], names[stream], installation) for stream in found), key=lambda stream: stream.name
+        )
 
     def find(self, name: str) -> StreamNode:
         """

@@ -25,6 +25,11 @@ from sluice.values.model import Checkpoint, Status, StreamSpec, check_count
 Row = dict[str, Any]
 "A record: column -> value."
 
+COPIED = (
+    "waiting: it was started on another server, from whose dump or snapshot this one was filled, and may run there; "
+    "START STREAM {name} runs it here as well"
+)
+
 OVERLOOKED = (
     "waiting: its CREATE is not committed yet, or it is in another database than the one that SLUICE_LOOPBACK_USER is "
     "in, where nothing runs it"
@@ -159,7 +164,7 @@ def _reason(
         again = f"; next try at {retrying['next_try']}" if retrying["next_try"] else ""
         return f"retrying{what}{since}: {retrying['why']}{again}"
     if status is Status.STOPPED:
-        return None
+        return COPIED.format(name=stream.name) if stream.is_copied else None
     if state is None and exchange.overlooked(stream.uid):
         return OVERLOOKED
     if state is None or not state.assigned:

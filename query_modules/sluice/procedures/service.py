@@ -19,6 +19,7 @@ from sluice.brokers.consumer import Consumer
 from sluice.engine.test_execution import TestExecution
 from sluice.engine.topic_guard import check_topics
 from sluice.errors import BrokerError, NoReport, NothingToRead, SettingError, StreamExists
+from sluice.host.instance import this_process
 from sluice.host.settings import Settings
 from sluice.procedures import steering
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
@@ -144,6 +145,11 @@ def version() -> list[Row]:
     exchange = process.current().exchange
     trouble = exchange.trouble or (NOT_YET if exchange.seen is None else None)
     return [{"version": __version__, "trouble": trouble}]
+
+
+def instance() -> list[Row]:
+    """Which server process this is: `process`."""
+    return [{"process": this_process()}]
 
 
 def settings() -> list[Row]:
@@ -279,11 +285,17 @@ def test_report(graph: Graph, name: str) -> list[Row]:
 def _start(stream: StreamNode, limit_batches: int | None, exchange: SharedState) -> None:
     if stream.status is not Status.RUNNING:
         exchange.announce_start(stream.uid)
-        stream.set(running=True, generation=stream.next_generation, limit_batches=limit_batches, changed_at=now())
+        stream.set(
+            running=True,
+            installation=exchange.host.installation.id or None,
+            generation=stream.next_generation,
+            limit_batches=limit_batches,
+            changed_at=now(),
+        )
 
 
 def _stop(stream: StreamNode) -> None:
-    if stream.status is Status.RUNNING:
+    if stream.status is Status.RUNNING or stream.is_copied:
         stream.set(running=False, changed_at=now())
 
 

@@ -22,6 +22,7 @@ from sluice.host.attempts import MAX_ATTEMPTS
 from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
+from sluice.persistence.own_server import open_loopback
 from sluice.supervising.log_throttle import LogThrottle
 from sluice.supervising.status import Monitor, WorkerState
 from sluice.values.failed_message import now
@@ -277,7 +278,7 @@ class Worker:
         )
 
     def _connected(self) -> Loopback:
-        loopback = Loopback(self._settings)
+        loopback = open_loopback(self._settings)
         with self._lock:
             self._loopback = loopback
         return loopback
