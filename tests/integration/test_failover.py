@@ -12,7 +12,7 @@ import pytest
 from tests.eventually import eventually
 from tests.hosts import ServerHost
 from tests.integration.test_kit import OwnHost, transforms_running
-from tests.integration.test_set_aside import GATED, KEEP, Keeping
+from tests.integration.test_parking import GATED, KEEP, Keeping
 from tests.kafka import KafkaBroker
 from tests.ports import free_port
 
@@ -86,8 +86,8 @@ def assert_exactly_what_is_before_the_positions(stream: Keeping) -> list[int]:
     positions = positions_of(stream)
     read = [value for partition, end in enumerate(positions) for value in CONTENT[partition][:end]]
     assert stream.values == sorted(value for value in read if value.startswith("m"))
-    assert sorted(row["payload"] for row in stream.set_aside()) == sorted(v for v in read if v.startswith("bad"))
-    assert stream.counts == (stream.count, len(stream.kept))
+    assert sorted(row["payload"] for row in stream.parked()) == sorted(v for v in read if v.startswith("bad"))
+    assert stream.counts == (stream.count, len(stream.parked()))
     return positions
 
 
