@@ -14,7 +14,8 @@ VARIANTS = ("exactly-once", "at-least-once", "at-most-once")
 SPLIT = """
 
 def _send(self, queries, reached, properties, parked=()):
-    parameters = {{"id": self._checkpoint_id, "from": encode_positions(self.reached.positions), "to": properties}}
+    vertex, uid = self._checkpoint_id
+    parameters = {{"id": vertex, "uid": uid, "from": encode_positions(self.reached.positions), "to": properties}}
     checkpoint = b"".join((BEGIN, frame(messages.run(FENCE, parameters)), PULL_ALL, COMMIT))
     batch = b"".join((BEGIN, queries.frames, COMMIT))
     request = {order}
