@@ -32,6 +32,7 @@ from sluice.values.model import (
     decode_positions,
     encode_positions,
 )
+from sluice.values.position import decode_leader_epochs, encode_leader_epochs
 
 CATALOG = "SluiceCatalog"
 STREAM = "SluiceStream"
@@ -181,6 +182,7 @@ def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
     """All properties of a checkpoint node except its history and those that say how a run ended."""
     return {
         "positions": encode_positions(checkpoint.positions),
+        "leader_epochs": encode_leader_epochs(checkpoint.positions, checkpoint.leader_epochs),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
         "failed": checkpoint.failed,
@@ -224,6 +226,7 @@ def checkpoint_of(properties: Properties) -> Checkpoint:
         retry_completed=_count(properties, "retry_completed"),
         history=failed_message.decode(properties.get("history") or "[]"),
         topic_id=_text(properties, "topic_id"),
+        leader_epochs=decode_leader_epochs(_text(properties, "leader_epochs") or "{}"),
         generation=_count(properties, "generation"),
         generation_batches=_count(properties, "generation_batches"),
         ended_generation=ended_generation,

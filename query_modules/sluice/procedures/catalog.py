@@ -140,7 +140,7 @@ class StreamNode:
         """
         if not self._checkpoints():
             raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it anew")
-        moved = {"positions": encode_positions(positions), "topic_id": topic_id}
+        moved = {"positions": encode_positions(positions), "leader_epochs": None, "topic_id": topic_id}
         for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
             self._checkpoints()[0].properties.set(name, value)
 

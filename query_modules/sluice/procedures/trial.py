@@ -18,6 +18,7 @@ from sluice.scripting.transformer import Transformer
 from sluice.values.batch import Batch, Group
 from sluice.values.configuration import Isolate
 from sluice.values.model import StreamSpec, Transform
+from sluice.values.position import Position
 
 if TYPE_CHECKING:
     import confluent_kafka
@@ -48,10 +49,10 @@ def last_read(
     found: list[confluent_kafka.Message] = []
     room = settings.batch_max_bytes
     with Consumer(spec, settings, to_the_end=True) as consumer:
-        there = consumer.partitions()
+        there = consumer.topic.partitions()
         offsets = TopicOffsets(spec, there, time.monotonic() + settings.broker_timeout)
         spans = spans_before(offsets.bounds(), positions, most)
-        consumer.assign(spans, {partition: start for partition, (start, _) in spans.items()})
+        consumer.assign(spans, {partition: Position(start) for partition, (start, _) in spans.items()})
         due = set(spans)
         while due and room > 0 and not out_of_time():
             group = consumer.poll(READ_AT_ONCE, 0, out_of_time)

@@ -9,6 +9,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from sluice.values.position import UNKNOWN, Position
 from sluice.values.record import VALUE, Columns, columns_of, record_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Batch:
     __slots__ = ("is_last", "messages", "reached")
 
     def __init__(
-        self, messages: Messages, *, is_last: bool = True, reached: Mapping[int, int] = MappingProxyType({})
+        self, messages: Messages, *, is_last: bool = True, reached: Mapping[int, Position] = MappingProxyType({})
     ) -> None:
         """
         Args:
@@ -55,8 +56,8 @@ class Batch:
         return columns_of(list(map(record_of, self.messages))) if whole else {VALUE: self.payloads}
 
     @property
-    def end(self) -> dict[int, int]:
-        """partition -> the offset to continue from after the batch; only partitions for which it is known."""
+    def end(self) -> dict[int, Position]:
+        """partition -> where to go on from after the batch; only partitions that are known to be read on."""
         return {**_end(self.messages), **self.reached}
 
     @property
@@ -104,11 +105,11 @@ class Group:
         return sum(batch.is_last for batch in self.batches)
 
     @property
-    def end(self) -> dict[int, int]:
+    def end(self) -> dict[int, Position]:
         """As `Batch.end`."""
         end = _end(list(chain.from_iterable(batch.messages for batch in self.batches)))
         for batch in self.batches:
-            end.update({p: max(offset, end.get(p, offset)) for p, offset in batch.reached.items()})
+            end.update({p: max(place, end.get(p, place)) for p, place in batch.reached.items()})
         return end
 
     def part(self, start: int, stop: int) -> Group:
@@ -124,14 +125,15 @@ class Group:
         return Group([one], self.polled), Group([other], self.polled)
 
 
-def _end(messages: Sequence[confluent_kafka.Message]) -> dict[int, int]:
+def _end(messages: Sequence[confluent_kafka.Message]) -> dict[int, Position]:
     missing = {message.partition() for message in messages}
-    end: dict[int, int] = {}
+    end: dict[int, Position] = {}
     for message in reversed(messages):
         partition = message.partition()
         if partition in missing:
             missing.remove(partition)
-            end[partition] = message.offset() + 1
+            epoch = message.leader_epoch()
+            end[partition] = Position(message.offset() + 1, UNKNOWN if epoch is None else epoch)
             if not missing:
                 break
     return end

@@ -8,6 +8,7 @@ moves a stream that is stopped: `catalog.StreamNode.move`.)
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import json
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, NewType
 from sluice.errors import SettingError
 from sluice.values.configuration import Configuration
 from sluice.values.failed_message import FailedMessage
+from sluice.values.position import Position
 
 VertexId = NewType("VertexId", int)
 "The host's id of a vertex: opaque, and the same after a restart."
@@ -145,6 +147,8 @@ class Checkpoint:
     "The latest of those, and of what the stream stopped at or Kafka no longer had; the newest last."
     topic_id: str = ""
     "Kafka's id of the topic that the positions are of; empty where the broker gives none."
+    leader_epochs: Mapping[int, Position] = field(default_factory=dict)
+    "partition -> a position with its leader epoch, which counts while this is the partition's position."
     generation: int = 0
     "The run that wrote last."
     generation_batches: int = 0
@@ -156,6 +160,19 @@ class Checkpoint:
     "Why that run ended, if by an error."
     ended_at: str | None = None
     "When it ended, in UTC, ISO 8601."
+
+    @property
+    def places(self) -> dict[int, Position]:
+        """The positions, each with its leader epoch where that is known."""
+        known = {(p, place.offset): place for p, place in self.leader_epochs.items()}
+        return {p: known.get((p, offset), Position(offset)) for p, offset in self.positions.items()}
+
+    def moved(self, places: Mapping[int, Position]) -> Checkpoint:
+        """At these places, and elsewhere where it was."""
+        offsets = {partition: place.offset for partition, place in places.items()}
+        return dataclasses.replace(
+            self, positions={**self.positions, **offsets}, leader_epochs={**self.leader_epochs, **places}
+        )
 
     def batches_in(self, generation: int) -> int:
         """How many batches the run `generation` has written."""
