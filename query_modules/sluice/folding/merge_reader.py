@@ -16,7 +16,7 @@ from typing import Any
 
 from sluice.bolt.values import Value
 from sluice.folding.expressions import EXACT
-from sluice.folding.merges import ALL, NONE, Merged, Merges, Source, may_merge, merges_of
+from sluice.folding.merges import ALL, NONE, Merged, Merges, ValueSource, may_merge, merges_of
 from sluice.values.merge_keys import EVERYTHING, MAX_SHAPES, MergeKeys, MergeShape
 
 Query = tuple[str, Mapping[str, Value]]
@@ -107,7 +107,7 @@ def numbers(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> Iterab
     return columns[0] if len(columns) == 1 else map(hash, zip(*columns, strict=True))
 
 
-def _column(source: Source, levels: Sequence[Sequence[Any]]) -> list[Any]:
+def _column(source: ValueSource, levels: Sequence[Sequence[Any]]) -> list[Any]:
     """The value that each row has."""
     if not source.chain and not source.path:
         return [source.constant] * len(levels[0])

@@ -18,8 +18,9 @@ from typing import NamedTuple
 from sluice.bolt.values import Value
 from sluice.cypher.lexer import Kind, Token, tokens
 from sluice.errors import ClauseError
-from sluice.folding.effects import understood
-from sluice.folding.expressions import Expression, Form, conjuncts
+from sluice.folding.access_reader import access_of
+from sluice.folding.expressions import Expression, Form
+from sluice.folding.parser import parse
 from sluice.folding.query import (
     Assignment,
     Create,
@@ -34,17 +35,17 @@ from sluice.folding.query import (
     Unwind,
     With,
 )
-from sluice.folding.source import NotUnderstood
+from sluice.folding.token_stream import NotUnderstood
 from sluice.values.merge_keys import ANY_LABEL, MergeShape
 
 MAX_MERGED = 32
 "Vertices and relationships that one text merges; one that merges more counts as not understood."
 
 
-class Source(NamedTuple):
+class ValueSource(NamedTuple):
     """Where a value comes from."""
 
-    chain: tuple[Source, ...]
+    chain: tuple[ValueSource, ...]
     "The lists that UNWIND or FOREACH goes through to get to it, the outermost first; empty: none."
     path: tuple[str, ...]
     """
@@ -58,9 +59,9 @@ class Merged(NamedTuple):
     """One vertex or relationship that a text merges, or many of the same shape."""
 
     shape: MergeShape
-    chain: tuple[Source, ...]
+    chain: tuple[ValueSource, ...]
     "The lists whose elements have the values."
-    values: tuple[Source, ...]
+    values: tuple[ValueSource, ...]
     "Where the value of each of `shape.known` comes from, in the order of their names."
 
 
@@ -78,7 +79,9 @@ NONE = Merges(())
 def merges_of(text: str) -> Merges:
     """What the queries of this text merge."""
     try:
-        found = tuple(_Reader(understood(text)).merged())
+        query = parse(text)
+        access_of(query)  # raises if it makes no sense
+        found = tuple(_Reader(query).merged())
     except NotUnderstood:
         return _by_labels(text)
     return Merges(found) if len(found) <= MAX_MERGED else ALL
@@ -113,9 +116,9 @@ class _Reader:
 
     def __init__(self, query: Query) -> None:
         self._elements: dict[str, _Element] = {}
-        self._lists: dict[str, tuple[Source, ...]] = {}
+        self._lists: dict[str, tuple[ValueSource, ...]] = {}
         "Variables of UNWIND and FOREACH -> the lists that lead to them."
-        self._aliases: dict[str, Source] = {}
+        self._aliases: dict[str, ValueSource] = {}
         "Names that WITH gives to values."
         self._merged: list[tuple[Pattern, list[Node | Edge]]] = []
         "Patterns, and what is created unless it is found."
@@ -195,14 +198,12 @@ class _Reader:
 
     def _where(self, conditions: Iterable[Expression], elements: Mapping[str, _Element]) -> None:
         elements = {name: element for name, element in elements.items() if not element.is_merged}
-        for condition in (part for whole in conditions for part in conjuncts(whole)):
+        for condition in conditions:
             if condition.form is Form.LABELS and condition.name in elements:
                 elements[condition.name].labels |= set(condition.labels)
-            elif condition.form is Form.EQUALS:
-                left, right = condition.parts
-                for one, other in ((left, right), (right, left)):
-                    if one.form is Form.PROPERTY and one.name in elements:
-                        elements[one.name].properties.setdefault(one.property, other)
+            for one, other in condition.equations:
+                if one.name in elements:
+                    elements[one.name].properties.setdefault(one.property, other)
 
     def _assign(self, items: Iterable[Assignment]) -> None:
         for item in items:
@@ -222,19 +223,19 @@ class _Reader:
         if name in element.properties and value != element.properties[name]:
             element.changed.add(name)
 
-    def _source(self, value: Expression) -> Source | None:
+    def _source(self, value: Expression) -> ValueSource | None:
         """Where the value comes from; None: that is not known."""
         if value.form is Form.KEY and value.key is not None:
-            return Source((), value.key.path, value.key.constant)
+            return ValueSource((), value.key.path, value.key.constant)
         if value.form not in (Form.NAME, Form.PROPERTY):
             return None
         step = (value.property,) if value.form is Form.PROPERTY else ()
         if value.name in self._lists:
-            return Source(self._lists[value.name], step)
+            return ValueSource(self._lists[value.name], step)
         alias = self._aliases.get(value.name)
         if alias is None or (step and not alias.chain and not alias.path):
             return None
-        return Source(alias.chain, (*alias.path, *step), alias.constant)
+        return ValueSource(alias.chain, (*alias.path, *step), alias.constant)
 
     def _vertex(self, node: Node) -> Merged:
         element = self._elements[node.variable]
@@ -261,13 +262,13 @@ class _Reader:
             values = {mark + name: value for mark, part in parts.items() for name, value in self._values(part).items()}
             yield _merged(shape, values)
 
-    def _values(self, element: _Element) -> dict[str, Source]:
+    def _values(self, element: _Element) -> dict[str, ValueSource]:
         """The properties whose values can be found out, and where."""
         found = {name: self._source(value) for name, value in element.properties.items() if name not in element.changed}
         return {name: source for name, source in found.items() if source is not None}
 
 
-def _merged(shape: MergeShape, values: Mapping[str, Source]) -> Merged:
+def _merged(shape: MergeShape, values: Mapping[str, ValueSource]) -> Merged:
     """The shape with those of the values that can be looked up together: all on the way to the innermost list."""
     chain = max((source.chain for source in values.values()), key=len, default=())
     together = {name: source for name, source in values.items() if chain[: len(source.chain)] == source.chain}

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sluice.cypher.lexer import Kind
-from sluice.folding.source import Source
+from sluice.folding.token_stream import TokenStream
 from tests.unit.folding.graphs import Graph
 
 Row = dict[str, Any]
@@ -112,7 +112,7 @@ def equal(one: Any, other: Any) -> bool | None:
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self.source = Source(text)
+        self.source = TokenStream(text)
         self.anonymous = 0
         self.wrote = False
 

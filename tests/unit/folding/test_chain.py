@@ -8,8 +8,8 @@ import pytest
 
 from sluice.folding import Folder
 from sluice.folding.chain import ROOT, chains
-from sluice.folding.effects import plan_of
 from sluice.folding.folder import MAX_REFUSALS
+from sluice.folding.plan import plan_of
 from tests.unit.folding.batches import Query
 
 LINK = "MATCH (n:N {id: $last}) CREATE (n)-[:NEXT]->(:N {id: $id})"
@@ -56,7 +56,7 @@ def test_a_chain_becomes_one_query() -> None:
     ],
 )
 def test_which_texts_make_chains(text: str, is_chain: bool) -> None:
-    assert (plan_of(text).chain is not None) == is_chain
+    assert (plan_of(text).rewrites.chain is not None) == is_chain
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sluice.folding import FOLDED, Folder, explain
-from sluice.folding.effects import plan_of
-from sluice.folding.schedule import Query
+from sluice.folding.plan import plan_of
+from tests.unit.folding.batches import Query
 
 VERTEX = "CREATE (:Node {id: $id})"
 EDGE = "MATCH (n:Node {id: $a}), (m:Node {id: $b}) CREATE (n)-[:Edge]->(m)"
@@ -112,7 +112,7 @@ LATEST = (
     ],
 )
 def test_what_a_text_becomes(text: str, folded: str):
-    assert plan_of(text).template.text == folded
+    assert plan_of(text).rewrites.rows.text == folded
     assert explain(text) == FOLDED
 
 
@@ -163,13 +163,13 @@ def test_a_latest_reading_of_each_sensor_is_folded_and_several_of_one_are_not():
     ],
 )
 def test_what_a_series_looks_like(text: str, part: str):
-    series = plan_of(text).series
+    series = plan_of(text).rewrites.series
     assert series is not None
     assert series.text(4) == " WITH count(*) AS done ".join(part.replace("#", str(number)) for number in range(4))
 
 
 def test_a_series_has_a_name_that_its_text_has_not():
-    series = plan_of("MATCH (done:N {k: $a}) SET done.`Done_1` = $b").series
+    series = plan_of("MATCH (done:N {k: $a}) SET done.`Done_1` = $b").rewrites.series
     assert series is not None
     assert series.text(4).count("WITH count(*) AS done_2 MATCH") == 3
 
@@ -198,7 +198,7 @@ def test_what_takes_the_server_long_to_plan_comes_in_no_series():
         "MATCH (n:N {id: $a}) FOREACH (x IN $xs | MERGE (n)-[:R]->(:N {id: x}))",
         "MATCH (n:N {id: $a}) SET n.id = 1 WITH n MATCH (m:N {id: $b}) SET m.v = 1",
     ):
-        assert plan_of(text).series is None, text
+        assert plan_of(text).rewrites.series is None, text
 
 
 NUMBERED = "MERGE (n:A {k: $k}) SET n.v = $v"

@@ -1,0 +1,218 @@
+"""A query into what it reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sluice.folding.access import Access, Action, Element, MergeKey, MergeTraits, Origin, Trait
+from sluice.folding.assignments import note_assignments
+from sluice.folding.expressions import Expression, Form, Key
+from sluice.folding.notes import Notes
+from sluice.folding.query import (
+    Clause,
+    Create,
+    Delete,
+    Edge,
+    Loop,
+    LoopEnd,
+    Match,
+    Merge,
+    Node,
+    Pattern,
+    Query,
+    Set,
+    Unwind,
+    With,
+)
+from sluice.folding.row_order import has_join, is_unordered
+from sluice.folding.token_stream import NotUnderstood
+
+_SETTING = (Action.ASSIGNED, Action.REPLACED, Action.RESET, Action.EXTENDED)
+
+
+def access_of(query: Query) -> Access:
+    """
+    What the query reads and writes.
+
+    Raises:
+        NotUnderstood: that cannot be told.
+    """
+    return _AccessReader(query).access()
+
+
+class _AccessReader:
+    """Reads the clauses of one query."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._notes = Notes()
+        self._scope = self._notes.scope
+        for number, clause in enumerate(query.clauses):
+            self._clause(number, clause)
+
+    def access(self) -> Access:
+        """What all clauses do together."""
+        found = enumerate(self._query.clauses)
+        merges = {number: self._merge_traits(clause) for number, clause in found if isinstance(clause, Merge)}
+        return Access(
+            self._scope.elements,
+            frozenset(self._notes.reads),
+            frozenset(self._notes.writes),
+            merges,
+            frozenset(self._traits()),
+        )
+
+    def _traits(self) -> Iterable[Trait]:
+        if self._query.is_volatile:
+            yield Trait.VOLATILE
+        if is_unordered(self._query):
+            yield Trait.UNORDERED
+        sets = any(write.action in _SETTING for write in self._notes.writes)
+        if self._notes.is_ambiguous or (has_join(self._query) and self._scope.items and sets):
+            yield Trait.AMBIGUOUS
+
+    def _clause(self, number: int, clause: Clause) -> None:
+        match clause:
+            case Unwind() | Loop():
+                self._unwind(clause)
+            case LoopEnd():
+                self._scope.leave()
+            case With():
+                self._with(clause)
+            case Match():
+                for pattern in clause.patterns:
+                    self._match(number, pattern)
+                self._where(clause.conditions)
+            case Create():
+                for pattern in clause.patterns:
+                    self._create(number, pattern)
+            case Merge():
+                self._merge(number, clause.pattern)
+                note_assignments(self._notes, clause.actions)
+            case Set():
+                note_assignments(self._notes, clause.items)
+            case Delete():
+                for variable in clause.variables:
+                    self._notes.write(self._scope.element(variable), Action.DELETED)
+
+    # Clauses that read
+
+    def _unwind(self, clause: Unwind | Loop) -> None:
+        if isinstance(clause, Loop):
+            self._scope.enter()
+        self._notes.read(clause.list)
+        self._scope.declare(clause.variable)
+        self._scope.items.add(clause.variable)
+        elements = self._scope.resolved(clause.list)
+        if elements.key is not None:
+            self._scope.lists[clause.variable] = elements.key
+
+    def _with(self, clause: With) -> None:
+        for name in clause.kept or ():
+            self._scope.check(name)
+        aliases = {name: value.key for name, value in clause.values.items() if value.key is not None and value.key.path}
+        for name in clause.values.keys() - aliases.keys():
+            self._notes.read(clause.values[name])
+        if clause.kept is not None:
+            self._scope.keep(clause.kept)
+        for name in clause.values:
+            self._scope.declare(name)
+        self._scope.items |= clause.values.keys() - aliases.keys()
+        self._scope.aliases |= aliases
+        self._where(clause.conditions)
+
+    def _match(self, number: int, pattern: Pattern) -> None:
+        for node in pattern.nodes:
+            vertex = self._notes.vertex(node) or self._notes.new(node, Origin.MATCHED, number)
+            vertex.labels |= set(node.labels)
+            if vertex.clause == number:
+                # A later clause may be OPTIONAL, or come after a write.
+                vertex.alone &= not pattern.edges
+            self._notes.look_for(vertex, node.properties)
+        for edge in pattern.edges:
+            self._notes.look_for(self._notes.new(edge, Origin.MATCHED, number), edge.properties)
+
+    def _where(self, conditions: Iterable[Expression]) -> None:
+        values = self._scope.values
+        for condition in conditions:
+            if condition.form is Form.FOUND and condition.name not in values:
+                self._scope.element(condition.name)
+            elif condition.form is Form.LABELS:
+                element = self._scope.element(condition.name)
+                if element.is_edge:
+                    raise NotUnderstood("it asks for the label of an edge")
+                element.labels |= set(condition.labels)
+            else:
+                for one, other in condition.equations:
+                    if one.name not in values:
+                        self._notes.require(self._scope.element(one.name), one.property, other)
+                self._notes.watch(condition)
+
+    # Clauses that write
+
+    def _create(self, number: int, pattern: Pattern) -> None:
+        for node in pattern.nodes:
+            if self._notes.vertex(node) is None:
+                self._make(self._notes.new(node, Origin.CREATED, number), node)
+            elif node.labels or node.properties or node.map:
+                raise NotUnderstood(f"CREATE describes {node.variable}, which is there already")
+        for edge in pattern.edges:
+            _check_type(edge)
+            self._make(self._notes.new(edge, Origin.CREATED, number), edge)
+
+    def _make(self, element: Element, made: Node | Edge) -> None:
+        for name, value in made.properties.items():
+            self._notes.read(value)
+            self._notes.require(element, name, value)
+        if made.map:
+            element.map = Key((made.map.name,))
+        self._notes.write(element, Action.CREATED)
+
+    def _merge(self, number: int, pattern: Pattern) -> None:
+        for node in pattern.nodes:
+            if self._notes.vertex(node) is None:
+                vertex = self._notes.new(node, Origin.MERGED, number)
+                vertex.alone = not pattern.edges
+                self._notes.look_for(vertex, node.properties)
+                self._notes.write(vertex, Action.CREATED)
+            elif node.labels or node.properties or not pattern.edges:
+                raise NotUnderstood(f"MERGE describes {node.variable}, which is there already")
+        for edge in pattern.edges:
+            _check_type(edge)
+            merged = self._notes.new(edge, Origin.MERGED, number)
+            self._notes.look_for(merged, edge.properties)
+            self._notes.write(merged, Action.CREATED)
+
+    def _merge_traits(self, clause: Merge) -> MergeTraits:
+        keys: set[MergeKey | None] = set()
+        repeatable = len(clause.pattern.edges) <= 1 and all(edge.directed for edge in clause.pattern.edges)
+        for element in clause.pattern.elements:
+            changed = {
+                write.name if write.action is Action.ASSIGNED else ""
+                for write in self._notes.writes
+                if write.action in (Action.ASSIGNED, Action.REPLACED)
+                and self._scope.elements[write.variable].is_edge is isinstance(element, Edge)
+            }
+            repeatable &= changed.isdisjoint({"", *element.properties})
+            for value in element.properties.values():
+                if self._merge_key(value) or value.never_float:
+                    keys.add(self._merge_key(value))
+                else:  # nothing is known of it
+                    repeatable = False
+        [first, *rest] = clause.pattern.nodes
+        form = (frozenset(first.labels), frozenset(first.properties))
+        is_bare = repeatable and not rest and not clause.actions
+        return MergeTraits(repeatable, form if is_bare else None, frozenset(keys))
+
+    def _merge_key(self, value: Expression) -> MergeKey | None:
+        """Where to find, before the query runs, the value that a MERGE looks for; None: it is not known."""
+        value = self._scope.resolved(value)
+        elements = self._scope.list_of(value)
+        if value.key is None and elements is not None:
+            return MergeKey(elements, each=True, name=value.property)
+        return None if value.key is None else MergeKey(value.key)
+
+
+def _check_type(edge: Edge) -> None:
+    if len(edge.types) != 1:
+        raise NotUnderstood("a new edge has no type, or several")
