@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sluice.folding.access import Access, Action, Element, MergeKey, MergeTraits, Origin, Trait
-from sluice.folding.assignments import note_assignments
+from sluice.folding.assignments import read_assignments
 from sluice.folding.expressions import Expression, Form, Key
-from sluice.folding.notes import Notes
 from sluice.folding.query import (
     Clause,
     Create,
@@ -24,7 +23,7 @@ from sluice.folding.query import (
     Unwind,
     With,
 )
-from sluice.folding.row_order import has_join, is_unordered
+from sluice.folding.scope import Scope
 from sluice.folding.token_stream import NotUnderstood
 
 _SETTING = (Action.ASSIGNED, Action.REPLACED, Action.RESET, Action.EXTENDED)
@@ -45,8 +44,7 @@ class _AccessReader:
 
     def __init__(self, query: Query) -> None:
         self._query = query
-        self._notes = Notes()
-        self._scope = self._notes.scope
+        self._scope = Scope()
         for number, clause in enumerate(query.clauses):
             self._clause(number, clause)
 
@@ -56,8 +54,8 @@ class _AccessReader:
         merges = {number: self._merge_traits(clause) for number, clause in found if isinstance(clause, Merge)}
         return Access(
             self._scope.elements,
-            frozenset(self._notes.reads),
-            frozenset(self._notes.writes),
+            frozenset(self._scope.reads),
+            frozenset(self._scope.writes),
             merges,
             frozenset(self._traits()),
         )
@@ -65,10 +63,10 @@ class _AccessReader:
     def _traits(self) -> Iterable[Trait]:
         if self._query.is_volatile:
             yield Trait.VOLATILE
-        if is_unordered(self._query):
+        if _has_parts(self._query) or _has_join(self._query):
             yield Trait.UNORDERED
-        sets = any(write.action in _SETTING for write in self._notes.writes)
-        if self._notes.is_ambiguous or (has_join(self._query) and self._scope.items and sets):
+        sets = any(write.action in _SETTING for write in self._scope.writes)
+        if self._scope.is_ambiguous or (_has_join(self._query) and self._scope.items and sets):
             yield Trait.AMBIGUOUS
 
     def _clause(self, number: int, clause: Clause) -> None:
@@ -88,19 +86,19 @@ class _AccessReader:
                     self._create(number, pattern)
             case Merge():
                 self._merge(number, clause.pattern)
-                note_assignments(self._notes, clause.actions)
+                read_assignments(self._scope, clause.actions)
             case Set():
-                note_assignments(self._notes, clause.items)
+                read_assignments(self._scope, clause.items)
             case Delete():
                 for variable in clause.variables:
-                    self._notes.write(self._scope.element(variable), Action.DELETED)
+                    self._scope.write(self._scope.element(variable), Action.DELETED)
 
     # Clauses that read
 
     def _unwind(self, clause: Unwind | Loop) -> None:
         if isinstance(clause, Loop):
             self._scope.enter()
-        self._notes.read(clause.list)
+        self._scope.read(clause.list)
         self._scope.declare(clause.variable)
         self._scope.items.add(clause.variable)
         elements = self._scope.resolved(clause.list)
@@ -112,7 +110,7 @@ class _AccessReader:
             self._scope.check(name)
         aliases = {name: value.key for name, value in clause.values.items() if value.key is not None and value.key.path}
         for name in clause.values.keys() - aliases.keys():
-            self._notes.read(clause.values[name])
+            self._scope.read(clause.values[name])
         if clause.kept is not None:
             self._scope.keep(clause.kept)
         for name in clause.values:
@@ -123,14 +121,14 @@ class _AccessReader:
 
     def _match(self, number: int, pattern: Pattern) -> None:
         for node in pattern.nodes:
-            vertex = self._notes.vertex(node) or self._notes.new(node, Origin.MATCHED, number)
+            vertex = self._scope.vertex(node) or self._scope.new(node, Origin.MATCHED, number)
             vertex.labels |= set(node.labels)
             if vertex.clause == number:
                 # A later clause may be OPTIONAL, or come after a write.
                 vertex.alone &= not pattern.edges
-            self._notes.look_for(vertex, node.properties)
+            self._scope.look_for(vertex, node.properties)
         for edge in pattern.edges:
-            self._notes.look_for(self._notes.new(edge, Origin.MATCHED, number), edge.properties)
+            self._scope.look_for(self._scope.new(edge, Origin.MATCHED, number), edge.properties)
 
     def _where(self, conditions: Iterable[Expression]) -> None:
         values = self._scope.values
@@ -145,43 +143,43 @@ class _AccessReader:
             else:
                 for one, other in condition.equations:
                     if one.name not in values:
-                        self._notes.require(self._scope.element(one.name), one.property, other)
-                self._notes.watch(condition)
+                        self._scope.require(self._scope.element(one.name), one.property, other)
+                self._scope.watch(condition)
 
     # Clauses that write
 
     def _create(self, number: int, pattern: Pattern) -> None:
         for node in pattern.nodes:
-            if self._notes.vertex(node) is None:
-                self._make(self._notes.new(node, Origin.CREATED, number), node)
+            if self._scope.vertex(node) is None:
+                self._make(self._scope.new(node, Origin.CREATED, number), node)
             elif node.labels or node.properties or node.map:
                 raise NotUnderstood(f"CREATE describes {node.variable}, which is there already")
         for edge in pattern.edges:
             _check_type(edge)
-            self._make(self._notes.new(edge, Origin.CREATED, number), edge)
+            self._make(self._scope.new(edge, Origin.CREATED, number), edge)
 
     def _make(self, element: Element, made: Node | Edge) -> None:
         for name, value in made.properties.items():
-            self._notes.read(value)
-            self._notes.require(element, name, value)
+            self._scope.read(value)
+            self._scope.require(element, name, value)
         if made.map:
             element.map = Key((made.map.name,))
-        self._notes.write(element, Action.CREATED)
+        self._scope.write(element, Action.CREATED)
 
     def _merge(self, number: int, pattern: Pattern) -> None:
         for node in pattern.nodes:
-            if self._notes.vertex(node) is None:
-                vertex = self._notes.new(node, Origin.MERGED, number)
+            if self._scope.vertex(node) is None:
+                vertex = self._scope.new(node, Origin.MERGED, number)
                 vertex.alone = not pattern.edges
-                self._notes.look_for(vertex, node.properties)
-                self._notes.write(vertex, Action.CREATED)
+                self._scope.look_for(vertex, node.properties)
+                self._scope.write(vertex, Action.CREATED)
             elif node.labels or node.properties or not pattern.edges:
                 raise NotUnderstood(f"MERGE describes {node.variable}, which is there already")
         for edge in pattern.edges:
             _check_type(edge)
-            merged = self._notes.new(edge, Origin.MERGED, number)
-            self._notes.look_for(merged, edge.properties)
-            self._notes.write(merged, Action.CREATED)
+            merged = self._scope.new(edge, Origin.MERGED, number)
+            self._scope.look_for(merged, edge.properties)
+            self._scope.write(merged, Action.CREATED)
 
     def _merge_traits(self, clause: Merge) -> MergeTraits:
         keys: set[MergeKey | None] = set()
@@ -189,7 +187,7 @@ class _AccessReader:
         for element in clause.pattern.elements:
             changed = {
                 write.name if write.action is Action.ASSIGNED else ""
-                for write in self._notes.writes
+                for write in self._scope.writes
                 if write.action in (Action.ASSIGNED, Action.REPLACED)
                 and self._scope.elements[write.variable].is_edge is isinstance(element, Edge)
             }
@@ -216,3 +214,30 @@ class _AccessReader:
 def _check_type(edge: Edge) -> None:
     if len(edge.types) != 1:
         raise NotUnderstood("a new edge has no type, or several")
+
+
+def _has_parts(query: Query) -> bool:
+    """Whether all rows may be taken through one part of the query before any is taken through the next."""
+    wrote = deleted = False
+    for clause in query.clauses:
+        if isinstance(clause, With):
+            # When WITH computes a value, before or after another row has got further, is not known.
+            if wrote or any(value.variables for value in clause.values.values()):
+                return True
+        elif isinstance(clause, Create | Merge | Set | Delete):
+            # What is deleted is gone once all rows are through.
+            if deleted:
+                return True
+            wrote, deleted = True, isinstance(clause, Delete)
+    return False
+
+
+def _has_join(query: Query) -> bool:
+    """Whether MATCH has parts that are not connected."""
+    parts: list[set[str]] = []
+    for clause in query.clauses:
+        for pattern in clause.patterns if isinstance(clause, Match) else []:
+            part = {node.variable for node in pattern.nodes}
+            joined = [other for other in parts if other & part]
+            parts = [other for other in parts if not other & part] + [part.union(*joined)]
+    return len(parts) > 1

@@ -9,7 +9,6 @@ Source: `Cypher.g4` of Memgraph v2.14.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -24,22 +23,27 @@ _NOTHING = Expression(Form.OTHER, constant=True)
 
 def expression(source: TokenStream) -> Expression:
     """Take an expression."""
-    return _chain(source, _exclusive, "OR")
+    parts = [_conjunction(source)]
+    while source.accept("OR") or source.accept("XOR"):
+        parts.append(_conjunction(source))
+    return parts[0] if len(parts) == 1 else _combined(Form.OTHER, *parts)
 
 
 def map_literal(source: TokenStream) -> dict[str, Expression]:
     """Take `{name: expression, ...}`."""
-    entries: dict[str, Expression] = {}
     source.expect("{")
-    while not source.accept_symbol("}"):
-        if entries:
-            source.expect(",")
-        name = source.name()
-        source.expect(":")
+    entries: dict[str, Expression] = {}
+    for name, value in source.enclosed("}", partial(_entry, source)):
         if name in entries:
             raise NotUnderstood(f"the property {name} is there twice")
-        entries[name] = expression(source)
+        entries[name] = value
     return entries
+
+
+def _entry(source: TokenStream) -> tuple[str, Expression]:
+    name = source.name()
+    source.expect(":")
+    return name, expression(source)
 
 
 def _combined(form: Form, *parts: Expression) -> Expression:
@@ -52,25 +56,15 @@ def _combined(form: Form, *parts: Expression) -> Expression:
     )
 
 
-def _chain(source: TokenStream, operand: Callable[[TokenStream], Expression], word: str) -> Expression:
-    parts = [operand(source)]
-    while source.accept_keyword(word):
-        parts.append(operand(source))
-    if len(parts) == 1:
-        return parts[0]
-    return _combined(Form.AND if word == "AND" else Form.OTHER, *parts)
-
-
-def _exclusive(source: TokenStream) -> Expression:
-    return _chain(source, _conjunction, "XOR")
-
-
 def _conjunction(source: TokenStream) -> Expression:
-    return _chain(source, _negation, "AND")
+    parts = [_negation(source)]
+    while source.accept("AND"):
+        parts.append(_negation(source))
+    return parts[0] if len(parts) == 1 else _combined(Form.AND, *parts)
 
 
 def _negation(source: TokenStream) -> Expression:
-    if source.accept_keyword("NOT"):
+    if source.accept("NOT"):
         return _combined(Form.OTHER, _negation(source))
     return _comparison(source)
 
@@ -93,15 +87,11 @@ def _arithmetic(source: TokenStream) -> Expression:
         if source.token.kind is Kind.SYMBOL and source.token.text in OPERATORS:
             source.take()
             parts.append(_operand(source))
-        elif (
-            source.accept_keyword("STARTS", "WITH")
-            or source.accept_keyword("ENDS", "WITH")
-            or source.accept_keyword("CONTAINS")
-        ):
+        elif source.accept("STARTS", "WITH") or source.accept("ENDS", "WITH") or source.accept("CONTAINS"):
             parts.append(_operand(source))
-        elif source.accept_keyword("IN"):
+        elif source.accept("IN"):
             parts.append(_haystack(source))
-        elif source.accept_keyword("IS", "NOT", "NULL") or source.accept_keyword("IS", "NULL"):
+        elif source.accept("IS", "NOT", "NULL") or source.accept("IS", "NULL"):
             if len(parts) == 1 and parts[0].form is Form.NAME:
                 return Expression(Form.FOUND, name=parts[0].name)
             parts.append(_NOTHING)
@@ -124,7 +114,7 @@ def _haystack(source: TokenStream) -> Expression:
 
 def _operand(source: TokenStream) -> Expression:
     negative = False
-    while source.is_symbol("-") or source.is_symbol("+"):
+    while source.at("-") or source.at("+"):
         negative ^= source.take().text == "-"
     found = _atom(source)
     if negative:
@@ -134,11 +124,11 @@ def _operand(source: TokenStream) -> Expression:
         else:
             found = _combined(Form.OTHER, found)
     while True:
-        if source.accept_symbol("."):
+        if source.accept("."):
             found = _looked_up(found, source.name())
-        elif source.accept_symbol("["):
+        elif source.accept("["):
             found = _combined(Form.OTHER, found, *_subscript(source))
-        elif source.is_symbol(":") and found.form is Form.NAME:
+        elif source.at(":") and found.form is Form.NAME:
             return Expression(Form.LABELS, whole=found.whole, name=found.name, labels=labels(source))
         else:
             return found
@@ -154,8 +144,8 @@ def _looked_up(owner: Expression, name: str) -> Expression:
 
 def _subscript(source: TokenStream) -> list[Expression]:
     parts = []
-    while not source.accept_symbol("]"):
-        if not source.accept_symbol(".."):
+    while not source.accept("]"):
+        if not source.accept(".."):
             parts.append(expression(source))
         if len(parts) > 2:
             raise source.unexpected("]")
@@ -165,7 +155,7 @@ def _subscript(source: TokenStream) -> list[Expression]:
 def labels(source: TokenStream) -> tuple[str, ...]:
     """Take `:Label:Label...`, or nothing."""
     found = []
-    while source.accept_symbol(":"):
+    while source.accept(":"):
         found.append(source.name())
     return tuple(found)
 
@@ -187,13 +177,13 @@ def _atom(source: TokenStream) -> Expression:
         value = integer_value(token.text) if token.kind is Kind.INTEGER else float(token.text)
         source.take()
         return _NOTHING if value is None else constant(value)
-    if source.accept_symbol("("):
+    if source.accept("("):
         inner = expression(source)
         source.expect(")")
         return inner
-    if source.accept_symbol("["):
-        return _combined(Form.LIST, *_until(source, "]"))
-    if source.is_symbol("{"):
+    if source.accept("["):
+        return _combined(Form.OTHER, *source.enclosed("]", partial(expression, source)))
+    if source.at("{"):
         entries = map_literal(source)
         return replace(_combined(Form.MAP, *entries.values()), entries=entries)
     if token.kind in (Kind.NAME, Kind.QUOTED_NAME):
@@ -201,20 +191,11 @@ def _atom(source: TokenStream) -> Expression:
     raise source.unexpected("an expression")
 
 
-def _until(source: TokenStream, closing: str) -> list[Expression]:
-    """Take expressions with commas between them, and the symbol that ends them."""
-    if source.accept_symbol(closing):
-        return []
-    items = source.listed(partial(expression, source))
-    source.expect(closing)
-    return items
-
-
 def _word(source: TokenStream) -> Expression:
     for word, value in (("TRUE", True), ("FALSE", False), ("NULL", None)):
-        if source.accept_keyword(word):
+        if source.accept(word):
             return constant(value)
-    if source.accept_keyword("CASE"):
+    if source.accept("CASE"):
         return _case(source)
     if source.ahead(1).kind is Kind.SYMBOL and source.ahead(1).text == "(":
         return _call(source)
@@ -223,21 +204,21 @@ def _word(source: TokenStream) -> Expression:
 
 
 def _case(source: TokenStream) -> Expression:
-    parts = [] if source.is_keyword("WHEN") else [expression(source)]
-    while source.accept_keyword("WHEN"):
+    parts = [] if source.at("WHEN") else [expression(source)]
+    while source.accept("WHEN"):
         parts.append(expression(source))
-        source.expect_keyword("THEN")
+        source.expect("THEN")
         parts.append(expression(source))
-    if source.accept_keyword("ELSE"):
+    if source.accept("ELSE"):
         parts.append(expression(source))
-    source.expect_keyword("END")
+    source.expect("END")
     return _combined(Form.OTHER, *parts)
 
 
 def _call(source: TokenStream) -> Expression:
     name = source.take().value
     source.expect("(")
-    arguments = _until(source, ")")
+    arguments = source.enclosed(")", partial(expression, source))
     word = name.lower()
     if word not in PURE | CLOCKS | RANDOM:
         raise NotUnderstood(f"the function {name} is not known to depend on its arguments alone")

@@ -32,7 +32,6 @@ class Form(Enum):
     PROPERTY = auto()
     NAME = auto()
     MAP = auto()
-    LIST = auto()
     EQUALS = auto()
     AND = auto()
     LABELS = auto()

@@ -79,10 +79,10 @@ class _Parser:
 
     def query(self) -> Query:
         source = self._source
-        while source.token.kind is not Kind.END and not source.is_symbol(";"):
+        while source.token.kind is not Kind.END and not source.at(";"):
             self._clause()
         end = source.previous_end if self._clauses else 0
-        source.accept_symbol(";")
+        source.accept(";")
         if source.token.kind is not Kind.END:
             raise source.unexpected("the end of the query")
         if not any(isinstance(clause, _UPDATES) for clause in self._clauses):
@@ -97,18 +97,18 @@ class _Parser:
         word = source.token.text.upper()
         if word in _FOREIGN:
             raise NotUnderstood(f"{word} is not folded: {_FOREIGN[word]}")
-        if source.accept_keyword("UNWIND"):
+        if source.accept("UNWIND"):
             self._add(self._unwind(), word)
-        elif source.accept_keyword("MATCH"):
+        elif source.accept("MATCH"):
             match self._clauses:
                 case [*_, Match(is_optional=True)]:
                     raise NotUnderstood("MATCH comes after OPTIONAL MATCH")
             self._add(self._match(), word)
-        elif source.accept_keyword("OPTIONAL", "MATCH"):
+        elif source.accept("OPTIONAL", "MATCH"):
             self._add(self._match(is_optional=True), word)
-        elif source.accept_keyword("WITH"):
+        elif source.accept("WITH"):
             self._add(self._with(), word)
-        elif source.is_keyword("RETURN"):
+        elif source.at("RETURN"):
             self._return()
         else:
             self._update(word)
@@ -122,19 +122,19 @@ class _Parser:
     def _update(self, word: str) -> None:
         source = self._source
         clause: Clause
-        if source.accept_keyword("FOREACH"):
+        if source.accept("FOREACH"):
             self._loop(word)
             return
-        if source.accept_keyword("DETACH", "DELETE") or source.accept_keyword("DELETE"):
+        if source.accept("DETACH", "DELETE") or source.accept("DELETE"):
             clause = Delete(source.listed(partial(source.name, RESERVED)))
-        elif source.accept_keyword("CREATE"):
+        elif source.accept("CREATE"):
             clause = Create(source.listed(partial(pattern, source)))
             self._cuts.move_maps(clause.patterns)
-        elif source.accept_keyword("MERGE"):
+        elif source.accept("MERGE"):
             clause = self._merge()
-        elif source.accept_keyword("SET"):
+        elif source.accept("SET"):
             clause = Set(source.listed(self._set_item))
-        elif source.accept_keyword("REMOVE"):
+        elif source.accept("REMOVE"):
             clause = Set(source.listed(self._remove_item))
         else:
             raise source.unexpected("a clause that writes")
@@ -144,18 +144,18 @@ class _Parser:
         source = self._source
         source.expect("(")
         variable = source.name(RESERVED)
-        source.expect_keyword("IN")
+        source.expect("IN")
         elements = expression(source)
         source.expect("|")
         self._add(Loop(elements, variable), word)
-        while not source.accept_symbol(")"):
+        while not source.accept(")"):
             self._update(source.token.text.upper())
         self._clauses.append(LoopEnd())
 
     def _with(self) -> With:
         source = self._source
         found = With(set(), {}, [])
-        if source.accept_symbol("*"):
+        if source.accept("*"):
             found.kept = None
         else:
             for name, value in source.listed(self._with_item):
@@ -167,17 +167,17 @@ class _Parser:
                     found.values[name] = value
             self._cuts.hand_on_row()
         for word in ("ORDER", "SKIP", "LIMIT"):
-            if source.is_keyword(word):
+            if source.at(word):
                 raise NotUnderstood("WITH orders or counts rows, which once folded are those of all queries")
         found.conditions = self._conditions()
         return found
 
     def _with_item(self) -> tuple[str, Expression | None]:
         source = self._source
-        if source.is_keyword("DISTINCT"):
+        if source.at("DISTINCT"):
             raise NotUnderstood("WITH leaves out rows that are alike, which once folded are those of all queries")
         value = expression(source)
-        if source.accept_keyword("AS"):
+        if source.accept("AS"):
             return source.name(RESERVED), value
         if value.form is not Form.NAME:
             raise source.unexpected("AS")
@@ -185,7 +185,7 @@ class _Parser:
 
     def _unwind(self) -> Unwind:
         elements = expression(self._source)
-        self._source.expect_keyword("AS")
+        self._source.expect("AS")
         return Unwind(elements, self._source.name(RESERVED))
 
     def _match(self, *, is_optional: bool = False) -> Match:
@@ -194,27 +194,27 @@ class _Parser:
         return Match(patterns, self._conditions(), is_optional)
 
     def _conditions(self) -> list[Expression]:
-        return expression(self._source).conjuncts if self._source.accept_keyword("WHERE") else []
+        return expression(self._source).conjuncts if self._source.accept("WHERE") else []
 
     def _merge(self) -> Merge:
         source = self._source
         merged = pattern(source)
         _refuse_maps([merged], "merges")
         actions: list[Assignment] = []
-        while source.accept_keyword("ON", "CREATE", "SET") or source.accept_keyword("ON", "MATCH", "SET"):
+        while source.accept("ON", "CREATE", "SET") or source.accept("ON", "MATCH", "SET"):
             actions += source.listed(self._set_item)
         return Merge(merged, actions)
 
     def _set_item(self) -> Assignment:
         source = self._source
         variable = source.name(RESERVED)
-        if source.is_symbol(":"):
+        if source.at(":"):
             return Assignment(variable, labels=labels(source))
-        if source.accept_symbol("."):
+        if source.accept("."):
             name = source.name()
             source.expect("=")
             return Assignment(variable, property=name, value=expression(source))
-        replaces = source.accept_symbol("=")
+        replaces = source.accept("=")
         if not replaces:
             source.expect("+=")
         token, value = source.token, expression(source)
@@ -224,7 +224,7 @@ class _Parser:
     def _remove_item(self) -> Assignment:
         source = self._source
         variable = source.name(RESERVED)
-        if source.is_symbol(":"):
+        if source.at(":"):
             return Assignment(variable, labels=labels(source), removes=True)
         source.expect(".")
         return Assignment(variable, property=source.name())
@@ -237,7 +237,7 @@ class _Parser:
         if len(set(columns)) < len(columns):
             raise NotUnderstood("RETURN names a column twice")
         self._cuts.remove(start)
-        if source.token.kind is not Kind.END and not source.is_symbol(";"):
+        if source.token.kind is not Kind.END and not source.at(";"):
             raise NotUnderstood(_OTHER_RETURN)
 
     def _column(self) -> str:
@@ -248,7 +248,7 @@ class _Parser:
             source.take()
             for symbol in "(*)":
                 source.expect(symbol)
-            return source.name(RESERVED) if source.accept_keyword("AS") else "count(*)"
+            return source.name(RESERVED) if source.accept("AS") else "count(*)"
         if is_call and first.value.lower() not in HARMLESS:
             raise NotUnderstood(_OTHER_RETURN)
         if is_call:
@@ -259,9 +259,9 @@ class _Parser:
             raise NotUnderstood(_OTHER_RETURN)
         if is_call:
             source.expect(")")
-        elif source.accept_symbol("."):
+        elif source.accept("."):
             variable += f".{source.name()}"
-        if source.accept_keyword("AS"):
+        if source.accept("AS"):
             return source.name(RESERVED)
         return f"{first.value}({variable})" if is_call else variable
 

@@ -15,7 +15,7 @@ from sluice.folding.words import RESERVED
 def pattern(source: TokenStream) -> Pattern:
     """Take a pattern. Every vertex and edge gets a variable."""
     nodes, edges = [_node(source)], []
-    while source.is_symbol("-") or source.is_symbol("<"):
+    while source.at("-") or source.at("<"):
         edge, points_left = _edge(source)
         nodes.append(_node(source))
         ends = [node.variable for node in nodes[-2:]]
@@ -34,28 +34,28 @@ def _node(source: TokenStream) -> Node:
 
 def _edge(source: TokenStream) -> tuple[Edge, bool]:
     """Take an edge, without its ends, and whether it points to the left."""
-    to_left = source.accept_symbol("<")
+    to_left = source.accept("<")
     source.expect("-")
     edge = Edge(f"@{source.token.start}", "", "", directed=True)
-    if source.accept_symbol("["):
+    if source.accept("["):
         edge.variable, edge.types = _variable(source, int(edge.variable[1:])), _types(source)
         edge.properties, edge.map = _properties(source)
-        if source.is_symbol("*"):
+        if source.at("*"):
             raise NotUnderstood("it has a path of variable length")
         source.expect("]")
-    elif not source.is_symbol("-"):
+    elif not source.at("-"):
         raise source.unexpected("an edge")
     source.expect("-")
-    edge.directed = source.accept_symbol(">") != to_left
+    edge.directed = source.accept(">") != to_left
     return edge, to_left and edge.directed
 
 
 def _types(source: TokenStream) -> tuple[str, ...]:
     types = []
-    if source.accept_symbol(":"):
+    if source.accept(":"):
         types.append(source.name())
-        while source.accept_symbol("|"):
-            source.accept_symbol(":")
+        while source.accept("|"):
+            source.accept(":")
             types.append(source.name())
     return tuple(types)
 
@@ -72,4 +72,4 @@ def _properties(source: TokenStream) -> tuple[Mapping[str, Expression], MapParam
     if token.kind is Kind.PARAMETER:
         source.take()
         return {}, MapParameter(token.value, token.start, source.previous_end)
-    return (map_literal(source) if source.is_symbol("{") else {}), None
+    return (map_literal(source) if source.at("{") else {}), None

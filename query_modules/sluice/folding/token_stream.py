@@ -53,44 +53,34 @@ class TokenStream:
         self._at += 1
         return token
 
-    def is_symbol(self, symbol: str, *more: str) -> bool:
-        """Whether the next tokens are these symbols."""
-        return all(
-            self.ahead(count).kind is Kind.SYMBOL and self.ahead(count).text == wanted
-            for count, wanted in enumerate((symbol, *more))
-        )
+    def at(self, *words: str) -> bool:
+        """Whether the next tokens are these symbols, or keywords in capitals."""
+        return all(_is(self.ahead(count), word) for count, word in enumerate(words))
 
-    def is_keyword(self, word: str, *more: str) -> bool:
-        """Whether the next tokens are these keywords, given in capitals."""
-        return all(self.ahead(count).is_keyword(wanted) for count, wanted in enumerate((word, *more)))
-
-    def accept_symbol(self, symbol: str, *more: str) -> bool:
-        """Takes the symbols if they come next; says whether they did."""
-        found = self.is_symbol(symbol, *more)
-        self._at += (1 + len(more)) * found
+    def accept(self, *words: str) -> bool:
+        """Takes these symbols or keywords if they come next; says whether they did."""
+        found = self.at(*words)
+        self._at += len(words) * found
         return found
 
-    def accept_keyword(self, word: str, *more: str) -> bool:
-        """Takes the keywords if they come next; says whether they did."""
-        found = self.is_keyword(word, *more)
-        self._at += (1 + len(more)) * found
-        return found
-
-    def expect(self, symbol: str) -> None:
-        """Takes the symbol. Raises NotUnderstood if something else comes next."""
-        if not self.accept_symbol(symbol):
-            raise self.unexpected(symbol)
-
-    def expect_keyword(self, word: str) -> None:
-        """Takes the keyword. Raises NotUnderstood if something else comes next."""
-        if not self.accept_keyword(word):
+    def expect(self, word: str) -> None:
+        """Takes the symbol or keyword. Raises NotUnderstood if something else comes next."""
+        if not self.accept(word):
             raise self.unexpected(word)
 
     def listed(self, item: Callable[[], _Item]) -> list[_Item]:
         """Takes one or more items with commas between them."""
         items = [item()]
-        while self.accept_symbol(","):
+        while self.accept(","):
             items.append(item())
+        return items
+
+    def enclosed(self, closing: str, item: Callable[[], _Item]) -> list[_Item]:
+        """Takes any number of items with commas between them, and the symbol that ends them."""
+        if self.accept(closing):
+            return []
+        items = self.listed(item)
+        self.expect(closing)
         return items
 
     def name(self, forbidden: Iterable[str] = ()) -> str:
@@ -109,3 +99,7 @@ class TokenStream:
     def unexpected(self, wanted: str) -> NotUnderstood:
         """The error that something other than `wanted` comes next."""
         return NotUnderstood(f"{self.token} is not understood at character {self.token.start + 1} ({wanted} would be)")
+
+
+def _is(token: Token, word: str) -> bool:
+    return token.text == word if token.kind is Kind.SYMBOL else token.is_keyword(word)
