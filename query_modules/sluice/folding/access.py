@@ -27,12 +27,8 @@ class OverwriteCheck(NamedTuple):
     map: Key
     replaces: bool
     "Whether properties that are not in the map are removed."
-    each: bool = False
-    "Whether the key stands for a list, and each of its elements is such a map."
-    name: str = ""
-    "The property of each element that is the map; empty: the element itself."
     kept: frozenset[str] = frozenset()
-    "Properties that have, in each element's map, the value by which the vertex is looked for."
+    "Properties that have, in the map of each element of a list, the value by which the vertex is looked for."
 
 
 @dataclass(slots=True)
@@ -45,10 +41,8 @@ class Element:
     "Number of the clause that names it first."
     labels: set[str] = field(default_factory=set)
     "Labels of a vertex: all it must have, or all it gets. Types of an edge: one of them; empty: any."
-    keys: dict[str, Key] = field(default_factory=dict)
-    "Properties whose value is known before the query runs: what is looked for, or what a new one gets."
-    required: set[str] = field(default_factory=set)
-    "Properties that it must have, or gets; includes `keys`."
+    properties: dict[str, Key | None] = field(default_factory=dict)
+    "Properties that it must have, or gets -> the value; None: not known."
     watched: set[str] = field(default_factory=set)
     "Properties that decide in other ways whether it is found."
     alone: bool = True
@@ -66,6 +60,11 @@ class Element:
     def is_edge(self) -> bool:
         """Whether it is an edge, not a vertex."""
         return self.ends is not None
+
+    @property
+    def keys(self) -> Mapping[str, Key]:
+        """The properties of which each query has one value that is known."""
+        return {name: key for name, key in self.properties.items() if key is not None and not key.lists}
 
 
 class Action(Enum):
@@ -108,16 +107,6 @@ class Write(NamedTuple):
         return f":{self.name}" if self.action is Action.LABELLED else self.name
 
 
-class MergeKey(NamedTuple):
-    """A value that a MERGE looks for: what `key` stands for, or something of each of its elements."""
-
-    key: Key
-    each: bool = False
-    "Whether the key stands for a list, and the values are its elements."
-    name: str = ""
-    "The property of each element that is the value; empty: the element itself."
-
-
 class MergeTraits(NamedTuple):
     """What is particular about a MERGE."""
 
@@ -125,7 +114,7 @@ class MergeTraits(NamedTuple):
     "Whether doing it for two rows gives the same in either order, whatever the rows hold."
     form: tuple[frozenset[str], frozenset[str]] | None
     "Labels and properties of one that is a single vertex and does nothing else. It commutes with others of its form."
-    keys: frozenset[MergeKey | None]
+    keys: frozenset[Key | None]
     """
     What it looks for; None: an integer that is not known before the query runs. Two queries may find the same by
     numbers that are equal and not the same, 1 and 1.0, and what is made has the number of the first.
@@ -160,7 +149,7 @@ class Access:
         """The value that the property has throughout the query; None: that is not known beforehand."""
         element = self.elements[variable]
         if element.origin is Origin.CREATED:
-            if name in element.keys or name in element.required or element.open:
+            if name in element.properties or element.open:
                 return element.keys.get(name)
             return None if element.map is None else Key((*element.map.path, name))
         return None if any(rule(self, element, name) for rule in FORGETTING) else element.keys.get(name)
@@ -173,7 +162,7 @@ class Access:
     @property
     def looked_for(self) -> set[str]:
         """The properties of vertices that decide whether something is found."""
-        return {name for item in self.sought if not item.is_edge for name in item.required | item.watched}
+        return {name for item in self.sought if not item.is_edge for name in item.properties.keys() | item.watched}
 
 
 def assigned(access: Access, element: Element, name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sluice.folding.access import Access, Action, Element, MergeKey, MergeTraits, Origin, Trait
+from sluice.folding.access import Access, Action, Element, MergeTraits, Origin, Trait
 from sluice.folding.assignments import read_assignments
 from sluice.folding.expressions import Expression, Form, Key
 from sluice.folding.query import (
@@ -99,24 +99,21 @@ class _AccessReader:
         if isinstance(clause, Loop):
             self._scope.enter()
         self._scope.read(clause.list)
-        self._scope.declare(clause.variable)
-        self._scope.items.add(clause.variable)
-        elements = self._scope.resolved(clause.list)
-        if elements.key is not None:
-            self._scope.lists[clause.variable] = elements.key
+        elements = self._scope.origin(clause.list)
+        self._scope.declare_value(
+            clause.variable, None if elements is None else Key((), lists=(*elements.lists, elements))
+        )
 
     def _with(self, clause: With) -> None:
         for name in clause.kept or ():
             self._scope.check(name)
-        aliases = {name: value.key for name, value in clause.values.items() if value.key is not None and value.key.path}
-        for name in clause.values.keys() - aliases.keys():
-            self._scope.read(clause.values[name])
+        for value in clause.values.values():
+            self._scope.read(value)
+        origins = {name: self._scope.origin(value) for name, value in clause.values.items()}
         if clause.kept is not None:
             self._scope.keep(clause.kept)
-        for name in clause.values:
-            self._scope.declare(name)
-        self._scope.items |= clause.values.keys() - aliases.keys()
-        self._scope.aliases |= aliases
+        for name, origin in origins.items():
+            self._scope.declare_value(name, origin)
         self._where(clause.conditions)
 
     def _match(self, number: int, pattern: Pattern) -> None:
@@ -182,7 +179,7 @@ class _AccessReader:
             self._scope.write(merged, Action.CREATED)
 
     def _merge_traits(self, clause: Merge) -> MergeTraits:
-        keys: set[MergeKey | None] = set()
+        keys: set[Key | None] = set()
         repeatable = len(clause.pattern.edges) <= 1 and all(edge.directed for edge in clause.pattern.edges)
         for element in clause.pattern.elements:
             changed = {
@@ -193,22 +190,15 @@ class _AccessReader:
             }
             repeatable &= changed.isdisjoint({"", *element.properties})
             for value in element.properties.values():
-                if self._merge_key(value) or value.never_float:
-                    keys.add(self._merge_key(value))
+                key = self._scope.checkable(value)
+                if key is not None or value.never_float:
+                    keys.add(key)
                 else:  # nothing is known of it
                     repeatable = False
         [first, *rest] = clause.pattern.nodes
         form = (frozenset(first.labels), frozenset(first.properties))
         is_bare = repeatable and not rest and not clause.actions
         return MergeTraits(repeatable, form if is_bare else None, frozenset(keys))
-
-    def _merge_key(self, value: Expression) -> MergeKey | None:
-        """Where to find, before the query runs, the value that a MERGE looks for; None: it is not known."""
-        value = self._scope.resolved(value)
-        elements = self._scope.list_of(value)
-        if value.key is None and elements is not None:
-            return MergeKey(elements, each=True, name=value.property)
-        return None if value.key is None else MergeKey(value.key)
 
 
 def _check_type(edge: Edge) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from sluice.folding.access import Action, Element, Origin, OverwriteCheck
 from sluice.folding.expressions import Expression, Form, Key
 from sluice.folding.query import Assignment
-from sluice.folding.scope import Scope
+from sluice.folding.scope import Scope, is_parameter
 from sluice.folding.token_stream import NotUnderstood
 
 
@@ -26,7 +26,7 @@ def read_assignments(scope: Scope, items: Iterable[Assignment]) -> None:
             _assign(scope, element, item.property, item.value)
         elif item.value is not None:
             scope.read(item.value)
-            _overwrite(scope, element, scope.resolved(item.value), item.replaces)
+            _overwrite(scope, element, item.value, item.replaces)
 
 
 def _label(scope: Scope, element: Element, item: Assignment) -> None:
@@ -48,25 +48,24 @@ def _assign(scope: Scope, element: Element, name: str, value: Expression | None)
         others = value.variables - scope.values - {element.variable} if value is not None else ()
         scope.is_ambiguous |= bool(others)
         scope.write(element, Action.ASSIGNED, name)
-    elif name in element.required or value is None:
-        element.keys.pop(name, None)
-        element.required.add(name)
+    elif name in element.properties or value is None:
+        element.properties[name] = None
     else:
         scope.require(element, name, value)
 
 
 def _overwrite(scope: Scope, element: Element, value: Expression, replaces: bool) -> None:
     """SET variable = map, or variable += map."""
-    elements, name = scope.list_of(value), value.property
+    origin = scope.checkable(value)
+    is_shared_vertex = not element.is_edge and element.origin is not Origin.CREATED
     if value.form is Form.MAP:
         _overwrite_by_literal(scope, element, value.entries, replaces)
-    elif value.key is not None and value.key.path:
-        _overwrite_by_parameter(scope, element, value.key, replaces)
-    elif elements is not None and not (element.is_edge or element.origin is Origin.CREATED or replaces):
-        found = {} if name else scope.sources.get(element.variable, {})
-        same = frozenset(asked for asked, source in found.items() if source == (value.name, asked))
+    elif origin is not None and is_parameter(origin):
+        _overwrite_by_parameter(scope, element, origin, replaces)
+    elif origin is not None and origin.lists and is_shared_vertex and not replaces:
+        same = {name for name, key in element.properties.items() if key == origin._replace(path=(*origin.path, name))}
         scope.write(element, Action.EXTENDED)
-        element.checks.append(OverwriteCheck(elements, replaces=False, each=True, name=name, kept=same))
+        element.checks.append(OverwriteCheck(origin, replaces, frozenset(same)))
     elif value.variables and value.variables <= scope.items:
         element.open = True
         if element.origin is not Origin.CREATED:
@@ -76,7 +75,7 @@ def _overwrite(scope: Scope, element: Element, value: Expression, replaces: bool
 
 
 def _overwrite_by_literal(scope: Scope, element: Element, entries: Mapping[str, Expression], replaces: bool) -> None:
-    given = {name: scope.resolved(value).key for name, value in entries.items()}
+    given = {name: scope.origin(value) for name, value in entries.items()}
     # Does a map that replaces all properties have those by which the vertex is looked for, as they are?
     has_keys = not element.is_edge and all(given.get(name) == key for name, key in element.keys.items())
     kept = frozenset(element.keys) if replaces and has_keys else frozenset()
@@ -92,10 +91,10 @@ def _overwrite_by_parameter(scope: Scope, element: Element, key: Key, replaces: 
         if element.map is not None:
             raise NotUnderstood("two maps of properties are written over one another")
         element.map = key
-        if element.required and element.is_edge:
+        if element.properties and element.is_edge:
             element.open = True
-            element.keys.clear()
-        elif element.required:
+            element.properties = dict.fromkeys(element.properties)
+        elif element.properties:
             element.open |= replaces
             element.checks.append(OverwriteCheck(key, replaces))
     elif element.is_edge:

@@ -46,13 +46,13 @@ def new_vertex(encounter: Encounter) -> bool:
     changed, sought = encounter.changed, encounter.sought
     # What is looked for at the end of an edge takes a new edge as well, which is a write of its own.
     is_vertex = encounter.write.action is Action.CREATED and not changed.is_edge
-    return is_vertex and sought.alone and sought.labels <= changed.labels and _may_have(changed, sought.required)
+    return is_vertex and sought.alone and sought.labels <= changed.labels and _may_have(changed, sought)
 
 
 def new_edge(encounter: Encounter) -> bool:
     """A new edge with all properties that are looked for."""
     is_edge = encounter.write.action is Action.CREATED and encounter.changed.is_edge
-    return is_edge and _may_have(encounter.changed, encounter.sought.required)
+    return is_edge and _may_have(encounter.changed, encounter.sought)
 
 
 def deletion(encounter: Encounter) -> bool:
@@ -67,7 +67,7 @@ def label_change(encounter: Encounter) -> bool:
 
 def key_change(encounter: Encounter) -> bool:
     """A property that is looked for changes."""
-    return encounter.write.action is Action.ASSIGNED and encounter.write.name in encounter.sought.required
+    return encounter.write.action is Action.ASSIGNED and encounter.write.name in encounter.sought.properties
 
 
 def condition_change(encounter: Encounter) -> bool:
@@ -79,7 +79,7 @@ def replacement(encounter: Encounter) -> bool:
     """All properties are replaced, and one that is looked for is not known to stay."""
     write, sought = encounter.write, encounter.sought
     return write.action in (Action.REPLACED, Action.RESET) and any(
-        encounter.writer.known(write.variable, name) is None for name in sought.required | sought.watched
+        encounter.writer.known(write.variable, name) is None for name in sought.properties.keys() | sought.watched
     )
 
 
@@ -94,8 +94,8 @@ SEARCH_RULES: tuple[Callable[[Encounter], bool], ...] = (
 )
 
 
-def _may_have(made: Element, required: set[str]) -> bool:
-    return made.open or made.map is not None or required <= made.required
+def _may_have(made: Element, sought: Element) -> bool:
+    return made.open or made.map is not None or sought.properties.keys() <= made.properties.keys()
 
 
 # Pairs of MERGEs that give the same in either order

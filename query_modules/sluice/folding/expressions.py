@@ -18,11 +18,14 @@ EXACT = 2.0**53
 
 
 class Key(NamedTuple):
-    """A value that is known before the query runs: a constant, or what a parameter holds."""
+    """A value that can be looked up before the query runs: a constant, or what the parameters hold."""
 
     path: tuple[str, ...]
-    "A parameter's name, and the keys that lead from it to the value; empty: a constant."
+    "The keys that lead to the value: from the parameters, or from an element of the innermost list."
     constant: Value = None
+    "The value, if there are neither keys nor lists."
+    lists: tuple[Key, ...] = ()
+    "The lists that UNWIND or FOREACH goes through to get to it, the outermost first."
 
 
 class Form(Enum):

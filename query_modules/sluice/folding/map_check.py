@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
 from sluice.bolt.values import Value
 from sluice.folding.access import Access, Element, Origin, OverwriteCheck
 from sluice.folding.expressions import Key
 
 _ABSENT = object()
+
+
+class Rows(Protocol):
+    """The values of a text's queries in a batch."""
+
+    def column(self, key: Key) -> list[Value]:
+        """The value of each query."""
+
+    def elements(self, key: Key) -> list[list[Value] | None]:
+        """The values of each query, one for each element of a list; None: it has no list."""
 
 
 class MapCheck:
@@ -27,34 +38,25 @@ class MapCheck:
         self.expected: dict[str, Key | None] = {}
         is_new = element.origin is Origin.CREATED
         for name in looked_for:
-            if check.each:
+            if check.map.lists:
                 if name not in check.kept:
                     self.expected[name] = None
                 continue
             key = element.keys.get(name) if is_new else access.known(element.variable, name)
-            if key is not None or not (check.replaces or (is_new and name not in element.required)):
+            if key is not None or not (check.replaces or (is_new and name not in element.properties)):
                 self.expected[name] = key
 
-    def failed_by(self, column: Callable[[Key], list[Value]]) -> Iterable[int]:
-        """
-        The numbers of the rows that change a property that is looked for, or may.
+    def failed_by(self, found: Rows) -> Iterable[int]:
+        """The numbers of the rows that change a property that is looked for, or may."""
+        key = self._check.map
+        if key.lists:
+            return [number for number, maps in enumerate(found.elements(key)) if not self._spares(maps)]
+        expected = {name: found.column(key) if key else None for name, key in self.expected.items()}
+        return [number for number, item in enumerate(found.column(key)) if not self._holds(number, item, expected)]
 
-        Args:
-            column: gives the value of a key in each row.
-        """
-        maps = column(self._check.map)
-        if self._check.each:
-            return [number for number, elements in enumerate(maps) if not self._spares_each(elements)]
-        expected = {name: column(key) if key else None for name, key in self.expected.items()}
-        return [number for number, item in enumerate(maps) if not self._holds(number, item, expected)]
-
-    def _spares_each(self, elements: Value) -> bool:
-        name = self._check.name
-        if type(elements) is list and name:
-            elements = [element.get(name) if type(element) is dict else None for element in elements]
-        return type(elements) is list and all(
-            type(element) is dict and self.expected.keys().isdisjoint(element) for element in elements
-        )
+    def _spares(self, maps: list[Value] | None) -> bool:
+        """Whether none of the maps has any of the properties."""
+        return maps is not None and all(type(item) is dict and self.expected.keys().isdisjoint(item) for item in maps)
 
     def _holds(self, number: int, item: Value, expected: dict[str, list[Value] | None]) -> bool:
         replaces = self._check.replaces

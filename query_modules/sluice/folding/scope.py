@@ -17,25 +17,21 @@ class Scope:
     def __init__(self) -> None:
         self.reads: set[Read] = set()
         self.writes: set[Write] = set()
-        self.sources: dict[str, dict[str, tuple[str, str]]] = {}
-        "Variable -> property by which it is looked for -> variable and property that have its value."
         self.is_ambiguous = False
         "As `Trait.AMBIGUOUS`."
         self.elements: dict[str, Element] = {}
         "Variables of vertices and edges."
-        self.items: set[str] = set()
-        "Variables of UNWIND and FOREACH, and names that WITH gives to values that are not known beforehand."
-        self.lists: dict[str, Key] = {}
-        "Variables of UNWIND and FOREACH -> the list, if it is known beforehand."
-        self.aliases: dict[str, Key] = {}
-        "Names that WITH gives to parameters."
+        self.values: set[str] = set()
+        "Variables of UNWIND and FOREACH, and names that WITH gives to values."
+        self.origins: dict[str, Key] = {}
+        "Those of them that can be looked up before the query runs."
         self._known: list[set[str]] = [set()]
         "The names that are known, and those within each FOREACH that is open."
 
     @property
-    def values(self) -> set[str]:
-        """All names that are not of vertices or edges."""
-        return self.items | self.aliases.keys()
+    def items(self) -> set[str]:
+        """The values but for those that WITH gives to parameters."""
+        return {name for name in self.values if not is_parameter(self.origins.get(name))}
 
     def enter(self) -> None:
         """A FOREACH begins."""
@@ -50,6 +46,13 @@ class Scope:
         if name in self.values or name in self.elements:
             raise NotUnderstood(f"the variable {name} is there twice")
         self._known[-1].add(name)
+
+    def declare_value(self, name: str, origin: Key | None) -> None:
+        """Adds the name of a value, and where to look it up."""
+        self.declare(name)
+        self.values.add(name)
+        if origin is not None:
+            self.origins[name] = origin
 
     def keep(self, names: AbstractSet[str]) -> None:
         """Drops all names but these."""
@@ -68,16 +71,20 @@ class Scope:
         self.check(variable)
         return element
 
-    def resolved(self, value: Expression) -> Expression:
-        """The value, with the parameter in the place of a name that WITH gave it."""
-        key = self.aliases.get(value.name)
-        if key is None or value.form not in (Form.NAME, Form.PROPERTY):
-            return value
-        return Expression(Form.KEY, key=Key((*key.path, value.property) if value.form is Form.PROPERTY else key.path))
+    def origin(self, value: Expression) -> Key | None:
+        """Where to look up the value; None: that is not known."""
+        if value.key is not None or value.form not in (Form.NAME, Form.PROPERTY):
+            return value.key
+        origin = self.origins.get(value.name)
+        if origin is None or value.form is Form.NAME:
+            return origin
+        is_constant = not origin.path and not origin.lists
+        return None if is_constant else origin._replace(path=(*origin.path, value.property))
 
-    def list_of(self, value: Expression) -> Key | None:
-        """The list of which the value is an element, or a property of each element; None: it is none, or not known."""
-        return self.lists.get(value.name) if value.form in (Form.NAME, Form.PROPERTY) else None
+    def checkable(self, value: Expression) -> Key | None:
+        """Where to look up the value, if each query has one, or one for each element of a list of its own."""
+        origin = self.origin(value)
+        return origin if origin is not None and len(origin.lists) <= 1 else None
 
     def vertex(self, node: Node) -> Element | None:
         """The vertex, if an earlier pattern has it; None: it is a new variable."""
@@ -106,12 +113,9 @@ class Scope:
 
     def require(self, element: Element, name: str, value: Expression) -> None:
         """The element has the property, with that value."""
-        element.required.add(name)
-        value = self.resolved(value)
-        if value.key is not None:
-            element.keys.setdefault(name, value.key)
-        elif value.form is Form.PROPERTY:
-            self.sources.setdefault(element.variable, {})[name] = (value.name, value.property)
+        before, key = element.properties.get(name), self.origin(value)
+        if before is None or (before.lists and key is not None):
+            element.properties[name] = key
 
     def watch(self, value: Expression) -> None:
         """The value decides what is found."""
@@ -135,3 +139,8 @@ class Scope:
     def write(self, element: Element, action: Action, name: str = "") -> None:
         """The query may do this to the element."""
         self.writes.add(Write(action, element.variable, name))
+
+
+def is_parameter(origin: Key | None) -> bool:
+    """Whether each query has one such value, from its parameters."""
+    return origin is not None and bool(origin.path) and not origin.lists

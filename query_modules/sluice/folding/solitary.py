@@ -20,7 +20,7 @@ def overwritten_keys(batch: Sequence[TextRows]) -> None:
     """Those that overwrite a property by which vertices are looked for."""
     for found in batch:
         for check in found.queue.checks:
-            found.alone.update(check.failed_by(found.column))
+            found.alone.update(check.failed_by(found))
 
 
 def equal_numbers(batch: Sequence[TextRows]) -> None:

@@ -49,6 +49,14 @@ class TextRows(NamedTuple):
         """The value of `key` in each row. Rows that are not built like that are sent by themselves."""
         return self.queue.column(key, self.rows, self.alone)
 
+    def elements(self, key: Key) -> list[list[Value] | None]:
+        """The values of each row, one for each element of a list; None: it has no list."""
+        [elements] = key.lists
+        return [
+            [_within(item, key.path) for item in found] if type(found) is list else None
+            for found in self.column(elements)
+        ]
+
 
 class TextQueue:
     """One text of a schedule, which fills `reads`, `writes` and `always`, and uses them."""
@@ -110,17 +118,11 @@ class TextQueue:
         What the MERGEs look for: for each place that such values come from, the values, and the row of each; None: each
         row has one.
         """
-        for key, each, name in self._merge_keys:
-            values = found.column(key)
-            if not each:
-                yield values, None
+        for key in self._merge_keys:
+            if not key.lists:
+                yield found.column(key), None
                 continue
-            pairs = [
-                (element.get(name) if name and type(element) is dict else element, number)
-                for number, elements in enumerate(values)
-                if type(elements) is list
-                for element in elements
-            ]
+            pairs = [(value, number) for number, values in enumerate(found.elements(key)) for value in values or ()]
             yield [value for value, _ in pairs], [number for _, number in pairs]
 
     def keys(self, found: TextRows) -> list[list[Value]]:
@@ -171,6 +173,12 @@ def comparable(values: list[Value], alone: set[int]) -> list[Value]:
 
 COMPARING: tuple[Callable[[list[Value], set[int]], list[Value]], ...] = (comparable,)
 "What is done to values before they are compared."
+
+
+def _within(value: Value, path: Iterable[str]) -> Value:
+    for step in path:
+        value = value.get(step) if type(value) is dict else None
+    return value
 
 
 def _taker(names: tuple[str, ...], is_bare: bool) -> Callable[[Iterable[Parameters]], list[Row]]:
