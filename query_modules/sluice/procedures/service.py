@@ -206,7 +206,7 @@ def stop_all(graph: Graph) -> list[Row]:
 
 def errors(graph: Graph, name: str, limit: int) -> list[Row]:
     """
-    The latest messages that a stream stopped at or set aside, and gaps that it met, the newest first.
+    The latest messages that a stream stopped at or passed, and gaps that it met, the newest first.
 
     Raises:
         StreamNotFound; SettingError if the limit is not a positive number.
