@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import sluice
 from sluice_tools.cli import app
-from sluice_tools.doctor.command import PASSWORD
+from sluice_tools.terminal import PASSWORD
 from tests.eventually import eventually
 from tests.hosts import Host, ScriptServer, ServerHost
 from tests.integration.test_kit import EXAMPLE, OwnHost, Run, refusal
