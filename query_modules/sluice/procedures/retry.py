@@ -1,25 +1,20 @@
 """
 The verbs about messages that a stream has set aside: what there is, and once more with them.
 
-As in `service`: in the caller's transaction, no waiting. What is asked for is on the stream's node, and a worker
-answers it once that is committed.
+What is asked for is on the stream's node, and a worker answers it once that is committed.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from sluice.errors import SettingError
-from sluice.procedures.catalog import Catalog, Graph, StreamNode
+from sluice.procedures.stream_node import StreamNode
+from sluice.procedures.streams import Row, Streams
 from sluice.scripting import admission
-from sluice.supervising import process
 from sluice.values.model import check_count
 from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_requests, encode_requests
 
-Row = dict[str, Any]
 
-
-def set_aside(graph: Graph, name: str, limit: int) -> list[Row]:
+def set_aside(streams: Streams, name: str, limit: int) -> list[Row]:
     """
     The messages that a stream keeps, in the order in which they were set aside, at most `limit`.
 
@@ -27,12 +22,12 @@ def set_aside(graph: Graph, name: str, limit: int) -> list[Row]:
         StreamNotFound; SettingError if the limit is not a positive number, or a node was edited.
     """
     check_count(name, "limit", limit)
-    stream = Catalog(graph, process.current().exchange).find(name)
+    stream = streams.find(name)
     asked = _unanswered(stream)
     return [_row(message, asked) for message in _kept(stream)[:limit]]
 
 
-def retry(graph: Graph, name: str, limit: int | None, partition: int | None, offset: int | None) -> list[Row]:
+def retry(streams: Streams, name: str, limit: int | None, partition: int | None, offset: int | None) -> list[Row]:
     """
     Asks for messages to be applied again, with the transform that the stream has by then: `messages`, how many.
 
@@ -47,9 +42,8 @@ def retry(graph: Graph, name: str, limit: int | None, partition: int | None, off
     if limit is not None:
         check_count(name, "limit", limit)
     _check_place(name, partition, offset)
-    here = process.current()
-    stream = Catalog(graph, here.exchange).find(name)
-    admission.check(stream.spec, here.settings)  # else nothing could be retried
+    stream = streams.find(name)
+    admission.check(stream.spec, streams.settings)  # else nothing could be retried
     asked, answered = stream.get("retries"), stream.checkpoint().retries
     number = max(asked if isinstance(asked, int) else 0, answered) + 1
     everything = RetryRequest(number, _LAST, partition, offset)
@@ -59,7 +53,7 @@ def retry(graph: Graph, name: str, limit: int | None, partition: int | None, off
     if meant:
         request = everything._replace(upto=meant[-1].number)
         stream.set(retries=request.number, retry_requests=encode_requests([*_unanswered(stream), request]))
-        here.exchange.ring()
+        streams.exchange.ring()
     return [{"messages": len(meant)}]
 
 

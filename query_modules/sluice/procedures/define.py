@@ -1,0 +1,167 @@
+"""The verbs that say which streams there are and what they are: create, alter and drop."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from sluice.engine.topic_guard import check_topics
+from sluice.errors import SettingError, StreamExists
+from sluice.persistence.nodes import spec_properties
+from sluice.procedures.seek import first_positions
+from sluice.procedures.streams import DONE, Row, Streams
+from sluice.scripting.pinning import pin
+from sluice.supervising.process import Checked
+from sluice.values.configuration import Configuration, configuration_of, decode_changed
+from sluice.values.model import DEFAULT_BATCH_INTERVAL_MS, DEFAULT_BATCH_SIZE, StreamSpec, Transform
+
+EXISTING = ("refuse", "keep", "replace")
+"What CREATE may be told to do with a stream of the same name."
+
+KEPT = {
+    "name": "a stream keeps its name",
+    "topic": "a stream keeps its topic; CREATE OR REPLACE STREAM makes another stream",
+}
+"What cannot be altered, and why."
+
+
+def create(
+    streams: Streams,
+    name: str,
+    uri: str,
+    topic: str,
+    transform: str,
+    batch_interval_ms: int,
+    batch_size: int,
+    config: Mapping[str, Any] | None = None,
+    existing: str = "refuse",
+) -> list[Row]:
+    """
+    Writes a new, stopped stream, having checked that it could run: settings, name, script, broker, topics.
+
+    Args:
+        config: as `configuration` says.
+        existing: what to do if there is a stream of that name: refuse; keep it, which is nothing; replace it.
+
+    Raises:
+        SettingError, StreamExists, ScriptError, BrokerError, TopicNotFound: nothing was written.
+        ConflictError: the same; another transaction creates or drops a stream, or did since this one began.
+    """
+    # Checked before anything is fetched, so that a typing error costs no waiting.
+    script_uri = Transform(transform, "", "")
+    configuration = configuration_of(name, config)
+    unpinned = StreamSpec(uuid.uuid4().hex, name, uri, topic, script_uri, batch_interval_ms, batch_size, configuration)
+    if existing not in EXISTING:
+        raise SettingError(f"Kafka stream {name}, existing must be one of {', '.join(EXISTING)}, got {existing!r}")
+    catalog = streams.catalog
+    there = catalog.get(name)
+    if there is not None and existing == "keep":
+        return DONE
+    if there is not None and existing == "refuse":
+        raise StreamExists(f"Kafka stream {name}, a stream of that name exists already")
+    checked = _checked(unpinned, streams)
+    spec = dataclasses.replace(unpinned, transform=checked.transform)
+    positions = first_positions(spec, checked.topic.partitions, streams.settings)
+    try:
+        catalog.claim()
+    except Exception:  # a conflict, for which clients try again
+        streams.process.remembered.keep(checked.key, checked, checked.until)
+        raise
+    try:
+        if there is not None:
+            catalog.remove(there)
+        catalog.add(spec, positions, checked.topic.id)
+    except BaseException:
+        catalog.give_up()
+        raise
+    return streams.written()
+
+
+def _checked(unpinned: StreamSpec, streams: Streams) -> Checked:
+    """What is found out of the world outside for a CREATE; not again where one like it has just met a conflict."""
+    key = (unpinned.uri, unpinned.topic, unpinned.transform.uri, unpinned.config.encode())
+    remembered = streams.process.remembered.take(key)
+    if remembered is not None:
+        until, checked = remembered
+        return checked._replace(until=until)
+    spec = dataclasses.replace(unpinned, transform=pin(unpinned.transform.uri, streams.settings))
+    return Checked(key, spec.transform, check_topics(spec, streams.settings))
+
+
+def alter(streams: Streams, name: str, changes: Mapping[str, Any], *, what: str = "altered") -> list[Row]:
+    """
+    Changes a stopped stream.
+
+    Args:
+        changes: uri, transform, batch_interval in milliseconds, batch_size, and keys of the configuration, beside
+            those or in a map called config; None puts one back to its default. A transform is fetched anew.
+        what: for an error's text.
+
+    Raises:
+        StreamNotFound, SettingError; StreamRunning; ScriptError; BrokerError or TopicNotFound if Kafka does not take
+            it.
+    """
+    stream = streams.find(name)
+    stream.check_stopped(what)
+    # What the configuration holds may not be allowed any more; then this is the way to put it right.
+    spec, config = stream.spec_without_config, stream.text("config")
+    changed = _altered(spec, config, changes)
+    if "transform" in changes:
+        changed = dataclasses.replace(changed, transform=pin(changed.transform.uri, streams.settings))
+    if (changed.uri, changed.config.encode()) != (spec.uri, config):
+        check_topics(changed, streams.settings)
+    before, after = {**spec_properties(spec), "config": config}, spec_properties(changed)
+    stream.set(**{key: value for key, value in after.items() if value != before[key]})
+    return streams.written()
+
+
+def drop(streams: Streams, name: str, if_exists: bool = False) -> list[Row]:
+    """Removes a stream, running or not. Raises StreamNotFound, unless it is to be removed only `if_exists`."""
+    stream = streams.catalog.get(name) if if_exists else streams.find(name)
+    if stream is not None:
+        streams.catalog.remove(stream)
+    return streams.written()
+
+
+def _altered(spec: StreamSpec, config: str, changes: Mapping[str, Any]) -> StreamSpec:
+    """
+    The spec with these changes made; a changed transform has no source yet. Raises SettingError.
+
+    Args:
+        config: as the node holds it; the spec has none.
+    """
+    if not changes:
+        raise SettingError(f"Kafka stream {spec.name}, there is nothing to alter: the changes are empty")
+    for key, why in KEPT.items():
+        if key in changes:
+            raise SettingError(f"Kafka stream {spec.name}, {key} cannot be altered: {why}")
+    own = {"uri", "transform", "batch_interval", "batch_size", "config"}
+    transform = Transform(changes["transform"], "", "") if "transform" in changes else spec.transform
+    return dataclasses.replace(
+        spec,
+        uri=changes.get("uri", spec.uri),
+        transform=transform,
+        batch_interval_ms=_or_default(changes, "batch_interval", spec.batch_interval_ms, DEFAULT_BATCH_INTERVAL_MS),
+        batch_size=_or_default(changes, "batch_size", spec.batch_size, DEFAULT_BATCH_SIZE),
+        config=_reconfigured(
+            spec.name, config, changes.get("config"), {key: changes[key] for key in changes if key not in own}
+        ),
+    )
+
+
+def _or_default(changes: Mapping[str, Any], key: str, now: int, default: int) -> Any:
+    value = changes.get(key, now)
+    return default if value is None else value
+
+
+def _reconfigured(stream: str, held: str, config: object, beside: Mapping[str, Any]) -> Configuration:
+    if config is None:
+        config = {}
+    if not isinstance(config, Mapping):
+        raise SettingError(f"Kafka stream {stream}, config must be a map, got {config!r}")
+    twice = sorted(set(config) & set(beside))
+    if twice:
+        raise SettingError(f"Kafka stream {stream}, {twice[0]} is given twice, in config and beside it")
+    return decode_changed(stream, held, {**config, **beside})
