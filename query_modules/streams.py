@@ -79,11 +79,11 @@ def alter(ctx: mgp.ProcCtx, name: str, changes: mgp.Map) -> mgp.Record():
     """
     Changes a stopped stream. What ALTER STREAM does.
 
-    `changes` may hold batch_interval, batch_size, uri, transform, which is fetched anew, and any key that the `config`
-    of `create` may have, beside those or in a map called config. null puts one back to its default.
+    `changes` may hold batch_interval, batch_size, uri, transform, which is fetched again, and config, a map of the keys
+    that change. null puts a number, or a key of config, back to its default.
 
     Example:
-        CALL streams.alter('mystream', {batch_size: 1000, on_error: 'skip'});
+        CALL streams.alter('mystream', {batch_size: 1000, config: {on_error: 'skip'}});
     """
     return _answer(sluice.procedures.define.alter, ctx, name, changes)
 
@@ -107,14 +107,14 @@ def seek(ctx: mgp.ProcCtx, name: str, to: mgp.Any, dry_run: bool = False) -> mgp
     Sends a stopped stream elsewhere in its topic. What SEEK STREAM does. With `dry_run` it says what that would mean,
     and nothing is changed.
 
-    `to` is 'earliest', 'latest', a time (ISO 8601 or milliseconds since 1970), a map of partitions and offsets, or
-    {relative: n}: in each partition so many offsets on, or back if negative; a negative number alone is that, too.
+    `to` is 'earliest', 'latest', a time (ISO 8601), {timestamp: milliseconds since 1970}, {relative: n}, which is n
+    offsets on in each partition, or back if negative, or a map of partitions and offsets.
 
     One record for each partition: `messages` says how many are read again or skipped at the most, `effect` which:
     'read again', 'skipped' or 'none'.
 
     Example:
-        CALL streams.seek('mystream', -1000, true) YIELD partition, from, to, messages, effect;
+        CALL streams.seek('mystream', {relative: -1000}, true) YIELD partition, from, to, messages, effect;
         CALL streams.seek('mystream', {`0`: 120, `1`: 98}) YIELD partition, from, to, messages, effect;
     """
     return _answer(sluice.procedures.seek.seek, ctx, name, to, dry_run)

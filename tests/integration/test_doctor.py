@@ -333,7 +333,7 @@ def test_a_stream_that_ended(host: Host, run: Run, kafka: KafkaBroker, stream_na
     found = checks["stream"]
     assert "unheard of" in found["text"]
     assert f"put that right, then START STREAM {stream_name}" in found["remedy"]
-    run("CALL streams.configure($name, {on_error: 'skip'})", name=stream_name)
+    run("CALL streams.alter($name, {config: {on_error: 'skip'}})", name=stream_name)
     run("CALL streams.start($name)", name=stream_name)
     eventually(lambda: run(SET_ASIDE, name=stream_name), equals=[{"set_aside": 1}], timeout=40)
     assert faults(doctor(*asked)) == []

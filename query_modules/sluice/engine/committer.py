@@ -383,7 +383,7 @@ class Committer:
         if there + len(batch) <= config.keep_limit:
             return ""
         held = f"{there} messages are kept already, and keep_limit is {config.keep_limit}"
-        more = f"CALL streams.configure('{name}', {{keep_limit: ...}}) makes room"
+        more = f"ALTER STREAM {name} SET CONFIG {{keep_limit: ...}} makes room"
         return f"{held}: CALL streams.retry('{name}') applies them again, {more}"
 
 

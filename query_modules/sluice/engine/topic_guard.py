@@ -252,7 +252,7 @@ class TopicGuard:
     def _permit(self, what: str, remedy: str) -> None:
         name = self._spec.name
         if self._spec.config.on_gap is OnGap.STOP:
-            how = f"CALL streams.configure('{name}', {{on_gap: 'skip'}}) and START STREAM {name}"
+            how = f"ALTER STREAM {name} SET CONFIG {{on_gap: 'skip'}} and START STREAM {name}"
             raise GapFound(f"Kafka stream {name}, {what}; to {remedy}: {how}")
         log.warning("stream %s: %s; goes on, as on_gap says", name, what)
 

@@ -1,6 +1,6 @@
 """
 Checks librdkafka's properties in a stream's config: the one place that all of them pass, whether CREATE, ALTER or
-`streams.configure` gives them or a node is read that somebody has edited.
+`streams.alter` gives them or a node is read that somebody has edited.
 
 librdkafka has internal, test and undocumented properties, and some of them end or damage the process that holds it. So
 what is not known to be of use and harmless is refused, and nothing is left to librdkafka's own checks.

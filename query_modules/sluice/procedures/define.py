@@ -14,11 +14,14 @@ from sluice.procedures.seek import first_positions
 from sluice.procedures.streams import DONE, Row, Streams
 from sluice.scripting.pinning import pin
 from sluice.supervising.process import Checked
-from sluice.values.configuration import Configuration, configuration_of, decode_changed
+from sluice.values.configuration import configuration_of, decode_changed
 from sluice.values.model import DEFAULT_BATCH_INTERVAL_MS, DEFAULT_BATCH_SIZE, StreamSpec, Transform
 
 EXISTING = ("refuse", "keep", "replace")
 "What CREATE may be told to do with a stream of the same name."
+
+ALTERABLE = ("uri", "transform", "batch_interval", "batch_size", "config")
+"What can be altered."
 
 KEPT = {
     "name": "a stream keeps its name",
@@ -90,21 +93,21 @@ def _checked(unpinned: StreamSpec, streams: Streams) -> Checked:
     return Checked(key, spec.transform, check_topics(spec, streams.settings))
 
 
-def alter(streams: Streams, name: str, changes: Mapping[str, Any], *, what: str = "altered") -> list[Row]:
+def alter(streams: Streams, name: str, changes: Mapping[str, Any]) -> list[Row]:
     """
     Changes a stopped stream.
 
     Args:
-        changes: uri, transform, batch_interval in milliseconds, batch_size, and keys of the configuration, beside
-            those or in a map called config; None puts one back to its default. A transform is fetched anew.
-        what: for an error's text.
+        changes: any of ALTERABLE: uri, transform, which is fetched again, batch_interval in milliseconds, batch_size,
+            and config, a map of the keys that change. None puts batch_interval, batch_size or a key of config back to
+            its default.
 
     Raises:
         StreamNotFound, SettingError; StreamRunning; ScriptError; BrokerError or TopicNotFound if Kafka does not take
             it.
     """
     stream = streams.find(name)
-    stream.check_stopped(what)
+    stream.check_stopped("altered")
     # What the configuration holds may not be allowed any more; then this is the way to put it right.
     spec, config = stream.spec_without_config, stream.text("config")
     changed = _altered(spec, config, changes)
@@ -125,43 +128,34 @@ def drop(streams: Streams, name: str, if_exists: bool = False) -> list[Row]:
     return streams.written()
 
 
-def _altered(spec: StreamSpec, config: str, changes: Mapping[str, Any]) -> StreamSpec:
+def _altered(spec: StreamSpec, held: str, changes: Mapping[str, Any]) -> StreamSpec:
     """
     The spec with these changes made; a changed transform has no source yet. Raises SettingError.
 
     Args:
-        config: as the node holds it; the spec has none.
+        held: the configuration as the node holds it; the spec has none.
     """
     if not changes:
         raise SettingError(f"Kafka stream {spec.name}, there is nothing to alter: the changes are empty")
     for key, why in KEPT.items():
         if key in changes:
             raise SettingError(f"Kafka stream {spec.name}, {key} cannot be altered: {why}")
-    own = {"uri", "transform", "batch_interval", "batch_size", "config"}
-    transform = Transform(changes["transform"], "", "") if "transform" in changes else spec.transform
+    for key in changes:
+        if key not in ALTERABLE:
+            raise SettingError(f"Kafka stream {spec.name}, {key} cannot be altered; {', '.join(ALTERABLE)} can")
+    config = changes.get("config") or {}
+    if not isinstance(config, Mapping):
+        raise SettingError(f"Kafka stream {spec.name}, config must be a map, got {config!r}")
     return dataclasses.replace(
         spec,
         uri=changes.get("uri", spec.uri),
-        transform=transform,
+        transform=Transform(changes["transform"], "", "") if "transform" in changes else spec.transform,
         batch_interval_ms=_or_default(changes, "batch_interval", spec.batch_interval_ms, DEFAULT_BATCH_INTERVAL_MS),
         batch_size=_or_default(changes, "batch_size", spec.batch_size, DEFAULT_BATCH_SIZE),
-        config=_reconfigured(
-            spec.name, config, changes.get("config"), {key: changes[key] for key in changes if key not in own}
-        ),
+        config=decode_changed(spec.name, held, config),
     )
 
 
 def _or_default(changes: Mapping[str, Any], key: str, now: int, default: int) -> Any:
     value = changes.get(key, now)
     return default if value is None else value
-
-
-def _reconfigured(stream: str, held: str, config: object, beside: Mapping[str, Any]) -> Configuration:
-    if config is None:
-        config = {}
-    if not isinstance(config, Mapping):
-        raise SettingError(f"Kafka stream {stream}, config must be a map, got {config!r}")
-    twice = sorted(set(config) & set(beside))
-    if twice:
-        raise SettingError(f"Kafka stream {stream}, {twice[0]} is given twice, in config and beside it")
-    return decode_changed(stream, held, {**config, **beside})

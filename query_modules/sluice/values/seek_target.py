@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 from sluice.errors import SettingError
 
 EARLIEST_TIMESTAMP = 10**11
-"An integer from here on is milliseconds since 1970: it is March 1973. A smaller one could be meant as anything."
+"""
+A `start` that is an integer has to be at least this many milliseconds since 1970, which is March 1973: a smaller one is
+meant as an offset.
+"""
 
-FORMS = (
-    "'earliest', 'latest', a timestamp (ISO 8601 or milliseconds since 1970), {relative: count} "
-    "or {`partition`: offset}"
-)
+FORMS = "'earliest', 'latest', a time (ISO 8601), {timestamp: milliseconds}, {relative: count} or {`partition`: offset}"
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,6 @@ def target_of(place: str, given: object) -> Target:
     """
     if given in ("earliest", "latest"):
         return Earliest() if given == "earliest" else Latest()
-    if isinstance(given, int) and not isinstance(given, bool):
-        if given < 0:
-            return Relative(given)
-        if given < EARLIEST_TIMESTAMP:
-            how = f"{{relative: {given}}}, {{`0`: {given}}} for an offset of partition 0, or {{timestamp: {given}}}"
-            raise SettingError(f"{place}: {given} may mean several things; write {how}")
-        return Timestamp(given)
     if isinstance(given, str | datetime.date):
         return Timestamp(_milliseconds(place, given, FORMS))
     if isinstance(given, Mapping) and given:
