@@ -11,14 +11,12 @@ import dataclasses
 
 from sluice.errors import ScriptError
 from sluice.host.allow_list import DEFAULT, AllowList, shown
-from sluice.host.settings import Settings
+from sluice.host.settings import Settings, variable
 from sluice.scripting import script
 from sluice.scripting.contract import STREAM, STREAM_MESSAGES
 from sluice_tools.doctor.checks import FROM_HERE, Finding, fix, note
 
-ALLOW = "SLUICE_TRANSFORM_ALLOW"
-LISTED = "SLUICE_TRANSFORM_SHA256"
-KEY = "SLUICE_SIGNING_KEY_FILE"
+ALLOW, LISTED, KEY = variable("transform_allow"), variable("transform_sha256"), variable("signing_key_file")
 
 
 def examine_transform(uri: str, settings: Settings, allowed_there: str | None = None) -> str | Finding:
