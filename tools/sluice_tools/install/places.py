@@ -26,6 +26,7 @@ PACKAGES = ("confluent-kafka>=2.4", "requests>=2.31")
 "What pyproject.toml asks for; a test compares them."
 
 PROBE_TIMEOUT = 60.0
+"Seconds that an interpreter has to say what it is and which packages it has."
 
 # Runs in the server's Python, which may be any version: so nothing newer than Python 3.5 in it.
 PROBE = """
