@@ -106,7 +106,7 @@ class StreamSession:
             resources.callback(self._broker_health.close)
             self._rest = IdleDetector(spec, settings, self._calls.nudge.set)
             resources.callback(self._rest.end)
-            self._consumer = resources.enter_context(Consumer(spec, settings, doubt=self._broker_health.doubt))
+            self._consumer = resources.enter_context(Consumer(spec, settings))
             self._transformer = Transformer(spec, settings, wants_stop, self._lacks, self._admission.wants_keys)
             resources.callback(self._transformer.close)
             letters = DeadLetters(spec, wants_stop)
@@ -125,7 +125,7 @@ class StreamSession:
                 self._listener,
                 fold=self._transformer.fold,
                 retry_policy=self._retry_policy,
-                count_kept=lambda: self._loopback.count_kept(self._desired.checkpoint_id),
+                count_parked=lambda: self._loopback.count_parked(self._desired.checkpoint_id),
                 between=self._between,
                 violated=self._unlabel,
                 admission=self._admission,
@@ -170,7 +170,7 @@ class StreamSession:
             if self._calls.constrained:
                 applier.drain()
                 self._unlabel()
-            if held.retries < self._calls.retries:
+            if held.retry_completed < self._calls.retry_requested:
                 applier.drain()
                 self._retrier.step()
             while applier.full or applier.answered:
@@ -202,10 +202,11 @@ class StreamSession:
 
     def _catch_up(self) -> None:
         """Moves the checkpoint past offsets that no message has. Nothing may be in flight."""
-        held = self._applier.held.positions
-        if reached := self._consumer.reached(held):
+        held = self._applier.held
+        if reached := self._consumer.reached(held.positions):
             self._next_catch_up = time.monotonic() + IDLE
-            self._applier.move(positions={**held, **reached})
+            moved = held.moved(reached)
+            self._applier.move(positions=moved.positions, leader_epochs=moved.leader_epochs)
 
     def _begin(self) -> None:
         """Begins to read, as soon as a broker answers. Raises as `TopicGuard.begin`, and Stopped."""
@@ -246,7 +247,7 @@ class StreamSession:
 
     def _sleep(self) -> None:
         """Waits without a consumer, which the next `poll` makes anew, until there is something to do."""
-        self._consumer.sleep(self._applier.held.positions)
+        self._consumer.sleep(self._applier.held.places)
         while not self._is_called() and not self._rest.over(self._broker_health.watermarks):
             self._look(busy=False, resting=True)
             self._calls.nudge.wait(ASKING if self._broker_health.asking else ASLEEP)
@@ -255,7 +256,7 @@ class StreamSession:
         if found is not None:
             self._guard.woke(changed=found.topic_changed)
             if found.trouble is not None:
-                self._consumer.note(found.trouble)
+                self._consumer.complaints.note(found.trouble)
 
     def _unlabel(self) -> None:
         """Takes the checkpoint's label off if the graph has a uniqueness constraint. Nothing may be in flight."""
@@ -272,6 +273,8 @@ class StreamSession:
         """Looks where the partitions end, and whether the brokers answer. Does not wait."""
         broker_health, consumer = self._broker_health, self._consumer
         self._listener.pulse()
+        if (complaint := consumer.complaints.take()) is not None:
+            broker_health.doubt(complaint)
         broker_health.follow(consumer.assigned)
         broker_health.look(busy=busy, resting=resting)
         if busy and time.monotonic() >= self._next_ends:
@@ -301,11 +304,12 @@ class StreamSession:
 
     def _is_called(self) -> bool:
         """Whether there has come to be something to do other than to wait for messages."""
-        return self._wants_stop() or self._broker_health.suspect or self._is_asked()
+        suspect = self._broker_health.suspect or self._consumer.complaints.pending
+        return self._wants_stop() or suspect or self._is_asked()
 
     def _is_asked(self) -> bool:
         """Whether the supervisor has asked for something that is not done."""
-        return self._calls.constrained or self._applier.held.retries < self._calls.retries
+        return self._calls.constrained or self._applier.held.retry_completed < self._calls.retry_requested
 
     def _apply(self, group: Group) -> None:
         try:

@@ -23,6 +23,7 @@ from sluice.host.settings import Settings
 from sluice.values.configuration import OnGap
 from sluice.values.failed_message import of_gap
 from sluice.values.model import StreamSpec
+from sluice.values.position import UNKNOWN, Position
 
 log = logging.getLogger("sluice.topic_guard")
 
@@ -140,6 +141,7 @@ class TopicGuard:
         self._identity = identity
         self._wants_stop = wants_stop
         self._next_look = 0.0
+        self._validated: tuple[int, Position] | None = None
 
     def begin(self) -> None:
         """
@@ -151,7 +153,7 @@ class TopicGuard:
         """
         try:
             # A trouble is told at once: it is tried again anyway.
-            partitions = self._consumer.partitions(patience=ASK_TIMEOUT)
+            partitions = self._consumer.topic.partitions(patience=ASK_TIMEOUT)
         except TopicNotFound as error:
             raise self._away() from error
         held = self._applier.held
@@ -159,7 +161,7 @@ class TopicGuard:
             self._compare(self._identity.wait(self._wants_stop))
         else:
             self._identity.ask()
-        self._consumer.assign(partitions, self._applier.held.positions)
+        self._consumer.assign(partitions, self._applier.held.places)
         self._next_look = time.monotonic() + self._interval
 
     @property
@@ -185,7 +187,8 @@ class TopicGuard:
         elif time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._interval
             try:
-                self._consumer.extend(self._consumer.partitions_now(ASK_TIMEOUT), self._applier.held.positions)
+                partitions = self._consumer.topic.partitions(timeout=ASK_TIMEOUT)
+                self._consumer.extend(partitions, self._applier.held.places)
             except TopicNotFound as error:
                 raise self._away() from error
             except BrokerError as error:
@@ -207,21 +210,33 @@ class TopicGuard:
             self.begin()
             return
         partition, held = gone.partition, self._applier.held
-        low, high = self._consumer.watermarks(partition)
+        low, high = self._consumer.topic.watermarks(partition)
         position = held.positions.get(partition)
-        if position is None or low <= position <= high:
+        if position is None or (gone.log_end is None and low <= position <= high):
             raise gone
+        here = partition, held.places[partition]
+        if gone.log_end is None and position > high and here[1].leader_epoch != UNKNOWN and here != self._validated:
+            self._validated = here  # the broker is asked about the leader epoch where reading begins
+            self.begin()
+            return
         place = f"topic {self._spec.topic}, partition {partition}"
         if position < low:
             resume, count = low, low - position
             what = f"{place}, offsets {position} to {low - 1} are gone, at most {count} messages: retention took them"
+        elif gone.log_end is not None:
+            # From there on the log is another one, whatever it has at the offsets that were read.
+            resume, count = max(low, min(position, gone.log_end)), 0
+            what = f"{place} lost messages that the stream has read, from offset {resume} on: what it has there is new"
         else:
-            # The same topic with less in it: what comes next is new. Where ids are unknown it may be another topic.
-            resume, count = (high if held.topic_id else low), 0
+            # The same topic with less in it, and it is not known from where on it is new. Where ids are unknown it may
+            # be another topic.
+            resume, count = (high, high - low) if held.topic_id else (low, 0)
             what = f"{place} ends at offset {high}, before the stream's position {position}: it lost messages"
+            what += f", and up to {count} of those it has may be new" if count else ""
         self._permit(what, f"go on from offset {resume}")
         entry = of_gap(self._spec.topic, partition, position, count, what)
-        self._applier.move([entry], positions={**held.positions, partition: resume})
+        moved = held.moved({partition: Position(resume)})
+        self._applier.move([entry], positions=moved.positions, leader_epochs=moved.leader_epochs)
         self.begin()
 
     def _compare(self, topic_id: str) -> bool:
@@ -272,11 +287,11 @@ def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
     with Consumer(spec, settings) as consumer:
         identity = TopicIdentity(spec, settings.broker_timeout)
         identity.ask()
-        partitions = consumer.partitions()
+        partitions = consumer.topic.partitions()
         letters = spec.config.dead_letter_topic
         try:
             if letters is not None:
-                consumer.partitions(letters)
+                consumer.topic.partitions(letters)
         except TopicNotFound:
             raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None
         return Topic(identity.answer(patience=IDENTITY_PATIENCE), partitions)

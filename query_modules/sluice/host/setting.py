@@ -72,7 +72,7 @@ def declaration_of(field: dataclasses.Field[Any]) -> Declaration:
 
 
 def written(value: object) -> str:
-    """A value as one would write it into its variable."""
+    """A value in the form in which a variable has it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -19,7 +19,7 @@ from sluice.host.allow_list import AllowList
 from sluice.host.kafka_properties import PropertyAllow
 from sluice.host.secrets_allowed import DEFAULT as SECRETS_FOLDER
 from sluice.host.secrets_allowed import SecretsAllow
-from sluice.host.server_flags import server_flags
+from sluice.host.server_flags import DATA_DIRECTORY, server_flags
 from sluice.host.setting import (
     PREFIX,
     Given,
@@ -38,15 +38,12 @@ from sluice.host.signing import FILE_NAME, SigningKey
 __all__ = ["PREFIX", "Settings", "in_force", "load", "put_in_force", "variable"]
 
 SERVERS_OWN = "MEMGRAPH_"
-"What the server's own variables begin with."
-
-DATA_DIRECTORY = "mg_data"
-"The server's own default of --data-directory (`src/flags/general.cpp` of v2.14.1)."
+"What the names of the server's own variables begin with."
 
 DEFAULT_PORT = 7687
 
 HIDDEN = "***"
-"In the place of a secret."
+"Shown in place of a secret."
 
 
 def variable(name: str) -> str:
@@ -55,14 +52,14 @@ def variable(name: str) -> str:
 
 
 def _loopback_host(given: Given) -> str:
-    # A server that listens on every address is reached over the loopback one.
+    # A server that listens on every address can be reached at the loopback address.
     address = given.flags.get("bolt-address", "")
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
 def _bolt_port(given: Given) -> int:
-    # Since 3.0 the variable goes over the flag (`extracted_bolt_port`, src/memgraph.cpp). What is no port here was none
-    # for the server either, which would not have started with it: it was misread.
+    # Since 3.0 the variable overrides the flag (`extracted_bolt_port`, src/memgraph.cpp). A value that is not a port
+    # would have kept the server from starting, so it was misread.
     for text in (given.environment.get(f"{SERVERS_OWN}BOLT_PORT", ""), given.flags.get("bolt-port", "")):
         with suppress(ValueError):
             return port(text)
@@ -70,7 +67,7 @@ def _bolt_port(given: Given) -> int:
 
 
 def _first_user(given: Given) -> tuple[str, str]:
-    """The user that the server makes when it starts, if both variables say so (`auth_glue`, src/memgraph.cpp)."""
+    """The user that the server creates at startup, if both variables are set (`auth_glue`, src/memgraph.cpp)."""
     user, password = (given.environment.get(f"{SERVERS_OWN}{name}", "") for name in ("USER", "PASSWORD"))
     return (user, password) if user and password else ("", "")
 
@@ -81,13 +78,14 @@ def _password(given: Given) -> str:
 
 
 def _own_key(given: Given) -> SigningKey:
+    """The key file that Sluice creates."""
     folder = given.flags.get("data-directory")
     path = Path(folder).absolute() if folder else Path(DATA_DIRECTORY)
     return SigningKey(path / FILE_NAME, created_by_us=True)
 
 
 def _key(text: str) -> SigningKey:
-    """A key that somebody gives: it has to be there. Raises OSError, ValueError."""
+    """A key file that was configured: it has to exist. Raises OSError, ValueError."""
     key = SigningKey(Path(text).absolute())
     key.sign("", "")
     return key
@@ -205,7 +203,7 @@ class Settings:
     )
 
     def as_variables(self) -> dict[str, str]:
-        """Variable -> value, as one would set it; a secret that is set is HIDDEN."""
+        """Variable -> value, in the form in which it can be set; a secret that is set is HIDDEN."""
         values = {item: written(getattr(self, item.name)) for item in fields(self)}
         return {variable(item.name): text if item.repr or not text else HIDDEN for item, text in values.items()}
 
@@ -219,7 +217,7 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
         flags: the server's flags, name without dashes -> value; this process's own by default.
 
     Raises:
-        SettingError: a variable has a value that it cannot have, or an unknown SLUICE_ variable is set.
+        SettingError: a variable has an invalid value, or an unknown SLUICE_ variable is set.
     """
     given = Given(os.environ if environment is None else environment, server_flags() if flags is None else flags)
     values: dict[str, Any] = {}
@@ -232,7 +230,7 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
     if unknown:
         raise SettingError(f"unknown setting {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     settings = Settings(**values)
-    # Files and folders of the server and of ours that no stream is to send to a broker.
+    # Files and folders of the server and of Sluice that no stream may send to a broker.
     own = (given.flags.get("data-directory") or DATA_DIRECTORY, given.flags.get("bolt-key-file", ""))
     kept = settings.secrets_allow.keeping_back([*own, settings.loopback_password_file])
     return replace(settings, secrets_allow=kept)
@@ -243,8 +241,8 @@ _in_force = Settings()
 
 def in_force() -> Settings:
     """
-    The settings that this process runs with, for what is checked where none are at hand: a config that a node holds.
-    Until `put_in_force` the defaults, which let the least happen.
+    The settings of this process, for checks without settings at hand, such as that of a config in a node. Until
+    `put_in_force` these are the defaults, which allow the least.
 
     Threads: any.
     """
@@ -252,6 +250,6 @@ def in_force() -> Settings:
 
 
 def put_in_force(settings: Settings) -> None:
-    """Makes these the settings of this process; when a copy of the package starts."""
+    """Makes these the settings of this process; called when a copy of the package starts."""
     global _in_force
     _in_force = settings

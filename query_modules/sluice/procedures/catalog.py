@@ -1,8 +1,8 @@
 """
-All streams as a procedure sees them: in the caller's transaction, uncommitted changes of its own included.
+All streams as a procedure sees them: in the caller's transaction, including its uncommitted changes.
 
-Catalog nodes are found at remembered ids, streams over their relationships: O(streams). Only where no remembered id
-is right, before the supervisor has looked, is the whole graph walked, since `mgp` has no other way to find a vertex.
+Catalog nodes are found at remembered ids, streams over their relationships: O(streams). The whole graph is scanned only
+if no remembered id is right, before the supervisor's first check, since `mgp` has no other way to find a vertex.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ FIRST_STREAM = (
 
 
 class Catalog:
-    """All streams, in one transaction. Making one raises SchemaError if the nodes are of another version."""
+    """All streams, in one transaction. The constructor raises SchemaError if the nodes have another schema version."""
 
     def __init__(self, graph: Graph, exchange: SharedState) -> None:
         self._graph = graph
         self._exchange = exchange
         self._claimed = False
         self._made: VertexId | None = None
-        "The catalog that this call has made."
+        "The catalog that this call has created."
         self._vertices = list(self._remembered()) or list(self._walked())
         self._vertices.sort(key=lambda vertex: int(vertex.id))
         if not self._vertices:
@@ -52,8 +52,11 @@ class Catalog:
             for vertex in ends(catalog, nodes.HAS_STREAM)
             if has_label(vertex, nodes.STREAM)
         }
+        installation = self._exchange.host.installation
         names = nodes.distinct_names({stream: text_of(vertex, "name") for stream, vertex in found.items()})
-        return sorted((StreamNode(found[stream], names[stream]) for stream in found), key=lambda stream: stream.name)
+        return sorted(
+            (StreamNode(found[stream], names[stream], installation) for stream in found), key=lambda stream: stream.name
+        )
 
     def find(self, name: str) -> StreamNode:
         """
@@ -94,7 +97,7 @@ class Catalog:
         """
         Takes a stream out of the catalog.
 
-        Its nodes stay, marked as dropped, until its worker is gone: deleting the checkpoint here would conflict with
+        Its nodes stay, marked as dropped, until its worker has ended: deleting the checkpoint here would conflict with
         the batch in flight.
         """
         self.claim()
@@ -110,8 +113,8 @@ class Catalog:
         of a catalog is changed, since Memgraph 3 lets two transactions add relationships to one vertex.
 
         Raises:
-            mgp.SerializationError: another one does so, or did since this one began.
-            ConflictError: the same, and it makes, or made, the catalog.
+            mgp.SerializationError: another transaction does so, or did since this one began.
+            ConflictError: the same, and the other one creates, or created, the catalog.
         """
         if self._claimed:
             return
@@ -132,13 +135,13 @@ class Catalog:
             try:
                 vertex = self._graph.get_vertex_by_id(catalog)
             except IndexError:
-                continue  # deleted, or made by a transaction that is not ours and not committed
+                continue  # deleted, or created by another transaction that is not committed
             if has_label(vertex, nodes.CATALOG):
                 yield vertex
 
     def _walked(self) -> Iterator[Vertex]:
         if self._exchange.no_catalog:
-            return  # the supervisor has looked, and is rung for to look again
+            return  # the supervisor has checked, and is signalled to check again
         for vertex in self._graph.vertices:
             if has_label(vertex, nodes.CATALOG):
                 self._exchange.announce_catalog(VertexId(vertex.id))
@@ -146,7 +149,7 @@ class Catalog:
 
     def _make(self) -> None:
         vertex = self._new_vertex(nodes.CATALOG, {"schema_version": SCHEMA_VERSION, nodes.REVISION: 1})
-        # Two transactions that each make a catalog have no vertex in common that could make them conflict.
+        # Two transactions that each create a catalog have no vertex in common on which they could conflict.
         if not self._exchange.begin_catalog(VertexId(vertex.id)):
             raise ConflictError(FIRST_STREAM)
         self._made = VertexId(vertex.id)

@@ -18,7 +18,7 @@ from sluice.values.configuration import configuration_of, decode_changed
 from sluice.values.model import DEFAULT_BATCH_INTERVAL_MS, DEFAULT_BATCH_SIZE, StreamSpec, Transform
 
 EXISTING = ("refuse", "keep", "replace")
-"What CREATE may be told to do with a stream of the same name."
+"What CREATE can do with an existing stream of the same name."
 
 ALTERABLE = ("uri", "transform", "batch_interval", "batch_size", "config")
 "What can be altered."
@@ -42,17 +42,17 @@ def create(
     existing: str = "refuse",
 ) -> list[Row]:
     """
-    Writes a new, stopped stream, having checked that it could run: settings, name, script, broker, topics.
+    Writes a new, stopped stream after checking that it could run: settings, name, script, broker, topics.
 
     Args:
         config: as `configuration` says.
-        existing: what to do if there is a stream of that name: refuse; keep it, which is nothing; replace it.
+        existing: what to do if there is a stream of that name: refuse; keep it, which does nothing; replace it.
 
     Raises:
         SettingError, StreamExists, ScriptError, BrokerError, TopicNotFound: nothing was written.
-        ConflictError: the same; another transaction creates or drops a stream, or did since this one began.
+        ConflictError: nothing was written; another transaction creates or drops a stream, or did since this one began.
     """
-    # Checked before anything is fetched, so that a typing error costs no waiting.
+    # Checked before anything is fetched, so that a typing error is reported at once.
     script_uri = Transform(transform, "", "")
     configuration = configuration_of(name, config)
     unpinned = StreamSpec(uuid.uuid4().hex, name, uri, topic, script_uri, batch_interval_ms, batch_size, configuration)
@@ -69,7 +69,7 @@ def create(
     positions = first_positions(spec, checked.topic.partitions, streams.settings)
     try:
         catalog.claim()
-    except Exception:  # a conflict, for which clients try again
+    except Exception:  # a conflict, on which clients retry
         streams.process.remembered.keep(checked.key, checked, checked.until)
         raise
     try:
@@ -83,7 +83,7 @@ def create(
 
 
 def _checked(unpinned: StreamSpec, streams: Streams) -> Checked:
-    """What is found out of the world outside for a CREATE; not again where one like it has just met a conflict."""
+    """What a CREATE finds out about script and broker; reused if the same CREATE has just met a conflict."""
     key = (unpinned.uri, unpinned.topic, unpinned.transform.uri, unpinned.config.encode())
     remembered = streams.process.remembered.take(key)
     if remembered is not None:
@@ -99,8 +99,8 @@ def alter(streams: Streams, name: str, changes: Mapping[str, Any]) -> list[Row]:
 
     Args:
         changes: any of ALTERABLE: uri, transform, which is fetched again, batch_interval in milliseconds, batch_size,
-            and config, a map of the keys that change. None puts batch_interval, batch_size or a key of config back to
-            its default.
+            and config, a map of the keys that change. None resets batch_interval, batch_size or a key of config to its
+            default.
 
     Raises:
         StreamNotFound, SettingError; StreamRunning; ScriptError; BrokerError or TopicNotFound if Kafka does not take
@@ -108,7 +108,7 @@ def alter(streams: Streams, name: str, changes: Mapping[str, Any]) -> list[Row]:
     """
     stream = streams.find(name)
     stream.check_stopped("altered")
-    # What the configuration holds may not be allowed any more; then this is the way to put it right.
+    # The configuration may contain something that is no longer allowed; then this is the way to correct it.
     spec, config = stream.spec_without_config, stream.text("config")
     changed = _altered(spec, config, changes)
     if "transform" in changes:
@@ -130,7 +130,7 @@ def drop(streams: Streams, name: str, if_exists: bool = False) -> list[Row]:
 
 def _altered(spec: StreamSpec, held: str, changes: Mapping[str, Any]) -> StreamSpec:
     """
-    The spec with these changes made; a changed transform has no source yet. Raises SettingError.
+    The spec with these changes applied; a changed transform has no source yet. Raises SettingError.
 
     Args:
         held: the configuration as the node holds it; the spec has none.

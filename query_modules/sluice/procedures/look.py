@@ -1,7 +1,8 @@
 """
-The verbs that show what streams and the process are and do, and change nothing.
+The verbs that show the state of streams and of the process, and change nothing.
 
-Each answers at once from the caller's transaction and from what the workers left in this process: none asks Kafka.
+Each answers at once from the caller's transaction and from what the workers have left in this process. None queries
+Kafka.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sluice.clauses.printer import to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
 from sluice.errors import SettingError
+from sluice.host.instance import this_process
 from sluice.procedures.stream_node import StreamNode
 from sluice.procedures.streams import Row, Streams
 from sluice.scripting.interpreter import find_interpreter
@@ -23,6 +25,11 @@ from sluice.values.merge_keys import unprotected
 from sluice.values.model import PROBE, Checkpoint, Status, StreamSpec, check_count
 
 NOT_YET = "the module has not looked at the graph yet, over its own connection to the server"
+
+COPIED = (
+    "waiting: it was started on another server, from whose dump or snapshot this one was filled, and may run there; "
+    "START STREAM {name} runs it here as well"
+)
 
 OVERLOOKED = (
     "waiting: its CREATE is not committed yet, or it is in another database than the one that SLUICE_LOOPBACK_USER is "
@@ -46,7 +53,7 @@ def show(streams: Streams) -> list[Row]:
 
 def info(streams: Streams, name: str | None) -> list[Row]:
     """
-    All that is known of a stream, or of each, ordered by name: what was asked for, how far it is, what it does now.
+    Everything about one stream, or all, ordered by name: what was requested, how far it got, what it is doing.
 
     Raises:
         StreamNotFound.
@@ -57,7 +64,7 @@ def info(streams: Streams, name: str | None) -> list[Row]:
 
 def errors(streams: Streams, name: str, limit: int) -> list[Row]:
     """
-    The latest messages that a stream stopped at or set aside, and gaps that it met, the newest first.
+    The latest messages that a stream stopped at or passed, and gaps that it met, the newest first.
 
     Raises:
         StreamNotFound; SettingError if the limit is not a positive number.
@@ -81,7 +88,7 @@ def batches(streams: Streams, name: str, limit: int) -> list[Row]:
 
 def show_create(streams: Streams, name: str) -> list[Row]:
     """
-    The clause that makes a stream like this one: `statement`.
+    The clause that creates a stream like this one: `statement`.
 
     Raises:
         StreamNotFound; SettingError if the node was edited into something impossible.
@@ -91,20 +98,30 @@ def show_create(streams: Streams, name: str) -> list[Row]:
 
 
 def version(streams: Streams) -> list[Row]:
-    """The package's version, and what keeps all streams from running: `version, trouble`."""
+    """The package's version, and the reason why no stream can run, if any: `version, trouble`."""
     exchange = streams.exchange
     trouble = exchange.trouble or (NOT_YET if exchange.seen is None else None)
     return [{"version": __version__, "trouble": trouble}]
 
 
+def instance(streams: Streams) -> list[Row]:
+    """Which server process this is: `process`."""
+    return [{"process": this_process()}]
+
+
 def settings(streams: Streams) -> list[Row]:
-    """The settings in force: `name, value`, as variables hold them; no secret. And what the server was found to do."""
+    """
+    The settings in force: `name, value`, as in the variables, without secrets. And how the server was found to behave.
+    """
     rows = [{"name": name, "value": value} for name, value in streams.settings.as_variables().items()]
     return [*rows, {"name": PROBE, "value": streams.exchange.host.summary()}]
 
 
 def interpreter(streams: Streams) -> list[Row]:
-    """The interpreter that runs transforms: `path, version`, or `trouble`, why there is none. As `find_interpreter`."""
+    """
+    The interpreter that runs transforms: `path, version`, or `trouble`, the reason why there is none. As
+    `find_interpreter`.
+    """
     try:
         found = find_interpreter(streams.settings)
     except SettingError as error:
@@ -113,7 +130,7 @@ def interpreter(streams: Streams) -> list[Row]:
 
 
 def statement_of(spec: StreamSpec) -> CreateStream:
-    """The clause that asks for `spec`. Its script is fetched anew: what is pinned may be another by now."""
+    """The clause that creates `spec`. CREATE fetches the script again, so it may differ from the pinned one."""
     config = spec.config.as_map()
     return CreateStream(
         spec.name,
@@ -128,7 +145,7 @@ def statement_of(spec: StreamSpec) -> CreateStream:
 
 def _info(stream: StreamNode, exchange: SharedState) -> Row:
     monitor = exchange.monitor(stream.uid)
-    # The state first: what the worker says it has brought in is in the graph for whoever looks later.
+    # The state first: what the worker reports as committed is in the graph for every later reader.
     state = monitor.state
     status, checkpoint = stream.status, stream.checkpoint()
     spec = _spec(stream)
@@ -157,7 +174,7 @@ def _info(stream: StreamNode, exchange: SharedState) -> Row:
         "total_lag": None if lag is None else sum(lag.values()),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
-        "set_aside": checkpoint.set_aside,
+        "failed": checkpoint.failed,
         "folding": monitor.folding.as_map() | ({"limits": limits} if (limits := exchange.host.limits()) else {}),
         "merges": {
             "waits": monitor.waits.as_map(),
@@ -168,7 +185,7 @@ def _info(stream: StreamNode, exchange: SharedState) -> Row:
 
 
 def _spec(stream: StreamNode) -> StreamSpec | None:
-    """None if the node was edited into something impossible, as its reason says."""
+    """None if the node was edited into something invalid, which its reason says."""
     try:
         return stream.spec
     except SettingError:
@@ -177,9 +194,9 @@ def _spec(stream: StreamNode) -> StreamSpec | None:
 
 def lags(watermarks: Mapping[int, tuple[int, int]], positions: Mapping[int, int]) -> dict[int, int]:
     """
-    partition -> how many offsets there are from its position on, to the end.
+    partition -> number of offsets from its position to the end.
 
-    A partition that nothing was read of begins where its first message is, as it will be read.
+    For a partition of which nothing was read, the position is its first message, where reading will begin.
     """
     return {
         partition: max(0, high - max(positions.get(partition, low), low))
@@ -191,18 +208,18 @@ def _reason(
     stream: StreamNode, status: Status, checkpoint: Checkpoint, state: WorkerState | None, exchange: SharedState
 ) -> str | None:
     """
-    Why a stream is in error, or why it does not read though it runs, or does not apply what was set aside though that
+    Why a stream is in error, or why it does not read though it runs, or does not apply parked messages though that
     was asked for, and since when; None if all is well.
     """
     if status is Status.ERROR:
         return checkpoint.error
     if (retrying := _retrying(status, state, exchange)) is not None:
-        what = " what was set aside" if status is Status.STOPPED else ""
+        what = " parked messages" if status is Status.STOPPED else ""
         since = f" since {retrying['since']}" if retrying["since"] else ""
         again = f"; next try at {retrying['next_try']}" if retrying["next_try"] else ""
         return f"retrying{what}{since}: {retrying['why']}{again}"
     if status is Status.STOPPED:
-        return None
+        return COPIED.format(name=stream.name) if stream.is_copied else None
     if state is None and exchange.overlooked(stream.uid):
         return OVERLOOKED
     if state is None or not state.assigned:
@@ -211,7 +228,7 @@ def _reason(
 
 
 def _retrying(status: Status, state: WorkerState | None, exchange: SharedState) -> Row | None:
-    """What a stream is trying to get over: `why, since, next_try`; None: nothing."""
+    """Why a stream is retrying: `why, since, next_try`; None: it is not retrying."""
     running = status is Status.RUNNING
     if running and exchange.trouble is not None:
         return {"why": exchange.trouble, "since": None, "next_try": None}
@@ -221,7 +238,7 @@ def _retrying(status: Status, state: WorkerState | None, exchange: SharedState) 
 
 
 def _since(stream: StreamNode, status: Status, checkpoint: Checkpoint) -> str | None:
-    """When the status began; None for streams of a version that did not write it down."""
+    """When the status began; None for streams of a version that did not record it."""
     if stream.get("running") and status is not Status.RUNNING:
         return checkpoint.ended_at
     return stream.text("changed_at") or None

@@ -1,6 +1,6 @@
 """
-The verb that fetches a stream's script again. A new one is tried on messages that the stream has read, before it takes
-the place of the old one.
+The verb that fetches a stream's script again. A new one is tried on messages that the stream has read, before it
+replaces the old one.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ from sluice.scripting.transformer import Transformer
 from sluice.values.batch import Batch, Group
 from sluice.values.configuration import Isolate
 from sluice.values.model import StreamSpec, Transform
+from sluice.values.position import Position
 
 if TYPE_CHECKING:
     import confluent_kafka
 
 MAX_TRIED = 10_000
-"Messages that a new script may be tried on: they are held in memory."
+"Maximum number of messages that a new script may be tried on: they are held in memory."
 
 READ_AT_ONCE = 1000
-"Messages that are asked for at a time."
+"Number of messages requested at a time."
 
 
 def reload_transform(streams: Streams, name: str, trial_messages: int, check_abort: Callable[[], None]) -> list[Row]:
     """
-    Fetches a stream's script again and, if it is another one by now, lets it take the place of the old one:
-    `old_sha256, new_sha256, tried`.
+    Fetches a stream's script again and, if it has changed, replaces the old one with it: `old_sha256, new_sha256,
+    tried`.
 
-    Before that it is tried on the last messages that the stream has read, if the old one may run. A stream that runs
-    goes on with it. The same script is signed again, which is what an unsigned one needs.
+    Before that it is tried on the last messages that the stream has read, if the old one may run. A running stream
+    continues with it. An unchanged script is signed again, which is what an unsigned one needs.
 
     Args:
-        trial_messages: how many; 0: none, and Kafka is not asked.
+        trial_messages: how many; 0: none, and Kafka is not queried.
         check_abort: raises if the caller's query is to end.
 
     Raises:
@@ -57,7 +58,7 @@ def reload_transform(streams: Streams, name: str, trial_messages: int, check_abo
     spec = stream.spec
     new = pin(spec.transform.uri, streams.settings, until(check_abort))
     tried = 0
-    # An old script that may not run is not run to compare the new one with it either.
+    # An old script that may not run is not run for a comparison either.
     if new.sha256 != spec.transform.sha256 and admission.refusal(spec.transform, streams.settings) is None:
         positions = stream.checkpoint().positions
         if trial_messages and positions:
@@ -73,11 +74,11 @@ def last_read(
     spec: StreamSpec, positions: Mapping[int, int], most: int, settings: Settings, check_abort: Callable[[], None]
 ) -> list[confluent_kafka.Message]:
     """
-    The last messages before a stream's positions that Kafka still has, at most `most` of them, the same number of each
-    partition, ordered by partition and offset.
+    The last messages before a stream's positions that Kafka still has: at most `most` of them, the same number from
+    each partition, ordered by partition and offset.
 
-    Reads no longer than the settings' `test_timeout`, and no more bytes than a batch may have; what came until then is
-    what there is.
+    Reads no longer than the settings' `test_timeout`, and no more bytes than a batch may have; returns what was read
+    until then.
 
     Raises:
         BrokerError: the broker does not answer.
@@ -91,10 +92,10 @@ def last_read(
     found: list[confluent_kafka.Message] = []
     room = settings.batch_max_bytes
     with Consumer(spec, settings, to_the_end=True) as consumer:
-        there = consumer.partitions()
+        there = consumer.topic.partitions()
         offsets = TopicOffsets(spec, there, time.monotonic() + settings.broker_timeout)
         spans = spans_before(offsets.bounds(), positions, most)
-        consumer.assign(spans, {partition: start for partition, (start, _) in spans.items()})
+        consumer.assign(spans, {partition: Position(start) for partition, (start, _) in spans.items()})
         due = set(spans)
         while due and room > 0 and not out_of_time():
             group = consumer.poll(READ_AT_ONCE, 0, out_of_time)
@@ -121,15 +122,16 @@ def compare(
     check_abort: Callable[[], None],
 ) -> int:
     """
-    Gives the messages, in batches of the stream's size, to the new transform; what it refuses also to the old one.
+    Gives the messages, in batches of the stream's size, to the new transform, and those that it refuses also to the old
+    one.
 
-    Takes no longer than the settings' `test_timeout` and one batch; what was tried until then counts.
+    Takes no longer than the settings' `test_timeout` and one batch; only what was tried until then counts.
 
     Returns:
         how many messages were tried.
 
     Raises:
-        TransformError: the new one refuses what the old one does not; the text says which message.
+        TransformError: the new one refuses what the old one does not; the text names the message.
     """
     deadline = time.monotonic() + settings.test_timeout
 
@@ -182,7 +184,7 @@ def _refusal(transformer: Transformer, batch: Batch) -> TransformError | None:
 def _refused_alone(
     spec: StreamSpec, before: Transformer, after: Transformer, batch: Batch, deadline: float
 ) -> tuple[Batch, TransformError] | None:
-    """The first message that only the new transform refuses by itself; None if there is none, or no time to look."""
+    """The first message that only the new transform refuses by itself; None if there is none, or no time to search."""
     if spec.config.isolate is Isolate.NEVER:
         return None
     for message in batch.messages:

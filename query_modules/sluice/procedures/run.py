@@ -10,7 +10,7 @@ from sluice.values.model import Status, check_count
 
 def start(streams: Streams, name: str, limit_batches: int | None) -> list[Row]:
     """
-    Wants a stream to run; one that runs is left alone, whatever its limit.
+    Requests that a stream run; one that runs is left alone, whatever its limit.
 
     Raises:
         StreamNotFound; SettingError if the limit is not a positive number.
@@ -22,20 +22,22 @@ def start(streams: Streams, name: str, limit_batches: int | None) -> list[Row]:
 
 
 def stop(streams: Streams, name: str) -> list[Row]:
-    """Wants a stream to stop, after the batch in flight; one that is stopped is left alone. Raises StreamNotFound."""
+    """
+    Requests that a stream stop after the batch in flight; one that is stopped is left alone. Raises StreamNotFound.
+    """
     _stop(streams.find(name))
     return streams.written()
 
 
 def start_all(streams: Streams) -> list[Row]:
-    """Wants all streams to run."""
+    """Requests that all streams run."""
     for stream in streams.all():
         _start(streams, stream, None)
     return streams.written()
 
 
 def stop_all(streams: Streams) -> list[Row]:
-    """Wants all streams to stop."""
+    """Requests that all streams stop."""
     for stream in streams.all():
         _stop(stream)
     return streams.written()
@@ -44,9 +46,15 @@ def stop_all(streams: Streams) -> list[Row]:
 def _start(streams: Streams, stream: StreamNode, limit_batches: int | None) -> None:
     if stream.status is not Status.RUNNING:
         streams.exchange.announce_start(stream.uid)
-        stream.set(running=True, generation=stream.next_generation, limit_batches=limit_batches, changed_at=now())
+        stream.set(
+            running=True,
+            installation=streams.exchange.host.installation.id or None,
+            generation=stream.next_generation,
+            limit_batches=limit_batches,
+            changed_at=now(),
+        )
 
 
 def _stop(stream: StreamNode) -> None:
-    if stream.status is Status.RUNNING:
+    if stream.status is Status.RUNNING or stream.is_copied:
         stream.set(running=False, changed_at=now())

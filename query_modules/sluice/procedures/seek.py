@@ -1,4 +1,4 @@
-"""The verb that moves a stream to another position in its topic, and where a new stream begins."""
+"""The verb that moves a stream to other positions in its topic, and where a new stream begins."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from sluice.values.seek_target import (
 
 def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
     """
-    Sends a stopped stream elsewhere: `partition, from, to, messages, effect`, one record for each partition.
+    Moves a stopped stream to other positions: `partition, from, to, messages, effect`, one record for each partition.
 
     Args:
-        to: as `seek_target.FORMS` says.
-        dry_run: say what it would mean, and do nothing; then the stream may run.
+        to: in one of the forms in `seek_target.FORMS`.
+        dry_run: only return what it would mean; then the stream may run.
 
     Raises:
-        StreamNotFound, SettingError; StreamRunning; BrokerError or TopicNotFound if Kafka does not tell the offsets.
+        StreamNotFound, SettingError; StreamRunning; BrokerError or TopicNotFound if Kafka does not report the offsets.
     """
     place = f"Kafka stream {name}, seek"
     stream = streams.find(name)
@@ -53,7 +53,8 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
         positions = {}
     moves = _moves(place, spec, target, positions, topic.partitions, deadline)
     if not dry_run:
-        # An id that is not known just now is left to the worker, unless some positions may be another topic's.
+        # An id that is unknown at the moment is left to the worker, unless some positions may be those of another
+        # topic.
         keeps_some = isinstance(target, Relative | Offsets)
         stream.move(positions_after(target, positions, moves), topic.id or (held.topic_id if keeps_some else ""))
         streams.exchange.ring()
@@ -62,10 +63,10 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
 
 def first_positions(spec: StreamSpec, partitions: Iterable[int], settings: Settings) -> dict[int, int]:
     """
-    Where a new stream begins in the partitions that there are now; none where that is at their beginning.
+    Where a new stream begins in the current partitions; empty if it begins with the earliest messages.
 
     Raises:
-        BrokerError: Kafka does not tell.
+        BrokerError: Kafka does not report it.
     """
     place = f"Kafka stream {spec.name}, config: start"
     target = start_of(place, spec.config.start)

@@ -1,4 +1,4 @@
-"""A stream's metadata nodes as a procedure sees them: in the caller's transaction, its own changes included."""
+"""A stream's metadata nodes as a procedure sees them: in the caller's transaction, with its uncommitted changes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sluice.errors import SettingError, StreamNotFound, StreamRunning
+from sluice.host.installation import Installation
 from sluice.persistence import nodes
 from sluice.values.model import (
     Checkpoint,
@@ -24,12 +25,14 @@ Vertex = Any
 class StreamNode:
     """A stream's metadata node, for as long as the procedure call lasts."""
 
-    def __init__(self, vertex: Vertex, name: str) -> None:
+    def __init__(self, vertex: Vertex, name: str, installation: Installation) -> None:
         """
         Args:
             name: what it is called: the node's `name`, unless another stream has the same (`nodes.distinct_names`).
+            installation: of this server.
         """
         self.vertex = vertex
+        self._installation = installation
         self.name = name
 
     @property
@@ -43,7 +46,7 @@ class StreamNode:
 
     @property
     def next_generation(self) -> int:
-        """The next run's: above that of every run that there was, also after somebody has set the numbers back."""
+        """The next run's generation: above those of all earlier runs, even if the numbers were reset by hand."""
         known = [self.get("generation")]
         for checkpoint in self._checkpoints():
             known += [checkpoint.properties.get(name) for name in ("generation", "ended_generation")]
@@ -55,7 +58,7 @@ class StreamNode:
 
     @property
     def generation(self) -> int:
-        """How many STARTs there were; 0 if that cannot be known, after an edit by hand."""
+        """The number of STARTs; 0 if unknown, after an edit by hand."""
         try:
             return nodes.generation_of({"generation": self.get("generation")})
         except SettingError:
@@ -68,14 +71,23 @@ class StreamNode:
 
     @property
     def status(self) -> Status:
-        """What SHOW says."""
+        """The status that SHOW reports."""
         return effective_status(
-            running=bool(self.get("running")), generation=self.generation, checkpoint=self.checkpoint()
+            running=self._is_started and not self.is_copied, generation=self.generation, checkpoint=self.checkpoint()
         )
 
     @property
+    def is_copied(self) -> bool:
+        """Whether it was started by another server, from which its nodes were copied: it runs there."""
+        return self._is_started and not self._installation.owns(self.get("installation"))
+
+    @property
+    def _is_started(self) -> bool:
+        return bool(self.get("running"))
+
+    @property
     def spec(self) -> StreamSpec:
-        """What CREATE asked for. Raises SettingError if the node was edited into something impossible."""
+        """What CREATE requested. Raises SettingError if the node was edited into something invalid."""
         return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES})
 
     @property
@@ -84,13 +96,13 @@ class StreamNode:
         return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES if name != "config"})
 
     def check_stopped(self, what: str) -> None:
-        """Raises StreamRunning if the stream runs; `what` is what cannot be done then."""
+        """Raises StreamRunning if the stream runs; `what` says what cannot be done then."""
         if self.status is Status.RUNNING:
             remedy = f"has to be stopped before it can be {what}: STOP STREAM {self.name}"
             raise StreamRunning(f"Kafka stream {self.name} is running, and {remedy}")
 
     def checkpoint(self) -> Checkpoint:
-        """How far the stream got. Where that cannot be known, since somebody edited or deleted the node: an error."""
+        """How far the stream got. If that is unknown, because the node was edited or deleted, its `error` is set."""
         try:
             nodes.uid_of({"uid": self.get("uid")})
             nodes.generation_of({"generation": self.get("generation")})
@@ -102,41 +114,41 @@ class StreamNode:
 
     def move(self, positions: Mapping[int, int], topic_id: str) -> None:
         """
-        Sends the stream, which does not run, elsewhere: the one thing that a procedure writes into a checkpoint.
+        Moves a stopped stream to other positions: the only thing that a procedure writes into a checkpoint.
 
-        A batch that is still in flight conflicts with this, or loses its fence afterwards; in either case its worker
-        reads here that its run has ended.
+        A batch that is still in flight conflicts with this, or is stopped by the fence afterwards. In either case its
+        worker reads here that its run has ended.
 
         Raises:
-            StreamNotFound: there is no checkpoint node.
+            StreamNotFound: the checkpoint node does not exist.
         """
         if not self._checkpoints():
             raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it anew")
-        moved = {"positions": encode_positions(positions), "topic_id": topic_id}
+        moved = {"positions": encode_positions(positions), "leader_epochs": None, "topic_id": topic_id}
         for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
             self._checkpoints()[0].properties.set(name, value)
 
     def _checkpoints(self) -> list[Vertex]:
-        """One, unless somebody has edited the graph."""
+        """One, unless the graph was edited by hand."""
         return [vertex for vertex in ends(self.vertex, nodes.HAS_CHECKPOINT) if self._owns(vertex)]
 
-    def kept(self) -> list[ParkedMessage]:
-        """The messages that the stream keeps, in no order. Raises ValueError if somebody edited their nodes."""
+    def parked(self) -> list[ParkedMessage]:
+        """The stream's parked messages, in no order. Raises ValueError if somebody edited their nodes."""
         return [
             message_of({item.name: item.value for item in vertex.properties.items()})
             for checkpoint in self._checkpoints()
-            for vertex in ends(checkpoint, nodes.HAS_SET_ASIDE)
-            if has_label(vertex, nodes.SET_ASIDE) and self._owns(vertex)
+            for vertex in ends(checkpoint, nodes.HAS_PARKED)
+            if has_label(vertex, nodes.PARKED) and self._owns(vertex)
         ]
 
     def _owns(self, vertex: Vertex) -> bool:
-        """Whether a vertex is this stream's: a relationship that was drawn by hand may lead to any."""
+        """Whether a vertex belongs to this stream: a relationship drawn by hand may lead to any vertex."""
         owner = vertex.properties.get(nodes.OWNER)
         return owner is not None and owner == self.get("uid")
 
     @property
     def _gone(self) -> str:
-        """What to say where there is no checkpoint."""
+        """The error for a stream without a checkpoint."""
         if any(ends(self.vertex, nodes.HAS_CHECKPOINT)):
             return "what its relationship CHECKPOINT leads to is not its checkpoint, and is left alone"
         return "the stream's checkpoint node was deleted"

@@ -13,15 +13,15 @@ Row = dict[str, Any]
 "A record: column -> value."
 
 DONE: list[Row] = [{}]
-"The answer of a verb that has nothing to say: one record without columns."
+"The answer of a verb without a result: one record without columns."
 
 
 class Streams:
     """
     The streams as the caller's transaction sees them, and the process that runs them.
 
-    Whatever a verb writes is a wish in the graph; the supervisor makes it so once it is committed. No verb waits for
-    the loopback: with one Bolt worker thread that would be a deadlock.
+    A verb only writes a request to the graph, and wakes the supervisor, which carries the request out once it is
+    committed. No verb waits for the loopback: with one Bolt worker thread that would be a deadlock.
     """
 
     def __init__(self, graph: Graph, process: Process) -> None:
@@ -44,6 +44,6 @@ class Streams:
         return self.catalog.find(name)
 
     def written(self) -> list[Row]:
-        """The answer of a verb that has written its wish: wakes the supervisor."""
+        """The answer of a verb that has written a request: wakes the supervisor."""
         self.exchange.ring()
         return DONE

@@ -1,4 +1,4 @@
-"""The verbs that show what a transform makes of messages, and change nothing."""
+"""The verbs that show a transform's queries for some messages, and change nothing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from sluice.values.model import StreamSpec, check_count
 
 def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_abort: Callable[[], None]) -> list[Row]:
     """
-    What the stream's transform makes of the next messages, at most `limit_batches` batches of them: `query, params`.
+    The transform's queries for the next messages, at most `limit_batches` batches of them: `query, params`.
 
-    Reads from where the stream would go on and moves nothing: no graph write, no group, no offset.
+    Reads from where the stream would continue, and moves nothing: no graph write, no group, no offset.
 
     Args:
-        execute: have the queries run as well, and rolled back; `test_report` tells what they did.
-        check_abort: raises if the caller's query is to end.
+        execute: also run the queries, and roll them back; `test_report` shows what they did.
+        check_abort: raises if the caller's query has to end.
 
     Raises:
         StreamNotFound, SettingError; StreamRunning; NothingToRead if there is no message; BrokerError; ScriptError,
@@ -54,11 +54,11 @@ def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_a
 
 def test_report(streams: Streams, name: str) -> list[Row]:
     """
-    What the queries of the stream's latest executed test did before they were rolled back, a row for each text, those
+    What the queries of the stream's latest executed test did before they were rolled back: a row for each text, those
     that took longest first.
 
     Raises:
-        StreamNotFound; NoReport: there is none, or not yet.
+        StreamNotFound; NoReport: there is no report, or not yet.
     """
     stream = streams.find(name)
     test_execution = streams.exchange.test_execution(str(stream.get("uid")))
@@ -74,7 +74,7 @@ def test_report(streams: Streams, name: str) -> list[Row]:
 
 def try_transform(streams: Streams, uri: str, messages: Sequence[Any], check_abort: Callable[[], None]) -> list[Row]:
     """
-    What the script at `uri` makes of these messages as one batch: `query, params`. Kafka is not asked.
+    The queries of the script at `uri` for these messages as one batch: `query, params`. Kafka is not queried.
 
     Args:
         messages: as `manual_message.records_given`.
@@ -102,7 +102,7 @@ def _read(
 
     batches: list[Batch] = []
     with Consumer(spec, settings, to_the_end=True) as consumer:
-        consumer.assign(consumer.partitions(), stream.checkpoint().positions)
+        consumer.assign(consumer.topic.partitions(), stream.checkpoint().places)
         while len(batches) < limit_batches and not consumer.at_end:
             group = consumer.poll(spec.batch_size, settings.test_timeout, out_of_time)
             if group is None:

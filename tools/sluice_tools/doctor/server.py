@@ -23,12 +23,12 @@ Rows = list[dict[str, Any]]
 OLDEST = (2, 14)
 
 LOOPBACK_PATIENCE = 15.0
-"Seconds that the module may need to connect to its server, after a start."
+"Seconds that the module may need after a start to connect to its server."
 MAX_SKEW = 5.0
-"Seconds that two clocks may differ by."
+"Seconds by which two clocks may differ."
 
 WAITING = ("the storage mode", "the streams' nodes", "the streams cannot run")
-"How troubles begin that are none of the connection."
+"How the texts of troubles begin that are not about the connection."
 
 PROCEDURES = "CALL mg.procedures() YIELD name, signature, path RETURN name, signature, path"
 SHOW = "CALL streams.show() YIELD name, uri, topic, transform, status RETURN name, uri, topic, transform, status"
@@ -103,7 +103,7 @@ class Server:
             return []
 
     def setting(self, name: str) -> str | None:
-        """A setting of the server's, by its variable; None where it does not tell."""
+        """A setting of the server, by its variable; None if the server does not report it."""
         if self.streams is None:
             return None
         try:
