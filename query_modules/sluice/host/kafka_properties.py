@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sluice.host.kafka_kinds import REFERENCES, File, Kind, Reference
+from sluice.host.kafka_kinds import REFERENCES, File, PropertyKind, Reference
 from sluice.host.kafka_refusals import CALLBACK, ON_REQUEST, REFUSED
 from sluice.host.kafka_table import ALLOWED, MECHANISMS
 
@@ -55,7 +55,7 @@ class WrongProperty(ValueError):
     """
 
 
-def kind_of(key: str) -> Kind | None:
+def kind_of(key: str) -> PropertyKind | None:
     """The kind of a property's values; None if streams have no such property."""
     if key in ALLOWED:
         return ALLOWED[key].kind

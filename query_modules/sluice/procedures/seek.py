@@ -12,12 +12,12 @@ from sluice.host.settings import Settings
 from sluice.procedures.streams import Row, Streams
 from sluice.values.model import StreamSpec
 from sluice.values.seek_target import (
+    AtOffsets,
+    AtTime,
+    ByCount,
     Earliest,
     Move,
-    Offsets,
-    Relative,
     Target,
-    Timestamp,
     moves_to,
     positions_after,
     start_of,
@@ -47,7 +47,7 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
     held = stream.checkpoint()
     positions = dict(held.positions)
     if topic.id and held.topic_id and topic.id != held.topic_id:
-        if isinstance(target, Relative):
+        if isinstance(target, ByCount):
             text = f"topic {spec.topic} was deleted and created anew, and the stream's positions are not of this topic"
             raise SettingError(f"{place}: {text}: it cannot go anywhere relative to them")
         positions = {}
@@ -55,7 +55,7 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
     if not dry_run:
         # An id that is unknown at the moment is left to the worker, unless some positions may be those of another
         # topic.
-        keeps_some = isinstance(target, Relative | Offsets)
+        keeps_some = isinstance(target, ByCount | AtOffsets)
         stream.move(positions_after(target, positions, moves), topic.id or (held.topic_id if keeps_some else ""))
         streams.exchange.ring()
     return [move.as_row() for move in moves]
@@ -85,5 +85,5 @@ def _moves(
     deadline: float,
 ) -> list[Move]:
     offsets = TopicOffsets(spec, partitions, deadline)
-    at_time = offsets.at_time(target.milliseconds) if isinstance(target, Timestamp) else {}
+    at_time = offsets.at_time(target.milliseconds) if isinstance(target, AtTime) else {}
     return moves_to(place, target, positions, offsets.bounds(), at_time)

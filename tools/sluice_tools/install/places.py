@@ -59,7 +59,7 @@ print(json.dumps(found))
 
 
 @dataclass(frozen=True)
-class Interpreter:
+class ServerPython:
     """The server's Python, as seen by an interpreter of the same version with the same packages."""
 
     path: str
@@ -143,7 +143,7 @@ def modules_directory(given: Path | None) -> Path:
     return folder.resolve()
 
 
-def find_interpreter(given: Path | None, binary: Path | None, modules: Path) -> Interpreter | None:
+def find_interpreter(given: Path | None, binary: Path | None, modules: Path) -> ServerPython | None:
     """
     An interpreter that matches the server's embedded Python; None if there is no server on this machine.
 
@@ -184,7 +184,7 @@ def linked_python(binary: Path | None) -> tuple[int, int] | None:
     return None
 
 
-def probe(interpreter: str) -> Interpreter:
+def probe(interpreter: str) -> ServerPython:
     """
     Queries an interpreter for what the server would find in it.
 
@@ -210,7 +210,7 @@ def probe(interpreter: str) -> Interpreter:
     except ValueError:
         raise SettingError(f"{interpreter} is no Python: {one_line(ran.stderr, 200)}") from None
     major, minor = found["version"]
-    return Interpreter(
+    return ServerPython(
         path=interpreter,
         version=(major, minor),
         confluent_kafka=found.get("confluent_kafka"),
