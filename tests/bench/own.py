@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
+from sluice.engine.listener import Transaction, Watermarks
 
 from sluice.engine.calls import Calls
-from sluice.engine.listener import Transaction, Watermarks
 from sluice.engine.merge_guard import Admission, MergeGuard, Waits
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.engine.session import StreamSession

@@ -15,10 +15,10 @@ import pytest
 from sluice.bolt.messages import Tag
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.status import Monitor
 from sluice.host.attempts import Attempts
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
-from sluice.supervising.status import Monitor
 from sluice.supervising.worker import Worker
 from tests.eventually import eventually
 from tests.faults.proxy import CuttingProxy, Moment, Trap

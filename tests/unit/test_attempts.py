@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sluice.engine.listener import Transaction
 
 from sluice.engine.host_state import HostState
-from sluice.engine.listener import Transaction
 from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.status import Monitor
 from sluice.host import attempts
 from sluice.host.attempts import MAX_ATTEMPTS, Attempts
 from sluice.host.settings import Settings
 from sluice.supervising import worker
-from sluice.supervising.status import Monitor
 from sluice.supervising.worker import RetryWorker, Worker
 from sluice.values.model import Checkpoint, CheckpointId, Desired, Status, StreamSpec, Transform, VertexId
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message
+from sluice.engine.listener import Transaction
 
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import parse
 from sluice.engine.committer import VIOLATION_TRIES, Committer
-from sluice.engine.listener import Transaction
 from sluice.engine.merge_guard import Admission, MergeGuard, Waits
 from sluice.engine.retry_policy import TRIES, VIOLATIONS
 from sluice.errors import (

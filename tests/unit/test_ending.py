@@ -13,10 +13,10 @@ from sluice.brokers import consumer
 from sluice.brokers.consumer import Consumer
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.status import Monitor
 from sluice.host.attempts import Attempts
 from sluice.host.settings import Settings
 from sluice.supervising import worker
-from sluice.supervising.status import Monitor
 from sluice.supervising.worker import Worker
 from sluice.values.model import CheckpointId, VertexId
 

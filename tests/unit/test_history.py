@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-
 from sluice.engine.listener import Transaction
-from sluice.supervising.history import History, Mark
+
+from sluice.engine.history import History, Mark
 from sluice.values.model import Checkpoint
 
 NEW = Checkpoint(positions={})

@@ -6,9 +6,10 @@ import dataclasses
 from typing import Any
 
 from sluice.engine.listener import Transaction
-from sluice.supervising.history import STAGES
+
+from sluice.engine.history import STAGES
+from sluice.engine.status import Monitor
 from sluice.supervising.shared_state import SharedState
-from sluice.supervising.status import Monitor
 from sluice.values.model import Checkpoint
 
 NEW = Checkpoint(positions={})

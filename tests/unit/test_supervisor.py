@@ -11,13 +11,13 @@ import pytest
 
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.status import Monitor
 from sluice.folding import REASONS, Need
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import RUN_COLUMNS, StreamRow
 from sluice.persistence.probe import Findings
 from sluice.supervising import supervisor
 from sluice.supervising.shared_state import SharedState
-from sluice.supervising.status import Monitor
 from sluice.supervising.supervisor import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA, Supervisor
 from sluice.values.merge_keys import Constraint, MergeKeys, MergeShape
 from sluice.values.model import CheckpointId, VertexId

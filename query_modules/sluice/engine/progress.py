@@ -35,13 +35,13 @@ class Progress:
     def beyond(self, before: Checkpoint, group: Group, entries: Sequence[FailedMessage]) -> Checkpoint:
         """After a group that was set aside."""
         after = dataclasses.replace(
-            self.told(before, entries),
+            self.with_entries(before, entries),
             positions={**before.positions, **group.end},
             set_aside=before.set_aside + group.messages,
         )
         return self._counted(after, batches=group.ends, messages=0)
 
-    def told(self, before: Checkpoint, entries: Sequence[FailedMessage]) -> Checkpoint:
+    def with_entries(self, before: Checkpoint, entries: Sequence[FailedMessage]) -> Checkpoint:
         """Where it was, with these in its history."""
         if not entries:
             return before

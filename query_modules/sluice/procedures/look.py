@@ -13,12 +13,12 @@ from typing import Any
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
+from sluice.engine.history import by_name
+from sluice.engine.status import WorkerState
 from sluice.errors import SettingError
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
 from sluice.supervising import process
-from sluice.supervising.history import by_name
 from sluice.supervising.shared_state import SharedState
-from sluice.supervising.status import WorkerState
 from sluice.values.merge_keys import unprotected
 from sluice.values.model import Checkpoint, Status, StreamSpec, check_count
 
