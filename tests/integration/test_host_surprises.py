@@ -15,7 +15,10 @@ import pytest
 from sluice.bolt.messages import Tag
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.run import Run as StreamRun
+from sluice.engine.run_status import RunStatus
 from sluice.engine.status import Monitor
+from sluice.engine.turns import Turns
 from sluice.host.attempts import Attempts
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
@@ -303,7 +306,10 @@ def _second_worker(host: ServerHost, proxy: CuttingProxy, monitor: Monitor) -> W
     settings = Settings(loopback_port=proxy.port)
     with Loopback(settings) as loopback:
         (row,) = [row for catalog in loopback.find_catalogs() for row in loopback.list_streams(catalog) or []]
-        return Worker(loopback.desired(row), settings, monitor, HostState(Attempts(None)), MergeGuard())
+        desired = loopback.desired(row)
+    turns = Turns(MergeGuard(), row.checkpoint_id.vertex, monitor.waits)
+    status = RunStatus(desired, monitor, None)
+    return Worker(StreamRun(desired, settings, HostState(Attempts(None)), status, turns))
 
 
 def _stop_quickly(host: ServerHost) -> None:

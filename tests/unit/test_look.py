@@ -64,7 +64,7 @@ WAITS = WorkerState(trouble="refused", since="2026-11-26T10:00:00Z", next_try="2
         pytest.param(
             Status.STOPPED,
             replace(WAITS, only_retries=True),
-            "retrying what was set aside since 2026-11-26T10:00:00Z: refused; next try at 2026-11-26T10:00:05Z",
+            "retrying parked messages since 2026-11-26T10:00:00Z: refused; next try at 2026-11-26T10:00:05Z",
             id="stopped, with something to retry",
         ),
         pytest.param(Status.STOPPED, WAITS, None, id="stopped, and its worker is on its way out"),

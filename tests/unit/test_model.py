@@ -104,7 +104,7 @@ def test_a_stream_node_that_was_edited_into_the_impossible_cannot_be_run(name, v
     ("name", "value"),
     [
         ("positions", 5), ("positions", "x"), ("positions", {"0": 1}), ("batches", "x"), ("messages", -1),
-        ("set_aside", 0.5), ("topic_id", 5), ("generation", "x"), ("generation_batches", True),
+        ("failed", 0.5), ("topic_id", 5), ("generation", "x"), ("generation_batches", True),
         ("ended_generation", "x"), ("ended_status", "x"), ("ended_status", 5), ("error", 5),
     ],
 )  # fmt: skip

@@ -26,7 +26,7 @@ from sluice.values.parked_message import ParkedMessage, parked
 REASON_LIMIT = 300
 "Characters of a refusal that the stream's error repeats, so that what to do about it still fits."
 
-GOES_ON = "on_error 'skip', 'keep' or 'dead_letter' continues after it"
+GOES_ON = "on_error 'skip', 'park' or 'dead_letter' continues after it"
 
 
 class Isolation:
@@ -44,7 +44,7 @@ class Isolation:
         self._dead_letters = dead_letters
         self._progress = Progress(run.desired, run.settings.error_history)
         self._passed: Checkpoint | None = None
-        "Reached, after messages set aside that no transaction has counted yet; None: there are none."
+        "Reached, after failed messages that no transaction has counted yet; None: there are none."
         self._parking: list[ParkedMessage] = []
         "Those of them that become nodes."
 
@@ -55,7 +55,7 @@ class Isolation:
 
         For k messages that cannot be applied, in a group of b batches of n, these are at most
         2 k (ceil(log2 b) + ceil(log2 n)) + 1 transactions, the refused one among them; and one more if the last message
-        is set aside, and no later transaction carries its checkpoint. If only the folded queries were at fault, three.
+        fails, and no later transaction carries its checkpoint. If only the folded queries were at fault, three.
 
         Raises:
             MessageRefused: the policy is to stop. The error is in the checkpoint.
@@ -73,7 +73,7 @@ class Isolation:
             # another transaction may have been to blame.
             first = refused.part
         for found in bisect([first], self._attempt, self._halves):
-            self._set_aside(found)
+            self._pass(found)
         if self._passed is not None:
             self._commit(NOTHING, NO_QUERIES, self._passed)
 
@@ -101,7 +101,7 @@ class Isolation:
         self._writer.commit(transaction, divisible=bool(self._halves(group)))
         self._passed, self._parking = None, []
 
-    def _set_aside(self, refused: Refused[Group]) -> None:
+    def _pass(self, refused: Refused[Group]) -> None:
         """Passes a batch that cannot be applied, along with what comes next, or stops there, as the policy says."""
         spec, [batch] = self._spec, refused.part.batches
         full = self._full_for(batch)
@@ -115,10 +115,10 @@ class Isolation:
         before = self._passed or self._writer.held
         if policy is OnError.DEAD_LETTER:
             self._dead_letters.deliver(list(zip(batch.messages, entries, strict=True)))
-        if policy is OnError.KEEP:
-            numbered = enumerate(zip(batch.messages, entries, strict=True), before.kept + 1)
+        if policy is OnError.PARK:
+            numbered = enumerate(zip(batch.messages, entries, strict=True), before.parked + 1)
             self._parking += [parked(message, entry, number) for number, (message, entry) in numbered]
-            before = dataclasses.replace(before, kept=before.kept + len(batch))
+            before = dataclasses.replace(before, parked=before.parked + len(batch))
         self._run.status.refused(f"{place}: {refused.error}; {policy.value}", str(refused.error), len(batch))
         self._passed = self._progress.beyond(before, refused.part, entries)
 
@@ -145,15 +145,15 @@ class Isolation:
         ]
 
     def _full_for(self, batch: Batch) -> str:
-        """What to do about there being no room to keep the batch's messages; empty if there is, or it is not wanted."""
+        """What to do about there being no room to park the batch's messages; empty if there is, or it is not wanted."""
         config, name = self._spec.config, self._spec.name
-        if config.on_error is not OnError.KEEP:
+        if config.on_error is not OnError.PARK:
             return ""
-        there = self._writer.graph.count_kept(self._run.desired.checkpoint_id) + len(self._parking)
-        if there + len(batch) <= config.keep_limit:
+        there = self._writer.graph.count_parked(self._run.desired.checkpoint_id) + len(self._parking)
+        if there + len(batch) <= config.park_limit:
             return ""
-        held = f"{there} messages are kept already, and keep_limit is {config.keep_limit}"
-        more = f"CALL streams.configure('{name}', {{keep_limit: ...}}) makes room"
+        held = f"{there} messages are parked already, and park_limit is {config.park_limit}"
+        more = f"CALL streams.configure('{name}', {{park_limit: ...}}) makes room"
         return f"{held}: CALL streams.retry('{name}') applies them again, {more}"
 
 

@@ -132,7 +132,7 @@ class Loop:
             committer.drain()
             calls.constrained = False
             self._parts.writer.unlabel()
-        if committer.held.retries < calls.retries:
+        if committer.held.retry_completed < calls.retry_requested:
             committer.drain()
             self._parts.retrier.step()
 
@@ -272,4 +272,4 @@ class Loop:
     def _is_asked(self) -> bool:
         """Whether the supervisor has asked for something that is not done."""
         calls = self._run.calls
-        return calls.constrained or self._committer.held.retries < calls.retries
+        return calls.constrained or self._committer.held.retry_completed < calls.retry_requested

@@ -1,5 +1,5 @@
 """
-Applies messages that were set aside again: effect and removal in one transaction, so that each takes effect once.
+Applies parked messages again: effect and removal in one transaction, so that each takes effect once.
 
 The worker of a stream that runs does this in turn with what comes in; for one that does not run, a worker does nothing
 else and ends.
@@ -35,12 +35,12 @@ log = logging.getLogger("sluice.retrier")
 SLICE = 0.5
 "Seconds of retrying after which a stream looks after what came in meanwhile."
 
-GONE_TEXT = "sluice: a message that was set aside is gone"
+GONE_TEXT = "sluice: a parked message is gone"
 
 # The number is compared as well: on some hosts an id is given again.
 REMOVE = f"""
 UNWIND $messages AS message
-OPTIONAL MATCH (m:{nodes.SET_ASIDE})
+OPTIONAL MATCH (m:{nodes.PARKED})
 WHERE id(m) = message.id AND m.number = message.number AND m.{nodes.OWNER} = $uid
 WITH m, assert(m IS NOT NULL, '{GONE_TEXT}') AS there
 DETACH DELETE m
@@ -48,7 +48,7 @@ DETACH DELETE m
 
 CHANGE = f"""
 UNWIND $messages AS message
-MATCH (m:{nodes.SET_ASIDE})
+MATCH (m:{nodes.PARKED})
 WHERE id(m) = message.id AND m.number = message.number AND m.{nodes.OWNER} = $uid
 SET m += message.changes
 """
@@ -89,7 +89,7 @@ class Retrier:
         until = time.monotonic() + SLICE
         while self._request is not None or self._take_request():
             if self._due:
-                self._apply(self._graph.read_kept(self._spec.uid, self._due.popleft()))
+                self._apply(self._graph.read_parked(self._spec.uid, self._due.popleft()))
             else:
                 self._answer()
             if time.monotonic() >= until:
@@ -100,10 +100,10 @@ class Retrier:
         """Begins with the next request; whether there is one."""
         held = self._writer.held
         requests = self._graph.read_requests(self._run.desired.stream_id)
-        self._request = next((request for request in requests if request.number > held.retries), None)
+        self._request = next((request for request in requests if request.number > held.retry_completed), None)
         if self._request is None:
             return False
-        there = self._graph.list_kept(self._run.desired.checkpoint_id)
+        there = self._graph.list_parked(self._run.desired.checkpoint_id)
         ids = {message.number: vertex for vertex, message in there if self._request.means(message)}
         meant = [message for _, message in there if message.number in ids]
         together = groups(meant, self._spec.batch_size, self._run.settings.batch_max_bytes)
@@ -114,8 +114,8 @@ class Retrier:
     def _answer(self) -> None:
         """Takes down that the request is answered."""
         assert self._request is not None
-        self._commit(NO_QUERIES, dataclasses.replace(self._writer.held, retries=self._request.number))
-        text = "stream %s: of %s messages that were set aside, %s took effect"
+        self._commit(NO_QUERIES, dataclasses.replace(self._writer.held, retry_completed=self._request.number))
+        text = "stream %s: of %s parked messages, %s took effect"
         log.info(text, self._spec.name, self._asked, self._applied)
         self._request = None
 
@@ -164,7 +164,7 @@ class Retrier:
             {"id": vertex, "number": message.number, "changes": {**changes, "attempts": message.attempts + 1}}
             for vertex, message in part
         ]
-        text = f"{part[0][1].place} stays set aside: {refused.error}"
+        text = f"{part[0][1].place} stays parked: {refused.error}"
         self._run.status.refused(text, str(refused.error), len(part))
         self._commit(_packed(CHANGE, {"messages": failed, "uid": self._spec.uid}), self._writer.held)
 
@@ -174,7 +174,7 @@ class Retrier:
 
     def _without(self, applied: int) -> Checkpoint:
         held = self._writer.held
-        return dataclasses.replace(held, messages=held.messages + applied, set_aside=max(0, held.set_aside - applied))
+        return dataclasses.replace(held, messages=held.messages + applied, failed=max(0, held.failed - applied))
 
 
 def _removal(part: Part, uid: str) -> PackedQueries:

@@ -28,17 +28,17 @@ class Graph(Protocol):
     def unlabel(self, checkpoint_id: CheckpointId) -> bool:
         """As `Loopback.unlabel`."""
 
-    def count_kept(self, checkpoint_id: CheckpointId) -> int:
-        """As `Loopback.count_kept`."""
+    def count_parked(self, checkpoint_id: CheckpointId) -> int:
+        """As `Loopback.count_parked`."""
 
     def read_requests(self, stream_id: VertexId) -> tuple[RetryRequest, ...]:
         """As `Loopback.read_requests`."""
 
-    def list_kept(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
-        """As `Loopback.list_kept`."""
+    def list_parked(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
+        """As `Loopback.list_parked`."""
 
-    def read_kept(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
-        """As `Loopback.read_kept`."""
+    def read_parked(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
+        """As `Loopback.read_parked`."""
 
 
 class Writer:

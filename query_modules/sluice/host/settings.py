@@ -120,7 +120,7 @@ class Settings:
     rest_after: float = 20.0
     "SLUICE_REST_AFTER: seconds without a message after which a stream rests, without a consumer, until one comes."
     error_history: int = 25
-    "SLUICE_ERROR_HISTORY: messages set aside that are kept in each stream's checkpoint, the latest."
+    "SLUICE_ERROR_HISTORY: failed messages kept in each stream's checkpoint, the latest."
     error_payload_bytes: int = 1024
     "SLUICE_ERROR_PAYLOAD_BYTES: what is kept there of each one's payload."
     batch_history: int = 100

@@ -1,7 +1,7 @@
 """
 Metadata nodes: labels, relationship types and property names, and how values become properties and back.
 
-    (:SluiceCatalog)-[:STREAM]->(:SluiceStream)-[:CHECKPOINT]->(:SluiceCheckpoint)-[:SET_ASIDE]->(:SluiceSetAside)
+    (:SluiceCatalog)-[:STREAM]->(:SluiceStream)-[:CHECKPOINT]->(:SluiceCheckpoint)-[:PARKED]->(:SluiceParked)
 
 A checkpoint goes without its label where the graph has uniqueness constraints (`Loopback.unlabel`): it is found by the
 relationship. Relationships may lead anywhere, though, once somebody has drawn one by hand, and what follows them has
@@ -10,7 +10,7 @@ catalog and stream by their labels, checkpoints and messages by the property OWN
 messages by their label as well.
 
 Written by: catalog, stream and the relationships by procedures (the first CREATE makes the catalog), checkpoints, and
-messages that were set aside (`kept`), by workers. Nobody writes what another writes, but for a SEEK,
+parked messages (`SluiceParked`), by workers. Nobody writes what another writes, but for a SEEK,
 so a STOP never conflicts with a batch in flight. A dropped stream's node has lost its STREAM relationship and is marked
 `dropped`; the supervisor deletes it, and all that hangs from it, once its worker is gone.
 """
@@ -37,14 +37,14 @@ from sluice.values.model import (
 CATALOG = "SluiceCatalog"
 STREAM = "SluiceStream"
 CHECKPOINT = "SluiceCheckpoint"
-SET_ASIDE = "SluiceSetAside"
+PARKED = "SluiceParked"
 
 REVISION = "revision"
 "Of a catalog: counts the transactions' CREATEs and DROPs, of which two at a time conflict here."
 
 HAS_STREAM = "STREAM"
 HAS_CHECKPOINT = "CHECKPOINT"
-HAS_SET_ASIDE = "SET_ASIDE"
+HAS_PARKED = "PARKED"
 
 OWNER = "sluice_uid"
 "The property by which checkpoints and messages say whose they are: a stream's `uid`. No other vertex has one."
@@ -167,13 +167,13 @@ def asks_to_run(properties: Properties) -> bool:
 
 def asks_to_retry(properties: Properties) -> bool:
     """
-    Whether kept messages are to be applied again.
+    Whether parked messages are to be applied again.
 
     Args:
-        properties: how often that was asked for (`retries_asked`) and how often it was done (`retries`).
+        properties: how often that was asked for (`retry_requested`) and how often it was done (`retry_completed`).
     """
     try:
-        return _count(properties, "retries_asked") > _count(properties, "retries")
+        return _count(properties, "retry_requested") > _count(properties, "retry_completed")
     except SettingError:
         return False
 
@@ -184,9 +184,9 @@ def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
         "positions": encode_positions(checkpoint.positions),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
-        "set_aside": checkpoint.set_aside,
-        "kept": checkpoint.kept,
-        "retries": checkpoint.retries,
+        "failed": checkpoint.failed,
+        "parked": checkpoint.parked,
+        "retry_completed": checkpoint.retry_completed,
         "topic_id": checkpoint.topic_id,
         "generation": checkpoint.generation,
         "generation_batches": checkpoint.generation_batches,
@@ -194,7 +194,7 @@ def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def history_properties(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The property with the latest messages that were set aside; written only when there is something new."""
+    """The property with the latest failed messages; written only when there is something new."""
     return {"history": failed_message.encode(checkpoint.history)}
 
 
@@ -220,9 +220,9 @@ def checkpoint_of(properties: Properties) -> Checkpoint:
         positions=decode_positions(properties.get("positions") or "{}"),
         batches=_count(properties, "batches"),
         messages=_count(properties, "messages"),
-        set_aside=_count(properties, "set_aside"),
-        kept=_count(properties, "kept"),
-        retries=_count(properties, "retries"),
+        failed=_count(properties, "failed"),
+        parked=_count(properties, "parked"),
+        retry_completed=_count(properties, "retry_completed"),
         history=failed_message.decode(properties.get("history") or "[]"),
         topic_id=_text(properties, "topic_id"),
         generation=_count(properties, "generation"),

@@ -30,13 +30,13 @@ WITH k, assert(coalesce(k.positions = $from AND k.{nodes.OWNER} = $uid, false), 
 SET k += $to
 """
 
-FENCE_AND_KEEP = f"""{FENCE}
+FENCE_AND_PARK = f"""{FENCE}
 WITH k
-UNWIND $kept AS message
-CREATE (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE})
+UNWIND $parked AS message
+CREATE (k)-[:{nodes.HAS_PARKED}]->(m:{nodes.PARKED})
 SET m = message
 """
-"... and puts messages that are set aside beside it."
+"... and puts parked messages beside it."
 
 BEGIN = frame(messages.begin())
 PULL_ALL = frame(messages.pull(-1))
@@ -96,8 +96,8 @@ class Sink:
         start = encode_positions(transaction.before.positions)
         parameters = {"id": vertex, "uid": uid, "from": start, "to": transaction.properties}
         if transaction.parked:
-            parameters["kept"] = [{**message.properties(), nodes.OWNER: uid} for message in transaction.parked]
-        fence = frame(messages.run(FENCE_AND_KEEP if transaction.parked else FENCE, parameters))
+            parameters["parked"] = [{**message.properties(), nodes.OWNER: uid} for message in transaction.parked]
+        fence = frame(messages.run(FENCE_AND_PARK if transaction.parked else FENCE, parameters))
         request = b"".join((BEGIN, fence, PULL_ALL, transaction.queries.frames, COMMIT))
         began = time.monotonic()
         sent = replace(transaction, bytes=len(request), sent_at=began)

@@ -136,13 +136,13 @@ class StreamNode:
         """One, unless somebody has edited the graph."""
         return [vertex for vertex in _ends(self._vertex, nodes.HAS_CHECKPOINT) if self._owns(vertex)]
 
-    def kept(self) -> list[ParkedMessage]:
-        """The messages that the stream keeps, in no order. Raises ValueError if somebody edited their nodes."""
+    def parked(self) -> list[ParkedMessage]:
+        """The stream's parked messages, in no order. Raises ValueError if somebody edited their nodes."""
         return [
             message_of({item.name: item.value for item in vertex.properties.items()})
             for checkpoint in self._checkpoints()
-            for vertex in _ends(checkpoint, nodes.HAS_SET_ASIDE)
-            if _has_label(vertex, nodes.SET_ASIDE) and self._owns(vertex)
+            for vertex in _ends(checkpoint, nodes.HAS_PARKED)
+            if _has_label(vertex, nodes.PARKED) and self._owns(vertex)
         ]
 
     def _owns(self, vertex: Vertex) -> bool:

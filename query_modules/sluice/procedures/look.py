@@ -114,7 +114,7 @@ def _info(stream: StreamNode, exchange: SharedState) -> Row:
         "total_lag": None if lag is None else sum(lag.values()),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
-        "set_aside": checkpoint.set_aside,
+        "failed": checkpoint.failed,
         "folding": monitor.folding.as_map() | ({"limits": limits} if (limits := exchange.host.limits()) else {}),
         "merges": {
             "waits": monitor.waits.as_map(),
@@ -148,13 +148,13 @@ def _reason(
     stream: StreamNode, status: Status, checkpoint: Checkpoint, state: WorkerState | None, exchange: SharedState
 ) -> str | None:
     """
-    Why a stream is in error, or why it does not read though it runs, or does not apply what was set aside though that
+    Why a stream is in error, or why it does not read though it runs, or does not apply parked messages though that
     was asked for, and since when; None if all is well.
     """
     if status is Status.ERROR:
         return checkpoint.error
     if (retrying := _retrying(status, state, exchange)) is not None:
-        what = " what was set aside" if status is Status.STOPPED else ""
+        what = " parked messages" if status is Status.STOPPED else ""
         since = f" since {retrying['since']}" if retrying["since"] else ""
         again = f"; next try at {retrying['next_try']}" if retrying["next_try"] else ""
         return f"retrying{what}{since}: {retrying['why']}{again}"

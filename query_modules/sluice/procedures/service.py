@@ -19,6 +19,7 @@ from sluice.brokers.consumer import Consumer
 from sluice.engine.test_execution import TestExecution
 from sluice.engine.topic_guard import check_topics
 from sluice.errors import BrokerError, NoReport, NothingToRead, SettingError, StreamExists
+from sluice.host.instance import this_process
 from sluice.host.settings import Settings
 from sluice.procedures import steering
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
@@ -146,6 +147,11 @@ def version() -> list[Row]:
     return [{"version": __version__, "trouble": trouble}]
 
 
+def instance() -> list[Row]:
+    """Which server process this is: `process`."""
+    return [{"process": this_process()}]
+
+
 def settings() -> list[Row]:
     """The settings in force: `name, value`, as variables hold them; no secret. And what the server was found to do."""
     here = process.current()
@@ -206,7 +212,7 @@ def stop_all(graph: Graph) -> list[Row]:
 
 def errors(graph: Graph, name: str, limit: int) -> list[Row]:
     """
-    The latest messages that a stream stopped at or set aside, and gaps that it met, the newest first.
+    The latest messages that a stream stopped at or passed, and gaps that it met, the newest first.
 
     Raises:
         StreamNotFound; SettingError if the limit is not a positive number.

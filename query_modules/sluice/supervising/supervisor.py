@@ -16,8 +16,11 @@ from sluice.engine.turns import Turns
 from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
 from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
-from sluice.persistence.loopback import ANALYTICAL, ON_DISK, Loopback, StreamRow
+from sluice.persistence.loopback import Loopback
+from sluice.persistence.own_server import open_loopback
 from sluice.persistence.probe import Findings
+from sluice.persistence.server_facts import ANALYTICAL, ON_DISK
+from sluice.persistence.stream_row import StreamRow
 from sluice.supervising.catalogs import Catalogs
 from sluice.supervising.plan import Running, Start, plan
 from sluice.supervising.shared_state import SharedState
@@ -106,7 +109,7 @@ class Supervisor:
         failures, in_touch = 0, time.monotonic()
         while not self._stop.is_set():
             try:
-                with Loopback(self._settings) as loopback:
+                with open_loopback(self._settings) as loopback:
                     if failures:
                         log.info("connected to the server")
                     failures = 0
@@ -157,7 +160,7 @@ class Supervisor:
         for uid, row in wanted.items():
             work, worker = self._workers.get(uid, (None, None))
             if worker is not None and work == row.work and row.should_retry:
-                worker.retry(row.retries_asked)
+                worker.retry(row.retry_requested)
 
     def _learn_constraints(self, loopback: Loopback) -> None:
         """
@@ -167,8 +170,8 @@ class Supervisor:
         if not self._workers or time.monotonic() < self._next_constraints_look:
             return
         self._next_constraints_look = time.monotonic() + CONSTRAINT_INTERVAL
-        constraints = loopback.uniqueness_constraints()
-        self._exchange.guard.learn(constraints, relied_on=loopback.survives_violations())
+        constraints = loopback.server.uniqueness_constraints()
+        self._exchange.guard.learn(constraints, relied_on=loopback.server.survives_violations())
         if constraints:
             for _, worker in self._workers.values():
                 worker.unlabel()
@@ -202,10 +205,10 @@ class Supervisor:
 
     def _look_for_obstacle(self, loopback: Loopback) -> str | None:
         """What keeps every stream from running, for as long as it is so."""
-        if not loopback.is_main():
+        if not loopback.server.is_main():
             return ON_REPLICA
         if time.monotonic() >= self._next_mode_look:
-            self._storage_mode = loopback.storage_mode()
+            self._storage_mode = loopback.server.storage_mode()
             self._next_mode_look = time.monotonic() + MODE_INTERVAL
         if self._storage_mode in WRONG_MODES:
             return WRONG_MODES[self._storage_mode]
@@ -224,7 +227,7 @@ class Supervisor:
 
     def _look_for_indexes(self, loopback: Loopback) -> None:
         if self._settings.fold and time.monotonic() >= self._next_index_look:
-            self._exchange.host.may_index_relationships = loopback.may_index_relationships()
+            self._exchange.host.may_index_relationships = loopback.server.may_index_relationships()
             self._next_index_look = time.monotonic() + INDEX_INTERVAL
 
     def _begin(self, loopback: Loopback) -> None:

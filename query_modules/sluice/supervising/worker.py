@@ -15,6 +15,7 @@ from sluice.errors import CommitUnknown, FenceLost, QueryRefused, SluiceError, S
 from sluice.host.attempts import MAX_ATTEMPTS
 from sluice.host.ending import interpreter_ends
 from sluice.persistence.loopback import Loopback
+from sluice.persistence.own_server import open_loopback
 from sluice.values.model import Desired, Status
 
 log = logging.getLogger("sluice.worker")
@@ -71,7 +72,7 @@ class Worker:
 
     def retry(self, number: int) -> None:
         """Lets the worker know that the `RetryRequest` of that number, and those before it, are to be answered."""
-        self._run.calls.retries = number
+        self._run.calls.retry_requested = number
         self._run.calls.nudge.set()
 
     def unlabel(self) -> None:
@@ -150,7 +151,7 @@ class Worker:
         return None
 
     def _connected(self) -> Loopback:
-        loopback = Loopback(self._run.settings)
+        loopback = open_loopback(self._run.settings)
         with self._lock:
             self._loopback = loopback
         return loopback
@@ -159,7 +160,7 @@ class Worker:
         """Makes known that the work ended by an error."""
         run = self._run
         if run.only_retries:
-            text = "stream %s: what was set aside cannot be retried: %s; trying again"
+            text = "stream %s: parked messages cannot be retried: %s; trying again"
             log.error(text, run.spec.name, reason)
             run.status.trouble(reason)
             run.cancel.wait(MAX_BACKOFF)

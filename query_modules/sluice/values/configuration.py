@@ -27,7 +27,7 @@ class OnError(str, enum.Enum):
 
     STOP = "stop"
     SKIP = "skip"
-    KEEP = "keep"
+    PARK = "park"
     "As a node, for `streams.retry`."
     DEAD_LETTER = "dead_letter"
 
@@ -47,10 +47,10 @@ class Isolate(str, enum.Enum):
     "Not at all: the batch as a whole is what cannot be applied. For transforms that depend on the whole batch."
 
 
-OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "keep_limit", "on_error", "on_gap", "start")
+OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "start")
 
 MAX_PARKED = 100_000
-"Nodes that a stream may be told to keep."
+"Parked messages that a stream may be allowed."
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Configuration:
     dead_letter_topic: str | None = None
     isolate: Isolate = Isolate.BISECT
     on_gap: OnGap = OnGap.STOP
-    keep_limit: int = 1000
-    "With KEEP, how many messages may be kept at a time; at the next one the stream stops."
+    park_limit: int = 1000
+    "With PARK, how many messages may be parked at a time; at the next one the stream stops."
     start: str | int = "earliest"
     "Where a new stream begins: earliest, latest, or a time in ISO 8601 or milliseconds since 1970."
     fold: bool = True
@@ -103,7 +103,7 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         dead_letter_topic=_topic(stream, present.get("dead_letter_topic")),
         isolate=_choice(stream, present, "isolate", DEFAULT.isolate),
         on_gap=_choice(stream, present, "on_gap", DEFAULT.on_gap),
-        keep_limit=_count(stream, "keep_limit", present.get("keep_limit", DEFAULT.keep_limit), MAX_PARKED),
+        park_limit=_count(stream, "park_limit", present.get("park_limit", DEFAULT.park_limit), MAX_PARKED),
         start=_start(stream, present.get("start", DEFAULT.start)),
         fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
         kafka=_kafka(stream, {key: value for key, value in present.items() if key not in OWN_KEYS}),

@@ -38,9 +38,9 @@ class FailedMessage:
     """
 
     time: str
-    "When it was set aside, in UTC, ISO 8601."
+    "When it failed, in UTC, ISO 8601."
     action: str
-    "What the stream did: stop, skip, keep, dead_letter, or gap."
+    "What the stream did: stop, skip, park, dead_letter, or gap."
     topic: str
     partition: int
     offset: int

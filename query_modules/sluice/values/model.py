@@ -135,11 +135,11 @@ class Checkpoint:
     batches: int = 0
     messages: int = 0
     "Those that took effect."
-    set_aside: int = 0
+    failed: int = 0
     "Messages that the stream passed without applying them."
-    kept: int = 0
-    "How many messages the stream has ever kept as nodes; the number of the last one."
-    retries: int = 0
+    parked: int = 0
+    "How many messages the stream has ever parked; the number of the last one."
+    retry_completed: int = 0
     "The number of the last `RetryRequest` that was answered."
     history: tuple[FailedMessage, ...] = ()
     "The latest of those, and of what the stream stopped at or Kafka no longer had; the newest last."

@@ -1,7 +1,7 @@
 """
-Messages that a stream keeps: each is a node that holds it whole, until `streams.retry` has applied it.
+Parked messages: each is a node that holds a message whole, until `streams.retry` has applied it.
 
-    (:SluiceCheckpoint)-[:SET_ASIDE]->(:SluiceSetAside)
+    (:SluiceCheckpoint)-[:PARKED]->(:SluiceParked)
 
 What a procedure asks for is a request on the stream's node, what became of it is in the checkpoint and in the messages'
 nodes: so nobody writes what another writes.
@@ -28,7 +28,7 @@ class RetryRequest(NamedTuple):
     number: int
     "Counts the calls for a stream; a checkpoint names the last one that was answered."
     upto: int
-    "Of messages, the number of the last one that is meant: what is set aside later is not."
+    "Of messages, the number of the last one that is meant: what is parked later is not."
     partition: int | None = None
     "None: all."
     offset: int | None = None
@@ -46,14 +46,14 @@ class RetryRequest(NamedTuple):
 @dataclass(frozen=True)
 class ParkedMessage:
     """
-    A message that is kept, and why.
+    A parked message, and why it was parked.
 
     Texts of key, payload and headers are what was given if that was UTF-8, else `base64:` and the bytes in base64;
     nothing is cut (`as_bytes` gives the bytes back).
     """
 
     number: int
-    "Counts what the stream has kept: the order in which it was set aside."
+    "Counts what the stream has parked: the order in which it was parked."
     time: str
     "When that was, in UTC, ISO 8601."
     topic: str
@@ -100,7 +100,7 @@ class ParkedMessage:
 
 
 def parked(message: confluent_kafka.Message, entry: FailedMessage, number: int) -> ParkedMessage:
-    """A message that is set aside; `entry` tells why."""
+    """The message to park; `entry` says why."""
     record = record_of(message, lenient=True)
     return ParkedMessage(
         number=number,
@@ -143,7 +143,7 @@ def message_of(properties: Mapping[str, Any]) -> ParkedMessage:
             tried=properties.get("tried"),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"a node of a message that was set aside cannot be read: {error!r}") from error
+        raise ValueError(f"the node of a parked message cannot be read: {error!r}") from error
 
 
 def as_text(data: bytes | None) -> str | None:
