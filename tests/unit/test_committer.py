@@ -31,6 +31,7 @@ from tests.unit.engine.fakes import (
     ENDS,
     RAISES,
     REFUSED,
+    STOP,
     TRANSIENT,
     UNIQUE,
     DeadLetters,
@@ -49,7 +50,7 @@ class Stream(FakeRun):
 
     def __init__(
         self,
-        config: Configuration = Configuration(),  # noqa: B008
+        config: Configuration = STOP,
         server: Server | None = None,
         *,
         transform: FakeTransform | None = None,
@@ -449,7 +450,7 @@ def _merging(number: int) -> MergeKeys:
 class Merging(Stream):
     """A committer beside another stream; what has the payload 7 merges the key 7, all else 1."""
 
-    def __init__(self, config: Configuration = Configuration()) -> None:  # noqa: B008
+    def __init__(self, config: Configuration = STOP) -> None:
         guard = MergeGuard()
         super().__init__(config, guard=guard)
         self.other = Turns(guard, 99, Waits())

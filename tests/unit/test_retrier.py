@@ -8,13 +8,13 @@ from typing import Any, cast
 import pytest
 
 from sluice.bolt.replies import Failure
-from sluice.engine.retrier import CHANGE, GONE_TEXT, REMOVE, Retrier
+from sluice.engine.retrier import GONE_TEXT, REMOVE, Retrier
 from sluice.engine.writer import VIOLATION_TRIES
 from sluice.errors import FenceLost, ScriptError, Stopped
 from sluice.values.configuration import Configuration, Isolate
 from sluice.values.model import Checkpoint
-from sluice.values.parked_message import RetryRequest, message_of
-from tests.unit.engine.fakes import BAD, CLIENT_ERROR, CONFLICT, RAISES, UNIQUE, FakeRun, FakeTransform, Server
+from sluice.values.parked_message import RetryRequest
+from tests.unit.engine.fakes import BAD, CLIENT_ERROR, CONFLICT, RAISES, STOP, UNIQUE, FakeRun, FakeTransform, Server
 from tests.unit.test_parked_message import keep
 
 
@@ -26,22 +26,11 @@ class Graph(Server):
         self.parked = [keep(value, n) for n, value in enumerate(values, start=1)]
         self.requests = tuple(requests)
 
-    def take(self, query: str, parameters: dict[str, Any]) -> None:
-        if query == REMOVE:
-            gone = {message["number"] for message in parameters["messages"]}
-            assert gone <= {message.number for message in self.parked}
-            self.parked = [message for message in self.parked if message.number not in gone]
-        elif query == CHANGE:
-            changes = {message["number"]: message["changes"] for message in parameters["messages"]}
-            self.parked = [message_of(one.properties() | changes.get(one.number, {})) for one in self.parked]
-        else:
-            super().take(query, parameters)
-
 
 class Retry(FakeRun):
     """A retrier with all that it needs."""
 
-    def __init__(self, graph: Graph, config: Configuration = Configuration()) -> None:  # noqa: B008
+    def __init__(self, graph: Graph, config: Configuration = STOP) -> None:
         super().__init__(config, size=4)
         self.transform = cast("Any", FakeTransform())
         self.graph = graph

@@ -55,7 +55,7 @@ class Connection:
         "Messages that arrived and were not asked for yet."
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - options, all by name
         cls,
         host: str,
         port: int,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Message
@@ -13,14 +13,16 @@ from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import Tag
 from sluice.bolt.replies import Failure, Reply, reply_of
+from sluice.engine.broker_health import Health
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.retrier import CHANGE, REMOVE
 from sluice.engine.run import Run
 from sluice.engine.run_status import RunStatus
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns, Waits
 from sluice.engine.writer import Writer
-from sluice.errors import TransformError
+from sluice.errors import OffsetGone, TransformError
 from sluice.host.attempts import Attempts
 from sluice.host.settings import Settings
 from sluice.persistence.sink import FENCE, FENCE_AND_PARK, FENCE_TEXT, Sink
@@ -53,6 +55,9 @@ CONFLICT = Failure(TRANSIENT, "Cannot resolve conflicting transactions.")
 UNIQUE = Failure(CLIENT_ERROR, "Unable to commit due to unique constraint violation on :Person(id)")
 
 GENERATION = 7
+
+STOP = Configuration()
+"The default policies."
 
 
 class Cancel(threading.Event):
@@ -97,22 +102,24 @@ class FakeRun:
 
     def __init__(
         self,
-        config: Configuration = Configuration(),  # noqa: B008
+        config: Configuration = STOP,
         *,
         limit: int | None = None,
         size: int = 10,
         guard: MergeGuard | None = None,
+        generation: int = GENERATION,
     ) -> None:
         script = Transform("/t.py", "", "ab12")
         spec = StreamSpec("u", "people", "localhost:9092", "t", script, batch_size=size, config=config)
-        desired = Desired(VertexId(1), CheckpointId(VertexId(2), "u"), spec, GENERATION, limit)
+        desired = Desired(VertexId(1), CheckpointId(VertexId(2), "u"), spec, generation, limit)
         monitor = Monitor(100)
         monitor.begin()
         self.cancel = Cancel()
         self.status = Notes(desired, monitor)
         turns = Turns(guard or MergeGuard(), 1, Waits())
         host = HostState(Attempts(None))
-        self.run = Run(desired, Settings(error_history=5), host, self.status, turns, cancel=self.cancel)
+        settings = Settings(error_history=5, topic_interval=0.0)
+        self.run = Run(desired, settings, host, self.status, turns, cancel=self.cancel)
 
     def writer(self, server: Server) -> Writer:
         """Over a connection to that server."""
@@ -148,6 +155,8 @@ class Server:
         self.answered = False
         self.unlabelled = 0
         self.requests: tuple[Any, ...] = ()
+        self.minds = True
+        "Whether it refuses what is `BAD`."
         self._refusal = refusal
         self._at_commit = at_commit
         self._buffer = MessageBuffer(1 << 24)
@@ -188,7 +197,7 @@ class Server:
             else:
                 self.transactions[-1].append(query)
             self._queries.append((query, parameters))
-            if query == BAD.decode() and not self._at_commit:
+            if query == BAD.decode() and self.minds and not self._at_commit:
                 return self._refusal
         elif tag == Tag.COMMIT:
             return self._commit()
@@ -197,7 +206,7 @@ class Server:
     def _commit(self) -> Failure | None:
         if self.refusals:
             return self.refusals.pop(0)
-        if any(query == BAD.decode() for query, _ in self._queries):
+        if self.minds and any(query == BAD.decode() for query, _ in self._queries):
             return self._refusal
         for query, parameters in self._queries:
             if query in (FENCE, FENCE_AND_PARK):
@@ -210,7 +219,15 @@ class Server:
 
     def take(self, query: str, parameters: dict[str, Any]) -> None:
         """A query takes effect."""
-        self.applied.append(query.encode())
+        if query == REMOVE:
+            gone = {message["number"] for message in parameters["messages"]}
+            assert gone <= {message.number for message in self.parked}
+            self.parked = [message for message in self.parked if message.number not in gone]
+        elif query == CHANGE:
+            changes = {message["number"]: message["changes"] for message in parameters["messages"]}
+            self.parked = [message_of(one.properties() | changes.get(one.number, {})) for one in self.parked]
+        else:
+            self.applied.append(query.encode())
 
     def unlabel(self, checkpoint_id: CheckpointId) -> bool:
         assert not self._replies, "nothing may be in flight"
@@ -287,8 +304,8 @@ def packed(*queries: tuple[str, dict[str, Any]], batches: int = 1) -> PackedQuer
     return PackedQueries(len(queries), b"".join(frames), batches, len(queries))
 
 
-def batch(payloads: Sequence[bytes | None], start: int = 0) -> Batch:
-    return Batch([Message(topic="t", partition=0, offset=start + i, value=v) for i, v in enumerate(payloads)])
+def batch(payloads: Sequence[bytes | None], start: int = 0, partition: int = 0) -> Batch:
+    return Batch([Message(topic="t", partition=partition, offset=start + i, value=v) for i, v in enumerate(payloads)])
 
 
 def good(count: int) -> list[bytes]:
@@ -297,3 +314,153 @@ def good(count: int) -> list[bytes]:
 
 def spoilt(count: int, places: Sequence[int], how: bytes = BAD) -> list[bytes]:
     return [how if i in places else payload for i, payload in enumerate(good(count))]
+
+
+class Topic:
+    """A topic of some partitions, and the broker that has it."""
+
+    def __init__(self, **partitions: Sequence[bytes]) -> None:
+        """
+        Args:
+            partitions: the messages of partition 0 are `p0`, and so on.
+        """
+        self.id = "first"
+        self.logs = {int(name.removeprefix("p")): list(log) for name, log in partitions.items()}
+        self.lows = dict.fromkeys(self.logs, 0)
+        self.markers: dict[int, int] = {}
+        "partition -> offsets at its end that no message has."
+        self.unreachable: list[Exception] = []
+        "What the next questions for its partitions meet."
+
+    def high(self, partition: int) -> int:
+        return len(self.logs[partition]) + self.markers.get(partition, 0)
+
+    @property
+    def watermarks(self) -> dict[int, tuple[int, int]]:
+        return {partition: (self.lows[partition], self.high(partition)) for partition in self.logs}
+
+
+class Source:
+    """A consumer of a topic. What is to happen once there is nothing to read is a script; then the run is to end."""
+
+    def __init__(self, topic: Topic, run: Run, script: deque[Callable[[], object]]) -> None:
+        self.topic = topic
+        self.assigned: frozenset[int] = frozenset()
+        self.positions: dict[int, int] = {}
+        self.reports: list[dict[int, int]] = []
+        self.reporting = self.held_back = False
+        self.sleeps = 0
+        self._run = run
+        self._script = script
+
+    def partitions(self, topic: str | None = None, *, patience: float = 0.0) -> frozenset[int]:
+        if self.topic.unreachable:
+            raise self.topic.unreachable.pop(0)
+        return frozenset(self.topic.logs)
+
+    def partitions_now(self, timeout: float) -> frozenset[int]:
+        return self.partitions()
+
+    def assign(self, partitions: frozenset[int], positions: Mapping[int, int]) -> None:
+        self.assigned = partitions
+        self.positions = {p: positions.get(p, self.topic.lows[p]) for p in partitions}
+
+    def extend(self, partitions: frozenset[int], positions: Mapping[int, int]) -> None:
+        new = partitions - self.assigned
+        self.assigned |= new
+        self.positions |= {p: positions.get(p, self.topic.lows[p]) for p in new}
+
+    def poll(
+        self, size: int, interval: float, wants_stop: Callable[[], bool], *, patience: float, most: int
+    ) -> Group | None:
+        batches: list[Batch] = []
+        for partition, position in self.positions.items():
+            low, high = self.topic.watermarks[partition]
+            if not low <= position <= high:
+                raise OffsetGone("gone", partition=partition)
+            payloads = self.topic.logs[partition][position:]
+            for start in range(0, len(payloads), size):
+                if len(batches) < most:
+                    batches.append(batch(payloads[start : start + size], position + start, partition))
+                    self.positions[partition] = position + start + len(batches[-1])
+        if batches:
+            return Group(batches)
+        if patience and not wants_stop():
+            self._script.popleft()() if self._script else self._run.cancel.set()
+        return None
+
+    def reached(self, positions: Mapping[int, int]) -> dict[int, int]:
+        if any(given > positions.get(p, 0) for p, given in self.positions.items()):
+            return {}  # what was given out is not applied
+        ends = {p: self.topic.high(p) for p, given in self.positions.items() if given == len(self.topic.logs[p])}
+        return {p: end for p, end in ends.items() if end > positions.get(p, 0)}
+
+    def report(self, positions: Mapping[int, int]) -> None:
+        if not self.reports or self.reports[-1] != positions:
+            self.reports.append(dict(positions))
+
+    def ends(self) -> dict[int, int]:
+        return {}
+
+    def watermarks(self, partition: int) -> tuple[int, int]:
+        return self.topic.watermarks[partition]
+
+    def sleep(self, positions: Mapping[int, int]) -> None:
+        self.sleeps += 1
+        self.positions = dict(positions)
+
+
+class Identity:
+    """Answers at once which id the topic has."""
+
+    def __init__(self, topic: Topic) -> None:
+        self._topic = topic
+        self.asking = False
+
+    def ask(self) -> None:
+        self.asking = True
+
+    def answer(self, patience: float = 0.0) -> str:
+        asked, self.asking = self.asking, False
+        return self._topic.id if asked else ""
+
+    def wait(self, wants_stop: Callable[[], bool]) -> str:
+        return self._topic.id
+
+
+class Brokers:
+    """Their health: what they are said to suffer from, as long as a test says that they do not answer."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.answer = True
+        self._topic = topic
+        self._reason: str | None = None
+
+    def doubt(self, reason: str) -> None:
+        self._reason = reason
+
+    def poll(self, partitions: frozenset[int], ends: Mapping[int, int], *, busy: bool, resting: bool = False) -> Health:
+        if self.answer:
+            self._reason = None
+        return Health(self._reason, self._topic.watermarks)
+
+
+class Idle:
+    """Lets a stream sleep as often as a test says, until it is called."""
+
+    def __init__(self) -> None:
+        self.rests = 0
+        self.entered = False
+
+    def put_off(self) -> None:
+        """Time begins anew, of which there is none here."""
+
+    def ready(self, partitions: frozenset[int], held: Checkpoint) -> bool:
+        self.rests -= 1
+        return self.rests >= 0
+
+    def over(self, watermarks: object) -> bool:
+        return False
+
+    def end(self) -> None:
+        return None
