@@ -231,11 +231,13 @@ class BrokerUnreachable(BrokerError):
 
 
 class OffsetGone(BrokerError):
-    """A partition has nothing at the stream's position: it was trimmed, or made anew. Where it begins now tells."""
+    """A partition has nothing at the stream's position: it was trimmed, made anew, or lost what the stream has read."""
 
-    def __init__(self, message: object, *, partition: int) -> None:
+    def __init__(self, message: object, *, partition: int, log_end: int | None = None) -> None:
         super().__init__(message)
         self.partition = partition
+        self.log_end = log_end
+        "Up to which offset its log is still the one that was read; None: its bounds tell what is gone."
 
 
 class GapFound(BrokerError):

@@ -28,6 +28,7 @@ from sluice.engine.session import open_parts
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns
 from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.host.signing import SigningKey
 from sluice.persistence.loopback import Loopback
@@ -152,7 +153,7 @@ def _own(task: Task) -> Taken:
         key = SigningKey(Path(stack.enter_context(TemporaryDirectory()), "key"), created_by_us=True)
         settings = Settings(loopback_port=task.port, signing_key_file=key)
         loops = []
-        guard, host = MergeGuard(), HostState(Attempts(None))
+        guard, host = MergeGuard(), HostState(Attempts(None), Installation(None))
         for number, topic in enumerate(task.topics):
             script = _signed(WORKLOADS[task.workload].source, settings)
             spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)

@@ -20,6 +20,7 @@ from sluice.engine.run_status import RunStatus
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns
 from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
 from sluice.supervising.worker import Worker
@@ -308,8 +309,9 @@ def _second_worker(host: ServerHost, proxy: CuttingProxy, monitor: Monitor) -> W
         (row,) = [row for catalog in loopback.find_catalogs() for row in loopback.list_streams(catalog) or []]
         desired = loopback.desired(row)
     turns = Turns(MergeGuard(), row.checkpoint_id.vertex, monitor.waits)
+    host_state = HostState(Attempts(None), Installation(None))
     status = RunStatus(desired, monitor, None)
-    return Worker(StreamRun(desired, settings, HostState(Attempts(None)), status, turns))
+    return Worker(StreamRun(desired, settings, host_state, status, turns))
 
 
 def _stop_quickly(host: ServerHost) -> None:

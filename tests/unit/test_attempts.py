@@ -13,8 +13,9 @@ from sluice.engine.run import Run
 from sluice.engine.run_status import RunStatus
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns, Waits
-from sluice.host import attempts
+from sluice.host import attempts, server_flags
 from sluice.host.attempts import MAX_ATTEMPTS, Attempts
+from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.persistence.transaction import Transaction
 from sluice.supervising import worker
@@ -47,7 +48,7 @@ class Loopback:
 
 def new_run(counts: Attempts) -> Run:
     status, turns = RunStatus(DESIRED, Monitor(1), counts), Turns(MergeGuard(), 2, Waits())
-    return Run(DESIRED, Settings(), HostState(counts), status, turns)
+    return Run(DESIRED, Settings(), HostState(counts, Installation(None)), status, turns)
 
 
 def test_transactions_that_were_never_answered_are_counted_from_start_to_start(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_the_file_is_in_the_servers_data_directory(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(attempts, "server_flags", lambda: flags)
+    monkeypatch.setattr(server_flags, "server_flags", lambda: flags)
     assert attempts.file_of_this_server() == (Path("here", attempts.FILE) if there else None)
 
 

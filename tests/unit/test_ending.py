@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sluice.brokers import consumer
-from sluice.brokers.consumer import Consumer
+from sluice.brokers import reader
+from sluice.brokers.reader import TopicReader
 from sluice.supervising import worker
 from sluice.supervising.worker import Worker
 from tests.unit.engine.fakes import FakeRun
@@ -58,10 +58,10 @@ def test_a_consumer_that_no_thread_can_close_any_more_is_left_to_the_end_of_the_
         raise error
 
     client = object()
-    left: Any = Consumer.__new__(Consumer)
-    left._consumer, left._reporter = client, SimpleNamespace(finish=lambda _: False)
-    monkeypatch.setattr(consumer, "_UNCLOSED", [])
+    left: Any = TopicReader.__new__(TopicReader)
+    left.client, left._reporter = client, SimpleNamespace(finish=lambda _: False)
+    monkeypatch.setattr(reader, "_UNCLOSED", [])
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(RuntimeError) if raised else nullcontext():
         left.close()
-    assert ([] if raised else [client]) == consumer._UNCLOSED
+    assert ([] if raised else [client]) == reader._UNCLOSED

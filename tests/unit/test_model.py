@@ -22,6 +22,7 @@ from sluice.values.model import (
     effective_status,
     encode_positions,
 )
+from sluice.values.position import Position
 
 SOURCE = "def stream(b): ..."
 TRANSFORM = Transform("/t.py", SOURCE, hashlib.sha256(SOURCE.encode()).hexdigest())
@@ -105,7 +106,9 @@ def test_a_stream_node_that_was_edited_into_the_impossible_cannot_be_run(name, v
     [
         ("positions", 5), ("positions", "x"), ("positions", {"0": 1}), ("batches", "x"), ("messages", -1),
         ("failed", 0.5), ("topic_id", 5), ("generation", "x"), ("generation_batches", True),
-        ("ended_generation", "x"), ("ended_status", "x"), ("ended_status", 5), ("error", 5),
+        ("leader_epochs", 5), ("leader_epochs", '{"0":3}'), ("leader_epochs", '{"0":["1",3]}'),
+        ("leader_epochs", '{"0":[1,4294967296]}'), ("ended_generation", "x"), ("ended_status", "x"),
+        ("ended_status", 5), ("error", 5),
     ],
 )  # fmt: skip
 def test_a_checkpoint_node_that_was_edited_into_the_impossible_is_named(name, value):
@@ -115,12 +118,28 @@ def test_a_checkpoint_node_that_was_edited_into_the_impossible_is_named(name, va
 
 
 def test_a_checkpoint_survives_its_node():
-    checkpoint = Checkpoint({0: 12, 3: 9}, batches=4, messages=21, generation=2, generation_batches=1)
+    epochs = {0: Position(12, 5)}
+    checkpoint = Checkpoint(
+        {0: 12, 3: 9}, batches=4, leader_epochs=epochs, messages=21, generation=2, generation_batches=1
+    )
     ended = nodes.ended_properties(2, Status.ERROR, "refused")
     read = nodes.checkpoint_of({**nodes.checkpoint_properties(checkpoint), **ended})
     expected = dataclasses.replace(checkpoint, ended_generation=2, ended_status=Status.ERROR, error="refused")
     assert dataclasses.replace(read, ended_at=None) == expected
     assert read.ended_at == ended["ended_at"]
+
+
+def test_a_leader_epoch_counts_for_the_position_that_it_was_written_with_alone():
+    reached = Checkpoint({0: 12, 1: 7, 2: 5}).moved({0: Position(14, 3), 1: Position(9)})
+    assert reached.places == {0: Position(14, 3), 1: Position(9), 2: Position(5)}
+    stored = nodes.checkpoint_properties(reached)
+    assert (stored["positions"], stored["leader_epochs"]) == ('{"0":14,"1":9,"2":5}', '{"0":[14,3]}')
+    assert nodes.checkpoint_of(stored).places == reached.places
+    # A version that knows no leader epochs has moved the positions, and a node from before has none.
+    assert nodes.checkpoint_of({**stored, "positions": '{"0":15,"1":9}'}).places == {0: Position(15), 1: Position(9)}
+    assert nodes.checkpoint_of({"positions": '{"0":14}'}).places == {0: Position(14)}
+    # Reading on without one forgets the old one.
+    assert reached.moved({0: Position(14)}).places[0] == Position(14)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import OffsetSpec
 
 from sluice.brokers import clients, offsets
-from sluice.brokers.consumer import Consumer
+from sluice.brokers.complaints import Complaints
 from sluice.brokers.offsets import TopicOffsets
+from sluice.brokers.topic import TopicMetadata
 from sluice.errors import BrokerError
 from sluice.host.settings import Settings
 from sluice.procedures import steering
@@ -123,8 +124,6 @@ def test_a_leader_that_stays_unknown_is_an_error_in_time(brokers: Brokers):
 
 @pytest.mark.parametrize("told", [None, (NONE_KNOWN, NONE_KNOWN), (0, -1)])
 def test_watermarks_that_are_no_offsets_are_no_answer(told: tuple[int, int] | None):
-    with Consumer(SPEC, Settings()) as consumer:
-        real, consumer._consumer = consumer._consumer, SimpleNamespace(get_watermark_offsets=lambda *_, **__: told)
-        with pytest.raises(BrokerError, match="topic t, partition 1: the broker at localhost:1 did not answer in time"):
-            consumer.watermarks(1)
-        consumer._consumer = real
+    client: Any = SimpleNamespace(get_watermark_offsets=lambda *_, **__: told)
+    with pytest.raises(BrokerError, match="topic t, partition 1: the broker at localhost:1 did not answer in time"):
+        TopicMetadata(client, SPEC, 1.0, Complaints(SPEC)).watermarks(1)

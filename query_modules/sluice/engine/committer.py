@@ -148,8 +148,7 @@ class Committer:
 
     def move(self, move: Move) -> None:
         """Changes the checkpoint by itself, with nothing in flight. Raises as `Writer.commit`."""
-        before = self.held
-        after = move.applied_to(self._progress.with_entries(before, move.entries))
+        before, after = self.held, self._progress.with_entries(move.after, move.entries)
         self._writer.commit(Transaction(before, after, self._progress.properties(before, after)))
 
     def _transform_next(self, group: Group) -> None:

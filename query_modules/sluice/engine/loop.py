@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from dataclasses import dataclass
 
 from sluice.brokers.consumer import Consumer
 from sluice.engine.broker_health import BrokerHealth, Health
 from sluice.engine.committer import Committer
-from sluice.engine.gaps import Move, past_gap, to_topic
+from sluice.engine.gaps import Move, is_unvalidated, past_gap, to_topic
 from sluice.engine.idle import IdleDetector
 from sluice.engine.retrier import Retrier
 from sluice.engine.run import Run
 from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard
 from sluice.engine.writer import Writer
 from sluice.errors import BrokerUnreachable, OffsetGone, Stopped
+from sluice.values.position import Position
 
 log = logging.getLogger("sluice.session")
 
@@ -50,8 +50,6 @@ class Parts:
     """What the loop joins; each can be a fake."""
 
     source: Consumer
-    complaints: deque[str]
-    "What librdkafka says it has to get over, the latest."
     writer: Writer
     committer: Committer
     retrier: Retrier
@@ -75,6 +73,8 @@ class Loop:
         self._health = Health()
         self._next_ends = 0.0
         self._next_catch_up = 0.0
+        self._validated: tuple[int, Position | None] | None = None
+        "The place that the broker was last asked about, by its leader epoch."
 
     def run(self) -> None:
         """
@@ -123,7 +123,7 @@ class Loop:
         """Reads from where the checkpoint says. Raises as `TopicGuard.begin`, and GapFound."""
         topic = self._parts.guard.begin(self._committer.held)
         self._adopt(topic.id)
-        self._source.assign(topic.partitions, self._committer.held.positions)
+        self._source.assign(topic.partitions, self._committer.held.places)
 
     def _answer_calls(self) -> None:
         """Does what the supervisor asks for."""
@@ -172,10 +172,10 @@ class Loop:
 
     def _catch_up(self) -> None:
         """Moves the checkpoint past offsets that no message has. Nothing may be in flight."""
-        held = self._committer.held.positions
-        if reached := self._source.reached(held):
+        held = self._committer.held
+        if reached := self._source.reached(held.positions):
             self._next_catch_up = time.monotonic() + IDLE
-            self._committer.move(Move({**held, **reached}))
+            self._committer.move(Move(held.moved(reached)))
 
     def _follow_topic(self) -> None:
         """Reads the topic as it is now."""
@@ -183,7 +183,7 @@ class Loop:
         if isinstance(event, TopicChanged) and self._adopt(event.topic_id):
             self._assign()
         elif isinstance(event, PartitionsFound):
-            self._source.extend(event.partitions, self._committer.held.positions)
+            self._source.extend(event.partitions, self._committer.held.places)
 
     def _adopt(self, topic_id: str) -> bool:
         """
@@ -196,26 +196,28 @@ class Loop:
         if topic_id in ("", committer.held.topic_id):
             return False
         committer.drain()
-        move = to_topic(self._run.spec, committer.held, topic_id)
-        committer.move(move)
-        return move.positions is not None
+        before = committer.held.positions
+        committer.move(to_topic(self._run.spec, committer.held, topic_id))
+        return committer.held.positions != before
 
     def _pass_gap(self, gone: OffsetGone) -> None:
         """Continues where a partition begins now. Raises GapFound, or BrokerError where nothing is gone."""
-        committer, partition = self._committer, gone.partition
+        committer = self._committer
         committer.drain()
         if not (committer.held.topic_id and self._adopt(self._parts.guard.topic_id())):
-            move = past_gap(self._run.spec, committer.held, partition, self._source.watermarks(partition))
-            if move is None:
-                raise gone
-            committer.move(move)
+            held, watermarks = committer.held, self._source.topic.watermarks(gone.partition)
+            here = gone.partition, held.places.get(gone.partition)
+            if here != self._validated and is_unvalidated(held, gone, watermarks[1]):
+                self._validated = here  # the broker is asked about the leader epoch where reading begins
+            else:
+                committer.move(past_gap(self._run.spec, held, gone, watermarks))
         self._assign()
 
     def _look(self, *, busy: bool, resting: bool = False) -> None:
         """Looks where the partitions end, and whether the brokers answer. Does not wait."""
         health = self._parts.health
-        while self._parts.complaints:
-            health.doubt(self._parts.complaints.popleft())
+        if (complaint := self._source.complaints.take()) is not None:
+            health.doubt(complaint)
         ends: dict[int, int] = {}
         if busy and time.monotonic() >= self._next_ends:
             self._next_ends = time.monotonic() + ENDS_INTERVAL
@@ -231,7 +233,7 @@ class Loop:
             return
         if not idle.ready(self._source.assigned, held):
             return
-        self._source.sleep(held.positions)  # the next `poll` makes another consumer
+        self._source.sleep(held.places)  # the next `poll` makes another consumer
         while not self._is_called() and not idle.over(self._health.watermarks):
             self._look(busy=False, resting=True)
             calls.nudge.wait(ASKING if self._health.asking else ASLEEP)
@@ -240,7 +242,7 @@ class Loop:
         if found is not None:
             self._parts.guard.woke(changed=found.topic_changed)
             if found.trouble is not None:
-                self._source.note(found.trouble)
+                self._source.complaints.note(found.trouble)
 
     def _is_busy(self) -> bool:
         """Whether there is anything to do, or wrong, besides that messages come."""
@@ -266,7 +268,7 @@ class Loop:
 
     def _is_called(self) -> bool:
         """Whether there has come to be something to do other than to wait for messages."""
-        suspect = self._health.suspect or bool(self._parts.complaints)
+        suspect = self._health.suspect or self._source.complaints.pending
         return suspect or self._run.cancel.is_set() or self._is_asked()
 
     def _is_asked(self) -> bool:

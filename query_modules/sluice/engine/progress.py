@@ -29,16 +29,12 @@ class Progress:
 
     def after(self, before: Checkpoint, group: Group) -> Checkpoint:
         """After a group that was applied."""
-        after = dataclasses.replace(before, positions={**before.positions, **group.end})
-        return self._counted(after, batches=group.ends, messages=group.messages)
+        return self._counted(before.moved(group.end), batches=group.ends, messages=group.messages)
 
     def beyond(self, before: Checkpoint, group: Group, entries: Sequence[FailedMessage]) -> Checkpoint:
         """After a group that failed."""
-        after = dataclasses.replace(
-            self.with_entries(before, entries),
-            positions={**before.positions, **group.end},
-            failed=before.failed + group.messages,
-        )
+        moved = self.with_entries(before, entries).moved(group.end)
+        after = dataclasses.replace(moved, failed=before.failed + group.messages)
         return self._counted(after, batches=group.ends, messages=0)
 
     def with_entries(self, before: Checkpoint, entries: Sequence[FailedMessage]) -> Checkpoint:

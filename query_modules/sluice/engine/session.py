@@ -4,7 +4,6 @@ What a worker does over one connection: makes the parts of a stream's loop, and 
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import ExitStack, closing
 
 from sluice.brokers import clients
@@ -56,14 +55,13 @@ def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:
     health = BrokerHealth(clients.admin(spec.name, spec.uri, spec.config), spec.topic, place)
     idle = IdleDetector(spec, settings, run.calls.nudge.set)
     resources.callback(idle.end)
-    complaints: deque[str] = deque(maxlen=1)
-    source = resources.enter_context(Consumer(spec, settings, doubt=complaints.append))
+    source = resources.enter_context(Consumer(spec, settings))
     transform = _open_transform(run, resources)
     dead_letters = resources.enter_context(closing(DeadLetters(spec, run.cancel.is_set)))
     writer = _open_writer(run, loopback)
     committer = Committer(run, writer, transform, Isolation(run, writer, transform, dead_letters))
     guard = TopicGuard(run, source, TopicIdentity(spec, settings.broker_timeout))
-    return Parts(source, complaints, writer, committer, Retrier(run, writer, transform), health, guard, idle)
+    return Parts(source, writer, committer, Retrier(run, writer, transform), health, guard, idle)
 
 
 def _open_transform(run: Run, resources: ExitStack) -> Transformer:

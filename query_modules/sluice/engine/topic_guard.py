@@ -142,7 +142,7 @@ class TopicGuard:
         """
         try:
             # A trouble is reported at once: it is tried again anyway.
-            partitions = self._source.partitions(patience=ASK_TIMEOUT)
+            partitions = self._source.topic.partitions(patience=ASK_TIMEOUT)
         except TopicNotFound as error:
             raise self._away() from error
         self._next_look = time.monotonic() + self._run.settings.topic_interval
@@ -184,7 +184,7 @@ class TopicGuard:
             return None
         self._next_look = time.monotonic() + self._run.settings.topic_interval
         try:
-            partitions = self._source.partitions_now(ASK_TIMEOUT)
+            partitions = self._source.topic.partitions(timeout=ASK_TIMEOUT)
         except TopicNotFound as error:
             raise self._away() from error
         except BrokerError as error:
@@ -210,11 +210,11 @@ def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
     with Consumer(spec, settings) as consumer:
         identity = TopicIdentity(spec, settings.broker_timeout)
         identity.ask()
-        partitions = consumer.partitions()
+        partitions = consumer.topic.partitions()
         letters = spec.config.dead_letter_topic
         try:
             if letters is not None:
-                consumer.partitions(letters)
+                consumer.topic.partitions(letters)
         except TopicNotFound:
             raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None
         return Topic(identity.answer(patience=IDENTITY_PATIENCE), partitions)

@@ -1,11 +1,11 @@
 """
-The server's view from inside: one Bolt connection back to it, and every statement the machinery runs over it but a
-batch (`sink`).
+The server's view from inside: one Bolt connection back to it, and every statement that Sluice runs over it except
+batches (`sink`).
 
 Vertices are reached by their ids and from there over relationships, checkpoints whether or not they have their label
-(`unlabel`), which costs the same in an empty graph and beside millions of other vertices. So no index and no
-constraint is made: making one needs the storage for itself alone on Memgraph 2.x, and waits for the transactions of
-clients, whom a server with one Bolt worker could then not serve any more.
+(`unlabel`), which costs the same in an empty graph and beside millions of other vertices. So no index and no constraint
+is created: creating one needs exclusive access to the storage on Memgraph 2.x, and waits for the transactions of
+clients, which a server with one Bolt worker could then no longer serve.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """
-Writes batches: a batch's queries and its checkpoint are one transaction, sent in one go.
+Writes batches: a batch's queries and its checkpoint are one transaction, sent at once.
 
 The first query of each transaction is the fence: it fails the transaction unless the checkpoint is exactly where the
-one before left it, and moves it on. So whatever wrote meanwhile, a batch takes effect once or not at all; and batches
-may be sent before it is known what became of those before them, since after a failure the fence holds all that follow.
+one before left it, and moves it forward. So whatever else is written meanwhile, a batch takes effect once or not at
+all. Batches may be sent before the outcome of earlier ones is known, since after a failure the fence stops all that
+follow.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from sluice.values.model import Checkpoint, CheckpointId, encode_positions
 
 FENCE_TEXT = "sluice: the checkpoint was moved by somebody else"
 
-# assert() is Memgraph's: it fails the query with the text. A checkpoint that is gone has no positions, and fails too;
-# so does a vertex that is no checkpoint of this stream.
+# assert() is Memgraph's: it fails the query with the text. A checkpoint that is gone has no positions, and fails too.
+# So does a vertex that is not a checkpoint of this stream.
 FENCE = f"""
 OPTIONAL MATCH (k) WHERE id(k) = $id
 WITH k, assert(coalesce(k.positions = $from AND k.{nodes.OWNER} = $uid, false), '{FENCE_TEXT}') AS held
@@ -43,13 +44,13 @@ PULL_ALL = frame(messages.pull(-1))
 COMMIT = frame(messages.commit())
 
 REPLIES_BEFORE_QUERIES = 3
-"To BEGIN, and to the fence's RUN and PULL."
+"Number of replies to BEGIN, and to the fence's RUN and PULL."
 
 MAX_IN_FLIGHT = 4
-"Transactions sent and not settled: enough that the server always has one, few enough that STOP need not wait for long."
+"Transactions sent and not settled: enough that the server always has one, few enough that STOP does not wait long."
 
 MAX_BYTES_IN_FLIGHT = 8 << 20
-"... and the bytes after which no further one is sent."
+"... and their size in bytes above which no further one is sent."
 
 
 class Sink:
@@ -67,7 +68,7 @@ class Sink:
         self._connection = connection
         self._checkpoint_id = checkpoint_id
         self.held = held
-        "The checkpoint as committed, as far as is known."
+        "The checkpoint as committed, as far as known."
         self.in_flight = InFlight()
 
     @property
@@ -87,7 +88,7 @@ class Sink:
 
     def send(self, transaction: Transaction) -> None:
         """
-        Sends a transaction that begins where the one before ends. `settle` tells what became of it.
+        Sends a transaction that begins where the one before ends. `settle` reports the outcome.
 
         Raises:
             ConnectionLost: none, some or all of what is in flight may have been committed.
@@ -112,10 +113,10 @@ class Sink:
         recorded elsewhere first.
 
         Raises:
-            QueryRefused: it is not, and neither is any that was sent after it. The index is that of the query; None if
-                the transaction as a whole was refused. Nothing is in flight any more.
-            FenceLost: the same, since the checkpoint is elsewhere, or gone.
-            ConnectionLost, CommitUnknown: as they say; the connection is of no use any more.
+            QueryRefused: it was not committed, and neither was any sent after it. The index is that of the query; None
+                if the transaction as a whole was refused. Nothing is in flight any more.
+            FenceLost: the same, because the checkpoint is elsewhere, or gone.
+            ConnectionLost, CommitUnknown: as they say; the connection cannot be used any more.
         """
         sent = self.in_flight.all[0]
         count = _replies_to(sent)
@@ -132,21 +133,21 @@ class Sink:
         self.in_flight.remove_oldest()
 
     def _give_up(self) -> None:
-        """Reads that the server ignored what else is in flight, and frees the failed transaction's locks."""
+        """Reads that the server ignored everything else in flight, and releases the failed transaction's locks."""
         self._connection.receive(sum(map(_replies_to, self.in_flight.all[1:])))
         self.in_flight.clear()
         self._connection.reset()
 
 
 def _replies_to(transaction: Transaction) -> int:
-    """One to each request: what comes before the queries, RUN and PULL of each, COMMIT."""
+    """One reply to each request: those before the queries, RUN and PULL of each query, COMMIT."""
     return REPLIES_BEFORE_QUERIES + 2 * transaction.queries.size + 1
 
 
 def _notice_in(reply: Reply) -> str:
     """
-    The notifications in the answer to COMMIT: that a SYNC replica has not confirmed is one after Memgraph 3.12.0, and
-    was an error before.
+    The notifications in the answer to COMMIT: a SYNC replica that has not confirmed causes one after Memgraph 3.12.0,
+    and caused an error before.
 
     Source: `SessionHL::CommitTransaction`, `src/glue/SessionHL.cpp`.
     """

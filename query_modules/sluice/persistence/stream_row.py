@@ -21,7 +21,7 @@ RETURN c.schema_version AS schema_version,
        s.uid AS uid, s.name AS name, s.uri AS uri, s.topic AS topic, s.transform AS transform,
        s.transform_sha256 AS transform_sha256, s.transform_signature AS transform_signature,
        s.batch_interval AS batch_interval, s.batch_size AS batch_size, s.config AS config,
-       coalesce(s.retry_requested, 0) AS retry_requested,
+       s.installation AS installation, coalesce(s.retry_requested, 0) AS retry_requested,
        coalesce(k.retry_completed, 0) AS retry_completed
 """
 
@@ -43,6 +43,11 @@ class StreamRow(NamedTuple):
     def uid(self) -> str:
         """Tells it from another of the same name."""
         return str(self.properties["uid"])
+
+    @property
+    def installation(self) -> object:
+        """The installation that started it, as its node says; None: that is not known."""
+        return self.properties["installation"]
 
     @property
     def retry_requested(self) -> int:

@@ -1,8 +1,8 @@
 """
 Parked messages: lists them, and has them applied again.
 
-As in `service`: in the caller's transaction, no waiting. What is asked for is on the stream's node, and a worker
-answers it once that is committed.
+As in `service`: in the caller's transaction, without waiting. The request is written to the stream's node, and a worker
+answers it once it is committed.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def list_parked(graph: Graph, name: str, limit: int) -> list[Row]:
 
 def retry(graph: Graph, name: str, limit: int | None, partition: int | None, offset: int | None) -> list[Row]:
     """
-    Asks for messages to be applied again, with the transform that the stream has by then: `messages`, how many.
+    Requests that messages be applied again, with the transform that the stream has then: `messages`, their number.
 
     Args:
-        limit: that many, the oldest; None: all.
-        partition: only of this one.
-        offset: only this one, of `partition`.
+        limit: at most this number, the oldest; None: all.
+        partition: only messages of this partition.
+        offset: only the message at this offset of `partition`.
 
     Raises:
-        StreamNotFound; SettingError: an argument is wrong, or there is no message at the place that is given.
+        StreamNotFound; SettingError: an argument is wrong, or there is no message at the given place.
     """
     if limit is not None:
         check_count(name, "limit", limit)

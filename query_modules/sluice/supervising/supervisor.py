@@ -147,7 +147,7 @@ class Supervisor:
         if obstacle is None:
             self._exchange.seen = listed
             self._exchange.keep_monitors(listed | self._workers.keys())
-        wanted = {row.uid: row for row in rows if row.should_run or row.should_retry}
+        wanted = {row.uid: row for row in rows if self._should_run(row) or row.should_retry}
         running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
         for action in plan({uid: row.work for uid, row in wanted.items()}, running):
             if isinstance(action, Start):
@@ -186,6 +186,7 @@ class Supervisor:
             self._begin(loopback)
         try:
             rows = self._catalogs.look(loopback)
+            self._exchange.host.installation.is_main(row.installation for row in rows)
             self._sweep(loopback, rows)
             if rows:
                 self._look_for_indexes(loopback)
@@ -206,6 +207,7 @@ class Supervisor:
     def _look_for_obstacle(self, loopback: Loopback) -> str | None:
         """What keeps every stream from running, for as long as it is so."""
         if not loopback.server.is_main():
+            self._exchange.host.installation.is_replica()
             return ON_REPLICA
         if time.monotonic() >= self._next_mode_look:
             self._storage_mode = loopback.server.storage_mode()
@@ -248,14 +250,18 @@ class Supervisor:
             loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
             return
         monitor = self._exchange.monitor(row.uid)
-        monitor.begin(only_retries=not row.should_run)
-        host = self._exchange.host
-        status = RunStatus(desired, monitor, host.attempts if row.should_run else None)
+        should_run, host = self._should_run(row), self._exchange.host
+        monitor.begin(only_retries=not should_run)
+        status = RunStatus(desired, monitor, host.attempts if should_run else None)
         turns = Turns(self._exchange.guard, row.checkpoint_id.vertex, monitor.waits)
-        worker = Worker(Run(desired, self._settings, host, status, turns, only_retries=not row.should_run))
+        worker = Worker(Run(desired, self._settings, host, status, turns, only_retries=not should_run))
         self._workers[row.uid] = (row.work, worker)
         self._exchange.forget_start(row.uid)
         worker.start()
+
+    def _should_run(self, row: StreamRow) -> bool:
+        """Whether the stream was asked to run, and here: not where its nodes were copied from."""
+        return row.should_run and self._exchange.host.installation.owns(row.installation)
 
     def _note_gone(self, worker: Worker) -> None:
         name = worker.desired.spec.name

@@ -1,5 +1,5 @@
 """
-A stream's `config`: what CREATE takes as a map beside the clause's own words.
+A stream's `config`: the map that CREATE takes in addition to the clause's own options.
 
 Our own keys say what happens when something cannot be applied; every other key is a property of librdkafka
 (`kafka_properties`), passed on to whatever talks to Kafka for the stream. Secrets are given by reference (`env:NAME`,
@@ -44,7 +44,7 @@ class Isolate(str, enum.Enum):
 
     BISECT = "bisect"
     NEVER = "never"
-    "Not at all: the batch as a whole is what cannot be applied. For transforms that depend on the whole batch."
+    "It is not searched for: the batch fails as a whole. For transforms that depend on the whole batch."
 
 
 OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "start")
@@ -56,7 +56,7 @@ MAX_PARKED = 100_000
 @dataclass(frozen=True)
 class Configuration:
     """
-    The whole of it, checked. Two are equal when their streams would behave the same.
+    A whole configuration, checked. Two are equal if their streams would behave the same.
     """
 
     on_error: OnError = OnError.STOP
@@ -92,7 +92,7 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
 
     Args:
         stream: its name, for errors.
-        given: key -> value; a key whose value is None is not there.
+        given: key -> value; a key whose value is None counts as absent.
 
     Raises:
         SettingError: a key or a value is impossible, or not allowed. No value that may be a secret is repeated.
@@ -118,15 +118,15 @@ def decode(stream: str, text: str) -> Configuration:
     The reverse of `encode`.
 
     Raises:
-        SettingError: an edit of the node by hand has made it impossible, or the settings do not allow it any more.
+        SettingError: the node was edited by hand into something invalid, or the settings no longer allow it.
     """
     return configuration_of(stream, _object(stream, text))
 
 
 def decode_changed(stream: str, text: str, changes: Mapping[str, Any]) -> Configuration:
     """
-    What `text` holds with `changes` made; a key whose value is None goes back to its default. What it holds may be
-    impossible, or not allowed any more: what comes of it counts.
+    The configuration in `text` with `changes` applied; None resets a key to its default. `text` itself may be invalid,
+    or no longer allowed: only the result is checked.
 
     Raises:
         SettingError: a key or a value is impossible, or not allowed.

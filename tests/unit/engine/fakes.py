@@ -24,6 +24,7 @@ from sluice.engine.turns import Turns, Waits
 from sluice.engine.writer import Writer
 from sluice.errors import OffsetGone, TransformError
 from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.persistence.sink import FENCE, FENCE_AND_PARK, FENCE_TEXT, Sink
 from sluice.persistence.transaction import Transaction
@@ -40,6 +41,7 @@ from sluice.values.model import (
     encode_positions,
 )
 from sluice.values.parked_message import ParkedMessage, message_of
+from sluice.values.position import Position
 
 BAD = b"bad"
 "What the server refuses as a query."
@@ -117,7 +119,7 @@ class FakeRun:
         self.cancel = Cancel()
         self.status = Notes(desired, monitor)
         turns = Turns(guard or MergeGuard(), 1, Waits())
-        host = HostState(Attempts(None))
+        host = HostState(Attempts(None), Installation(None))
         settings = Settings(error_history=5, topic_interval=0.0)
         self.run = Run(desired, settings, host, self.status, turns, cancel=self.cancel)
 
@@ -331,13 +333,37 @@ class Topic:
         "partition -> offsets at its end that no message has."
         self.unreachable: list[Exception] = []
         "What the next questions for its partitions meet."
+        self.log_end: int | None = None
+        "What the broker says, by the leader epoch of a position after the end, of where it lost messages."
+
+    def partitions(self, **_: object) -> frozenset[int]:
+        if self.unreachable:
+            raise self.unreachable.pop(0)
+        return frozenset(self.logs)
 
     def high(self, partition: int) -> int:
         return len(self.logs[partition]) + self.markers.get(partition, 0)
 
+    def watermarks(self, partition: int) -> tuple[int, int]:
+        return self.lows[partition], self.high(partition)
+
+
+class Complaints:
+    """The latest complaint of librdkafka, until it is taken."""
+
+    def __init__(self) -> None:
+        self._news: str | None = None
+
+    def note(self, text: str) -> None:
+        self._news = text
+
     @property
-    def watermarks(self) -> dict[int, tuple[int, int]]:
-        return {partition: (self.lows[partition], self.high(partition)) for partition in self.logs}
+    def pending(self) -> bool:
+        return self._news is not None
+
+    def take(self) -> str | None:
+        news, self._news = self._news, None
+        return news
 
 
 class Source:
@@ -350,34 +376,29 @@ class Source:
         self.reports: list[dict[int, int]] = []
         self.reporting = self.held_back = False
         self.sleeps = 0
+        self.complaints = Complaints()
+        self.assignments: list[dict[int, Position]] = []
         self._run = run
         self._script = script
 
-    def partitions(self, topic: str | None = None, *, patience: float = 0.0) -> frozenset[int]:
-        if self.topic.unreachable:
-            raise self.topic.unreachable.pop(0)
-        return frozenset(self.topic.logs)
+    def assign(self, partitions: frozenset[int], places: Mapping[int, Position]) -> None:
+        self.assignments.append(dict(places))
+        self.assigned, self.positions = frozenset(), {}
+        self.extend(partitions, places)
 
-    def partitions_now(self, timeout: float) -> frozenset[int]:
-        return self.partitions()
-
-    def assign(self, partitions: frozenset[int], positions: Mapping[int, int]) -> None:
-        self.assigned = partitions
-        self.positions = {p: positions.get(p, self.topic.lows[p]) for p in partitions}
-
-    def extend(self, partitions: frozenset[int], positions: Mapping[int, int]) -> None:
-        new = partitions - self.assigned
-        self.assigned |= new
-        self.positions |= {p: positions.get(p, self.topic.lows[p]) for p in new}
+    def extend(self, partitions: frozenset[int], places: Mapping[int, Position]) -> None:
+        for partition in partitions - self.assigned:
+            self.positions[partition] = places.get(partition, Position(self.topic.lows[partition])).offset
+        self.assigned |= partitions
 
     def poll(
         self, size: int, interval: float, wants_stop: Callable[[], bool], *, patience: float, most: int
     ) -> Group | None:
         batches: list[Batch] = []
         for partition, position in self.positions.items():
-            low, high = self.topic.watermarks[partition]
+            low, high = self.topic.watermarks(partition)
             if not low <= position <= high:
-                raise OffsetGone("gone", partition=partition)
+                raise OffsetGone("gone", partition=partition, log_end=self.topic.log_end)
             payloads = self.topic.logs[partition][position:]
             for start in range(0, len(payloads), size):
                 if len(batches) < most:
@@ -389,11 +410,11 @@ class Source:
             self._script.popleft()() if self._script else self._run.cancel.set()
         return None
 
-    def reached(self, positions: Mapping[int, int]) -> dict[int, int]:
+    def reached(self, positions: Mapping[int, int]) -> dict[int, Position]:
         if any(given > positions.get(p, 0) for p, given in self.positions.items()):
             return {}  # what was given out is not applied
         ends = {p: self.topic.high(p) for p, given in self.positions.items() if given == len(self.topic.logs[p])}
-        return {p: end for p, end in ends.items() if end > positions.get(p, 0)}
+        return {p: Position(end) for p, end in ends.items() if end > positions.get(p, 0)}
 
     def report(self, positions: Mapping[int, int]) -> None:
         if not self.reports or self.reports[-1] != positions:
@@ -402,12 +423,9 @@ class Source:
     def ends(self) -> dict[int, int]:
         return {}
 
-    def watermarks(self, partition: int) -> tuple[int, int]:
-        return self.topic.watermarks[partition]
-
-    def sleep(self, positions: Mapping[int, int]) -> None:
+    def sleep(self, places: Mapping[int, Position]) -> None:
         self.sleeps += 1
-        self.positions = dict(positions)
+        self.positions = {partition: place.offset for partition, place in places.items()}
 
 
 class Identity:
@@ -442,7 +460,7 @@ class Brokers:
     def poll(self, partitions: frozenset[int], ends: Mapping[int, int], *, busy: bool, resting: bool = False) -> Health:
         if self.answer:
             self._reason = None
-        return Health(self._reason, self._topic.watermarks)
+        return Health(self._reason, {p: self._topic.watermarks(p) for p in self._topic.logs})
 
 
 class Idle:

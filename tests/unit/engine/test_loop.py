@@ -30,6 +30,7 @@ from sluice.persistence import nodes
 from sluice.values.configuration import Configuration, OnError, OnGap
 from sluice.values.model import Checkpoint
 from sluice.values.parked_message import RetryRequest
+from sluice.values.position import Position
 from tests.unit.engine import fakes
 from tests.unit.engine.fakes import (
     BAD,
@@ -73,13 +74,12 @@ class Stream(FakeRun):
         self.dead_letters = cast("Any", DeadLetters(server))
         self.brokers = cast("Any", fakes.Brokers(topic))
         self.idle = cast("Any", fakes.Idle())
-        self.complaints: deque[str] = deque(maxlen=1)
         isolation = Isolation(self.run, writer, self.transform, self.dead_letters)
         self.committer = Committer(self.run, writer, self.transform, isolation)
         retrier = Retrier(self.run, writer, self.transform)
         guard = TopicGuard(self.run, self.source, cast("Any", fakes.Identity(topic)))
         source, committer = self.source, self.committer
-        parts = Parts(source, self.complaints, writer, committer, retrier, self.brokers, guard, self.idle)
+        parts = Parts(source, writer, committer, retrier, self.brokers, guard, self.idle)
         self.loop = Loop(self.run, parts)
 
     def then(self, *steps: Callable[[], object]) -> Stream:
@@ -302,7 +302,7 @@ def test_a_complaint_is_a_trouble_as_long_as_the_brokers_do_not_answer() -> None
 
     def go_away() -> None:
         stream.brokers.answer = False
-        stream.complaints.append("connection refused")
+        stream.source.complaints.note("connection refused")
 
     def come_back() -> None:
         look()
@@ -371,6 +371,20 @@ def test_a_topic_that_has_lost_its_end_is_noticed() -> None:
     server.properties["positions"] = server.positions
     with pytest.raises(GapFound, match="ends at offset 4, before the stream's position 9: it lost messages"):
         Stream(topic, server).go()
+
+
+def test_a_log_that_ends_before_the_position_is_asked_about_its_leader_epoch_first() -> None:
+    topic = Topic(p0=good(15))
+    server = Server(Checkpoint({0: 20}, topic_id="first").moved({0: Position(20, 3)}))
+    stream = Stream(topic, server, PASS_GAPS).go()
+    assert stream.source.assignments[:2] == [{0: Position(20, 3)}] * 2, "the broker could not tell"
+    assert [(gap.offset, gap.count) for gap in stream.held.history] == [(20, 15)]
+    assert stream.held.positions == {0: 15}
+    topic.log_end = 12
+    server = Server(Checkpoint({0: 20}, topic_id="first").moved({0: Position(20, 3)}))
+    stream = Stream(topic, server, PASS_GAPS).go()
+    assert [(gap.offset, gap.count) for gap in stream.held.history] == [(20, 0)]
+    assert server.applied == good(15)[12:]
 
 
 def test_new_partitions_are_read_from_their_beginning() -> None:
