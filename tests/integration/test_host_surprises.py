@@ -15,11 +15,14 @@ import pytest
 from sluice.bolt.messages import Tag
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.run import Run as StreamRun
+from sluice.engine.run_status import RunStatus
+from sluice.engine.status import Monitor
+from sluice.engine.turns import Turns
 from sluice.host.attempts import Attempts
 from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
-from sluice.supervising.status import Monitor
 from sluice.supervising.worker import Worker
 from tests.eventually import eventually
 from tests.faults.proxy import CuttingProxy, Moment, Trap
@@ -307,9 +310,11 @@ def _second_worker(host: ServerHost, proxy: CuttingProxy, monitor: Monitor) -> W
     settings = Settings(loopback_port=proxy.port)
     with Loopback(settings) as loopback:
         (row,) = [row for catalog in loopback.find_catalogs() for row in loopback.list_streams(catalog) or []]
-        return Worker(
-            loopback.desired(row), settings, monitor, HostState(Attempts(None), Installation(None)), MergeGuard()
-        )
+        desired = loopback.desired(row)
+    turns = Turns(MergeGuard(), row.checkpoint_id.vertex, monitor.waits)
+    host_state = HostState(Attempts(None), Installation(None))
+    status = RunStatus(desired, monitor, None)
+    return Worker(StreamRun(desired, settings, host_state, status, turns))
 
 
 def _stop_quickly(host: ServerHost) -> None:

@@ -1,6 +1,6 @@
 """
-Which installation of Memgraph this is, told outside of the graph: what is in a graph comes along when it is dumped, or
-restored from a snapshot, into another server, and would run there as well.
+Which installation of Memgraph this is, recorded outside the graph. What is in a graph is copied with it when it is
+dumped, or restored from a snapshot, into another server, and would run there as well.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ FILE = "sluice_installation.json"
 
 class Installation:
     """
-    The id of a data directory, and those of which this one was a replica: it takes their streams over.
+    The id of a data directory, and the ids of those whose replica this one was: it takes over their streams.
 
-    Threads: the supervisor writes; any may read.
+    Threads: only the supervisor writes; any thread may read.
     """
 
     def __init__(self, file: Path | None) -> None:
         """
         Args:
-            file: where the id outlives this process; None: nowhere, and all streams are taken for ours.
+            file: where the id is kept beyond this process; None: nowhere, and all streams count as this installation's.
         """
         self._file = file
         self.id = ""
-        "Empty where it cannot be kept."
+        "Empty if it cannot be kept."
         self._adopted: frozenset[str] = frozenset()
         self._is_replica = False
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -46,21 +46,23 @@ class Installation:
             self._write()
 
     def owns(self, mark: object) -> bool:
-        """Whether a stream that the installation `mark` started is to run here; on a replica: once it is promoted."""
+        """Whether a stream that the installation `mark` started is to run here; on a replica, once it is promoted."""
         return self._is_replica or not self.id or not mark or mark == self.id or mark in self._adopted
 
     def is_replica(self) -> None:
-        """This server is a replica now: what it holds is its MAIN's, and comes to be its own when it is promoted."""
+        """
+        To be called if this server is a replica: what it holds is its MAIN's, and becomes its own when it is promoted.
+        """
         if not self._is_replica:
             self._is_replica = True
             self._write()
 
     def is_main(self, marks: Iterable[object]) -> None:
         """
-        This server is no replica, or not any more.
+        To be called if this server is not, or no longer, a replica.
 
         Args:
-            marks: of the streams that there are.
+            marks: of all streams in the graph.
         """
         if self._is_replica:
             self._adopted |= {str(mark) for mark in marks if mark}
@@ -81,6 +83,6 @@ class Installation:
 
 
 def installation_of_this_server() -> Installation:
-    """That of the server's data directory, if there is one."""
+    """The installation of the server's data directory, if it exists."""
     folder = data_directory()
     return Installation(None if folder is None else folder / FILE)

@@ -1,5 +1,5 @@
 """
-Which server process this is, for the loopback: whoever answers at its port may be another server.
+Which server process this is, for the loopback: the server that answers at its port may be another one.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ import secrets
 import sys
 
 ATTRIBUTE = "_memgraph_sluice_instance"
-"Of `sys`, which a reload of the modules spares, so that all copies of this package say the same."
+"""
+Attribute of `sys`, which a reload of the modules leaves alone, so that all copies of this package have the same value.
+"""
 
 
 def this_process() -> str:
-    """A text that no other process has; the same for as long as this one lives."""
+    """A text that is unique to this process, and stays the same during its life."""
     return str(vars(sys).setdefault(ATTRIBUTE, secrets.token_hex(8)))

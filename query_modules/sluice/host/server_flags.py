@@ -36,7 +36,7 @@ def server_flags() -> dict[str, str]:
 
 
 def data_directory() -> Path | None:
-    """Where the server keeps its graph; None: that is not known, or not there."""
+    """Where the server keeps its graph; None: unknown, or it does not exist."""
     folder = Path(server_flags().get("data-directory", "") or DATA_DIRECTORY)
     return folder if folder.is_dir() else None
 

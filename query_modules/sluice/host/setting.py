@@ -57,11 +57,10 @@ def setting(
     *,
     found: Callable[[Given], T] | None = None,
     shown: str | None = None,
-    secret: bool = False,
 ) -> T:
-    """The field of a setting. Arguments as in `Declaration`; a secret one is not in the repr, and is shown as ***."""
+    """The field of a setting. Arguments as in `Declaration`; one of the kind `secret` is not in the repr."""
     metadata = {DECLARATION: Declaration(parse, text, found, shown)}
-    field: T = dataclasses.field(default=default, repr=not secret, metadata=metadata)
+    field: T = dataclasses.field(default=default, repr=parse is not secret, metadata=metadata)
     return field
 
 
@@ -76,6 +75,11 @@ def written(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def secret(text: str) -> str:
+    """Any text; shown as ***."""
+    return text
 
 
 def port(text: str) -> int:

@@ -30,6 +30,7 @@ from sluice.host.setting import (
     port,
     positive,
     seconds,
+    secret,
     setting,
     written,
 )
@@ -123,8 +124,8 @@ class Settings:
         found=lambda given: _first_user(given)[0],
         shown="`MEMGRAPH_USER` if the server creates that user, else none",
     )
-    loopback_password: str = setting("", str, "password of that user", found=_password, secret=True)
-    loopback_password_file: str = setting("", str, "or a file that holds the password", secret=True)
+    loopback_password: str = setting("", secret, "password of that user", found=_password)
+    loopback_password_file: str = setting("", secret, "or a file that holds the password")
     loopback_timeout: float = setting(60.0, seconds, "seconds that reading the metadata nodes may take")
     broker_timeout: float = setting(5.0, seconds, "seconds that CREATE and TEST wait for a broker")
     test_timeout: float = setting(10.0, seconds, "seconds that TEST reads at most")

@@ -2,8 +2,8 @@
 The server's view from inside: one Bolt connection back to it, and every statement that Sluice runs over it except
 batches (`sink`).
 
-Vertices are reached by their ids and from there over relationships, checkpoints whether or not they have their label
-(`unlabel`), which costs the same in an empty graph and beside millions of other vertices. So no index and no constraint
+Vertices are reached by their ids, and from there over relationships; checkpoints are found with or without their label
+(`unlabel`). That costs the same in an empty graph and in one with millions of vertices. So no index and no constraint
 is created: creating one needs exclusive access to the storage on Memgraph 2.x, and waits for the transactions of
 clients, which a server with one Bolt worker could then no longer serve.
 """
@@ -44,19 +44,19 @@ RENAME = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.name = $from SET s.n
 
 READ_SOURCE = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.transform_source AS source"
 
-# A checkpoint, whether or not it has its label: by its id, and by whose it says it is.
+# A checkpoint, with or without its label: found by its id, and by the stream that it names.
 CHECKPOINT = f"MATCH (k) WHERE id(k) = $id AND k.{nodes.OWNER} = $uid"
 
 READ_CHECKPOINT = f"{CHECKPOINT} RETURN properties(k) AS properties"
 
-# Texts that say the same in other words, after an edit by hand: the fence compares them letter by letter.
+# For texts with the same meaning but another form, after an edit by hand: the fence compares them letter by letter.
 REWRITE_POSITIONS = f"""
 {CHECKPOINT} AND coalesce(k.positions, '') = $found
 SET k.positions = $positions
 """
 
-# A run that was superseded has nothing to say any more: the condition keeps a late writer from ending its successor's
-# run. What is no number, after an edit by hand, is written over.
+# A superseded run may no longer write: the condition keeps a late writer from ending its successor's run. A value that
+# is not a number, after an edit by hand, is overwritten.
 END_RUN = f"""
 {CHECKPOINT} AND NOT coalesce(k.ended_generation >= $generation, false)
 SET k += $ended
@@ -80,7 +80,7 @@ WHERE id(k) = $id AND k.{nodes.OWNER} = $uid AND m.{nodes.OWNER} = $uid
 
 COUNT_PARKED = f"{PARKED} RETURN count(m) AS count"
 
-# Without what may be large: that is read group by group.
+# Without the properties that may be large: those are read group by group.
 LIST_PARKED = f"""
 {PARKED}
 RETURN id(m) AS id, m.number AS number, m.topic AS topic, m.partition AS partition, m.offset AS offset,
@@ -102,13 +102,13 @@ class Loopback:
     """
     A connection to the server from inside it.
 
-    Threads: for the thread that opened it, but for `abort`.
+    Threads: only the thread that opened it, except for `abort`.
     """
 
     def __init__(self, settings: Settings) -> None:
         """
         Raises:
-            ConnectionLost: nobody answers, the handshake fails, or the server does not let us in.
+            ConnectionLost: the server does not answer, the handshake fails, or the sign-in is refused.
         """
         try:
             self.connection = Connection.open(
@@ -131,7 +131,7 @@ class Loopback:
         self.server = ServerFacts(self.connection, self._timeout)
         "What the server says of itself."
         self._listed: dict[VertexId, tuple[Records, Sequence[StreamRow]]] = {}
-        "What `list_streams` was answered last, of each catalog."
+        "The latest answer to `list_streams`, by catalog."
 
     def __enter__(self) -> Loopback:
         return self
@@ -142,12 +142,13 @@ class Loopback:
         self.connection.close()
 
     def abort(self) -> None:
-        """Makes whatever waits for an answer raise ConnectionLost. Threads: any."""
+        """Makes a call that waits for an answer raise ConnectionLost. Threads: any."""
         self.connection.abort()
 
     def probe(self) -> Findings:
         """
-        What the server does of what folding and the fence rest on. Raises GraphError if that cannot be known just now.
+        How the server behaves where folding and the fence depend on it. Raises GraphError if this cannot be found out
+        now.
         """
         try:
             return probe(self.connection)
@@ -158,15 +159,15 @@ class Loopback:
             return Findings(dict.fromkeys(set(Need) - {Need.RELATIONSHIPS}, seen), None, 0.0)
 
     def find_catalogs(self) -> set[VertexId]:
-        """The catalog nodes there are. Walks the whole graph."""
+        """All catalog nodes. Scans the whole graph."""
         return {row["id"] for row in self.fetch(FIND_CATALOGS)}
 
     def find_dropped(self) -> set[VertexId]:
-        """The nodes of streams that were dropped and not yet swept. Walks the whole graph."""
+        """The nodes of streams that were dropped and not yet deleted. Scans the whole graph."""
         return {row["id"] for row in self.fetch(FIND_DROPPED)}
 
     def rename(self, stream_id: VertexId, name: str, new_name: str) -> None:
-        """Gives a stream another name, if it still has the one that is expected."""
+        """Renames a stream, if it still has the expected name."""
         self.fetch(RENAME, {"id": stream_id, "from": name, "to": new_name})
 
     def list_streams(self, catalog: VertexId) -> Sequence[StreamRow] | None:
@@ -174,12 +175,12 @@ class Loopback:
         The streams below a catalog, as committed; None if there is no such catalog.
 
         Raises:
-            SchemaError: they are of another version.
+            SchemaError: the nodes have another schema version.
         """
         names, records = self.connection.fetch_records(LIST_STREAMS, {"catalog": catalog}, timeout=self._timeout)
         before, listed = self._listed.get(catalog, (None, ()))
         if records == before:
-            return listed  # as almost always, and taking it apart is what costs most of a look at many streams
+            return listed  # as almost always; parsing it is the largest cost of a check of many streams
         rows = [dict(zip(names, row, strict=True)) for row in records.rows()]
         if not rows:
             return None
@@ -199,12 +200,12 @@ class Loopback:
         return listed
 
     def migrate(self, error: SchemaError) -> None:
-        """Brings the older catalog that `list_streams` met to this version. Raises GraphError."""
+        """Migrates the older catalog that `list_streams` met to this version. Raises GraphError."""
         migrate(self.connection, error.catalog, error.version, self._timeout)
 
     def desired(self, row: StreamRow) -> Desired:
         """
-        What `row` asks for, script included.
+        The run that `row` requests, including the script.
 
         Raises:
             SettingError: the node was edited into something that cannot run, or its script may not.
@@ -222,7 +223,7 @@ class Loopback:
 
         Raises:
             FenceLost: the node is gone.
-            SettingError: it was edited into something impossible.
+            SettingError: it was edited into something invalid.
         """
         rows = self.fetch(READ_CHECKPOINT, _whose(checkpoint_id))
         if not rows:
@@ -236,8 +237,8 @@ class Loopback:
 
     def unlabel(self, checkpoint_id: CheckpointId) -> bool:
         """
-        Takes a checkpoint's label off where the graph has uniqueness constraints, which before Memgraph 3.1 are safe
-        only beside vertices without other labels (docs/failures.md); whether it has.
+        Removes a checkpoint's label if the graph has uniqueness constraints, which before Memgraph 3.1 are safe only
+        with vertices without other labels (docs/failures.md). Returns whether the graph has any.
         """
         if not self.server.uniqueness_constraints():
             return False
@@ -250,7 +251,7 @@ class Loopback:
         self.fetch(END_RUN, {**_whose(checkpoint_id), "generation": generation, "ended": ended})
 
     def read_requests(self, stream_id: VertexId) -> tuple[RetryRequest, ...]:
-        """What was asked for by `streams.retry`, as committed, the oldest first."""
+        """The requests of `streams.retry`, as committed, the oldest first."""
         rows = self.fetch(READ_REQUESTS, {"id": stream_id})
         return decode_requests(rows[0]["requests"]) if rows else ()
 
@@ -259,22 +260,22 @@ class Loopback:
         return int(self.fetch(COUNT_PARKED, _whose(checkpoint_id))[0]["count"])
 
     def list_parked(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
-        """The parked messages, in the order in which they were parked; without what may be large."""
+        """The parked messages, in the order in which they were parked, without the properties that may be large."""
         rows = self.fetch(LIST_PARKED, _whose(checkpoint_id))
         return [(VertexId(row.pop("id")), message_of(row)) for row in rows]
 
     def read_parked(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
         """
-        The messages of a stream at these nodes, whole, in the order in which they were parked; only those that
-        there are.
+        The messages of a stream at these nodes, whole, in the order in which they were parked. Missing ones are left
+        out.
         """
         rows = self.fetch(READ_PARKED, {"ids": list(ids), "uid": uid})
         return [(VertexId(row["id"]), message_of(row["properties"])) for row in rows]
 
     def sweep(self, stream_id: VertexId) -> bool:
         """
-        Deletes a stream node that is, committed, marked as dropped, its checkpoint and its messages; whether there was
-        one.
+        Deletes a stream node that is committed as dropped, with its checkpoint and its messages. Returns whether there
+        was one.
         """
         if not self.fetch(IS_DROPPED, {"id": stream_id}):
             return False
@@ -291,8 +292,8 @@ def _whose(checkpoint_id: CheckpointId) -> dict[str, Any]:
 
 
 def _tls() -> ssl.SSLContext:
-    # The peer is this very process, on the loopback address: nobody stands in between, and the certificate is made
-    # out to the name that clients use.
+    # The peer is this process, on the loopback address: nothing is in between, and the certificate is for the name that
+    # clients use.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,6 +1,6 @@
 """
-A loopback that leads to this very process: a server whose port is taken would reach the one that has it, and run the
-other one's streams until it gives up.
+A loopback that is sure to lead to this process. Without this check, a server whose port is in use would reach the
+server that uses it, and run that server's streams until it gives up starting.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
-What the server says of itself, of this instance and of the current database. Each question may be forbidden to the
-loopback's user, so each says what is assumed then.
+What the server reports about itself, this instance and the current database. The loopback's user may lack the privilege
+for any of these queries, so each docstring says what is assumed then.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SHOW_INDEXES = "SHOW INDEX INFO"
 OPEN_TRANSACTIONS = "SHOW TRANSACTIONS"
 
 CREATES = re.compile(r"streams`?\s*\.\s*`?create", re.IGNORECASE).search
-"Finds in a query's text that it creates a stream."
+"Matches a query's text that creates a stream."
 
 SHOW_CONSTRAINTS = "SHOW CONSTRAINT INFO"
 
@@ -26,7 +26,7 @@ SHOW_VERSION = "SHOW VERSION"
 SHOW_ROLE = "SHOW REPLICATION ROLE"
 
 SHOW_STORAGE = ("SHOW STORAGE INFO", "SHOW STORAGE INFO ON CURRENT DATABASE")
-"The first tells of the database up to Memgraph 3.10, and of the server as a whole from 3.11 on, which has the second."
+"The first is about the database up to Memgraph 3.10, and about the whole server from 3.11 on, which has the second."
 
 ANALYTICAL = "IN_MEMORY_ANALYTICAL"
 ON_DISK = "ON_DISK_TRANSACTIONAL"
@@ -34,9 +34,9 @@ ON_DISK = "ON_DISK_TRANSACTIONAL"
 
 class ServerFacts:
     """
-    Asks, over one connection.
+    Queries the server over one connection.
 
-    Threads: for the thread that owns the connection.
+    Threads: only the thread that owns the connection.
     """
 
     def __init__(self, connection: Connection, timeout: float) -> None:
@@ -49,7 +49,7 @@ class ServerFacts:
         self._survives: bool | None = None
 
     def is_main(self) -> bool:
-        """Whether this instance may write: it is no replica. True where we may not ask."""
+        """Whether this instance may write, because it is not a replica. True without the privilege."""
         try:
             rows = self._fetch(SHOW_ROLE)
         except QueryRefused:
@@ -57,11 +57,11 @@ class ServerFacts:
         return not any("replica" in str(value).lower() for row in rows for value in row.values())
 
     def is_transactional(self) -> bool:
-        """Whether what is written in a transaction is taken back with it. True where we may not ask."""
+        """Whether a rollback undoes what its transaction wrote. True without the privilege."""
         return self.storage_mode() != ANALYTICAL
 
     def storage_mode(self) -> str:
-        """Memgraph's word for how it stores the graph; empty where we may not ask."""
+        """Memgraph's name of its storage mode; empty without the privilege."""
         for query in SHOW_STORAGE:
             try:
                 rows = self._fetch(query)
@@ -73,7 +73,7 @@ class ServerFacts:
         return ""
 
     def may_index_relationships(self) -> bool:
-        """Whether there is an index on relationships. True where we may not ask."""
+        """Whether there is an index on relationships. True without the privilege."""
         try:
             rows = self._fetch(SHOW_INDEXES)
         except QueryRefused:
@@ -82,8 +82,8 @@ class ServerFacts:
 
     def open_creations(self) -> frozenset[str] | None:
         """
-        The ids of open transactions in which a stream is created, as far as we may see; None where we may not ask. One
-        that is being committed is not shown.
+        The ids of open transactions in which a stream is created, as far as they are visible; None without the
+        privilege. A transaction that is being committed is not shown.
         """
         try:
             rows = self._fetch(OPEN_TRANSACTIONS)
@@ -94,7 +94,7 @@ class ServerFacts:
         return frozenset(str(row["transaction_id"]) for row in rows if CREATES(str(row["query"])))
 
     def uniqueness_constraints(self) -> frozenset[Constraint]:
-        """The graph's uniqueness constraints; none where we may not ask."""
+        """The graph's uniqueness constraints; none without the privilege."""
         try:
             return constraints_of(self._fetch(SHOW_CONSTRAINTS))
         except QueryRefused:
@@ -102,9 +102,9 @@ class ServerFacts:
 
     def survives_violations(self) -> bool:
         """
-        Whether the server takes no harm from a COMMIT that a uniqueness constraint refuses (docs/failures.md).
+        Whether the server is not harmed by a COMMIT that a uniqueness constraint refuses (docs/failures.md).
 
-        Asked once: a server does not change its version while we are connected to it.
+        Queried once: a server does not change its version while the connection is open.
         """
         if self._survives is None:
             try:

@@ -13,14 +13,14 @@ from sluice import __version__
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
+from sluice.engine.history import by_name
+from sluice.engine.status import WorkerState
 from sluice.errors import SettingError
 from sluice.host.instance import this_process
 from sluice.procedures.stream_node import StreamNode
 from sluice.procedures.streams import Row, Streams
 from sluice.scripting.interpreter import find_interpreter
-from sluice.supervising.history import by_name
 from sluice.supervising.shared_state import SharedState
-from sluice.supervising.status import WorkerState
 from sluice.values.merge_keys import unprotected
 from sluice.values.model import PROBE, Checkpoint, Status, StreamSpec, check_count
 
