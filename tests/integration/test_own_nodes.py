@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluice.engine.refusal import NO_QUERIES
 from sluice.errors import FenceLost
 from sluice.host.settings import Settings
 from sluice.persistence import nodes
 from sluice.persistence.loopback import Loopback
 from sluice.persistence.sink import Sink
+from sluice.persistence.transaction import Transaction
 from sluice.values.model import Checkpoint, CheckpointId, Status, VertexId
 from sluice.values.parked_message import ParkedMessage
 from tests.hosts import Host
@@ -41,7 +41,7 @@ def write_batch(loopback: Loopback, vertex: VertexId) -> None:
     sink = Sink(loopback.connection, CheckpointId(vertex, UID), Checkpoint({0: 5}))
     reached = Checkpoint({0: 6})
     message = ParkedMessage(1, "", "t", 0, 5, None, None, "x", 1, (), None, None, "", "")
-    sink.send(NO_QUERIES, reached, nodes.checkpoint_properties(reached), [message])
+    sink.send(Transaction(sink.held, reached, nodes.checkpoint_properties(reached), parked=[message]))
     sink.settle()
 
 

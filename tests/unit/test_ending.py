@@ -11,15 +11,9 @@ import pytest
 
 from sluice.brokers import reader
 from sluice.brokers.reader import TopicReader
-from sluice.engine.host_state import HostState
-from sluice.engine.merge_guard import MergeGuard
-from sluice.host.attempts import Attempts
-from sluice.host.installation import Installation
-from sluice.host.settings import Settings
 from sluice.supervising import worker
-from sluice.supervising.status import Monitor
 from sluice.supervising.worker import Worker
-from sluice.values.model import CheckpointId, VertexId
+from tests.unit.engine.fakes import FakeRun
 
 ENDING = RuntimeError("can't create new thread at interpreter shutdown")
 
@@ -42,10 +36,8 @@ def go(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         raise error
 
     monkeypatch.setattr(worker, "open_loopback", lambda _: Loopback())
-    monkeypatch.setattr(worker, "StreamSession", fail)
-    checkpoint_id = CheckpointId(VertexId(1), "a")
-    desired: Any = SimpleNamespace(spec=SimpleNamespace(name="s", uid="a"), checkpoint_id=checkpoint_id, generation=1)
-    started = Worker(desired, Settings(), Monitor(1), HostState(Attempts(None), Installation(None)), MergeGuard())
+    monkeypatch.setattr(worker, "run_session", fail)
+    started = Worker(FakeRun().run)
     started.start()
     assert started.join(10)
     return written

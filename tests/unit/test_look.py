@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sluice.clauses import parse, to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
+from sluice.engine.status import Monitor, WorkerState
 from sluice.procedures.look import _reason, lags, statement_of
 from sluice.supervising.shared_state import SharedState
-from sluice.supervising.status import Monitor, WorkerState
 from sluice.values.configuration import configuration_of
 from sluice.values.model import MAX_INT32, Checkpoint, Status, StreamSpec, Transform
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice.brokers.topic import Topic
-from sluice.procedures import service
+from sluice.procedures import define
 from sluice.supervising import remembered
 from sluice.supervising.remembered import MAX_ITEMS, SECONDS, Remembered
 from sluice.values.model import StreamSpec, Transform
@@ -56,14 +56,15 @@ def test_creates_that_differ_in_the_name_only_have_one_each(monkeypatch: pytest.
         fetched.append(uri)
         return Transform(uri, "", "")
 
-    monkeypatch.setattr(service, "pin", pin)
-    monkeypatch.setattr(service, "check_topics", lambda *_: Topic("t", frozenset({0})))
-    here: Any = SimpleNamespace(remembered=Remembered(), settings=None)
+    monkeypatch.setattr(define, "pin", pin)
+    monkeypatch.setattr(define, "check_topics", lambda *_: Topic("t", frozenset({0})))
+    process = SimpleNamespace(remembered=Remembered())
+    streams: Any = SimpleNamespace(process=process, settings=None)
     specs = [StreamSpec(name, name, "k:9092", "t", Transform("/t.py", "", "")) for name in ("a", "b", "c")]
     for spec in specs:
-        checked = service._checked(spec, here)
-        here.remembered.keep(checked.key, checked)
+        checked = define._checked(spec, streams)
+        process.remembered.keep(checked.key, checked)
     assert len(fetched) == 3
     for spec in specs:
-        service._checked(spec, here)
+        define._checked(spec, streams)
     assert len(fetched) == 3

@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sluice.engine.listener import Transaction
-from sluice.supervising.history import STAGES
+from confluent_kafka import Message
+
+from sluice.engine.history import STAGES
+from sluice.engine.status import Monitor
+from sluice.persistence.transaction import InFlight, Transaction
+from sluice.scripting.process import PackedQueries
 from sluice.supervising.shared_state import SharedState
-from sluice.supervising.status import Monitor
+from sluice.values.batch import Batch, Group
 from sluice.values.model import Checkpoint
 
 NEW = Checkpoint(positions={})
@@ -31,11 +35,11 @@ class Stream:
         self.monitor = monitor
         self.held = held
         monitor.begin()
-        monitor.begun(held, "5ha")
+        monitor.begun(held, InFlight(), "5ha")
 
     def commits(self, *, messages: int = 10, batches: int = 1, **more: Any) -> None:
         self.held = behind(self.held, messages, batches)
-        self.monitor.committed(Transaction(self.held, **more), "5ha")
+        self.monitor.committed(Transaction(self.held, self.held, **more))
 
 
 def behind(held: Checkpoint, messages: int, batches: int = 1) -> Checkpoint:
@@ -60,8 +64,10 @@ def test_an_entry_tells_what_the_checkpoint_did():
     stream.held = dataclasses.replace(
         stream.held, positions={0: 5, 1: 9, 2: 1}, batches=2, messages=14, failed=1, topic_id="t"
     )
-    done = Transaction(stream.held, given=2, sent=1, polled=0.001, transformed=0.002, written=0.003, committed=0.004)
-    stream.monitor.committed(done, "5ha")
+    message = Message(topic="t", partition=1, offset=7, value=b"")
+    done = Transaction(stream.held, stream.held, {}, PackedQueries(1, b"", given=2), Group([Batch([message])], 0.001))
+    done = dataclasses.replace(done, transform_seconds=0.002, write_seconds=0.003, commit_seconds=0.004)
+    stream.monitor.committed(done)
     (entry,) = stream.monitor.entries(10)
     row = entry.as_row()
     assert row.pop("time").endswith("Z")
@@ -81,7 +87,8 @@ def test_an_entry_tells_what_the_checkpoint_did():
 
 def test_what_counts_nothing_and_moves_nothing_is_no_entry():
     stream = Stream(Monitor(history=3))
-    stream.monitor.committed(Transaction(dataclasses.replace(stream.held, topic_id="t", retry_completed=3)), "5ha")
+    after = dataclasses.replace(stream.held, topic_id="t", retry_completed=3)
+    stream.monitor.committed(Transaction(stream.held, after))
     assert stream.monitor.entries(10) == []
 
 
@@ -89,7 +96,7 @@ def test_what_was_committed_while_the_answer_was_lost_is_found_again():
     stream = Stream(Monitor(history=3))
     stream.commits()
     found = behind(stream.held, 10)
-    stream.monitor.begun(found, "5ha")
+    stream.monitor.begun(found, InFlight(), "5ha")
     latest, _ = stream.monitor.entries(10)
     assert (latest.begin, latest.end, latest.messages, latest.batches) == ({0: 10}, {0: 20}, 10, 1)
 
@@ -97,7 +104,7 @@ def test_what_was_committed_while_the_answer_was_lost_is_found_again():
 def test_a_seek_is_no_entry():
     stream = Stream(Monitor(history=3))
     stream.commits()
-    stream.monitor.begun(dataclasses.replace(stream.held, positions={0: 2}), "5ha")
+    stream.monitor.begun(dataclasses.replace(stream.held, positions={0: 2}), InFlight(), "5ha")
     stream.held = dataclasses.replace(stream.held, positions={0: 2})
     stream.commits(messages=3)
     latest, _ = stream.monitor.entries(10)
@@ -139,22 +146,22 @@ def test_retries_belong_to_the_transaction_that_follows():
 
 def test_times_add_up():
     stream = Stream(Monitor(history=1))
-    stream.commits(polled=0.25, committed=1.0)
-    stream.commits(polled=0.5)
+    stream.commits(group=Group([], 0.25), commit_seconds=1.0)
+    stream.commits(group=Group([], 0.5))
     assert stream.monitor.figures()["times_ms"] == {"poll": 750.0, "transform": 0.0, "write": 0.0, "commit": 1000.0}
 
 
 def test_a_reload_hands_over_what_is_known():
     old, new = SharedState(history=5), SharedState(history=5)
     stream = Stream(old.monitor("uid"))
-    stream.commits(committed=0.1)
+    stream.commits(commit_seconds=0.1)
     stream.monitor.retrying()
     new.adopt(old)
     taken = new.monitor("uid")
     assert taken.entries(10) == stream.monitor.entries(10)
     assert {**taken.figures(), "rates": None} == {**stream.monitor.figures(), "rates": None}
     # The old worker's last batch may have been committed after it was told.
-    taken.begun(behind(stream.held, 4), "5ha")
+    taken.begun(behind(stream.held, 4), InFlight(), "5ha")
     assert taken.entries(1)[0].messages == 4
 
 
@@ -162,7 +169,7 @@ def test_what_another_version_knew_otherwise_is_left_out():
     monitor = Monitor(history=3)
     given = {"entries": [{"time": "2024-11-22T22:21:05.123Z"}], "mark": {"place": 3}, "ms": {"thought": 3.0}, "new": 1}
     monitor.take_over(given)
-    monitor.begun(behind(NEW, 10), "5ha")
+    monitor.begun(behind(NEW, 10), InFlight(), "5ha")
     assert monitor.entries(10) == []
     assert set(monitor.figures()["times_ms"]) == set(STAGES)
 

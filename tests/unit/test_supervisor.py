@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from sluice.engine.host_state import HostState
-from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.run import Run
 from sluice.folding import REASONS, Need
 from sluice.host.attempts import Attempts
 from sluice.host.installation import Installation
@@ -19,13 +18,13 @@ from sluice.persistence.probe import Findings
 from sluice.persistence.stream_row import RUN_COLUMNS, StreamRow
 from sluice.supervising import supervisor
 from sluice.supervising.shared_state import SharedState
-from sluice.supervising.status import Monitor
 from sluice.supervising.supervisor import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA, Supervisor
 from sluice.values.merge_keys import Constraint, MergeKeys, MergeShape
-from sluice.values.model import CheckpointId, VertexId
+from sluice.values.model import CheckpointId, Desired, StreamSpec, Transform, VertexId
 from tests.eventually import eventually
 
 CATALOG = VertexId(1)
+SPEC = StreamSpec("1", "s", "localhost:9092", "t", Transform("/t.py", "", ""))
 ROW = StreamRow(
     VertexId(2), CheckpointId(VertexId(3), "1"), True, False, {**dict.fromkeys(RUN_COLUMNS, 1), "installation": None}
 )
@@ -97,14 +96,14 @@ class Server:
     def rename(self, stream: VertexId, _: str, name: str) -> None:
         self.names[stream] = name
 
-    def desired(self, row: StreamRow) -> Any:
-        return row
+    def desired(self, row: StreamRow) -> Desired:
+        return Desired(row.stream_id, row.checkpoint_id, SPEC, generation=1, limit_batches=None)
 
 
 class Idle:
     """A worker that does nothing."""
 
-    def __init__(self, desired: StreamRow) -> None:
+    def __init__(self, desired: Desired) -> None:
         self.desired = desired
         self.alive = True
         self.stopping = False
@@ -130,9 +129,9 @@ def running(
     """A supervisor with that server; the workers it has made."""
     exchange, workers = SharedState(1, host), []
 
-    def new_worker(desired: StreamRow, _: Settings, __: Monitor, ___: HostState, guard: MergeGuard) -> Idle:
-        assert guard is exchange.guard
-        workers.append(Idle(desired))
+    def new_worker(run: Run) -> Idle:
+        assert not run.only_retries
+        workers.append(Idle(run.desired))
         return workers[-1]
 
     monkeypatch.setattr(supervisor, "open_loopback", server)

@@ -3,49 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from sluice.engine.topic_guard import TopicGuard
+from sluice.engine.gaps import past_gap
 from sluice.errors import GapFound, OffsetGone
-from sluice.host.settings import Settings
-from sluice.values.configuration import decode
-from sluice.values.failed_message import FailedMessage
+from sluice.values.configuration import Configuration, OnGap
 from sluice.values.model import Checkpoint, StreamSpec, Transform
 from sluice.values.position import Position
 
 ID = "the topic's id"
 
 
-class Stream:
-    """A guard between a topic, of which bounds are known, and a checkpoint that is where it is told to be."""
-
-    def __init__(self, held: Checkpoint, bounds: tuple[int, int], on_gap: str = "skip") -> None:
-        self.held = held
-        self.entries: list[FailedMessage] = []
-        self.assigned: list[dict[int, Position]] = []
-        spec = StreamSpec(
-            "u", "people", "h:1", "t", Transform("/t.py", "", ""), config=decode("people", ON_GAP[on_gap])
-        )
-        topic = SimpleNamespace(partitions=lambda **_: frozenset({0}), watermarks=lambda _: bounds)
-        consumer: Any = SimpleNamespace(topic=topic, assign=lambda _, places: self.assigned.append(places))
-        identity: Any = SimpleNamespace(wait=lambda _: ID, ask=lambda: None)
-        self.guard = TopicGuard(spec, Settings(), consumer, self, identity, lambda: False)  # type: ignore[arg-type]
-
-    def drain(self) -> None:
-        """Nothing is in flight."""
-
-    def move(self, entries: Any = (), **changes: Any) -> None:
-        self.entries += entries
-        self.held = dataclasses.replace(self.held, **changes)
-
-    def meets(self, log_end: int | None) -> None:
-        self.guard.pass_gap(OffsetGone("gone", partition=0, log_end=log_end))
+def spec(on_gap: str) -> StreamSpec:
+    return StreamSpec("u", "people", "h:1", "t", Transform("/t.py", "", ""), config=Configuration(on_gap=OnGap(on_gap)))
 
 
-ON_GAP = {"stop": "{}", "skip": '{"on_gap": "skip"}'}
 READ = Checkpoint({0: 20, 1: 5}, topic_id=ID).moved({0: Position(20, 3)})
 OF_OLD = Checkpoint({0: 20, 1: 5}, topic_id=ID)
 
@@ -72,30 +45,19 @@ OF_OLD = Checkpoint({0: 20, 1: 5}, topic_id=ID)
 def test_a_gap_is_named_and_passed_as_the_policy_says(
     held: Checkpoint, bounds: tuple[int, int], log_end: int | None, resume: int, count: int, what: str
 ):
-    stopped = Stream(held, bounds, "stop")
+    gone = OffsetGone("gone", partition=0, log_end=log_end)
     with pytest.raises(GapFound) as caught:
-        stopped.meets(log_end)
+        past_gap(spec("stop"), held, gone, bounds)
     assert what in str(caught.value)
     assert f"to go on from offset {resume}:" in str(caught.value)
-    assert (stopped.held, stopped.assigned) == (held, [])
-    passing = Stream(held, bounds)
-    passing.meets(log_end)
-    (entry,) = passing.entries
+    move = past_gap(spec("skip"), held, gone, bounds)
+    (entry,) = move.entries
     assert (entry.partition, entry.offset, entry.count) == (0, 20, count)
-    assert passing.held.positions == {0: resume, 1: 5}
-    assert passing.assigned == [{0: Position(resume), 1: Position(5)}]
-
-
-def test_a_log_that_ends_before_the_position_is_asked_about_its_leader_epoch_first():
-    stream = Stream(READ, (0, 15))
-    stream.meets(None)
-    assert (stream.assigned, stream.entries) == ([{0: Position(20, 3), 1: Position(5)}], [])
-    stream.meets(None)  # the broker cannot tell
-    assert [entry.count for entry in stream.entries] == [15]
-    assert stream.held.positions[0] == 15
+    assert move.after.positions == {0: resume, 1: 5}
+    assert move.after.places == {0: Position(resume), 1: Position(5)}
 
 
 @pytest.mark.parametrize("held", [READ, Checkpoint({}, topic_id=ID)], ids=["it is there again", "nothing was read"])
 def test_what_is_not_gone_is_no_gap(held: Checkpoint):
     with pytest.raises(OffsetGone):
-        Stream(held, (0, 50)).meets(None)
+        past_gap(spec("skip"), held, OffsetGone("gone", partition=0), (0, 50))

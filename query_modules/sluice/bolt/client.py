@@ -55,7 +55,7 @@ class Connection:
         "Messages that have arrived and were not yet asked for."
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - options, all by name
         cls,
         host: str,
         port: int,

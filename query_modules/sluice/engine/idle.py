@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sluice.brokers import idle_watcher
 from sluice.brokers.topic import Topic
-from sluice.engine.listener import Watermarks
+from sluice.engine.broker_health import Watermarks
 from sluice.host.settings import Settings
 from sluice.values.model import Checkpoint, StreamSpec
 
@@ -36,7 +36,7 @@ class IdleDetector:
     ) -> None:
         """
         Args:
-            rouse: called when it has come to be `over`.
+            wake: called when it has come to be `over`.
         """
         self._spec = spec
         self._settings = settings

@@ -33,11 +33,11 @@ class Progress:
 
     def beyond(self, before: Checkpoint, group: Group, entries: Sequence[FailedMessage]) -> Checkpoint:
         """After a group that failed."""
-        moved = self.told(before, entries).moved(group.end)
+        moved = self.with_entries(before, entries).moved(group.end)
         after = dataclasses.replace(moved, failed=before.failed + group.messages)
         return self._counted(after, batches=group.ends, messages=0)
 
-    def told(self, before: Checkpoint, entries: Sequence[FailedMessage]) -> Checkpoint:
+    def with_entries(self, before: Checkpoint, entries: Sequence[FailedMessage]) -> Checkpoint:
         """Where it was, with these in its history."""
         if not entries:
             return before

@@ -9,9 +9,8 @@ follow.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import time
+from dataclasses import replace
 
 from sluice.bolt import messages
 from sluice.bolt.client import Connection
@@ -19,9 +18,8 @@ from sluice.bolt.framing import frame
 from sluice.bolt.replies import Failure, Reply, Success, error_of
 from sluice.errors import FenceLost, GraphError, one_line
 from sluice.persistence import nodes
-from sluice.scripting.process import PackedQueries
+from sluice.persistence.transaction import InFlight, Transaction
 from sluice.values.model import Checkpoint, CheckpointId, encode_positions
-from sluice.values.parked_message import ParkedMessage
 
 FENCE_TEXT = "sluice: the checkpoint was moved by somebody else"
 
@@ -49,30 +47,17 @@ REPLIES_BEFORE_QUERIES = 3
 "Number of replies to BEGIN, and to the fence's RUN and PULL."
 
 MAX_IN_FLIGHT = 4
-"Groups sent and not settled: enough that the server always has one, few enough that STOP does not wait long."
+"Transactions sent and not settled: enough that the server always has one, few enough that STOP does not wait long."
 
 MAX_BYTES_IN_FLIGHT = 8 << 20
 "... and their size in bytes above which no further one is sent."
-
-
-class _Sent(NamedTuple):
-    """A batch whose answers are due."""
-
-    reached: Checkpoint
-    queries: int
-    bytes: int
-
-    @property
-    def replies(self) -> int:
-        """One reply to each request: those before the queries, RUN and PULL of each query, COMMIT."""
-        return REPLIES_BEFORE_QUERIES + 2 * self.queries + 1
 
 
 class Sink:
     """
     One stream's way into the graph.
 
-    Threads: for the thread that owns the connection.
+    Threads: for the thread that owns the connection, except `in_flight`.
     """
 
     def __init__(self, connection: Connection, checkpoint_id: CheckpointId, held: Checkpoint) -> None:
@@ -82,81 +67,81 @@ class Sink:
         """
         self._connection = connection
         self._checkpoint_id = checkpoint_id
-        self._sent: deque[_Sent] = deque()
-        self._bytes = 0
         self.held = held
         "The checkpoint as committed, as far as known."
-        self.reached = held
-        "The checkpoint once everything that was sent is committed."
-        self.notice = ""
-        "The server's notifications about the last committed transaction; empty: none."
+        self.in_flight = InFlight()
+
+    @property
+    def reached(self) -> Checkpoint:
+        """The checkpoint once everything that was sent is committed."""
+        return self.in_flight.all[-1].after if self.in_flight.all else self.held
 
     @property
     def full(self) -> bool:
-        """Whether a batch should be settled before the next is sent."""
-        return len(self._sent) >= MAX_IN_FLIGHT or self._bytes >= MAX_BYTES_IN_FLIGHT
+        """Whether a transaction should be settled before the next is sent."""
+        return len(self.in_flight.all) >= MAX_IN_FLIGHT or self.in_flight.bytes >= MAX_BYTES_IN_FLIGHT
 
     @property
     def answered(self) -> bool:
-        """Whether the server has begun to answer the oldest batch in flight."""
-        return bool(self._sent) and self._connection.answered
+        """Whether the server has begun to answer the oldest transaction in flight."""
+        return bool(self.in_flight.all) and self._connection.answered
 
-    def send(
-        self,
-        queries: PackedQueries,
-        reached: Checkpoint,
-        properties: dict[str, Any],
-        parked: Sequence[ParkedMessage] = (),
-    ) -> None:
+    def send(self, transaction: Transaction) -> None:
         """
-        Sends a batch: its queries and the checkpoint's move, all or nothing. `settle` reports the outcome.
-
-        Args:
-            reached: the checkpoint after the batch.
-            properties: the checkpoint node's, after the batch.
-            parked: messages that become nodes in the same transaction.
+        Sends a transaction that begins where the one before ends. `settle` reports the outcome.
 
         Raises:
             ConnectionLost: none, some or all of what is in flight may have been committed.
         """
         vertex, uid = self._checkpoint_id
-        parameters = {"id": vertex, "uid": uid, "from": encode_positions(self.reached.positions), "to": properties}
-        if parked:
-            parameters["parked"] = [{**message.properties(), nodes.OWNER: uid} for message in parked]
-        fence = frame(messages.run(FENCE_AND_PARK if parked else FENCE, parameters))
-        request = b"".join((BEGIN, fence, PULL_ALL, queries.frames, COMMIT))
+        start = encode_positions(transaction.before.positions)
+        parameters = {"id": vertex, "uid": uid, "from": start, "to": transaction.properties}
+        if transaction.parked:
+            parameters["parked"] = [{**message.properties(), nodes.OWNER: uid} for message in transaction.parked]
+        fence = frame(messages.run(FENCE_AND_PARK if transaction.parked else FENCE, parameters))
+        request = b"".join((BEGIN, fence, PULL_ALL, transaction.queries.frames, COMMIT))
+        began = time.monotonic()
+        sent = replace(transaction, bytes=len(request), sent_at=began)
+        self.in_flight.add(sent)  # before it can be committed: whoever sees what it wrote finds it there
         self._connection.send(request)
-        self._sent.append(_Sent(reached, queries.size, len(request)))
-        self._bytes += len(request)
-        self.reached = reached
+        now = time.monotonic()
+        self.in_flight.written(replace(sent, sent_at=now, write_seconds=now - began))
 
-    def settle(self) -> None:
+    def settle(self) -> Transaction:
         """
-        Waits until the oldest batch in flight is committed.
+        Waits until the oldest transaction in flight is committed. It stays in flight until `release`, so that it can be
+        recorded elsewhere first.
 
         Raises:
-            QueryRefused: it was not committed, and neither was any batch sent after it. The index is that of the query;
-                None if the transaction as a whole was refused. Nothing is in flight any more.
+            QueryRefused: it was not committed, and neither was any sent after it. The index is that of the query; None
+                if the transaction as a whole was refused. Nothing is in flight any more.
             FenceLost: the same, because the checkpoint is elsewhere, or gone.
             ConnectionLost, CommitUnknown: as they say; the connection cannot be used any more.
         """
-        sent = self._sent.popleft()
-        self._bytes -= sent.bytes
-        replies = self._connection.receive(sent.replies, commit_at=sent.replies - 1)
+        sent = self.in_flight.all[0]
+        count = _replies_to(sent)
+        replies = self._connection.receive(count, commit_at=count - 1)
         for index, reply in enumerate(replies):
             if isinstance(reply, Failure):
                 self._give_up()
-                raise _meaning(reply, index, sent.queries)
-        self.held = sent.reached
-        self.notice = _notice_in(replies[-1])
+                raise _meaning(reply, index, sent.queries.size)
+        self.held = sent.after
+        return replace(sent, commit_seconds=time.monotonic() - sent.sent_at, notice=_notice_in(replies[-1]))
+
+    def release(self) -> None:
+        """What `settle` gave is recorded."""
+        self.in_flight.remove_oldest()
 
     def _give_up(self) -> None:
         """Reads that the server ignored everything else in flight, and releases the failed transaction's locks."""
-        self._connection.receive(sum(sent.replies for sent in self._sent))
-        self._sent.clear()
-        self._bytes = 0
-        self.reached = self.held
+        self._connection.receive(sum(map(_replies_to, self.in_flight.all[1:])))
+        self.in_flight.clear()
         self._connection.reset()
+
+
+def _replies_to(transaction: Transaction) -> int:
+    """One reply to each request: those before the queries, RUN and PULL of each query, COMMIT."""
+    return REPLIES_BEFORE_QUERIES + 2 * transaction.queries.size + 1
 
 
 def _notice_in(reply: Reply) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.status import Monitor
 from sluice.engine.test_execution import TestExecution
 from sluice.host.attempts import Attempts
 from sluice.host.installation import Installation
-from sluice.supervising.status import Monitor
 from sluice.values.model import VertexId
 
 MAX_TEST_EXECUTIONS = 50

@@ -10,6 +10,9 @@ import time
 from collections.abc import Hashable
 
 from sluice.engine.group_size import pause
+from sluice.engine.run import Run
+from sluice.engine.run_status import RunStatus
+from sluice.engine.turns import Turns
 from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
 from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
@@ -21,7 +24,7 @@ from sluice.persistence.stream_row import StreamRow
 from sluice.supervising.catalogs import Catalogs
 from sluice.supervising.plan import Running, Start, plan
 from sluice.supervising.shared_state import SharedState
-from sluice.supervising.worker import RetryWorker, Worker
+from sluice.supervising.worker import Worker
 from sluice.values.model import Status
 
 log = logging.getLogger("sluice.supervisor")
@@ -247,10 +250,11 @@ class Supervisor:
             loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
             return
         monitor = self._exchange.monitor(row.uid)
-        should_run = self._should_run(row)
+        should_run, host = self._should_run(row), self._exchange.host
         monitor.begin(only_retries=not should_run)
-        kind = Worker if should_run else RetryWorker
-        worker = kind(desired, self._settings, monitor, self._exchange.host, self._exchange.guard)
+        status = RunStatus(desired, monitor, host.attempts if should_run else None)
+        turns = Turns(self._exchange.guard, row.checkpoint_id.vertex, monitor.waits)
+        worker = Worker(Run(desired, self._settings, host, status, turns, only_retries=not should_run))
         self._workers[row.uid] = (row.work, worker)
         self._exchange.forget_start(row.uid)
         worker.start()

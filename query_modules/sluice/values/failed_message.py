@@ -64,7 +64,7 @@ class FailedMessage:
         return {**asdict(self), "headers": [list(header) for header in self.headers]}
 
 
-def of_message(
+def of_message(  # noqa: PLR0913 - what a failed message consists of, by name
     message: confluent_kafka.Message,
     *,
     action: str,
