@@ -10,9 +10,10 @@ from typing import Any
 
 from sluice.bolt.values import Structure
 from sluice.errors import SchemaError, SettingError
+from sluice.host.installation import Installation
 from sluice.persistence import nodes
 from sluice.persistence.schema import check_version
-from sluice.procedures.catalog import StreamNode
+from sluice.procedures.stream_node import StreamNode
 from sluice.scripting.manual_message import records_given
 from sluice.values import configuration
 from sluice.values.configuration import Configuration, configuration_of
@@ -66,7 +67,7 @@ def stream_node(data: bytes) -> None:
     properties = map_of(data)
     nodes.asks_to_run(properties)
     nodes.asks_to_retry(properties)
-    stream = StreamNode(_vertex(1, properties), "s")
+    stream = StreamNode(_vertex(1, properties), "s", Installation(None))
     assert isinstance(stream.status, Status)
     assert isinstance(stream.checkpoint(), Checkpoint)
     assert stream.next_generation > 0
@@ -81,7 +82,8 @@ def checkpoint_node(data: bytes) -> None:
     """A checkpoint: what is read is written so that it is read again, and SHOW never fails."""
     properties = map_of(data)
     held = {"uid": "u", "name": "s", "generation": 1, "running": True}
-    stream = StreamNode(_vertex(1, held, CHECKPOINT=_vertex(2, {**properties, nodes.OWNER: "u"})), "s")
+    kept = _vertex(2, {**properties, nodes.OWNER: "u"})
+    stream = StreamNode(_vertex(1, held, CHECKPOINT=kept), "s", Installation(None))
     assert isinstance(stream.status, Status)
     assert stream.next_generation > 0
     checkpoint = nodes.checkpoint_of(properties)

@@ -1,8 +1,8 @@
 """
-The metadata nodes as a procedure sees them: in the caller's transaction, uncommitted changes of its own included.
+All streams as a procedure sees them: in the caller's transaction, including its uncommitted changes.
 
-Catalog nodes are found at remembered ids, streams over their relationships: O(streams). Only where no remembered id
-is right, before the supervisor has looked, is the whole graph walked, since `mgp` has no other way to find a vertex.
+Catalog nodes are found at remembered ids, streams over their relationships: O(streams). The whole graph is scanned only
+if no remembered id is right, before the supervisor's first check, since `mgp` has no other way to find a vertex.
 """
 
 from __future__ import annotations
@@ -11,25 +11,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sluice.errors import ConflictError, SettingError, StreamNotFound, StreamRunning
+from sluice.errors import ConflictError, StreamNotFound
 from sluice.persistence import nodes
 from sluice.persistence.schema import SCHEMA_VERSION, check_version
+from sluice.procedures.stream_node import StreamNode, Vertex, ends, has_label, text_of
 from sluice.supervising.shared_state import SharedState
 from sluice.values.failed_message import now
-from sluice.values.model import (
-    Checkpoint,
-    Status,
-    StreamSpec,
-    VertexId,
-    effective_status,
-    encode_positions,
-)
-from sluice.values.parked_message import ParkedMessage, message_of
+from sluice.values.model import Checkpoint, StreamSpec, VertexId
 
 Graph = Any
 "`mgp.Graph`: outside a server there is no `mgp` to take the type from."
-
-Vertex = Any
 
 FIRST_STREAM = (
     "another transaction is creating the first stream of this graph, or did so after this one began; nothing was "
@@ -37,149 +28,15 @@ FIRST_STREAM = (
 )
 
 
-class StreamNode:
-    """A stream's metadata node, for as long as the procedure call lasts."""
-
-    def __init__(self, vertex: Vertex, name: str) -> None:
-        """
-        Args:
-            name: what it is called: the node's `name`, unless another stream has the same (`nodes.distinct_names`).
-        """
-        self._vertex = vertex
-        self.name = name
-
-    @property
-    def id(self) -> VertexId:
-        """The vertex's id."""
-        return VertexId(self._vertex.id)
-
-    def get(self, name: str) -> Any:
-        """A property, or None."""
-        return self._vertex.properties.get(name)
-
-    @property
-    def next_generation(self) -> int:
-        """The next run's: above that of every run that there was, also after somebody has set the numbers back."""
-        known = [self.get("generation")]
-        for checkpoint in self._checkpoints():
-            known += [checkpoint.properties.get(name) for name in ("generation", "ended_generation")]
-        return 1 + max([0, *(number for number in known if isinstance(number, int))])
-
-    def text(self, name: str) -> str:
-        """A property as text, whatever somebody has written there; empty if it is not there."""
-        return _text(self._vertex, name)
-
-    @property
-    def generation(self) -> int:
-        """How many STARTs there were; 0 if that cannot be known, after an edit by hand."""
-        try:
-            return nodes.generation_of({"generation": self.get("generation")})
-        except SettingError:
-            return 0
-
-    @property
-    def uid(self) -> str:
-        """Tells the stream from another of the same name."""
-        return str(self.get("uid"))
-
-    @property
-    def status(self) -> Status:
-        """What SHOW says."""
-        return effective_status(
-            running=bool(self.get("running")), generation=self.generation, checkpoint=self.checkpoint()
-        )
-
-    @property
-    def spec(self) -> StreamSpec:
-        """What CREATE asked for. Raises SettingError if the node was edited into something impossible."""
-        return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES})
-
-    @property
-    def spec_without_config(self) -> StreamSpec:
-        """The same with the default configuration, whatever the node holds. Raises as `spec`."""
-        return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES if name != "config"})
-
-    def check_stopped(self, what: str) -> None:
-        """Raises StreamRunning if the stream runs; `what` is what cannot be done then."""
-        if self.status is Status.RUNNING:
-            remedy = f"has to be stopped before it can be {what}: STOP STREAM {self.name}"
-            raise StreamRunning(f"Kafka stream {self.name} is running, and {remedy}")
-
-    def checkpoint(self) -> Checkpoint:
-        """How far the stream got. Where that cannot be known, since somebody edited or deleted the node: an error."""
-        try:
-            nodes.uid_of({"uid": self.get("uid")})
-            nodes.generation_of({"generation": self.get("generation")})
-            for checkpoint in self._checkpoints():
-                return nodes.checkpoint_of({item.name: item.value for item in checkpoint.properties.items()})
-        except SettingError as error:
-            return self._lost(f"{error}; put it right and START it, or DROP it and CREATE it anew")
-        return self._lost(f"{self._gone}: where it was is not known; DROP it and CREATE it anew")
-
-    def move(self, positions: Mapping[int, int], topic_id: str) -> None:
-        """
-        Sends the stream, which does not run, elsewhere: the one thing that a procedure writes into a checkpoint.
-
-        A batch that is still in flight conflicts with this, or loses its fence afterwards; in either case its worker
-        reads here that its run has ended.
-
-        Raises:
-            StreamNotFound: there is no checkpoint node.
-        """
-        if not self._checkpoints():
-            raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it anew")
-        moved = {"positions": encode_positions(positions), "topic_id": topic_id}
-        for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
-            self._checkpoints()[0].properties.set(name, value)
-
-    def _checkpoints(self) -> list[Vertex]:
-        """One, unless somebody has edited the graph."""
-        return [vertex for vertex in _ends(self._vertex, nodes.HAS_CHECKPOINT) if self._owns(vertex)]
-
-    def parked(self) -> list[ParkedMessage]:
-        """The stream's parked messages, in no order. Raises ValueError if somebody edited their nodes."""
-        return [
-            message_of({item.name: item.value for item in vertex.properties.items()})
-            for checkpoint in self._checkpoints()
-            for vertex in _ends(checkpoint, nodes.HAS_PARKED)
-            if _has_label(vertex, nodes.PARKED) and self._owns(vertex)
-        ]
-
-    def _owns(self, vertex: Vertex) -> bool:
-        """Whether a vertex is this stream's: a relationship that was drawn by hand may lead to any."""
-        owner = vertex.properties.get(nodes.OWNER)
-        return owner is not None and owner == self.get("uid")
-
-    @property
-    def _gone(self) -> str:
-        """What to say where there is no checkpoint."""
-        if any(_ends(self._vertex, nodes.HAS_CHECKPOINT)):
-            return "what its relationship CHECKPOINT leads to is not its checkpoint, and is left alone"
-        return "the stream's checkpoint node was deleted"
-
-    def _lost(self, reason: str) -> Checkpoint:
-        return Checkpoint(
-            positions={},
-            ended_generation=self.generation,
-            ended_status=Status.ERROR,
-            error=f"Kafka stream {self.name}, {reason}",
-        )
-
-    def set(self, **properties: Any) -> None:
-        """Writes properties; None removes one."""
-        for name, value in properties.items():
-            self._vertex.properties.set(name, value)
-
-
 class Catalog:
-    """All streams, in one transaction. Making one raises SchemaError if the nodes are of another version."""
+    """All streams, in one transaction. The constructor raises SchemaError if the nodes have another schema version."""
 
     def __init__(self, graph: Graph, exchange: SharedState) -> None:
         self._graph = graph
         self._exchange = exchange
         self._claimed = False
         self._made: VertexId | None = None
-        "The catalog that this call has made."
+        "The catalog that this call has created."
         self._vertices = list(self._remembered()) or list(self._walked())
         self._vertices.sort(key=lambda vertex: int(vertex.id))
         if not self._vertices:
@@ -192,11 +49,14 @@ class Catalog:
         found = {
             VertexId(vertex.id): vertex
             for catalog in self._vertices
-            for vertex in _ends(catalog, nodes.HAS_STREAM)
-            if _has_label(vertex, nodes.STREAM)
+            for vertex in ends(catalog, nodes.HAS_STREAM)
+            if has_label(vertex, nodes.STREAM)
         }
-        names = nodes.distinct_names({stream: _text(vertex, "name") for stream, vertex in found.items()})
-        return sorted((StreamNode(found[stream], names[stream]) for stream in found), key=lambda stream: stream.name)
+        installation = self._exchange.host.installation
+        names = nodes.distinct_names({stream: text_of(vertex, "name") for stream, vertex in found.items()})
+        return sorted(
+            (StreamNode(found[stream], names[stream], installation) for stream in found), key=lambda stream: stream.name
+        )
 
     def find(self, name: str) -> StreamNode:
         """
@@ -237,12 +97,12 @@ class Catalog:
         """
         Takes a stream out of the catalog.
 
-        Its nodes stay, marked as dropped, until its worker is gone: deleting the checkpoint here would conflict with
+        Its nodes stay, marked as dropped, until its worker has ended: deleting the checkpoint here would conflict with
         the batch in flight.
         """
         self.claim()
-        for edge in stream._vertex.in_edges:
-            if edge.type.name == nodes.HAS_STREAM and _has_label(edge.from_vertex, nodes.CATALOG):
+        for edge in stream.vertex.in_edges:
+            if edge.type.name == nodes.HAS_STREAM and has_label(edge.from_vertex, nodes.CATALOG):
                 self._graph.delete_edge(edge)
         stream.set(dropped=True, running=False)
         self._exchange.announce_dropped(stream.id)
@@ -253,8 +113,8 @@ class Catalog:
         of a catalog is changed, since Memgraph 3 lets two transactions add relationships to one vertex.
 
         Raises:
-            mgp.SerializationError: another one does so, or did since this one began.
-            ConflictError: the same, and it makes, or made, the catalog.
+            mgp.SerializationError: another transaction does so, or did since this one began.
+            ConflictError: the same, and the other one creates, or created, the catalog.
         """
         if self._claimed:
             return
@@ -275,21 +135,21 @@ class Catalog:
             try:
                 vertex = self._graph.get_vertex_by_id(catalog)
             except IndexError:
-                continue  # deleted, or made by a transaction that is not ours and not committed
-            if _has_label(vertex, nodes.CATALOG):
+                continue  # deleted, or created by another transaction that is not committed
+            if has_label(vertex, nodes.CATALOG):
                 yield vertex
 
     def _walked(self) -> Iterator[Vertex]:
         if self._exchange.no_catalog:
-            return  # the supervisor has looked, and is rung for to look again
+            return  # the supervisor has checked, and is signalled to check again
         for vertex in self._graph.vertices:
-            if _has_label(vertex, nodes.CATALOG):
+            if has_label(vertex, nodes.CATALOG):
                 self._exchange.announce_catalog(VertexId(vertex.id))
                 yield vertex
 
     def _make(self) -> None:
         vertex = self._new_vertex(nodes.CATALOG, {"schema_version": SCHEMA_VERSION, nodes.REVISION: 1})
-        # Two transactions that each make a catalog have no vertex in common that could make them conflict.
+        # Two transactions that each create a catalog have no vertex in common on which they could conflict.
         if not self._exchange.begin_catalog(VertexId(vertex.id)):
             raise ConflictError(FIRST_STREAM)
         self._made = VertexId(vertex.id)
@@ -304,18 +164,3 @@ class Catalog:
 
     def _connect(self, start: Vertex, end: Vertex, kind: str) -> None:
         self._graph.create_edge(start, end, sys.modules["mgp"].EdgeType(kind))
-
-
-def _ends(vertex: Vertex, kind: str) -> Iterator[Vertex]:
-    """Where a vertex's relationships of one type lead."""
-    return (edge.to_vertex for edge in vertex.out_edges if edge.type.name == kind)
-
-
-def _text(vertex: Vertex, name: str) -> str:
-    """A property as text, whatever somebody has written there; empty if it is not there."""
-    value = vertex.properties.get(name)
-    return "" if value is None else str(value)
-
-
-def _has_label(vertex: Vertex, label: str) -> bool:
-    return any(candidate.name == label for candidate in vertex.labels)

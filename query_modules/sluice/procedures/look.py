@@ -1,31 +1,38 @@
 """
-The verbs that tell what a stream is and how it does, and change nothing: `streams.info`, `batches`, `show_create`.
+The verbs that show the state of streams and of the process, and change nothing.
 
-Each answers at once from the caller's transaction and from what the workers left in this process: none asks Kafka, none
-waits for the loopback.
+Each answers at once from the caller's transaction and from what the workers have left in this process. None queries
+Kafka.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from sluice import __version__
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
+from sluice.engine.history import by_name
+from sluice.engine.status import WorkerState
 from sluice.errors import SettingError
+from sluice.host.instance import this_process
 from sluice.host.settings import Settings
-from sluice.procedures.catalog import Catalog, Graph, StreamNode
+from sluice.host.transform_access import CONFINEMENT
+from sluice.procedures.stream_node import StreamNode
+from sluice.procedures.streams import Row, Streams
 from sluice.scripting.client import confinement
-from sluice.supervising import process
-from sluice.supervising.history import by_name
+from sluice.scripting.interpreter import find_interpreter
 from sluice.supervising.shared_state import SharedState
-from sluice.supervising.status import WorkerState
 from sluice.values.merge_keys import unprotected
-from sluice.values.model import Checkpoint, Status, StreamSpec, check_count
+from sluice.values.model import PROBE, Checkpoint, Status, StreamSpec, check_count
 
-Row = dict[str, Any]
-"A record: column -> value."
+NOT_YET = "the module has not looked at the graph yet, over its own connection to the server"
+
+COPIED = (
+    "waiting: it was started on another server, from whose dump or snapshot this one was filled, and may run there; "
+    "START STREAM {name} runs it here as well"
+)
 
 OVERLOOKED = (
     "waiting: its CREATE is not committed yet, or it is in another database than the one that SLUICE_LOOPBACK_USER is "
@@ -33,20 +40,44 @@ OVERLOOKED = (
 )
 
 
-def info(graph: Graph, name: str | None) -> list[Row]:
+def show(streams: Streams) -> list[Row]:
+    """All streams, ordered by name: `name, uri, topic, transform, status`."""
+    return [
+        {
+            "name": stream.name,
+            "uri": stream.text("uri"),
+            "topic": stream.text("topic"),
+            "transform": stream.text("transform"),
+            "status": stream.status.value,
+        }
+        for stream in streams.all()
+    ]
+
+
+def info(streams: Streams, name: str | None) -> list[Row]:
     """
-    All that is known of a stream, or of each, ordered by name: what was asked for, how far it is, what it does now.
+    Everything about one stream, or all, ordered by name: what was requested, how far it got, what it is doing.
 
     Raises:
         StreamNotFound.
     """
-    here = process.current()
-    catalog = Catalog(graph, here.exchange)
-    streams = catalog.streams() if name is None else [catalog.find(name)]
-    return [_info(stream, here.exchange, here.settings) for stream in streams]
+    shown = streams.all() if name is None else [streams.find(name)]
+    return [_info(stream, streams.exchange, streams.settings) for stream in shown]
 
 
-def batches(graph: Graph, name: str, limit: int) -> list[Row]:
+def errors(streams: Streams, name: str, limit: int) -> list[Row]:
+    """
+    The latest messages that a stream stopped at or passed, and gaps that it met, the newest first.
+
+    Raises:
+        StreamNotFound; SettingError if the limit is not a positive number.
+    """
+    check_count(name, "limit", limit)
+    history = streams.find(name).checkpoint().history
+    return [entry.as_row() for entry in reversed(history[-limit:])]
+
+
+def batches(streams: Streams, name: str, limit: int) -> list[Row]:
     """
     What the latest transactions of a stream did, the newest first.
 
@@ -54,25 +85,56 @@ def batches(graph: Graph, name: str, limit: int) -> list[Row]:
         StreamNotFound; SettingError if the limit is not a positive number.
     """
     check_count(name, "limit", limit)
-    here = process.current()
-    stream = Catalog(graph, here.exchange).find(name)
-    return [entry.as_row() for entry in here.exchange.monitor(stream.uid).entries(limit, stream.checkpoint())]
+    stream = streams.find(name)
+    return [entry.as_row() for entry in streams.exchange.monitor(stream.uid).entries(limit, stream.checkpoint())]
 
 
-def show_create(graph: Graph, name: str) -> list[Row]:
+def show_create(streams: Streams, name: str) -> list[Row]:
     """
-    The clause that makes a stream like this one: `statement`.
+    The clause that creates a stream like this one: `statement`.
 
     Raises:
         StreamNotFound; SettingError if the node was edited into something impossible.
     """
-    here = process.current()
-    spec = Catalog(graph, here.exchange).find(name).spec
+    spec = streams.find(name).spec
     return [{"statement": to_text(statement_of(spec))}]
 
 
+def version(streams: Streams) -> list[Row]:
+    """The package's version, and the reason why no stream can run, if any: `version, trouble`."""
+    exchange = streams.exchange
+    trouble = exchange.trouble or (NOT_YET if exchange.seen is None else None)
+    return [{"version": __version__, "trouble": trouble}]
+
+
+def instance(streams: Streams) -> list[Row]:
+    """Which server process this is: `process`."""
+    return [{"process": this_process()}]
+
+
+def settings(streams: Streams) -> list[Row]:
+    """
+    The settings in force: `name, value`, as in the variables, without secrets. And how the server was found to behave.
+    """
+    rows = [{"name": name, "value": value} for name, value in streams.settings.as_variables().items()]
+    found = {PROBE: streams.exchange.host.summary(), CONFINEMENT: confinement(None, streams.settings)}
+    return [*rows, *({"name": name, "value": value} for name, value in found.items())]
+
+
+def interpreter(streams: Streams) -> list[Row]:
+    """
+    The interpreter that runs transforms: `path, version`, or `trouble`, the reason why there is none. As
+    `find_interpreter`.
+    """
+    try:
+        found = find_interpreter(streams.settings)
+    except SettingError as error:
+        return [{"path": None, "version": None, "trouble": str(error)}]
+    return [{"path": found.path, "version": ".".join(map(str, found.version)), "trouble": None}]
+
+
 def statement_of(spec: StreamSpec) -> CreateStream:
-    """The clause that asks for `spec`. Its script is fetched anew: what is pinned may be another by now."""
+    """The clause that creates `spec`. CREATE fetches the script again, so it may differ from the pinned one."""
     config = spec.config.as_map()
     return CreateStream(
         spec.name,
@@ -87,7 +149,7 @@ def statement_of(spec: StreamSpec) -> CreateStream:
 
 def _info(stream: StreamNode, exchange: SharedState, settings: Settings) -> Row:
     monitor = exchange.monitor(stream.uid)
-    # The state first: what the worker says it has brought in is in the graph for whoever looks later.
+    # The state first: what the worker reports as committed is in the graph for every later reader.
     state = monitor.state
     status, checkpoint = stream.status, stream.checkpoint()
     spec = _spec(stream)
@@ -128,7 +190,7 @@ def _info(stream: StreamNode, exchange: SharedState, settings: Settings) -> Row:
 
 
 def _spec(stream: StreamNode) -> StreamSpec | None:
-    """None if the node was edited into something impossible, as its reason says."""
+    """None if the node was edited into something invalid, which its reason says."""
     try:
         return stream.spec
     except SettingError:
@@ -137,9 +199,9 @@ def _spec(stream: StreamNode) -> StreamSpec | None:
 
 def lags(watermarks: Mapping[int, tuple[int, int]], positions: Mapping[int, int]) -> dict[int, int]:
     """
-    partition -> how many offsets there are from its position on, to the end.
+    partition -> number of offsets from its position to the end.
 
-    A partition that nothing was read of begins where its first message is, as it will be read.
+    For a partition of which nothing was read, the position is its first message, where reading will begin.
     """
     return {
         partition: max(0, high - max(positions.get(partition, low), low))
@@ -162,7 +224,7 @@ def _reason(
         again = f"; next try at {retrying['next_try']}" if retrying["next_try"] else ""
         return f"retrying{what}{since}: {retrying['why']}{again}"
     if status is Status.STOPPED:
-        return None
+        return COPIED.format(name=stream.name) if stream.is_copied else None
     if state is None and exchange.overlooked(stream.uid):
         return OVERLOOKED
     if state is None or not state.assigned:
@@ -171,7 +233,7 @@ def _reason(
 
 
 def _retrying(status: Status, state: WorkerState | None, exchange: SharedState) -> Row | None:
-    """What a stream is trying to get over: `why, since, next_try`; None: nothing."""
+    """Why a stream is retrying: `why, since, next_try`; None: it is not retrying."""
     running = status is Status.RUNNING
     if running and exchange.trouble is not None:
         return {"why": exchange.trouble, "since": None, "next_try": None}
@@ -181,7 +243,7 @@ def _retrying(status: Status, state: WorkerState | None, exchange: SharedState) 
 
 
 def _since(stream: StreamNode, status: Status, checkpoint: Checkpoint) -> str | None:
-    """When the status began; None for streams of a version that did not write it down."""
+    """When the status began; None for streams of a version that did not record it."""
     if stream.get("running") and status is not Status.RUNNING:
         return checkpoint.ended_at
     return stream.text("changed_at") or None

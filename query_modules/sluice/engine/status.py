@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sluice.engine.listener import Transaction
-from sluice.engine.merge_guard import Waits
-from sluice.supervising.history import STAGES, Entry, History, Mark, times_ms
+from sluice.engine.history import STAGES, Entry, History, Mark, times_ms
+from sluice.engine.turns import Waits
+from sluice.persistence.transaction import InFlight, Transaction
 from sluice.values.failed_message import now
 from sluice.values.model import Checkpoint, Folding
 
@@ -64,7 +64,9 @@ class Monitor:
         "How the workers have waited for other streams that merge the same."
         self._clock = clock
         self._lock = threading.Lock()  # guards all below
-        self._ledger = History(history)
+        self._history = History(history)
+        self._in_flight = InFlight()
+        self._transform_sha256 = ""
         self._seconds: deque[tuple[int, int, int]] = deque()  # (second, batches, messages), of the last WINDOW
         self._ms = dict.fromkeys(STAGES, 0.0)
         self._retries = 0
@@ -96,35 +98,32 @@ class Monitor:
         if self.state is not None:
             self.state = replace(self.state, **changes)
 
-    def begun(self, held: Checkpoint, transform_sha256: str) -> None:
+    def begun(self, held: Checkpoint, in_flight: InFlight, transform_sha256: str) -> None:
         """
-        The worker has read its checkpoint. What that counts and nobody has told was committed by a transaction whose
-        answer was lost.
+        The worker has read its checkpoint. What that counts and the history does not was committed by a transaction
+        whose answer was lost.
+
+        Args:
+            in_flight: where the transactions will be that the worker sends.
         """
         with self._lock:
-            mark = self._ledger.mark
+            self._in_flight, self._transform_sha256 = in_flight, transform_sha256
+            mark = self._history.mark
             if mark is not None and mark.counts != Mark.of(held).counts:
-                self._append(Transaction(held), transform_sha256)
-            self._ledger.start(Mark.of(held))
+                self._append(Transaction(held, held))
+            self._history.start(Mark.of(held))
 
-    def sent(self, transaction: Transaction, transform_sha256: str) -> None:
-        """A transaction is on its way: whoever sees what it wrote finds it in the ledger."""
+    def committed(self, transaction: Transaction) -> None:
+        """
+        A transaction was committed, and is still among those in flight: so whoever sees what it wrote finds it, here or
+        there. One that counts nothing and moves nothing is none of a stream's batches.
+        """
         with self._lock:
-            self._ledger.send(transaction, transform_sha256)
+            if self._history.mark != Mark.of(transaction.after):
+                self._append(transaction)
 
-    def unsent(self) -> None:
-        """None of those on their way was committed."""
-        with self._lock:
-            self._ledger.unsend()
-
-    def committed(self, transaction: Transaction, transform_sha256: str) -> None:
-        """A transaction was committed; one that counts nothing and moves nothing is none of a stream's batches."""
-        with self._lock:
-            if self._ledger.mark != Mark.of(transaction.reached):
-                self._append(transaction, transform_sha256)
-
-    def _append(self, transaction: Transaction, transform_sha256: str) -> None:
-        entry = self._ledger.append(transaction, self._retries - self._retries_told, transform_sha256)
+    def _append(self, transaction: Transaction) -> None:
+        entry = self._history.append(transaction, self._retries - self._retries_told, self._transform_sha256)
         self._retries_told = self._retries
         for stage, spent in times_ms(transaction).items():
             self._ms[stage] += spent
@@ -154,7 +153,7 @@ class Monitor:
             checkpoint: as the reader sees it, so that they add up to what it counts; None: all that is known.
         """
         with self._lock:
-            return self._ledger.told(checkpoint)[::-1][:limit]
+            return self._up_to(checkpoint)[::-1][:limit]
 
     def figures(self, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
         """Rates and what else is known of the work, as columns of `streams.info`; `checkpoint` as for `entries`."""
@@ -164,7 +163,7 @@ class Monitor:
             age = WINDOW if self._began is None else min(max(clock - self._began, 1.0), WINDOW)
             batches = sum(batches for _, batches, _ in self._seconds)
             messages = sum(messages for _, _, messages in self._seconds)
-            entries = self._ledger.told(checkpoint)
+            entries = self._up_to(checkpoint)
             last = entries[-1].as_row() if entries else None
             return {
                 "rates": {
@@ -181,7 +180,7 @@ class Monitor:
         """What a successor is to know, in plain types: its classes are others than ours."""
         with self._lock:
             return {
-                **self._ledger.handed_over(),
+                **self._history.handed_over(),
                 "ms": dict(self._ms),
                 "retries": self._retries,
                 "error": self._error,
@@ -191,11 +190,14 @@ class Monitor:
     def take_over(self, given: Mapping[str, Any]) -> None:
         """Goes on from what `handed_over` gave."""
         with self._lock:
-            self._ledger.take_over(given)
+            self._history.take_over(given)
             self._ms.update({stage: spent for stage, spent in given.get("ms", {}).items() if stage in self._ms})
             self._retries = self._retries_told = given.get("retries", 0)
             self._error = given.get("error")
             self.waits.take_over(given.get("waits", {}))
+
+    def _up_to(self, checkpoint: Checkpoint | None) -> list[Entry]:
+        return self._history.up_to(checkpoint, self._in_flight.all, self._transform_sha256)
 
     def _forget_before(self, second: int) -> None:
         while self._seconds and self._seconds[0][0] < second:

@@ -1,15 +1,16 @@
 """
-The ledger of one stream: what its latest transactions did.
+What the latest transactions of one stream did.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from sluice.engine.listener import Transaction
+from sluice.persistence.transaction import Transaction
 from sluice.values.failed_message import now
 from sluice.values.model import Checkpoint
 
@@ -68,8 +69,7 @@ class Mark(NamedTuple):
 
 class History:
     """
-    The latest transactions, in order, and those on their way: a reader whose checkpoint counts one of these finds it
-    here, though the worker has not heard yet that it was committed.
+    The latest transactions that were committed, in order.
 
     Threads: one thread at a time.
     """
@@ -82,45 +82,37 @@ class History:
         self._entries: deque[Entry] = deque(maxlen=size)
         self._marks: deque[Mark] = deque(maxlen=size + 1)
         "What the checkpoint counted before the first entry, as far as that is known, and after each."
-        self._sent: list[tuple[Transaction, str, str]] = []  # with the transform's hash, and when
 
     @property
     def mark(self) -> Mark | None:
-        """What the checkpoint counts after the latest entry; None: nobody has told."""
+        """What the checkpoint counts after the latest entry; None: not known."""
         return self._marks[-1] if self._marks else None
 
     def start(self, mark: Mark) -> None:
-        """The next entry begins here, and nothing is on its way."""
-        self._sent.clear()
+        """The next entry begins here."""
         if self._marks:
             self._marks.pop()
         self._marks.append(mark)
 
-    def send(self, transaction: Transaction, transform_sha256: str) -> None:
-        """It is on its way, after those that were sent before."""
-        self._sent.append((transaction, transform_sha256, now()))
-
-    def unsend(self) -> None:
-        """Nothing is on its way any more, and nothing of it was committed."""
-        self._sent.clear()
-
     def append(self, transaction: Transaction, retries: int, transform_sha256: str) -> Entry:
-        """It was committed, after so many retries."""
-        reached = Mark.of(transaction.reached)
+        """It was committed, after this many retries."""
+        reached = Mark.of(transaction.after)
         entry = _entry(transaction, self.mark or reached, retries, transform_sha256, now())
         self._entries.append(entry)
         self._marks.append(reached)
-        if self._sent and Mark.of(self._sent[0][0].reached) == reached:
-            del self._sent[0]
         return entry
 
-    def told(self, checkpoint: Checkpoint | None = None) -> list[Entry]:
+    def up_to(
+        self, checkpoint: Checkpoint | None, in_flight: Sequence[Transaction] = (), transform_sha256: str = ""
+    ) -> list[Entry]:
         """
-        The entries, oldest first.
+        The entries that a checkpoint counts, oldest first.
 
         Args:
-            checkpoint: as the reader sees it: they are those that it counts. None, or one that no entry leads to, such
-                as one that was edited by hand: all.
+            checkpoint: as the reader sees it. None, or one that no entry leads to, such as one that was edited by hand:
+                all.
+            in_flight: transactions that may be committed though the worker has not heard of it yet: a reader whose
+                checkpoint counts one of these finds it, too.
         """
         entries = list(self._entries)
         if checkpoint is None:
@@ -131,9 +123,10 @@ class History:
             if marks[-1 - back] == wanted:
                 return entries[: len(entries) - back]
         before, more = self.mark, []
-        for transaction, transform_sha256, at in self._sent:
-            reached = Mark.of(transaction.reached)
+        for transaction in in_flight:
+            reached = Mark.of(transaction.after)
             if before is not None and reached != before:
+                at = now(in_seconds=transaction.sent_at - time.monotonic())
                 more.append(_entry(transaction, before, 0, transform_sha256, at))
             if reached == wanted:
                 return [*entries, *more]
@@ -156,7 +149,7 @@ class History:
 
 
 def _entry(transaction: Transaction, before: Mark, retries: int, transform_sha256: str, at: str) -> Entry:
-    reached = Mark.of(transaction.reached)
+    reached = Mark.of(transaction.after)
     moved = [partition for partition, end in reached.positions.items() if before.positions.get(partition) != end]
     batches, messages, failed = (new - old for new, old in zip(reached.counts, before.counts, strict=True))
     return Entry(
@@ -176,7 +169,8 @@ def _entry(transaction: Transaction, before: Mark, retries: int, transform_sha25
 
 def times_ms(transaction: Transaction) -> dict[str, float]:
     """STAGES -> milliseconds."""
-    times = (transaction.polled, transaction.transformed, transaction.written, transaction.committed)
+    polled, transformed = transaction.group.polled, transaction.transform_seconds
+    times = (polled, transformed, transaction.write_seconds, transaction.commit_seconds)
     return dict(zip(STAGES, (1000 * seconds for seconds in times), strict=True))
 
 
