@@ -27,6 +27,7 @@ SluiceError
     CommitUnknown              it went while COMMIT was unanswered: the batch may or may not be in
     FenceLost                  the checkpoint is no longer where this worker left it
     ConflictError              another transaction changes the same streams                   retryable
+    CallAborted                the query that called was to end                               retryable
   ProtocolError                a rule of Bolt was broken
     LocalProtocolError         ... by us: a bug, or a value that Bolt cannot carry
     RemoteProtocolError        ... by the peer
@@ -279,6 +280,12 @@ class FenceLost(GraphError):
 
 class ConflictError(GraphError):
     """Another transaction changes the same streams; the whole transaction is to be tried again."""
+
+    retryable = True
+
+
+class CallAborted(GraphError):
+    """The server was asked to end the query that called a procedure."""
 
     retryable = True
 

@@ -153,6 +153,11 @@ FAILURES = [
         id="a conflict",
     ),
     pytest.param(
+        failure_of("sluice.errors.CallAborted", "aborted by TERMINATE TRANSACTIONS"),
+        messages.failure(TRANSIENT, "aborted by TERMINATE TRANSACTIONS"),
+        id="a call that was ended",
+    ),
+    pytest.param(
         failure_of("mgp.SerializationError", "Operation cannot be serialized."),
         messages.failure(TRANSIENT, "Operation cannot be serialized."),
         id="a conflict that the server reports",
