@@ -27,14 +27,13 @@ SluiceError
     CommitUnknown              it went while COMMIT was unanswered: the batch may or may not be in
     FenceLost                  the checkpoint is no longer where this worker left it
     ConflictError              another transaction changes the same streams                   retryable
+      CallAborted              ... or the query that called was to end                        retryable
   ProtocolError                a rule of Bolt was broken
     LocalProtocolError         ... by us: a bug, or a value that Bolt cannot carry
     RemoteProtocolError        ... by the peer
 
-and, being nobody's error, Stopped: the owner wanted to stop while something took its time.
-
-Inside Memgraph an exception reaches the client as a traceback whose last line is the class's full name and the text, so
-every text is one line (`one_line`).
+and Stopped, which is not an error: the owner wanted to stop while something took its time. In Memgraph an exception
+reaches the client as a traceback whose last line is the class's full name and the text, so each text is one line.
 """
 
 from __future__ import annotations
@@ -91,28 +90,10 @@ def _any_of(code: str) -> re.Pattern[str]:
     return re.compile("|".join(item.text for item in PASSING if item.code == code), re.IGNORECASE)
 
 
-INFRASTRUCTURE = _any_of(CLIENT)
-"In refusals that carry a client error's code, and say nothing against the query."
-
-PASSES = _any_of(TRANSIENT)
-"In refusals with a transient error's code that are known to pass."
-
-ACCESS_MODE = re.compile(r"Accessor type \S+ and query type \S+ are misaligned")
-"""
-What 3.x says to a query that writes in a transaction of access mode READ; 2.14.1 lets it write.
-
-Source: `AccessorCompliance` in `interpreter.cpp`, August 2026.
-"""
-
-TIMED_OUT = re.compile("because of transaction timeout", re.IGNORECASE)
-"Transient by its code as well, but of what a transaction was to do, which the half of it may do in time."
-
+INFRASTRUCTURE, PASSES = _any_of(CLIENT), _any_of(TRANSIENT)
 
 UNIQUE = re.compile("unique constraint violation", re.IGNORECASE)
-"""
-A COMMIT that violates a uniqueness constraint: wrong for good, or another transaction has created the same vertex in
-the meantime, and a MERGE will find it.
-"""
+"Of a COMMIT: wrong for good, or another transaction has created the vertex meanwhile, and MERGE will find it."
 
 
 def one_line(text: object, limit: int = 500) -> str:
@@ -127,8 +108,10 @@ class SluiceError(Exception):
     retryable = False
     "Whether doing the same thing again, unchanged, may work."
 
-    def __init__(self, message: object) -> None:
+    def __init__(self, message: object, *, retryable: bool | None = None) -> None:
         super().__init__(one_line(message))
+        if retryable is not None:
+            self.retryable = retryable
 
 
 class UserError(SluiceError):
@@ -148,10 +131,6 @@ class ClauseError(UserError):
 
 class SettingError(UserError):
     """A setting or an argument has a value that it cannot have."""
-
-    def __init__(self, message: object, *, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.retryable = retryable
 
 
 class StreamNotFound(UserError):
@@ -193,10 +172,6 @@ class SchemaError(UserError):
 class ScriptError(SluiceError):
     """The transform script cannot be fetched, does not compile, or defines no transform."""
 
-    def __init__(self, message: object, *, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.retryable = retryable
-
 
 class TransformError(SluiceError):
     """
@@ -221,9 +196,7 @@ class MessageRefused(SluiceError):
 class BrokerError(SluiceError):
     """Kafka refused or did not answer."""
 
-    def __init__(self, message: object, *, retryable: bool = True) -> None:
-        super().__init__(message)
-        self.retryable = retryable
+    retryable = True
 
 
 class BrokerUnreachable(BrokerError):
@@ -231,18 +204,19 @@ class BrokerUnreachable(BrokerError):
 
 
 class OffsetGone(BrokerError):
-    """A partition has nothing at the stream's position: it was trimmed, or made anew. Where it begins now tells."""
+    """A partition has nothing at the stream's position: it was trimmed, made anew, or lost what the stream has read."""
 
-    def __init__(self, message: object, *, partition: int) -> None:
+    def __init__(self, message: object, *, partition: int, log_end: int | None = None) -> None:
         super().__init__(message)
         self.partition = partition
+        self.log_end = log_end
+        "Up to which offset its log is still the one that was read; None: its bounds tell what is gone."
 
 
 class GapFound(BrokerError):
     """Kafka no longer has messages that the stream has not read, and the stream's policy is to stop there."""
 
-    def __init__(self, message: object) -> None:
-        super().__init__(message, retryable=False)
+    retryable = False
 
 
 class GraphError(SluiceError):
@@ -304,6 +278,10 @@ class ConflictError(GraphError):
     """Another transaction changes the same streams; the whole transaction is to be tried again."""
 
     retryable = True
+
+
+class CallAborted(ConflictError):
+    """... or the server was asked to end the query that called a procedure."""
 
 
 class ProtocolError(SluiceError):

@@ -19,16 +19,22 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
-from sluice.engine.calls import Calls
-from sluice.engine.listener import Transaction, Watermarks
-from sluice.engine.merge_guard import Admission, MergeGuard, Waits
-from sluice.engine.retry_policy import RetryPolicy
-from sluice.engine.session import StreamSession
+from sluice.engine.host_state import HostState
+from sluice.engine.loop import StreamLoop
+from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.run import Run
+from sluice.engine.run_status import RunStatus
+from sluice.engine.session import open_parts
+from sluice.engine.status import Monitor
+from sluice.engine.turns import Turns
+from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.host.signing import SigningKey
 from sluice.persistence.loopback import Loopback
+from sluice.persistence.transaction import Transaction
 from sluice.scripting import admission
-from sluice.values.model import Checkpoint, CheckpointId, Desired, StreamSpec, Transform, VertexId
+from sluice.values.model import CheckpointId, Desired, StreamSpec, Transform, VertexId
 from tests.bench.null_sink import NullSink
 from tests.bench.topics import produce
 from tests.bench.workloads import WORKLOADS
@@ -36,6 +42,9 @@ from tests.kafka import KafkaBroker
 
 PATIENCE = 300.0
 "Seconds for one measurement."
+
+HISTORY = 100
+"Transactions that a stream remembers."
 
 
 class Task(NamedTuple):
@@ -90,6 +99,25 @@ def in_a_process(function: Callable[[Task], Taken], task: Task) -> Taken:
         return pool.apply_async(function, (task,)).get(PATIENCE)
 
 
+class _Status(RunStatus):
+    """Counts what is committed, and takes any trouble for a fault of the measurement."""
+
+    def __init__(self, desired: Desired, monitor: Monitor, progress: _Progress) -> None:
+        super().__init__(desired, monitor, None)
+        self._progress = progress
+
+    def committed(self, transaction: Transaction) -> None:
+        super().committed(transaction)
+        self._progress.add(transaction.group.messages)
+
+    def trouble(self, text: str | None, *, in_seconds: float | None = None) -> None:
+        if text is not None:
+            raise RuntimeError(text)
+
+    def refused(self, text: str, reason: str, messages: int) -> None:
+        raise RuntimeError(text)
+
+
 class _Progress:
     """When how many messages were done."""
 
@@ -111,37 +139,6 @@ class _Progress:
                 self.transform_kb = _transforms()  # which end with the threads that started them
                 self.stop.set()
 
-    def begun(self, held: Checkpoint) -> None:
-        pass
-
-    def reading(self) -> None:
-        pass
-
-    def saw(self, watermarks: Watermarks | None) -> None:
-        pass
-
-    def sent(self, transaction: Transaction) -> None:
-        pass
-
-    def unsent(self) -> None:
-        pass
-
-    def committed(self, transaction: Transaction) -> None:
-        self.add(transaction.messages)
-
-    def trouble(self, text: str | None) -> None:
-        if text is not None:
-            raise RuntimeError(text)
-
-    def failed(self, text: str, in_seconds: float) -> None:
-        raise RuntimeError(text)
-
-    def refused(self, text: str, reason: str, messages: int) -> None:
-        raise RuntimeError(text)
-
-    def pulse(self) -> None:
-        pass
-
     @property
     def rate(self) -> float:
         assert self.first is not None
@@ -155,20 +152,18 @@ def _own(task: Task) -> Taken:
     with ExitStack() as stack:
         key = SigningKey(Path(stack.enter_context(TemporaryDirectory()), "key"), created_by_us=True)
         settings = Settings(loopback_port=task.port, signing_key_file=key)
-        sessions = []
-        guard = MergeGuard()
+        loops = []
+        guard, host = MergeGuard(), HostState(Attempts(None), Installation(None))
         for number, topic in enumerate(task.topics):
             script = _signed(WORKLOADS[task.workload].source, settings)
             spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
             desired = Desired(VertexId(1), CheckpointId(VertexId(2), spec.uid), spec, generation=1, limit_batches=None)
-            loopback = stack.enter_context(Loopback(settings))
-            turns = Admission(guard, number, progress.stop, Waits())
-            session = StreamSession(
-                desired, settings, loopback, progress.stop, progress, Calls(), RetryPolicy(), frozenset, turns
-            )
-            sessions.append(stack.enter_context(session))
+            monitor = Monitor(HISTORY)
+            status, turns = _Status(desired, monitor, progress), Turns(guard, number, monitor.waits)
+            run = Run(desired, settings, host, status, turns, cancel=progress.stop)
+            loops.append(StreamLoop(run, open_parts(run, stack.enter_context(Loopback(settings)), stack)))
         idle = _resident()
-        threads = [threading.Thread(target=session.run) for session in sessions]
+        threads = [threading.Thread(target=loop.run) for loop in loops]
         for thread in threads:
             thread.start()
         for thread in threads:

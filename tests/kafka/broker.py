@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -109,6 +110,11 @@ class KafkaBroker(Server):
         """Whether the metadata names the broker, which it does from when the controller has let it in."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "logger": log, "reconnect.backoff.max.ms": 100})
         return bool(admin.list_topics(timeout=5).brokers)
+
+    def lose(self, topic: str, partition: int = 0) -> None:
+        """What a disk that breaks and is replaced does to a partition that has no other replica. It must be down."""
+        assert not self.running, "it has the files open"
+        shutil.rmtree(self._folder / "data" / f"{topic}-{partition}")
 
     @cached_property
     def _class_path(self) -> str:

@@ -8,19 +8,23 @@ from typing import Any
 import pytest
 
 from sluice.engine.host_state import HostState
-from sluice.engine.listener import Transaction
 from sluice.engine.merge_guard import MergeGuard
-from sluice.host import attempts
+from sluice.engine.run import Run
+from sluice.engine.run_status import RunStatus
+from sluice.engine.status import Monitor
+from sluice.engine.turns import Turns, Waits
+from sluice.host import attempts, server_flags
 from sluice.host.attempts import MAX_ATTEMPTS, Attempts
+from sluice.host.installation import Installation
 from sluice.host.settings import Settings
+from sluice.persistence.transaction import Transaction
 from sluice.supervising import worker
-from sluice.supervising.status import Monitor
-from sluice.supervising.worker import RetryWorker, Worker
+from sluice.supervising.worker import Worker
 from sluice.values.model import Checkpoint, CheckpointId, Desired, Status, StreamSpec, Transform, VertexId
 
 SPEC = StreamSpec("a", "s", "localhost:9092", "topic", Transform("/t.py", "", ""))
 DESIRED = Desired(VertexId(1), CheckpointId(VertexId(2), "a"), SPEC, generation=7, limit_batches=None)
-SENT = Transaction(Checkpoint({}))
+SENT = Transaction(Checkpoint({}), Checkpoint({}))
 
 
 class Loopback:
@@ -42,8 +46,9 @@ class Loopback:
         self.ended.append(arguments)
 
 
-def new_worker(counts: Attempts, kind: type[Worker] = Worker) -> Worker:
-    return kind(DESIRED, Settings(), Monitor(1), HostState(counts), MergeGuard())
+def new_run(counts: Attempts) -> Run:
+    status, turns = RunStatus(DESIRED, Monitor(1), counts), Turns(MergeGuard(), 2, Waits())
+    return Run(DESIRED, Settings(), HostState(counts, Installation(None)), status, turns)
 
 
 def test_transactions_that_were_never_answered_are_counted_from_start_to_start(tmp_path: Path) -> None:
@@ -92,23 +97,23 @@ def test_the_file_is_in_the_servers_data_directory(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(attempts, "server_flags", lambda: flags)
+    monkeypatch.setattr(server_flags, "server_flags", lambda: flags)
     assert attempts.file_of_this_server() == (Path("here", attempts.FILE) if there else None)
 
 
 @pytest.mark.parametrize("refused", [False, True])
 def test_the_first_transaction_of_a_worker_is_noted_until_it_is_answered(refused: bool) -> None:
     counts = Attempts(None)
-    started = new_worker(counts)
-    started.sent(SENT)
-    started.sent(SENT)
+    status = new_run(counts).status
+    status.sending()
+    status.sending()
     assert counts.count("a", 7) == 1
     if refused:
-        started.unsent()
+        status.answered()
     else:
-        started.committed(SENT)
+        status.committed(SENT)
     assert counts.count("a", 7) == 0
-    started.sent(SENT)
+    status.sending()
     assert counts.count("a", 7) == 0, "in steady state nothing is noted"
 
 
@@ -116,21 +121,14 @@ def test_a_run_at_whose_first_transaction_the_server_ended_too_often_ends_with_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loopback, counts = Loopback(), Attempts(None)
-    monkeypatch.setattr(worker, "Loopback", loopback)
+    monkeypatch.setattr(worker, "open_loopback", loopback)
     for _ in range(MAX_ATTEMPTS):
         counts.begin("a", 7)
-    started = new_worker(counts)
+    started = Worker(new_run(counts))
     started.start()
     assert started.join(20)
     [(checkpoint, generation, status, reason)] = loopback.ended
     assert (checkpoint, generation, status) == (DESIRED.checkpoint_id, 7, Status.ERROR)
     assert f"the server ended {MAX_ATTEMPTS} times in a row" in reason
     assert "START STREAM s" in reason
-    assert counts.count("a", 7) == 0
-
-
-def test_what_is_retried_is_not_counted() -> None:
-    counts = Attempts(None)
-    retrying = new_worker(counts, RetryWorker)
-    retrying.sent(SENT)
     assert counts.count("a", 7) == 0

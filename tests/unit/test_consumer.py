@@ -1,4 +1,4 @@
-"""Messages become batches, and batches groups: full ones at once, others when their interval is over."""
+"""A consumer waits for the messages of a batch, and knows how far reading got."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, TopicPartition
 
 from sluice.brokers import consumer, reporter
 from sluice.brokers.consumer import Consumer
 from sluice.errors import BrokerError, OffsetGone
 from sluice.host.settings import Settings
 from sluice.values.model import StreamSpec, Transform
+from sluice.values.position import Position
 
 INTERVAL = 0.1
 
@@ -27,13 +28,17 @@ class FakeKafka:
         self.reported: list[int] = []
         self.answer: Callable[[None, list[TopicPartition]], None] | None = None
         self.reached: dict[int, int] = {}
+        self.assigned: list[TopicPartition] = []
 
     def assign(self, places: list[TopicPartition]) -> None:
-        self.reached = {}
+        self.assigned, self.reached = places, {}
 
     def position(self, places: list[TopicPartition]) -> list[TopicPartition]:
         """Where reading is: librdkafka answers -1001 for a partition of which nothing has come."""
-        return [TopicPartition("t", place.partition, self.reached.get(place.partition, -1001)) for place in places]
+        return [
+            TopicPartition("t", place.partition, self.reached.get(place.partition, -1001), leader_epoch=3)
+            for place in places
+        ]
 
     def commit(self, offsets: list[TopicPartition], *, asynchronous: bool) -> None:
         assert asynchronous
@@ -81,14 +86,14 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
     return fake
 
 
-class Reader:
+class Polled:
     """A consumer of a stream with batches of ten, one of its messages in bytes at the most 100."""
 
     def __init__(self, kafka: FakeKafka) -> None:
         spec = StreamSpec("u", "people", "localhost:1", "t", Transform("/t.py", "", ""))
         self.consumer = Consumer(spec, Settings(batch_max_bytes=100))
-        self._real: Any = self.consumer._consumer
-        self.consumer._consumer = kafka
+        reader: Any = self.consumer._reader
+        self.real, reader.client = reader.client, kafka
         self.stop = False
 
     def poll(self, *, most: int = 100, patience: float | None = 1.0) -> list[list[int]] | None:
@@ -99,30 +104,30 @@ class Reader:
 
 
 @pytest.fixture
-def reader(kafka: FakeKafka) -> Iterator[Reader]:
-    made = Reader(kafka)
+def reader(kafka: FakeKafka) -> Iterator[Polled]:
+    made = Polled(kafka)
     yield made
-    made._real.close()
+    made.real.close()
 
 
 def of(*ranges: range) -> list[list[int]]:
     return list(map(list, ranges))
 
 
-def test_all_whole_batches_that_wait_travel_together_and_the_tail_stays(kafka: FakeKafka, reader: Reader):
+def test_all_whole_batches_that_wait_travel_together_and_the_tail_stays(kafka: FakeKafka, reader: Polled):
     kafka.at(0, *numbered(0, 34))
     assert reader.poll() == of(range(10), range(10, 20), range(20, 30))
     assert kafka.now == 100.0
 
 
-def test_the_tail_waits_for_its_interval_and_no_longer(kafka: FakeKafka, reader: Reader):
+def test_the_tail_waits_for_its_interval_and_no_longer(kafka: FakeKafka, reader: Polled):
     kafka.at(0, *numbered(0, 12)).at(0.03, *numbered(12, 14))
     assert reader.poll() == of(range(10))
     assert reader.poll() == of(range(10, 14))
     assert kafka.now == pytest.approx(100.0 + INTERVAL)
 
 
-def test_a_tail_that_fills_up_goes_at_once(kafka: FakeKafka, reader: Reader):
+def test_a_tail_that_fills_up_goes_at_once(kafka: FakeKafka, reader: Polled):
     kafka.at(0, *numbered(0, 12)).at(0.03, *numbered(12, 25))
     assert reader.poll() == of(range(10))
     assert reader.poll() == of(range(10, 20))
@@ -132,19 +137,19 @@ def test_a_tail_that_fills_up_goes_at_once(kafka: FakeKafka, reader: Reader):
     assert kafka.now == pytest.approx(100.03 + INTERVAL)
 
 
-def test_a_lone_message_waits_for_its_interval(kafka: FakeKafka, reader: Reader):
+def test_a_lone_message_waits_for_its_interval(kafka: FakeKafka, reader: Polled):
     kafka.at(0.5, message(0))
     assert reader.poll() == [[0]]
     assert kafka.now == pytest.approx(100.5 + INTERVAL)
 
 
-def test_a_part_of_a_millisecond_is_waited_for_once(kafka: FakeKafka, reader: Reader):
+def test_a_part_of_a_millisecond_is_waited_for_once(kafka: FakeKafka, reader: Polled):
     assert reader.poll(patience=0.0207) is None
     assert len(kafka.waits) <= 3
     assert kafka.now == pytest.approx(100.021, abs=1e-5)
 
 
-def test_nothing_in_time_is_nothing_and_a_tail_is_kept(kafka: FakeKafka, reader: Reader):
+def test_nothing_in_time_is_nothing_and_a_tail_is_kept(kafka: FakeKafka, reader: Polled):
     assert reader.poll(patience=0) is None
     assert kafka.now == 100.0
     kafka.at(0, *numbered(0, 3))
@@ -154,26 +159,7 @@ def test_nothing_in_time_is_nothing_and_a_tail_is_kept(kafka: FakeKafka, reader:
     assert kafka.now == pytest.approx(100.0 + INTERVAL)
 
 
-def test_a_group_has_no_more_batches_than_it_may(kafka: FakeKafka, reader: Reader):
-    kafka.at(0, *numbered(0, 50))
-    assert reader.poll(most=2) == of(range(10), range(10, 20))
-    assert reader.poll(most=1) == of(range(20, 30))
-    assert reader.poll(most=9) == of(range(30, 40), range(40, 50))
-
-
-def test_batches_and_groups_are_bounded_in_bytes(kafka: FakeKafka, reader: Reader, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(consumer, "GROUP_BYTES", 150)
-    kafka.at(0, *numbered(0, 8, size=30), message(8, size=500), *numbered(9, 20, size=5))
-    found: list[list[int]] = []
-    groups = 0
-    while (group := reader.poll(patience=INTERVAL)) is not None:
-        found += group
-        groups += 1
-    assert found == of(range(3), range(3, 6), range(6, 8), range(8, 9), range(9, 19), range(19, 20))
-    assert groups >= 4
-
-
-def test_an_error_comes_after_the_messages_before_it(kafka: FakeKafka, reader: Reader):
+def test_an_error_comes_after_the_messages_before_it(kafka: FakeKafka, reader: Polled):
     kafka.at(0, *numbered(0, 13), message(13, error=KafkaError._AUTO_OFFSET_RESET))
     assert reader.poll() == of(range(10), range(10, 13))
     with pytest.raises(OffsetGone):
@@ -184,21 +170,21 @@ def test_an_error_comes_after_the_messages_before_it(kafka: FakeKafka, reader: R
         reader.poll()
 
 
-def test_a_stop_ends_the_wait(kafka: FakeKafka, reader: Reader):
+def test_a_stop_ends_the_wait(kafka: FakeKafka, reader: Polled):
     reader.stop = True
     kafka.at(0, *numbered(0, 3))
     assert reader.poll(patience=None) is None
 
 
-def test_reading_begins_anew_without_what_was_taken(kafka: FakeKafka, reader: Reader):
+def test_reading_begins_anew_without_what_was_taken(kafka: FakeKafka, reader: Polled):
     kafka.at(0, *numbered(0, 13))
     assert reader.poll() == of(range(10))
-    reader.consumer.assign([0], {0: 10})
+    reader.consumer.assign([0], {0: Position(10)})
     kafka.at(0, *numbered(10, 20))
     assert reader.poll() == of(range(10, 20))
 
 
-def test_positions_are_reported_while_nothing_is_polled_and_no_message_is_lost_by_it(kafka: FakeKafka, reader: Reader):
+def test_positions_are_reported_while_nothing_is_polled_and_no_message_is_lost_by_it(kafka: FakeKafka, reader: Polled):
     kafka.at(0, *numbered(0, 10))
     for position in (5, 6, 7):
         reader.consumer.report({0: position})
@@ -212,35 +198,60 @@ def test_positions_are_reported_while_nothing_is_polled_and_no_message_is_lost_b
     assert reader.poll() == of(range(10))
 
 
-def test_a_group_that_leaves_nothing_ends_where_reading_is(kafka: FakeKafka, reader: Reader):
+def test_a_group_that_leaves_nothing_ends_where_reading_is(kafka: FakeKafka, reader: Polled):
     reader.consumer.assign([0, 1], {})
     kafka.at(0, *numbered(0, 25))
     kafka.reached = {0: 25}
     first = reader.consumer.poll(10, INTERVAL, lambda: False, most=100)
     assert first is not None
-    assert first.end == {0: 20}
+    assert first.end == {0: (20, -1)}
     kafka.reached = {0: 27, 1: 3}
     last = reader.consumer.poll(10, INTERVAL, lambda: False, most=100)
     assert last is not None
-    assert last.end == {0: 27, 1: 3}
-    assert [half.end for half in last.halves()] == [{0: 22}, {0: 27, 1: 3}]
+    assert last.end == {0: (27, 3), 1: (3, 3)}
+    assert [half.end for half in last.halves()] == [{0: (22, -1)}, {0: (27, 3), 1: (3, 3)}]
 
 
-def test_offsets_that_no_message_has_are_reached_once_all_before_them_is_applied(kafka: FakeKafka, reader: Reader):
-    reader.consumer.assign([0, 1, 2], {0: 5})
+def test_offsets_that_no_message_has_are_reached_once_all_before_them_is_applied(kafka: FakeKafka, reader: Polled):
+    reader.consumer.assign([0, 1, 2], {0: Position(5)})
     assert reader.consumer.reached({0: 5}) == {}  # nothing has come
     kafka.reached = {0: 7, 1: 4}
-    assert reader.consumer.reached({0: 5}) == {0: 7, 1: 4}
+    assert reader.consumer.reached({0: 5}) == {0: (7, 3), 1: (4, 3)}
     assert reader.consumer.reached({0: 7, 1: 4, 2: 9}) == {}
     kafka.at(0, *numbered(7, 17))
     kafka.reached = {0: 17}
     assert reader.poll() == of(range(7, 17))
     kafka.reached = {0: 18}
     assert reader.consumer.reached({0: 7}) == {}  # they may never be applied
-    assert reader.consumer.reached({0: 17}) == {0: 18}
+    assert reader.consumer.reached({0: 17}) == {0: (18, 3)}
     kafka.at(0, *numbered(18, 19))
     kafka.reached = {0: 19}
     assert reader.consumer.reached({0: 18}) == {}  # a message came instead, and is given out
     assert reader.poll() == of(range(18, 19))
-    reader.consumer.assign([0], {0: 3})
+    reader.consumer.assign([0], {0: Position(3)})
     assert reader.consumer.reached({0: 3}) == {}
+
+
+def test_reading_begins_with_the_leader_epoch_of_each_position(kafka: FakeKafka, reader: Polled):
+    reader.consumer.assign([0, 1, 2], {0: Position(10, 4), 2: Position(7)})
+    assert [(place.partition, place.offset, place.leader_epoch) for place in kafka.assigned] == [
+        (0, 10, 4), (1, OFFSET_BEGINNING, None), (2, 7, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reason", "log_end"),
+    [
+        ("Partition log truncation detected at offset 20 (leader epoch 0): broker end offset is 12 (offset ...", 12),
+        ("No epoch found less or equal to offset 20 (leader epoch 2): broker end offset is -1 (offset leader ...", 0),
+        ("fetch failed due to requested offset not available on the broker: Broker: Offset out of range", None),
+    ],
+)
+def test_a_log_that_was_truncated_tells_up_to_where_it_is_the_one_that_was_read(
+    kafka: FakeKafka, reader: Polled, reason: str, log_end: int | None
+):
+    error = KafkaError(KafkaError._AUTO_OFFSET_RESET, reason)
+    kafka.at(0, Message(topic="t", partition=3, offset=-1001, error=error))
+    with pytest.raises(OffsetGone) as caught:
+        reader.poll()
+    assert (caught.value.partition, caught.value.log_end) == (3, log_end)

@@ -9,16 +9,11 @@ from typing import Any
 
 import pytest
 
-from sluice.brokers import consumer
-from sluice.brokers.consumer import Consumer
-from sluice.engine.host_state import HostState
-from sluice.engine.merge_guard import MergeGuard
-from sluice.host.attempts import Attempts
-from sluice.host.settings import Settings
+from sluice.brokers import reader
+from sluice.brokers.reader import TopicReader
 from sluice.supervising import worker
-from sluice.supervising.status import Monitor
 from sluice.supervising.worker import Worker
-from sluice.values.model import CheckpointId, VertexId
+from tests.unit.engine.fakes import FakeRun
 
 ENDING = RuntimeError("can't create new thread at interpreter shutdown")
 
@@ -40,11 +35,9 @@ def go(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def fail(*_: object) -> Any:
         raise error
 
-    monkeypatch.setattr(worker, "Loopback", lambda _: Loopback())
-    monkeypatch.setattr(worker, "StreamSession", fail)
-    checkpoint_id = CheckpointId(VertexId(1), "a")
-    desired: Any = SimpleNamespace(spec=SimpleNamespace(name="s", uid="a"), checkpoint_id=checkpoint_id, generation=1)
-    started = Worker(desired, Settings(), Monitor(1), HostState(Attempts(None)), MergeGuard())
+    monkeypatch.setattr(worker, "open_loopback", lambda _: Loopback())
+    monkeypatch.setattr(worker, "run_session", fail)
+    started = Worker(FakeRun().run)
     started.start()
     assert started.join(10)
     return written
@@ -65,10 +58,10 @@ def test_a_consumer_that_no_thread_can_close_any_more_is_left_to_the_end_of_the_
         raise error
 
     client = object()
-    left: Any = Consumer.__new__(Consumer)
-    left._consumer, left._reporter = client, SimpleNamespace(finish=lambda _: False)
-    monkeypatch.setattr(consumer, "_UNCLOSED", [])
+    left: Any = TopicReader.__new__(TopicReader)
+    left.client, left._reporter = client, SimpleNamespace(finish=lambda _: False)
+    monkeypatch.setattr(reader, "_UNCLOSED", [])
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(RuntimeError) if raised else nullcontext():
         left.close()
-    assert ([] if raised else [client]) == consumer._UNCLOSED
+    assert ([] if raised else [client]) == reader._UNCLOSED

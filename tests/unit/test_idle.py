@@ -17,6 +17,7 @@ from sluice.brokers.topic import Topic
 from sluice.engine.idle import LONGER, IdleDetector
 from sluice.host.settings import Settings
 from sluice.values.model import Checkpoint, StreamSpec, Transform
+from sluice.values.position import Position
 from tests.eventually import eventually
 
 SPEC = StreamSpec("orders", "localhost:1", "t", "t", Transform("/t.py", "", ""))
@@ -30,6 +31,7 @@ class FakeKafka:
     def __init__(self) -> None:
         self.assigned: dict[tuple[str, int], int] = {}
         self.log: list[str] = []
+        self.epochs: list[int | None] = []
         self.coming: list[Message] = []
         self.topic_id = ID
         self.partitions = [0]
@@ -57,6 +59,7 @@ class FakeKafka:
     def incremental_assign(self, places: list[TopicPartition]) -> None:
         for place in places:
             assert (place.topic, place.partition) not in self.assigned
+            self.epochs.append(place.leader_epoch)
             self.assigned[place.topic, place.partition] = place.offset
         self.log.append("assigned " + " ".join(f"{place.partition}@{place.offset}" for place in places))
 
@@ -103,7 +106,7 @@ def enter(kafka: FakeKafka) -> Iterator[Callable[..., Watched]]:
         topic_id: str = str(ID),
         topic_interval: float = SETTINGS.topic_interval,
     ) -> Watched:
-        positions = {} if position is None else dict.fromkeys(partitions, position)
+        positions = {} if position is None else dict.fromkeys(partitions, Position(position, 3))
         watched = Watched("t", Topic(topic_id, frozenset(partitions)), positions, lambda: None)
         entered.append(watched)
         idle_watcher.enter(watched, SPEC, topic_interval)
@@ -134,6 +137,7 @@ def test_a_partition_is_watched_from_where_the_furthest_back_is(kafka: FakeKafka
     enter(position=None)
     idle_watcher.leave(first)
     assert kafka.log == ["assigned 0@9", "unassigned 0", "assigned 0@4", "unassigned 0", "assigned 0@-2"]
+    assert kafka.epochs == [3, 3, None]
 
 
 def test_what_nobody_waits_for_any_more_is_let_go(kafka: FakeKafka, enter: Enter):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sluice.supervising.log_throttle import INTERVAL, MOST, LogThrottle
+from sluice.engine.log_throttle import INTERVAL, MOST, LogThrottle
 
 
 class Log:

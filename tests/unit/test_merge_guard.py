@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluice.engine.merge_guard import ACTIVE, LOST_GRACE, YIELDING, Admission, MergeGuard, Waits
-from sluice.errors import Stopped
+from sluice.engine.merge_guard import ACTIVE, LOST_GRACE, YIELDING, MergeGuard
+from sluice.engine.turns import Turns, Waits
 from sluice.supervising.shared_state import SharedState
 from sluice.values.merge_keys import EVERYTHING, NOTHING, MergeKeys, MergeShape
+from tests.eventually import eventually
 
 SHAPE = MergeShape(False, frozenset({"P"}), frozenset({"id"}), frozenset({"id"}), frozenset(), frozenset({"P"}))
 
@@ -39,44 +40,44 @@ def guard(clock: Clock) -> MergeGuard:
     return MergeGuard(clock)
 
 
-def admission(guard: MergeGuard, owner: int, stop: threading.Event | None = None) -> Admission:
-    return Admission(guard, owner, stop or threading.Event(), Waits())
+def turns_of(guard: MergeGuard, owner: int, waits: Waits | None = None) -> Turns:
+    return Turns(guard, owner, waits or Waits())
 
 
 def test_only_transactions_that_merge_the_same_exclude_each_other(guard: MergeGuard) -> None:
-    one, other = admission(guard, 1), admission(guard, 2)
-    assert one.try_enter(keys(1, 2))
-    assert not other.try_enter(keys(2, 3))
-    assert other.try_enter(keys(3))
-    assert other.try_enter(NOTHING)
+    one, other = turns_of(guard, 1), turns_of(guard, 2)
+    assert one.enter(keys(1, 2))
+    assert not other.enter(keys(2, 3))
+    assert other.enter(keys(3))
+    assert other.enter(NOTHING)
     one.committed(moved=True)
-    assert other.try_enter(keys(2, 3))
+    assert other.enter(keys(2, 3))
 
 
 def test_transactions_of_one_stream_never_wait_for_each_other(guard: MergeGuard) -> None:
-    one = admission(guard, 1)
-    assert one.try_enter(keys(1))
-    assert one.try_enter(keys(1))
-    assert one.try_enter(EVERYTHING)
+    one = turns_of(guard, 1)
+    assert one.enter(keys(1))
+    assert one.enter(keys(1))
+    assert one.enter(EVERYTHING)
 
 
 def test_what_is_not_known_excludes_all_that_merge(guard: MergeGuard) -> None:
-    one, other = admission(guard, 1), admission(guard, 2)
-    assert one.try_enter(EVERYTHING)
-    assert not other.try_enter(keys(1))
-    assert not other.try_enter(EVERYTHING)
-    assert other.try_enter(NOTHING)
+    one, other = turns_of(guard, 1), turns_of(guard, 2)
+    assert one.enter(EVERYTHING)
+    assert not other.enter(keys(1))
+    assert not other.enter(EVERYTHING)
+    assert other.enter(NOTHING)
     one.refused()
-    assert other.try_enter(EVERYTHING)
+    assert other.enter(EVERYTHING)
 
 
 def test_a_stream_alone_has_no_need_of_keys(guard: MergeGuard, clock: Clock) -> None:
-    one, other = admission(guard, 1), admission(guard, 2)
+    one, other = turns_of(guard, 1), turns_of(guard, 2)
     assert not one.wants_keys()
-    assert one.try_enter(EVERYTHING)
+    assert one.enter(EVERYTHING)
     assert not one.wants_keys()
     assert other.wants_keys()
-    assert not other.try_enter(keys(1))
+    assert not other.enter(keys(1))
     assert one.wants_keys()
     one.committed(moved=True)
     clock.now += ACTIVE + 1
@@ -85,28 +86,28 @@ def test_a_stream_alone_has_no_need_of_keys(guard: MergeGuard, clock: Clock) -> 
 
 
 def test_a_stream_that_holds_something_for_long_still_counts(guard: MergeGuard, clock: Clock) -> None:
-    assert admission(guard, 1).try_enter(keys(1))
+    assert turns_of(guard, 1).enter(keys(1))
     clock.now += 10 * ACTIVE
-    assert admission(guard, 2).wants_keys()
+    assert turns_of(guard, 2).wants_keys()
 
 
 def test_whoever_waits_for_long_is_not_overtaken(guard: MergeGuard, clock: Clock) -> None:
-    one = admission(guard, 1)
-    assert one.try_enter(keys(1))
+    one = turns_of(guard, 1)
+    assert one.enter(keys(1))
     ticket = guard.queue(2, keys(1, 2))
     assert guard.await_turn(ticket, 0.0) == "(:P)"
-    third = admission(guard, 3)
-    assert third.try_enter(keys(2)), "the other has not waited for long"
+    third = turns_of(guard, 3)
+    assert third.enter(keys(2)), "the other has not waited for long"
     third.committed(moved=True)
     clock.now += YIELDING
-    assert not one.try_enter(keys(2))
-    assert not admission(guard, 4).try_enter(keys(2))
-    assert admission(guard, 4).try_enter(keys(3))
+    assert not one.enter(keys(2))
+    assert not turns_of(guard, 4).enter(keys(2))
+    assert turns_of(guard, 4).enter(keys(3))
 
 
 def test_the_first_to_wait_is_the_first_to_get_its_turn(guard: MergeGuard, clock: Clock) -> None:
-    one = admission(guard, 1)
-    assert one.try_enter(keys(1))
+    one = turns_of(guard, 1)
+    assert one.enter(keys(1))
     first, second = guard.queue(2, keys(1)), guard.queue(3, keys(1))
     clock.now += YIELDING
     one.committed(moved=True)
@@ -118,90 +119,81 @@ def test_the_first_to_wait_is_the_first_to_get_its_turn(guard: MergeGuard, clock
 
 
 def test_a_lost_transaction_counts_until_its_stream_has_moved_on(guard: MergeGuard) -> None:
-    one, other = admission(guard, 1), admission(guard, 2)
-    assert one.try_enter(keys(1))
+    one, other = turns_of(guard, 1), turns_of(guard, 2)
+    assert one.enter(keys(1))
     one.abandon()
-    assert not other.try_enter(keys(1))
-    assert one.try_enter(keys(1)), "its own stream has to be able to go on"
+    assert not other.enter(keys(1))
+    assert one.enter(keys(1)), "its own stream has to be able to go on"
     one.committed(moved=False)
-    assert not other.try_enter(keys(1))
-    assert one.try_enter(keys(1))
+    assert not other.enter(keys(1))
+    assert one.enter(keys(1))
     one.committed(moved=True)
-    assert other.try_enter(keys(1))
+    assert other.enter(keys(1))
 
 
 def test_a_lost_transaction_does_not_count_for_ever(guard: MergeGuard, clock: Clock) -> None:
-    one, other = admission(guard, 1), admission(guard, 2)
-    assert one.try_enter(keys(1))
+    one, other = turns_of(guard, 1), turns_of(guard, 2)
+    assert one.enter(keys(1))
     one.abandon()
     clock.now += LOST_GRACE - 1
-    assert not other.try_enter(keys(1))
+    assert not other.enter(keys(1))
     clock.now += 2
-    assert other.try_enter(keys(1))
+    assert other.enter(keys(1))
 
 
 def test_a_lost_transaction_survives_a_reload() -> None:
     before, after = SharedState(1), SharedState(1)
-    one = admission(before.guard, 1)
-    assert one.try_enter(keys(1))
+    one = turns_of(before.guard, 1)
+    assert one.enter(keys(1))
     one.abandon()
     assert all(type(item) in (int, bytes, float) for entry in before.guard.handed_over() for item in entry)
     after.adopt(before)
-    assert not admission(after.guard, 2).try_enter(keys(1))
-    assert admission(after.guard, 2).try_enter(keys(2))
+    assert not turns_of(after.guard, 2).enter(keys(1))
+    assert turns_of(after.guard, 2).enter(keys(2))
 
 
 def test_constraints_spare_the_waiting_where_they_are_harmless(guard: MergeGuard) -> None:
-    one, other = admission(guard, 1), admission(guard, 2)
+    one, other = turns_of(guard, 1), turns_of(guard, 2)
     guard.learn([("P", frozenset({"id"}))], relied_on=False)
-    assert one.try_enter(keys(1))
-    assert not other.try_enter(keys(1))
+    assert one.enter(keys(1))
+    assert not other.enter(keys(1))
     guard.learn([("P", frozenset({"id"}))], relied_on=True)
-    assert other.try_enter(keys(1))
+    assert other.enter(keys(1))
 
 
-def test_a_stream_that_is_to_stop_does_not_wait_any_longer(guard: MergeGuard) -> None:
-    assert admission(guard, 1).try_enter(keys(1))
-    stop, waits = threading.Event(), Waits()
-    waiting = threading.Event()
-    ended = []
-
-    def wait() -> None:
-        try:
-            Admission(guard, 2, stop, waits).enter(keys(1), waiting.set)
-        except Stopped:
-            ended.append(waits.as_map())
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    assert waiting.wait(10)
-    stop.set()
-    thread.join(10)
-    [told] = ended
-    assert told["count"] == 1
-    assert told["for"] == {"(:P)": 1}
-    assert told["waiting"] is None
+def test_a_stream_that_gives_up_its_place_in_line_stands_in_nobodys_way(guard: MergeGuard) -> None:
+    assert turns_of(guard, 1).enter(keys(1))
+    waits = Waits()
+    waiting = turns_of(guard, 2, waits)
+    assert not waiting.enter(keys(1), 0.01)
+    assert waits.as_map()["waiting"] == "(:P)"
+    waiting.abandon()
+    told = waits.as_map()
+    assert (told["count"], told["for"], told["waiting"]) == (1, {"(:P)": 1}, None)
     assert told["ms"] > 0
-    assert admission(guard, 3).try_enter(keys(2)), "what waited stands in nobody's way"
+    assert turns_of(guard, 3).enter(keys(2))
+
+
+def test_a_stream_that_waits_keeps_its_place_in_line(guard: MergeGuard, clock: Clock) -> None:
+    one, other, late = turns_of(guard, 1), turns_of(guard, 2), turns_of(guard, 3)
+    assert one.enter(keys(1))
+    assert not other.enter(keys(1, 2), 0.01)
+    clock.now += YIELDING
+    one.committed(moved=True)
+    assert not late.enter(keys(2)), "it was first"
+    assert other.enter(keys(1, 2), 0.01)
 
 
 def test_whoever_waits_goes_on_as_soon_as_the_other_has_ended() -> None:
-    guard = MergeGuard()
-    one = admission(guard, 1)
-    assert one.try_enter(keys(1))
-    waiting, entered = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        admission(guard, 2).enter(keys(1), waiting.set)
-        entered.set()
-
-    thread = threading.Thread(target=wait)
+    guard, waits = MergeGuard(), Waits()
+    one = turns_of(guard, 1)
+    assert one.enter(keys(1))
+    thread = threading.Thread(target=lambda: turns_of(guard, 2, waits).enter(keys(1), 60.0))
     thread.start()
-    assert waiting.wait(10)
-    assert not entered.is_set()
+    eventually(lambda: waits.as_map()["waiting"] is not None)
     one.committed(moved=True)
-    assert entered.wait(10)
-    thread.join(10)
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 class _Stream(threading.Thread):
@@ -214,17 +206,18 @@ class _Stream(threading.Thread):
         self._owner = owner
         self._running = running
         self._groups = list(groups)
-        self._admission = admission(guard, owner)
+        self._turns = turns_of(guard, owner)
         self._sent: list[MergeKeys] = []
 
     def run(self) -> None:
         for group in self._groups:
             if len(self._sent) == 3:
                 self._settle()
-            if not self._admission.try_enter(group):
+            if not self._turns.enter(group):
                 while self._sent:
                     self._settle()
-                self._admission.enter(group)
+                while not self._turns.enter(group, 1.0):
+                    pass
             for number in group.keys.get(SHAPE, ()):
                 self.overlaps += self._running.setdefault(number, self._owner) != self._owner
             self._sent.append(group)
@@ -238,7 +231,7 @@ class _Stream(threading.Thread):
         for number in group.keys.get(SHAPE, ()):
             if number not in held:
                 self._running.pop(number, None)
-        self._admission.committed(moved=True)
+        self._turns.committed(moved=True)
         self.done += 1
 
 

@@ -13,11 +13,12 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import OffsetSpec
 
 from sluice.brokers import clients, offsets
-from sluice.brokers.consumer import Consumer
+from sluice.brokers.complaints import Complaints
 from sluice.brokers.offsets import TopicOffsets
+from sluice.brokers.topic import TopicMetadata
 from sluice.errors import BrokerError
 from sluice.host.settings import Settings
-from sluice.procedures import steering
+from sluice.procedures.seek import first_positions
 from sluice.values.configuration import decode
 from sluice.values.model import StreamSpec, Transform
 
@@ -98,10 +99,10 @@ def test_a_time_that_was_not_answered_is_not_the_end(brokers: Brokers):
 @pytest.mark.parametrize("what", ["ends", "at_time"])
 def test_no_start_is_before_the_first_offset(brokers: Brokers, start: str, what: str):
     spec = StreamSpec("s", "people", "localhost:1", "t", TRANSFORM, config=decode("s", f'{{"start": "{start}"}}'))
-    assert min(steering.first_positions(spec, [0, 1], Settings()).values()) >= 0
+    assert min(first_positions(spec, [0, 1], Settings()).values()) >= 0
     brokers.ends[1], brokers.at_time[1] = (NONE_KNOWN, NONE_KNOWN), NONE_KNOWN
     with pytest.raises(BrokerError, match="did not answer in time"):
-        steering.first_positions(spec, [0, 1], Settings())
+        first_positions(spec, [0, 1], Settings())
 
 
 @pytest.mark.parametrize("code", sorted(offsets.STALE))
@@ -123,8 +124,6 @@ def test_a_leader_that_stays_unknown_is_an_error_in_time(brokers: Brokers):
 
 @pytest.mark.parametrize("told", [None, (NONE_KNOWN, NONE_KNOWN), (0, -1)])
 def test_watermarks_that_are_no_offsets_are_no_answer(told: tuple[int, int] | None):
-    with Consumer(SPEC, Settings()) as consumer:
-        real, consumer._consumer = consumer._consumer, SimpleNamespace(get_watermark_offsets=lambda *_, **__: told)
-        with pytest.raises(BrokerError, match="topic t, partition 1: the broker at localhost:1 did not answer in time"):
-            consumer.watermarks(1)
-        consumer._consumer = real
+    client: Any = SimpleNamespace(get_watermark_offsets=lambda *_, **__: told)
+    with pytest.raises(BrokerError, match="topic t, partition 1: the broker at localhost:1 did not answer in time"):
+        TopicMetadata(client, SPEC, 1.0, Complaints(SPEC)).watermarks(1)

@@ -9,6 +9,7 @@ import pytest
 from sluice.bolt import messages
 from sluice.bolt.replies import Reply, reply_of
 from sluice.persistence.sink import MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT, Sink
+from sluice.persistence.transaction import Transaction
 from sluice.scripting.process import PackedQueries
 from sluice.values.model import Checkpoint, CheckpointId, VertexId
 
@@ -36,12 +37,15 @@ def test_what_is_in_flight_is_bounded_in_groups_and_in_bytes(size: int, groups: 
     sent = 0
     while not sink.full:
         sent += 1
-        sink.send(PackedQueries(1, b"q" * size), Checkpoint({0: sent}), {})
+        sink.send(Transaction(sink.reached, Checkpoint({0: sent}), {}, PackedQueries(1, b"q" * size)))
     assert sent == groups
     assert connection.sent.count(b"q" * size) == groups
-    sink.settle()
+    done = sink.settle()
+    assert sink.held == done.after == Checkpoint({0: 1})
+    assert len(sink.in_flight.all) == groups, "it is found there until it is recorded elsewhere"
+    sink.release()
     assert not sink.full
-    assert sink.held == Checkpoint({0: 1})
+    assert len(sink.in_flight.all) == groups - 1
 
 
 NOTIFICATION = {
@@ -68,6 +72,5 @@ def test_what_is_committed_with_a_notification_is_committed(metadata: dict[str, 
         reply_of(messages.success(metadata)),
     ]
     sink = Sink(connection, CheckpointId(VertexId(1), "u"), Checkpoint({}))
-    sink.send(PackedQueries(1, b"q"), Checkpoint({0: 1}), {})
-    sink.settle()
-    assert (sink.held, sink.notice) == (Checkpoint({0: 1}), notice)
+    sink.send(Transaction(sink.held, Checkpoint({0: 1}), {}, PackedQueries(1, b"q")))
+    assert (sink.settle().notice, sink.held) == (notice, Checkpoint({0: 1}))

@@ -1,29 +1,33 @@
 """
-What a server answers to a request, and which of our errors a refusal is. No I/O.
+A server's answers to requests, and which error of Sluice a refusal becomes. No I/O.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Union
 
 from sluice.bolt.messages import Tag, parse
 from sluice.bolt.values import Value
-from sluice.errors import TIMED_OUT, QueryRefused, RemoteProtocolError, TransientFailure
+from sluice.errors import QueryRefused, RemoteProtocolError, TransientFailure
 
 TRACEBACK = "Traceback (most recent call last):"
 
+_TIMED_OUT = re.compile("because of transaction timeout", re.IGNORECASE)
+"Transient by its code, but of what a transaction was to do, which the half of it may do in time."
+
 
 class Success:
-    """The request was done. Taken apart only when looked into: of a thousand answers in a batch, hardly one is."""
+    """The request was done. Parsed only when needed, which is hardly one of a thousand answers in a batch."""
 
     def __init__(self, message: bytes) -> None:
         self._message = message
 
     @cached_property
     def metadata(self) -> dict[str, Value]:
-        """What the server says beside it: `fields` after RUN, `has_more`, `stats` and timings after PULL."""
+        """What the server adds: `fields` after RUN; `has_more`, `stats` and timings after PULL."""
         return _metadata(self._message)
 
     def __repr__(self) -> str:
@@ -40,7 +44,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Ignored:
-    """An earlier request was refused, so this one was not looked at."""
+    """An earlier request was refused, so this one was not processed."""
 
 
 # A union of names that `isinstance` takes on Python 3.10 as well.
@@ -49,7 +53,7 @@ Reply = Union[Success, Failure, Ignored]  # noqa: UP007
 
 @dataclass
 class Records:
-    """Collects the RECORDs of an exchange, not taken apart until asked."""
+    """Collects the RECORDs of an exchange, not parsed until needed."""
 
     messages: list[bytes] = field(default_factory=list, repr=False)
 
@@ -65,7 +69,7 @@ class Records:
 
 
 def is_record(message: bytes) -> bool:
-    """Whether `message` is a row, not an answer."""
+    """Whether `message` is a row, and not an answer."""
     return message[1:2] == b"\x71"
 
 
@@ -74,7 +78,7 @@ def reply_of(message: bytes) -> Reply:
     The answer that `message` is.
 
     Raises:
-        RemoteProtocolError: it is something that a server does not say.
+        RemoteProtocolError: it is not a message that a server sends.
     """
     tag = message[1] if len(message) > 1 else -1
     if tag == Tag.SUCCESS:
@@ -94,17 +98,17 @@ def error_of(failure: Failure, index: int | None = None) -> QueryRefused:
     Args:
         index: which request of the exchange was refused, counted from 0.
     """
-    passes = ".TransientError." in failure.code and TIMED_OUT.search(failure.message) is None
+    passes = ".TransientError." in failure.code and _TIMED_OUT.search(failure.message) is None
     kind = TransientFailure if passes else QueryRefused
     message = failure.message
     if TRACEBACK in message:
-        # Of a Python procedure: what it says is in the last line, and an error's text is cut at its end.
+        # From a Python procedure: its message is in the last line, and the end of an error's text may be cut off.
         message = message.rstrip().rpartition("\n")[2]
     return kind(message, code=failure.code, index=index)
 
 
 def _metadata(message: bytes) -> dict[str, Value]:
-    # Memgraph 3 cuts what it quotes of a query at a byte, not at a character: that must not cost the connection.
+    # Memgraph 3 cuts a quoted query at a byte, not at a character, which must not cost the connection.
     fields = parse(message, lenient=True).fields
     if len(fields) != 1 or not isinstance(fields[0], dict):
         raise RemoteProtocolError("an answer does not hold one map")

@@ -44,7 +44,7 @@ _lock = threading.Lock()  # guards _admins
 _admins: WeakValueDictionary[tuple[str, Configuration], AdminClient] = WeakValueDictionary()
 
 
-def make(
+def make(  # noqa: PLR0913 - whose client, of what, with which settings
     kind: Callable[[dict[str, Any]], Client],
     name: str,
     uri: str,

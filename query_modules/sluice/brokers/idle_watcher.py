@@ -20,11 +20,11 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import AdminClient
 
 from sluice.brokers import clients
-from sluice.brokers.consumer import NO_SUCH_TOPIC
 from sluice.brokers.reporter import group_of
-from sluice.brokers.topic import Topic, described
+from sluice.brokers.topic import NO_SUCH_TOPIC, Topic, described
 from sluice.errors import SluiceError
 from sluice.values.model import StreamSpec
+from sluice.values.position import Position
 
 log = logging.getLogger("sluice.watch")
 
@@ -50,18 +50,18 @@ _watches: dict[Key, IdleWatcher] = {}
 class Watched:
     """A stream that rests: what is waited for, and what has come of it."""
 
-    def __init__(self, name: str, topic: Topic, positions: Mapping[int, int], wake: Callable[[], None]) -> None:
+    def __init__(self, name: str, topic: Topic, places: Mapping[int, Position], wake: Callable[[], None]) -> None:
         """
         Args:
             name: of the topic.
             topic: as the stream knows it.
-            positions: partition -> offset that the stream reads next; none: its first message.
+            places: partition -> where the stream reads on; none: its first message.
             rouse: called, in whatever thread, when the stream is to read by itself again.
         """
         self.name = name
-        self.places: Mapping[Place, int] = {
-            (name, partition): positions.get(partition, confluent_kafka.OFFSET_BEGINNING)
-            for partition in topic.partitions
+        first = Position(confluent_kafka.OFFSET_BEGINNING)
+        self.places: Mapping[Place, Position] = {
+            (name, partition): places.get(partition, first) for partition in topic.partitions
         }
         self.armed = False
         "Whether it is waited for: until then the stream is to read by itself."
@@ -144,7 +144,7 @@ class IdleWatcher:
         "Whether others rest than before, or at other places."
         self._key = key
         self._spec = spec
-        self._reading: dict[Place, int] = {}
+        self._reading: dict[Place, Position] = {}
         self._asked: Mapping[str, Future[Any]] | None = None
         self._interval = topic_interval
         self._next_look = time.monotonic() + topic_interval
@@ -219,24 +219,27 @@ class IdleWatcher:
                 return True
             self.moved = False
         resting = self._resting()
-        wanted: dict[Place, int] = {}
+        wanted: dict[Place, Position] = {}
         for watched in resting:
-            for place, offset in watched.places.items():
-                wanted[place] = min(offset, wanted.get(place, offset))
+            for place, position in watched.places.items():
+                wanted[place] = min(position, wanted.get(place, position))
         ended = [place for place in self._reading if place not in wanted]
         # Where a stream is further back than the watch began, there may be something that the watch has passed.
-        behind = [place for place, offset in wanted.items() if self._reading.get(place, offset) > offset]
+        further_back = [place for place, position in wanted.items() if self._reading.get(place, position) > position]
         begun = [place for place in wanted if place not in self._reading]
-        if ended or behind:
-            client.incremental_unassign([TopicPartition(*place) for place in ended + behind])
+        if ended or further_back:
+            client.incremental_unassign([TopicPartition(*place) for place in ended + further_back])
         for name in sorted({name for name, _ in begun}):
             # What librdkafka knows of a topic may be minutes old, and what it does not know it does not read.
             client.list_topics(name, timeout=TIMEOUT)
-        if begun or behind:
-            client.incremental_assign([TopicPartition(*place, wanted[place]) for place in begun + behind])
+        if begun or further_back:
+            at = {place: wanted[place] for place in begun + further_back}
+            client.incremental_assign(
+                [TopicPartition(*place, offset, leader_epoch=epoch) for place, (offset, epoch) in at.items()]
+            )
         for place in ended:
             del self._reading[place]
-        self._reading.update({place: wanted[place] for place in begun + behind})
+        self._reading.update({place: wanted[place] for place in begun + further_back})
         for watched in resting:
             watched.arm()
         return True

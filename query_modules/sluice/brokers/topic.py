@@ -4,7 +4,25 @@ What Kafka says of a topic.
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from sluice.brokers.complaints import HOPELESS, Complaints
+from sluice.brokers.offsets import is_offset
+from sluice.errors import BrokerError, BrokerUnreachable, TopicNotFound
+from sluice.values.model import StreamSpec
+
+PATIENCE = 1.5
+"Seconds of the wait for a broker's answer after which a known trouble, such as a refused connection, ends it."
+
+TOPIC_PATIENCE = 1.0
+"Seconds for which a broker that has just started, or has just made the topic, may say that there is none."
+
+NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
+"What a broker says of a topic that is not there."
 
 
 class Topic(NamedTuple):
@@ -24,3 +42,81 @@ def _text(topic_id: Any) -> str:
     # Old brokers give zero for none.
     known = topic_id.get_most_significant_bits() or topic_id.get_least_significant_bits()
     return str(topic_id) if known else ""
+
+
+class TopicMetadata:
+    """
+    A stream's topic, asked about over the connections of its consumer.
+
+    Threads: for the thread that owns the consumer. Waiting leaves the interpreter lock alone.
+    """
+
+    def __init__(
+        self, client: confluent_kafka.Consumer, spec: StreamSpec, timeout: float, complaints: Complaints
+    ) -> None:
+        """
+        Args:
+            timeout: seconds in which a broker is to answer.
+        """
+        self._client = client
+        self._spec = spec
+        self._timeout = timeout
+        self._complaints = complaints
+
+    def partitions(
+        self, topic: str | None = None, *, patience: float = PATIENCE, timeout: float | None = None
+    ) -> frozenset[int]:
+        """
+        The partitions that the stream's topic, or another one, has.
+
+        Args:
+            patience: seconds of the wait after which a known trouble, such as a refused connection, ends it.
+            timeout: seconds after which anything does; None: the settings' `broker_timeout`.
+
+        Raises:
+            TopicNotFound: the broker answers and has no such topic.
+            BrokerUnreachable: no answer in time.
+            BrokerError: a refusal.
+        """
+        began, timeout = time.monotonic(), self._timeout if timeout is None else timeout
+        while True:
+            try:
+                return self._ask(topic or self._spec.topic, min(0.5, timeout))
+            except TopicNotFound:
+                if time.monotonic() - began >= min(TOPIC_PATIENCE, timeout):
+                    raise
+                time.sleep(0.1)
+            except KafkaException as error:
+                self._client.poll(0)  # serves the error callback, which knows more
+                known, waited = self._complaints.latest, time.monotonic() - began
+                hopeless = known is not None and (known.code() in HOPELESS or waited >= patience)
+                if hopeless or waited >= timeout:
+                    raise BrokerUnreachable(self._complaints.unreachable(known or error.args[0])) from error
+
+    def watermarks(self, partition: int) -> tuple[int, int]:
+        """
+        A partition's first offset, and the one that its next message gets.
+
+        Raises:
+            BrokerError: no answer, or a refusal.
+        """
+        place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}, partition {partition}"
+        asked = TopicPartition(self._spec.topic, partition)
+        try:
+            told = self._client.get_watermark_offsets(asked, timeout=self._timeout)
+        except KafkaException as error:
+            raise BrokerError(f"{place}: {error.args[0].str()}") from error
+        low, high = told or (-1, -1)  # confluent-kafka gives None when time is over
+        if not (is_offset(low) and is_offset(high)):
+            raise BrokerError(f"{place}: the broker at {self._spec.uri} did not answer in time")
+        return low, high
+
+    def _ask(self, topic: str, timeout: float) -> frozenset[int]:
+        found = self._client.list_topics(topic, timeout=timeout).topics[topic]
+        if found.error is not None and found.error.code() not in NO_SUCH_TOPIC:
+            place = f"Kafka stream {self._spec.name}, topic {topic} at {self._spec.uri}"
+            raise BrokerError(f"{place}: {found.error.str()}")
+        self._complaints.answered()
+        if found.error is not None or not found.partitions:
+            raise TopicNotFound(f"Kafka stream {self._spec.name}, topic not found")
+        return frozenset(found.partitions)

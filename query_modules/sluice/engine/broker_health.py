@@ -11,13 +11,12 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from sluice.brokers.offsets import is_offset
-from sluice.engine.listener import Watermarks
 
 log = logging.getLogger("sluice.broker_health")
 
@@ -47,6 +46,22 @@ TIMEOUT = 2.0
 
 Clock = Callable[[], float]
 
+Watermarks = Mapping[int, tuple[int, int]]
+"partition -> first offset, and the offset that its next message gets."
+
+
+class Health(NamedTuple):
+    """How the brokers are."""
+
+    trouble: str | None = None
+    "What keeps them from answering, in one line; None: they do, or nothing says otherwise."
+    watermarks: Watermarks | None = None
+    "Those of all partitions; None until all are known."
+    suspect: bool = False
+    "Whether it is in doubt that they answer."
+    asking: bool = False
+    "Whether an answer is due."
+
 
 class BrokerHealth:
     """
@@ -57,7 +72,7 @@ class BrokerHealth:
     partition says how far it goes, or is there at least, all is well. Leaders that do not say are in doubt as well, for
     of a broker that hangs librdkafka tells after a minute only.
 
-    Threads: for the thread that made it, which calls `look` again and again: a few times a second while `asking` or
+    Threads: for the thread that made it, which calls `poll` again and again: a few times a second while `asking` or
         `suspect`. Nothing here waits.
     """
 
@@ -82,11 +97,20 @@ class BrokerHealth:
         self._doubted: float | None = None
         self._reason = ""
 
-    def close(self) -> None:
-        """Lets go of the client, which other streams may share."""
-        del self._admin
-        for question in (self._ends, self._begins, self._leaders):
-            question.drop()
+    def poll(self, partitions: frozenset[int], ends: Mapping[int, int], *, busy: bool, resting: bool = False) -> Health:
+        """
+        How the brokers are, by what was answered; asks what is due.
+
+        Args:
+            partitions: those to know about.
+            ends: partition -> how far it goes at least, as messages that came say.
+            busy: whether messages come.
+            resting: whether the watch waits for them.
+        """
+        self.follow(partitions)
+        self.look(busy=busy, resting=resting)
+        self.heard(ends)
+        return Health(self.trouble, self.watermarks, self.suspect, self._ends.asking or self._begins.asking)
 
     def follow(self, partitions: frozenset[int]) -> None:
         """These are the partitions to know about."""
@@ -106,11 +130,6 @@ class BrokerHealth:
     def suspect(self) -> bool:
         """Whether it is in doubt that the brokers answer."""
         return self._doubted is not None
-
-    @property
-    def asking(self) -> bool:
-        """Whether an answer is due."""
-        return self._ends.asking or self._begins.asking
 
     @property
     def watermarks(self) -> Watermarks | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sluice.brokers import idle_watcher
 from sluice.brokers.topic import Topic
-from sluice.engine.listener import Watermarks
+from sluice.engine.broker_health import Watermarks
 from sluice.host.settings import Settings
 from sluice.values.model import Checkpoint, StreamSpec
 
@@ -36,7 +36,7 @@ class IdleDetector:
     ) -> None:
         """
         Args:
-            rouse: called when it has come to be `over`.
+            wake: called when it has come to be `over`.
         """
         self._spec = spec
         self._settings = settings
@@ -63,7 +63,7 @@ class IdleDetector:
             if self._clock() - self._since >= self._patience:
                 self._since, self._highs = self._clock(), None
                 topic = Topic(held.topic_id, partitions)
-                self._watched = idle_watcher.Watched(self._spec.topic, topic, held.positions, self._wake)
+                self._watched = idle_watcher.Watched(self._spec.topic, topic, held.places, self._wake)
                 idle_watcher.enter(self._watched, self._spec, self._settings.topic_interval)
         elif self._watched.roused:
             self.end()

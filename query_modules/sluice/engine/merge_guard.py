@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from typing import Any
 
-from sluice.engine.listener import Stop
-from sluice.errors import Stopped
-from sluice.values.merge_keys import Constraint, MergeKeys, MergeShape, decode, encode
+from sluice.values.merge_keys import Constraint, MergeKeys, decode, encode
 
 ACTIVE = 5.0
 "Seconds after its last transaction for which a stream counts as running beside others."
@@ -34,12 +31,6 @@ had received. It is known to have ended earlier where its stream has moved its c
 have needed unmoved.
 """
 
-SLICE = 0.1
-"Seconds between two looks at whether a stream that waits is to stop."
-
-MAX_LABELS = 20
-"What a stream has waited for is told apart up to so many shapes."
-
 Owner = int
 "A stream: its checkpoint's vertex id."
 
@@ -55,7 +46,7 @@ class MergeGuard:
     than `YIELDING` before it. Those of one stream never wait for each other: one connection takes them in order.
 
     There is no deadlock, since nobody who waits holds anything: a stream that has to wait settles what it has in flight
-    first (`Admission`). So whoever holds something waits for nothing but the server, and lets go when that answers, or
+    first (`turns`). So whoever holds something waits for nothing but the server, and lets go when that answers, or
     `LOST_GRACE` after the connection is lost. Nobody is overtaken for ever: the transaction that has waited longest
     waits for those that run, and for no other that begins once it has waited for `YIELDING`.
 
@@ -196,160 +187,3 @@ class MergeGuard:
             self._lost = [lost for lost in self._lost if lost[2] > now]
         if any(now - seen > ACTIVE for seen in self._seen.values()):
             self._seen = {owner: seen for owner, seen in self._seen.items() if now - seen <= ACTIVE}
-
-
-class Waits:
-    """
-    How often and how long one stream has waited for others, and what it merges; outlives its workers.
-
-    Threads: one stream's worker writes; any may read.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards all below
-        self._count = 0
-        self._seconds = 0.0
-        self._labels: Counter[str] = Counter()
-        self._waiting: tuple[str, float] | None = None
-        self._shapes: frozenset[MergeShape] = frozenset()
-
-    @property
-    def shapes(self) -> frozenset[MergeShape]:
-        """What the stream's queries merge, as far as it was seen."""
-        return self._shapes
-
-    def begin(self) -> None:
-        """There is a new worker, whose queries may be others."""
-        self._shapes = frozenset()
-
-    def merges(self, shapes: Iterable[MergeShape]) -> None:
-        """The stream's queries merge these."""
-        self._shapes |= frozenset(shapes)
-
-    def began(self, what: str) -> None:
-        """The stream waits."""
-        with self._lock:
-            self._waiting = self._waiting or (what, time.monotonic())
-
-    def ended(self) -> None:
-        """It waits no more."""
-        with self._lock:
-            if self._waiting is None:
-                return
-            what, since = self._waiting
-            self._waiting = None
-            self._count += 1
-            self._seconds += time.monotonic() - since
-            if what in self._labels or len(self._labels) < MAX_LABELS:
-                self._labels[what] += 1
-
-    def as_map(self) -> dict[str, Any]:
-        """As `streams.info` reports it: `count`, `ms`, `for` (shape -> how often), `waiting` (for what, now)."""
-        with self._lock:
-            running = 0.0 if self._waiting is None else time.monotonic() - self._waiting[1]
-            return {
-                "count": self._count,
-                "ms": round((self._seconds + running) * 1000, 3),
-                "for": dict(self._labels),
-                "waiting": None if self._waiting is None else self._waiting[0],
-            }
-
-    def handed_over(self) -> dict[str, Any]:
-        """What a successor is to know, in plain types."""
-        with self._lock:
-            return {"count": self._count, "seconds": self._seconds, "labels": dict(self._labels)}
-
-    def take_over(self, given: dict[str, Any]) -> None:
-        """Goes on from what `handed_over` gave."""
-        with self._lock:
-            self._count, self._seconds = given.get("count", 0), given.get("seconds", 0.0)
-            self._labels = Counter(given.get("labels", {}))
-
-
-class Admission:
-    """
-    One stream's turns, in the order in which its transactions are sent.
-
-    Threads: for the stream's worker.
-    """
-
-    def __init__(self, guard: MergeGuard, owner: Owner, stop: Stop, waits: Waits) -> None:
-        """
-        Args:
-            owner: the same for all workers of the stream.
-            waits: told of each wait.
-        """
-        self._guard = guard
-        self._owner = owner
-        self._stop = stop
-        self._waits = waits
-        self._tickets: deque[Ticket] = deque()
-
-    def wants_keys(self) -> bool:
-        """Whether it matters what the stream merges."""
-        return self._guard.wants_keys(self._owner)
-
-    def try_enter(self, keys: MergeKeys) -> bool:
-        """Whether a transaction may be sent now; then it has to be, or `abandon` called."""
-        found = self._guard.try_acquire(self._owner, self._guard.reduced(keys))
-        if isinstance(found, str):
-            self._waits.began(found)
-            return False
-        self._waits.ended()
-        self._tickets.append(found)
-        return True
-
-    def enter(self, keys: MergeKeys, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """
-        Waits until a transaction may be sent. Nothing may be in flight.
-
-        Args:
-            meanwhile: called now and then.
-
-        Raises:
-            Stopped: the stream is to end.
-        """
-        if self.try_enter(keys):
-            return
-        ticket = self._guard.queue(self._owner, self._guard.reduced(keys))
-        try:
-            while not self._has_turn(ticket):
-                meanwhile()
-        except BaseException:
-            self._guard.leave(ticket)
-            raise
-        finally:
-            self._waits.ended()
-        self._tickets.append(ticket)
-
-    def _has_turn(self, ticket: Ticket) -> bool:
-        """Waits for a while; whether the turn has come. Raises Stopped."""
-        what = self._guard.await_turn(ticket, SLICE)
-        if what is None:
-            return True
-        self._waits.began(what)
-        if self._stop.is_set():
-            raise Stopped
-        return False
-
-    def committed(self, *, moved: bool) -> None:
-        """
-        The oldest transaction that was sent is committed.
-
-        Args:
-            moved: whether it moved the stream's positions, which the fence of a transaction that was lost would need.
-        """
-        self._guard.leave(self._tickets.popleft())
-        if moved:
-            self._guard.settle(self._owner)
-
-    def refused(self) -> None:
-        """All transactions in flight were rolled back."""
-        while self._tickets:
-            self._guard.leave(self._tickets.popleft())
-
-    def abandon(self) -> None:
-        """The connection is given up: what became of transactions in flight, if there are any, is not known."""
-        self._tickets.clear()
-        self._guard.lose(self._owner)
-        self._waits.ended()

@@ -1,16 +1,18 @@
 """
-Refusals whose code alone says that they will pass: believed for a while, then taken as what they look like.
+What is tried again, how often and after how long.
+
+Refusals whose code alone says that they will pass are believed for a while, then taken as what they look like.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
+from sluice.engine.group_size import pause
 from sluice.errors import QueryRefused, TransientFailure
 
 TRIES = 5
 "Refusals of one text in a row, over some two seconds, after which it counts as one of data."
-
 
 VIOLATIONS = 3
 "Tries of a group that violates a uniqueness constraint, before it is taken apart."
@@ -18,7 +20,7 @@ VIOLATIONS = 3
 
 class RetryPolicy:
     """
-    What is thought of refusals, from one commit to the next.
+    What is known of failures, from one commit to the next.
 
     Threads: one thread at a time.
     """
@@ -27,6 +29,12 @@ class RetryPolicy:
         self._seen: Counter[str] = Counter()
         self._violations = 0  # in a row, of uniqueness constraints
         self._allowed = VIOLATIONS
+        self._failures = 0  # in a row
+
+    def failed(self) -> float:
+        """Something went wrong that may pass; seconds to wait before the next try."""
+        self._failures += 1
+        return pause(self._failures)
 
     def violated(self) -> bool:
         """
@@ -50,6 +58,7 @@ class RetryPolicy:
 
     def committed(self) -> None:
         """Something went through: what was doubtful so far may have passed, what was given up on stays so."""
+        self._failures = 0
         if self._violations:
             self.raced()
         self._seen = Counter({text: count for text, count in self._seen.items() if count >= TRIES})

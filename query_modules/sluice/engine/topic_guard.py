@@ -1,6 +1,6 @@
 """
-Sees to it that a stream reads the topic that it believes it reads, from where it believes: no silent jump over what
-retention took, no going on in a topic that was made anew, no partition left out.
+Finds out whether a stream reads the topic that it believes it reads, and all of its partitions. What follows from that
+is decided in `gaps`, and done by the loop.
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, TopicCollection
 
 from sluice.brokers import clients
 from sluice.brokers.consumer import Consumer
 from sluice.brokers.topic import Topic, described
-from sluice.engine.committer import Committer
-from sluice.errors import BrokerError, GapFound, OffsetGone, Stopped, TopicNotFound
+from sluice.engine.run import Run
+from sluice.errors import BrokerError, Stopped, TopicNotFound
 from sluice.host.settings import Settings
-from sluice.values.configuration import OnGap
-from sluice.values.failed_message import of_gap
-from sluice.values.model import StreamSpec
+from sluice.values.model import Checkpoint, StreamSpec
 
 log = logging.getLogger("sluice.topic_guard")
 
@@ -52,14 +50,6 @@ class TopicIdentity:
         self._timeout = timeout
         self._client = clients.admin(spec.name, spec.uri, spec.config)
         self._asked: Future[Any] | None = None
-
-    def close(self) -> None:
-        """
-        Lets go of the client, which other streams may share, and its threads with it: what holds this object is part of
-        a cycle, and in an idle server the collector does not come by.
-        """
-        self._asked = None
-        del self._client
 
     @property
     def asking(self) -> bool:
@@ -117,147 +107,95 @@ class TopicIdentity:
         return described
 
 
+class TopicChanged(NamedTuple):
+    """The topic has another id than the one that the positions are of, or that of the positions is not known."""
+
+    topic_id: str
+
+
+class PartitionsFound(NamedTuple):
+    """The topic has these partitions."""
+
+    partitions: frozenset[int]
+
+
 class TopicGuard:
     """
     Where a stream's reading begins, and whether it is still right.
 
-    Threads: for the thread that owns consumer and applier.
+    Threads: for the thread that owns the source.
     """
 
-    def __init__(
-        self,
-        spec: StreamSpec,
-        settings: Settings,
-        consumer: Consumer,
-        applier: Committer,
-        identity: TopicIdentity,
-        wants_stop: Callable[[], bool],
-    ) -> None:
-        self._spec = spec
-        self._interval = settings.topic_interval
-        self._consumer = consumer
-        self._applier = applier
+    def __init__(self, run: Run, source: Consumer, identity: TopicIdentity) -> None:
+        self._run = run
+        self._source = source
         self._identity = identity
-        self._wants_stop = wants_stop
         self._next_look = 0.0
 
-    def begin(self) -> None:
+    def begin(self, held: Checkpoint) -> Topic:
         """
-        Begins to read where the checkpoint says.
+        The topic that is to be read from the checkpoint on; its id is empty where that makes no difference yet.
 
         Raises:
-            GapFound: the topic was made anew, and the stream's policy is to stop at that.
             BrokerError: it is not there, for now.
+            Stopped: the run is to end.
         """
         try:
-            # A trouble is told at once: it is tried again anyway.
-            partitions = self._consumer.partitions(patience=ASK_TIMEOUT)
+            # A trouble is reported at once: it is tried again anyway.
+            partitions = self._source.topic.partitions(patience=ASK_TIMEOUT)
         except TopicNotFound as error:
             raise self._away() from error
-        held = self._applier.held
+        self._next_look = time.monotonic() + self._run.settings.topic_interval
         if held.positions and held.topic_id:
-            self._compare(self._identity.wait(self._wants_stop))
-        else:
-            self._identity.ask()
-        self._consumer.assign(partitions, self._applier.held.positions)
-        self._next_look = time.monotonic() + self._interval
+            return Topic(self.topic_id(), partitions)
+        self._identity.ask()
+        return Topic("", partitions)
+
+    def topic_id(self) -> str:
+        """The topic's id, asked for now and waited for. Raises as `begin`."""
+        return self._identity.wait(self._run.cancel.is_set)
 
     @property
     def asking(self) -> bool:
-        """Whether an answer is due, for which it is to `look`."""
+        """Whether an answer is due, for which it is to be polled."""
         return self._identity.asking
 
     @property
     def pause(self) -> float:
-        """Seconds until it is to `look` at the latest, where nothing is asked."""
+        """Seconds until it is to be polled at the latest, where nothing is asked."""
         return max(0.0, self._next_look - time.monotonic())
 
     def woke(self, *, changed: bool) -> None:
-        """The watch has looked until now, and found the topic changed, or as it was."""
-        self._next_look = time.monotonic() + (0.0 if changed else self._interval)
+        """The idle watcher has looked until now, and found the topic changed, or as it was."""
+        self._next_look = time.monotonic() + (0.0 if changed else self._run.settings.topic_interval)
         self._identity.ask()
 
-    def look(self) -> None:
-        """To be called again and again: now and then, looks whether all is as it was. Raises as `begin`."""
+    def poll(self, held: Checkpoint) -> TopicChanged | PartitionsFound | None:
+        """
+        To be called again and again: now and then, looks whether all is as it was; what it has found.
+
+        Raises:
+            BrokerError: the topic is not there, for now.
+        """
         topic_id = self._identity.answer()
-        if topic_id and self._compare(topic_id):
-            self.begin()
-        elif time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + self._interval
-            try:
-                self._consumer.extend(self._consumer.partitions_now(ASK_TIMEOUT), self._applier.held.positions)
-            except TopicNotFound as error:
-                raise self._away() from error
-            except BrokerError as error:
-                # Reading may go on all the same; if not, the consumer says so.
-                log.debug("stream %s: %s", self._spec.name, error)
-            else:
-                self._identity.ask()
-
-    def pass_gap(self, gone: OffsetGone) -> None:
-        """
-        Goes on where a partition begins now, if the stream's policy is to do so.
-
-        Raises:
-            GapFound: it is not.
-            BrokerError: Kafka says now that nothing is gone, or nothing at all.
-        """
-        self._applier.drain()
-        if self._applier.held.topic_id and self._compare(self._identity.wait(self._wants_stop)):
-            self.begin()
-            return
-        partition, held = gone.partition, self._applier.held
-        low, high = self._consumer.watermarks(partition)
-        position = held.positions.get(partition)
-        if position is None or low <= position <= high:
-            raise gone
-        place = f"topic {self._spec.topic}, partition {partition}"
-        if position < low:
-            resume, count = low, low - position
-            what = f"{place}, offsets {position} to {low - 1} are gone, at most {count} messages: retention took them"
-        else:
-            # The same topic with less in it: what comes next is new. Where ids are unknown it may be another topic.
-            resume, count = (high if held.topic_id else low), 0
-            what = f"{place} ends at offset {high}, before the stream's position {position}: it lost messages"
-        self._permit(what, f"go on from offset {resume}")
-        entry = of_gap(self._spec.topic, partition, position, count, what)
-        self._applier.move([entry], positions={**held.positions, partition: resume})
-        self.begin()
-
-    def _compare(self, topic_id: str) -> bool:
-        """
-        Compares the topic's id with the one that the positions are of, and takes note of it if there was none.
-
-        Returns:
-            whether the positions have become others.
-
-        Raises:
-            GapFound: the ids differ, and the policy is to stop at that.
-        """
-        if topic_id in ("", self._applier.held.topic_id):
-            return False
-        self._applier.drain()
-        held = self._applier.held
-        if not held.topic_id or not held.positions:
-            self._applier.move(topic_id=topic_id)
-            return False
-        what = f"topic {self._spec.topic} was deleted and created anew: the stream's positions are not of this topic"
-        self._permit(what, "read the new topic from its beginning")
-        entries = [
-            of_gap(self._spec.topic, partition, offset, 0, what) for partition, offset in sorted(held.positions.items())
-        ]
-        self._applier.move(entries, positions={}, topic_id=topic_id)
-        return True
-
-    def _permit(self, what: str, remedy: str) -> None:
-        name = self._spec.name
-        if self._spec.config.on_gap is OnGap.STOP:
-            how = f"CALL streams.configure('{name}', {{on_gap: 'skip'}}) and START STREAM {name}"
-            raise GapFound(f"Kafka stream {name}, {what}; to {remedy}: {how}")
-        log.warning("stream %s: %s; goes on, as on_gap says", name, what)
+        if topic_id not in ("", held.topic_id):
+            return TopicChanged(topic_id)
+        if time.monotonic() < self._next_look:
+            return None
+        self._next_look = time.monotonic() + self._run.settings.topic_interval
+        try:
+            partitions = self._source.topic.partitions(timeout=ASK_TIMEOUT)
+        except TopicNotFound as error:
+            raise self._away() from error
+        except BrokerError as error:
+            # Reading may go on all the same; if not, the consumer says so.
+            log.debug("stream %s: %s", self._run.spec.name, error)
+            return None
+        self._identity.ask()
+        return PartitionsFound(partitions)
 
     def _away(self) -> BrokerError:
-        spec = self._spec
+        spec = self._run.spec
         text = f"topic {spec.topic} is not there at {spec.uri}; the stream goes on when it is again"
         return BrokerError(f"Kafka stream {spec.name}, {text}")
 
@@ -272,11 +210,11 @@ def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
     with Consumer(spec, settings) as consumer:
         identity = TopicIdentity(spec, settings.broker_timeout)
         identity.ask()
-        partitions = consumer.partitions()
+        partitions = consumer.topic.partitions()
         letters = spec.config.dead_letter_topic
         try:
             if letters is not None:
-                consumer.partitions(letters)
+                consumer.topic.partitions(letters)
         except TopicNotFound:
             raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None
         return Topic(identity.answer(patience=IDENTITY_PATIENCE), partitions)

@@ -9,6 +9,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from sluice.values.position import UNKNOWN, Position
 from sluice.values.record import VALUE, Columns, columns_of, record_of
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ class Batch:
     __slots__ = ("is_last", "messages", "reached")
 
     def __init__(
-        self, messages: Messages, *, is_last: bool = True, reached: Mapping[int, int] = MappingProxyType({})
+        self, messages: Messages, *, is_last: bool = True, reached: Mapping[int, Position] = MappingProxyType({})
     ) -> None:
         """
         Args:
             is_last: whether a batch ends with these messages: they are all of it, or its last part.
-            reached: partition -> where reading is after these messages, if that is known: offsets that no message has,
-                such as those of transaction markers, are before it.
+            reached: partition -> where reading continues after these messages, if that is known. Offsets without a
+                message, such as those of transaction markers, are before it.
         """
         self.messages = messages
         self.is_last = is_last
@@ -55,19 +56,19 @@ class Batch:
         return columns_of(list(map(record_of, self.messages))) if whole else {VALUE: self.payloads}
 
     @property
-    def end(self) -> dict[int, int]:
-        """partition -> the offset to go on from after the batch; only partitions that are known to be read on."""
+    def end(self) -> dict[int, Position]:
+        """partition -> where to go on from after the batch; only partitions that are known to be read on."""
         return {**_end(self.messages), **self.reached}
 
     @property
     def place(self) -> str:
-        """Where it is, for errors: of its one message, or of its first."""
+        """Its place, for errors: that of its only message, or of its first."""
         first = self.messages[0]
         place = f"partition {first.partition()}, offset {first.offset()}"
         return place if len(self) == 1 else f"{len(self)} messages from {place}"
 
     def halves(self) -> tuple[Batch, Batch]:
-        """The batch in two; it has at least two messages."""
+        """Splits the batch in two; it has at least two messages."""
         middle = len(self.messages) // 2
         later = Batch(self.messages[middle:], is_last=self.is_last, reached=self.reached)
         return Batch(self.messages[:middle], is_last=False), later
@@ -77,8 +78,8 @@ class Group:
     """
     Batches in a row that go to the transform in one request and into the graph in one transaction.
 
-    That is how batches move on a busy stream only: each is transformed by itself all the same, takes effect as a whole,
-    and counts.
+    This happens on busy streams only. Each batch is still transformed by itself, takes effect as a whole, and is
+    counted.
     """
 
     def __init__(self, batches: Sequence[Batch], polled: float = 0.0) -> None:
@@ -104,11 +105,11 @@ class Group:
         return sum(batch.is_last for batch in self.batches)
 
     @property
-    def end(self) -> dict[int, int]:
+    def end(self) -> dict[int, Position]:
         """As `Batch.end`."""
         end = _end(list(chain.from_iterable(batch.messages for batch in self.batches)))
         for batch in self.batches:
-            end.update({p: max(offset, end.get(p, offset)) for p, offset in batch.reached.items()})
+            end.update({p: max(place, end.get(p, place)) for p, place in batch.reached.items()})
         return end
 
     def part(self, start: int, stop: int) -> Group:
@@ -116,7 +117,7 @@ class Group:
         return Group(self.batches[start:stop], self.polled)
 
     def halves(self) -> tuple[Group, Group]:
-        """In two: between batches, or within the only one."""
+        """Splits the group in two: between batches, or within its only batch."""
         middle = len(self.batches) // 2
         if middle:
             return self.part(0, middle), self.part(middle, len(self.batches))
@@ -124,14 +125,15 @@ class Group:
         return Group([one], self.polled), Group([other], self.polled)
 
 
-def _end(messages: Sequence[confluent_kafka.Message]) -> dict[int, int]:
+def _end(messages: Sequence[confluent_kafka.Message]) -> dict[int, Position]:
     missing = {message.partition() for message in messages}
-    end: dict[int, int] = {}
+    end: dict[int, Position] = {}
     for message in reversed(messages):
         partition = message.partition()
         if partition in missing:
             missing.remove(partition)
-            end[partition] = message.offset() + 1
+            epoch = message.leader_epoch()
+            end[partition] = Position(message.offset() + 1, UNKNOWN if epoch is None else epoch)
             if not missing:
                 break
     return end
@@ -139,7 +141,7 @@ def _end(messages: Sequence[confluent_kafka.Message]) -> dict[int, int]:
 
 def cut(messages: Messages, size: int, max_bytes: int, room: int) -> list[Batch]:
     """
-    The messages in batches, from the first on, of which only the last may be neither full nor large.
+    Divides the messages into batches, from the first on. Only the last batch may be neither full nor large.
 
     Args:
         messages: at least one.

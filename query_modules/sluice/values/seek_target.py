@@ -1,5 +1,5 @@
 """
-Where a stream can be sent: what a user may give for it, and what that comes to in a topic. No I/O.
+Where a stream can seek to: the forms that a user may give, and what they mean in a topic. No I/O.
 """
 
 from __future__ import annotations
@@ -12,47 +12,44 @@ from typing import Any, TypeAlias
 from sluice.errors import SettingError
 
 EARLIEST_TIMESTAMP = 10**11
-"An integer from here on is milliseconds since 1970: it is March 1973. A smaller one could be meant as anything."
+"The least integer that `start` takes as milliseconds since 1970 (March 1973). A smaller one is meant as an offset."
 
-FORMS = (
-    "'earliest', 'latest', a timestamp (ISO 8601 or milliseconds since 1970), {relative: count} "
-    "or {`partition`: offset}"
-)
+FORMS = "'earliest', 'latest', a time (ISO 8601), {timestamp: milliseconds}, {relative: count} or {`partition`: offset}"
 
 
 @dataclass(frozen=True)
 class Earliest:
-    """What each partition begins with when the stream reads it."""
+    """The first message that each partition has when the stream reads it."""
 
 
 @dataclass(frozen=True)
 class Latest:
-    """After what each partition holds now."""
+    """After the last message that each partition has now."""
 
 
 @dataclass(frozen=True)
-class Timestamp:
-    """The first message of each partition that is not older; where there is none, after what it holds now."""
+class AtTime:
+    """The first message of each partition that is not older; if there is none, after its last message."""
 
     milliseconds: int
     "Since 1970, UTC."
 
 
 @dataclass(frozen=True)
-class Relative:
-    """In each partition so many offsets on, or back if negative, as far as it goes."""
+class ByCount:
+    """In each partition, this number of offsets forward, or back if negative, as far as the partition goes."""
 
     count: int
 
 
 @dataclass(frozen=True)
-class Offsets:
-    """Partition -> offset; the others stay where they are."""
+class AtOffsets:
+    """Partition -> offset; other partitions stay where they are."""
 
     offsets: Mapping[int, int]
 
 
-Target: TypeAlias = Earliest | Latest | Timestamp | Relative | Offsets
+Target: TypeAlias = Earliest | Latest | AtTime | ByCount | AtOffsets
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Move:
     before: int
     "The offset that would be read next."
     after: int
-    "The same once the stream is there."
+    "The same after the seek."
     low: int
     "The first offset that Kafka has."
     high: int
@@ -71,14 +68,16 @@ class Move:
 
     @property
     def messages(self) -> int:
-        """How many messages are read again or skipped, at the most: compaction leaves offsets without a message."""
+        """
+        The maximum number of messages that are read again or skipped: compaction leaves offsets without a message.
+        """
         if self.after < self.before:
             return max(0, min(self.before, self.high) - self.after)
         return max(0, self.after - max(self.before, self.low))
 
     @property
     def effect(self) -> str:
-        """What becomes of those."""
+        """What happens to those messages."""
         if not self.messages:
             return "none"
         return "read again" if self.after < self.before else "skipped"
@@ -96,38 +95,31 @@ class Move:
 
 def target_of(place: str, given: object) -> Target:
     """
-    What a user means.
+    The target that a user's value means.
 
     Args:
         place: begins an error's text, such as `Kafka stream s, seek`.
 
     Raises:
-        SettingError: it is nothing of the kind.
+        SettingError: the value is not a target.
     """
     if given in ("earliest", "latest"):
         return Earliest() if given == "earliest" else Latest()
-    if isinstance(given, int) and not isinstance(given, bool):
-        if given < 0:
-            return Relative(given)
-        if given < EARLIEST_TIMESTAMP:
-            how = f"{{relative: {given}}}, {{`0`: {given}}} for an offset of partition 0, or {{timestamp: {given}}}"
-            raise SettingError(f"{place}: {given} may mean several things; write {how}")
-        return Timestamp(given)
     if isinstance(given, str | datetime.date):
-        return Timestamp(_milliseconds(place, given, FORMS))
+        return AtTime(_milliseconds(place, given, FORMS))
     if isinstance(given, Mapping) and given:
         return _of_map(place, given)
     raise SettingError(f"{place}: expected {FORMS}, got {given!r}")
 
 
-def start_of(place: str, given: object) -> Earliest | Latest | Timestamp:
+def start_of(place: str, given: object) -> Earliest | Latest | AtTime:
     """Where a new stream is to begin. Raises SettingError as `target_of` does."""
     forms = "'earliest', 'latest' or a timestamp (ISO 8601 or milliseconds since 1970)"
     if given in ("earliest", "latest"):
         return Earliest() if given == "earliest" else Latest()
     is_time = isinstance(given, str | datetime.date)
     if is_time or (isinstance(given, int) and not isinstance(given, bool) and given >= EARLIEST_TIMESTAMP):
-        return Timestamp(_milliseconds(place, given, forms))
+        return AtTime(_milliseconds(place, given, forms))
     raise SettingError(f"{place} must be {forms}, got {given!r}")
 
 
@@ -139,7 +131,7 @@ def moves_to(
     at_time: Mapping[int, int | None],
 ) -> list[Move]:
     """
-    What going to `target` means for each partition, ordered.
+    What a seek to `target` means for each partition, in order.
 
     Args:
         place: begins an error's text.
@@ -148,9 +140,9 @@ def moves_to(
         at_time: for a timestamp: partition -> its first offset that is not older; None where there is none.
 
     Raises:
-        SettingError: an offset or a partition is not there.
+        SettingError: an offset or a partition does not exist.
     """
-    if isinstance(target, Offsets):
+    if isinstance(target, AtOffsets):
         _check_offsets(place, target.offsets, bounds)
     moves = []
     for partition, (low, high) in sorted(bounds.items()):
@@ -160,12 +152,12 @@ def moves_to(
                 after = low
             case Latest():
                 after = high
-            case Timestamp():
+            case AtTime():
                 found = at_time.get(partition)
                 after = high if found is None else found
-            case Relative(count):
+            case ByCount(count):
                 after = min(max(min(max(before, low), high) + count, low), high)
-            case Offsets(offsets):
+            case AtOffsets(offsets):
                 after = offsets.get(partition, before)
         moves.append(Move(partition, before, after, low, high))
     return moves
@@ -174,21 +166,21 @@ def moves_to(
 def positions_after(target: Target, positions: Mapping[int, int], moves: list[Move]) -> dict[int, int]:
     """The positions that a checkpoint is to hold; a partition that has none is read from its beginning."""
     if isinstance(target, Earliest):
-        # Not the offsets of now: retention may take those before the stream is started.
+        # Not the current offsets: retention may remove those before the stream is started.
         return {}
-    stays = {} if not isinstance(target, Offsets) else {move.partition for move in moves} - set(target.offsets)
+    stays = {} if not isinstance(target, AtOffsets) else {move.partition for move in moves} - set(target.offsets)
     return {move.partition: move.after for move in moves if move.partition not in stays or move.partition in positions}
 
 
 def _of_map(place: str, given: Mapping[str, Any]) -> Target:
     if set(given) == {"timestamp"}:
         when = given["timestamp"]
-        return Timestamp(_milliseconds(place, when, "a timestamp (ISO 8601 or milliseconds since 1970)"))
+        return AtTime(_milliseconds(place, when, "a timestamp (ISO 8601 or milliseconds since 1970)"))
     if set(given) == {"relative"}:
         count = given["relative"]
         if not isinstance(count, int) or isinstance(count, bool):
             raise SettingError(f"{place}: relative must be an integer, got {count!r}")
-        return Relative(count)
+        return ByCount(count)
     offsets = {}
     for partition, offset in given.items():
         if not (str(partition).isascii() and str(partition).isdecimal()):
@@ -196,7 +188,7 @@ def _of_map(place: str, given: Mapping[str, Any]) -> Target:
         if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
             raise SettingError(f"{place}: the offset of partition {partition} must be 0 or more, got {offset!r}")
         offsets[int(partition)] = offset
-    return Offsets(offsets)
+    return AtOffsets(offsets)
 
 
 def _milliseconds(place: str, given: object, forms: str) -> int:

@@ -82,6 +82,28 @@ def test_a_clause_becomes_a_call_and_all_around_it_passes() -> None:
     assert talk.session.idle
 
 
+def test_the_part_of_an_answer_that_had_arrived_comes_first_where_the_client_cannot_be_followed() -> None:
+    session = Session("T")
+    asks = messages.MAGIC + MANIFEST + bytes(12)
+    assert session.from_client(asks) == asks
+    assert session.from_server(MANIFEST + b"\x02\0") == b""
+    assert session.from_client(b"on") == b"on"
+    assert session.opening.kind is Kind.RAW
+    assert session.from_server(b"more") == MANIFEST + b"\x02\0more"
+    assert session.server_ended() == b""
+
+
+def test_a_server_that_goes_on_before_the_client_has_chosen_is_not_followed() -> None:
+    listed = MANIFEST + b"\x01\0\0\x08\x05\0"
+    for parts in ([listed, b"more"], [listed + b"more"]):
+        session = Session("T")
+        asks = messages.MAGIC + MANIFEST + bytes(12)
+        assert session.from_client(asks) == asks
+        assert b"".join(map(session.from_server, parts[:-1])) + session.from_server(parts[-1]) == listed + b"more"
+        assert session.opening.kind is Kind.RAW
+        assert session.from_client(b"choice") == b"choice"
+
+
 def test_bolt_1_has_no_settings_in_run() -> None:
     talk = Talk()
     packed = messages.pack_message(Message(Tag.RUN, ["STOP ALL STREAMS;", {}]))
@@ -130,6 +152,11 @@ FAILURES = [
         id="a conflict",
     ),
     pytest.param(
+        failure_of("sluice.errors.CallAborted", "aborted by TERMINATE TRANSACTIONS"),
+        messages.failure(TRANSIENT, "aborted by TERMINATE TRANSACTIONS"),
+        id="a call that was ended",
+    ),
+    pytest.param(
         failure_of("mgp.SerializationError", "Operation cannot be serialized."),
         messages.failure(TRANSIENT, "Operation cannot be serialized."),
         id="a conflict that the server reports",
@@ -154,13 +181,6 @@ FAILURES = [
             "Memgraph's own port)",
         ),
         id="a fault of ours",
-    ),
-    pytest.param(
-        failure_of("mgp.AbortError", "Asked to abort"),
-        messages.failure(
-            TRANSIENT, "the clause was aborted: its time was over, or somebody terminated its transaction"
-        ),
-        id="aborted",
     ),
     pytest.param(
         messages.failure(CODE, "Transaction was aborted"),

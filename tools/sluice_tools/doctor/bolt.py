@@ -1,5 +1,5 @@
 """
-Reaches a Bolt server, and finds out what is wrong if that fails: nobody there, no Bolt, TLS on one side only, a wrong
+Connects to a Bolt server, and finds out what is wrong if that fails: no server, no Bolt, TLS on one side only, a wrong
 password.
 """
 
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from sluice.bolt.client import Connection
 from sluice.bolt.transport import reason_of
 from sluice.errors import ConnectionLost, GraphError, ProtocolError, QueryRefused, SettingError
-from sluice_tools.doctor.findings import Trouble
+from sluice_tools.doctor.checks import CheckFailed
 from sluice_tools.shim.settings import Address
 
 SCHEMES = ("bolt", "bolt+s", "bolt+ssc")
@@ -25,22 +25,22 @@ SHIM_PORT = 7688
 
 @dataclass(frozen=True)
 class Target:
-    """A Bolt server, and who we are to it."""
+    """A Bolt server, and how to sign in to it."""
 
     scheme: str
     address: Address
     user: str = ""
     password: str = field(default="", repr=False)
     authority: Path | None = None
-    "Who may have signed its certificate; None: the authorities that the system trusts."
+    "File of the authorities that may have signed its certificate; None: those that the system trusts."
     timeout: float = 5.0
-    "For each of connecting, signing in and asking, in seconds."
+    "Timeout for each of connecting, signing in and querying, in seconds."
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.address}"
 
     def tls(self, *, verified: bool) -> ssl.SSLContext:
-        """A client's side of TLS. Raises SettingError if the authority's file is no certificate."""
+        """A client's side of TLS. Raises SettingError if the authority's file is not a certificate."""
         try:
             context = ssl.create_default_context(cafile=self.authority)
         except (OSError, ssl.SSLError) as error:
@@ -56,7 +56,7 @@ def parse_uri(text: str) -> tuple[str, Address]:
     Scheme and address of `bolt://host:port`, as Memgraph's and Neo4j's drivers write it.
 
     Raises:
-        SettingError: it is none; no part that may be a password is repeated.
+        SettingError: it is not such an address; no part that may be a password is repeated.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
@@ -75,29 +75,31 @@ def parse_uri(text: str) -> tuple[str, Address]:
     return scheme, Address(parts.hostname, port)
 
 
-def connect(target: Target, check: str, who: str, remedy: str) -> Connection:
+class SignInRefused(CheckFailed):
+    """The server speaks Bolt, and does not let us in."""
+
+
+def connect(target: Target, who: str) -> Connection:
     """
     A connection to the server that is signed in.
 
     Args:
-        check: what failures count for; a refused sign-in counts for "sign-in".
         who: what is to be there, such as "Memgraph".
-        remedy: what to do when nobody is there.
 
     Raises:
-        Trouble: and what to do.
+        CheckFailed: nobody answers, or it is no Bolt.
+        SignInRefused: the sign-in was refused.
     """
     try:
         socket.create_connection(target.address, target.timeout).close()
     except OSError as error:
-        text = f"nobody answers at {target.address}: {reason_of(error)}"
-        raise Trouble(check, text, remedy) from error
+        raise CheckFailed(f"nobody answers at {target.address}: {reason_of(error)}") from error
     try:
         return _open(target, target.scheme)
     except QueryRefused as error:
         raise _not_signed_in(target, error) from error
     except (ConnectionLost, ProtocolError) as error:
-        _diagnose(target, check, who, error)
+        _diagnose(target, who, error)
 
 
 def _open(target: Target, scheme: str, *, anonymous: bool = False) -> Connection:
@@ -111,23 +113,23 @@ def _open(target: Target, scheme: str, *, anonymous: bool = False) -> Connection
     )
 
 
-def _diagnose(target: Target, check: str, who: str, error: Exception) -> NoReturn:
+def _diagnose(target: Target, who: str, error: Exception) -> NoReturn:
     """Says why there is somebody, and no Bolt."""
     if isinstance(error.__cause__, ssl.SSLCertVerificationError):
         text = f"the certificate at {target.address} is not trusted: {error.__cause__.verify_message}"
         remedy = f"name who signed it with --ca FILE, or take any: --uri bolt+ssc://{target.address}"
-        raise Trouble(check, text, remedy) from error
+        raise CheckFailed(text, remedy) from error
     if target.scheme == "bolt" and _speaks(target, "bolt+ssc"):
         text = f"{target.address} speaks Bolt over TLS only"
-        raise Trouble(check, text, f"--uri bolt+s://{target.address} (bolt+ssc:// takes any certificate)") from error
+        raise CheckFailed(text, f"--uri bolt+s://{target.address} (bolt+ssc:// takes any certificate)") from error
     if target.scheme != "bolt" and _speaks(target, "bolt"):
         text = f"{target.address} speaks plain Bolt, no TLS"
         remedy = f"--uri bolt://{target.address}, or start {who} with a certificate (--bolt-cert-file, --bolt-key-file)"
-        raise Trouble(check, text, remedy) from error
+        raise CheckFailed(text, remedy) from error
     text = f"what answers at {target.address} does not speak Bolt: {error}"
     ports = f"Memgraph's is {DEFAULT_PORT} and the shim's {SHIM_PORT}, unless set otherwise"
     remedy = f"give the address of {who}'s Bolt port ({ports}): --uri bolt://HOST:PORT"
-    raise Trouble(check, text, remedy) from error
+    raise CheckFailed(text, remedy) from error
 
 
 def _speaks(target: Target, scheme: str) -> bool:
@@ -140,13 +142,13 @@ def _speaks(target: Target, scheme: str) -> bool:
     return True
 
 
-def _not_signed_in(target: Target, error: QueryRefused) -> Trouble:
+def _not_signed_in(target: Target, error: QueryRefused) -> SignInRefused:
     if not target.user:
         text = f"the server lets nobody in without a name: {error}"
-        return Trouble("sign-in", text, "--user NAME, and its password in MEMGRAPH_PASSWORD or with --password-file")
+        return SignInRefused(text, "--user NAME, and its password in MEMGRAPH_PASSWORD or with --password-file")
     text = f"the server does not let {target.user} in: {error}"
     remedy = (
         "give the right password in MEMGRAPH_PASSWORD or with --password-file, or the right --user; an administrator "
         f"sets a new one with SET PASSWORD FOR {target.user} TO '...'"
     )
-    return Trouble("sign-in", text, remedy)
+    return SignInRefused(text, remedy)

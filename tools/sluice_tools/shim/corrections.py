@@ -10,7 +10,7 @@ from sluice.bolt import messages
 from sluice.bolt.messages import Message, Tag
 from sluice.bolt.replies import TRACEBACK
 from sluice.bolt.values import Value
-from sluice.errors import ACCESS_MODE, ProtocolError
+from sluice.errors import ProtocolError
 from sluice_tools.shim.native_streams import NativeStreams
 
 TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
@@ -23,18 +23,25 @@ _FAULT = (
 )
 "What is said where a procedure raises what nobody has thought of."
 
+_ACCESS_MODE = re.compile(r"Accessor type \S+ and query type \S+ are misaligned")
+"""
+What 3.x says to a query that writes in a transaction of access mode READ; 2.14.1 lets it write.
+
+Source: `AccessorCompliance` in `interpreter.cpp`, August 2026.
+"""
+
 WRITES = "(this clause writes: it needs a session, or a transaction, with access mode WRITE)"
 "What is added where a client has said that it only reads."
 
-_ABORTED = "the clause was aborted: its time was over, or somebody terminated its transaction"
-
-_PASSING = {
-    "sluice.errors.ConflictError": None,
-    "mgp.SerializationError": None,
-    "_mgp.SerializationError": None,
-    "mgp.AbortError": _ABORTED,
-}
-"What a procedure raises that is worth another try of the whole transaction -> what to say; None: the exception's text."
+_RETRYABLE = frozenset(
+    (
+        "sluice.errors.ConflictError",
+        "sluice.errors.CallAborted",
+        "mgp.SerializationError",
+        "_mgp.SerializationError",
+    )
+)
+"What a procedure raises that is worth another try of the whole transaction."
 
 _NOT_FOUND = re.compile(r"Kafka stream (?P<name>.*), stream not found", re.DOTALL)
 
@@ -72,12 +79,12 @@ def _failure(metadata: dict[str, Value], complaint: str | None, natives: NativeS
     if complaint is not None:
         return {**metadata, "message": complaint}
     message = str(metadata.get("message", "")).strip()
-    if ACCESS_MODE.search(message):
+    if _ACCESS_MODE.search(message):
         return {**metadata, "message": f"{message} {WRITES}"}
     last = (message.splitlines() or [""])[-1].strip()
     found = _LAST_LINE.fullmatch(last)
-    if found and found["kind"] in _PASSING:
-        return {**metadata, "message": _PASSING[found["kind"]] or found["text"] or found["kind"], "code": TRANSIENT}
+    if found and found["kind"] in _RETRYABLE:
+        return {**metadata, "message": found["text"] or found["kind"], "code": TRANSIENT}
     if found and found["kind"].startswith("sluice.errors."):
         return {**metadata, "message": _with_hint(found["text"] or found["kind"], natives)}
     if TRACEBACK in message:

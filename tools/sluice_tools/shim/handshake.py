@@ -83,6 +83,8 @@ class Handshake:
 
     def from_server(self, data: bytes) -> tuple[bytes, bytes]:
         """The same for the server's side."""
+        if self._server is None and self.kind is Kind.UNDECIDED:
+            return self._give_up(bytearray(data), "the server goes on before the client has chosen"), b""
         if self._server is None or self.kind is Kind.RAW:
             return b"", data
         self._server += data

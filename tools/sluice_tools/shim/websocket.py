@@ -99,4 +99,5 @@ class WebSocket:
             self.refusal = f"a web page of {page} opens a WebSocket, and --websocket-origin does not name it"
         elif error is not None:
             self.refusal = "it speaks HTTP, and opens no WebSocket as RFC 6455 has it"
-        self._protocol.send_response(response)
+        if not self._protocol.eof_sent:  # as it is where what follows the request in the same bytes is already at fault
+            self._protocol.send_response(response)

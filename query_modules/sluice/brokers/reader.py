@@ -1,0 +1,191 @@
+"""
+One client of Kafka that reads a stream's topic: a thin layer over librdkafka's consumer.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import threading
+from collections.abc import Iterable, Mapping
+
+import confluent_kafka
+from confluent_kafka import KafkaError, TopicPartition
+
+from sluice.brokers import clients
+from sluice.brokers.complaints import Complaints
+from sluice.brokers.offsets import is_offset
+from sluice.brokers.reporter import Reporter, group_of
+from sluice.errors import BrokerError, OffsetGone
+from sluice.host.ending import interpreter_ends
+from sluice.host.settings import Settings
+from sluice.values.batch import Messages
+from sluice.values.model import StreamSpec
+from sluice.values.position import UNKNOWN, Position
+
+log = logging.getLogger("sluice.consumer")
+
+QUEUED = 10_000
+"""
+Messages that librdkafka holds before it stops to ask for more. It counts the bytes of payloads only, and each message
+costs it some 300 more: with its default of 100,000 small ones take more memory than `SLUICE_FETCH_BUFFER_KB` allows.
+"""
+
+FETCH_BYTES = 1 << 20
+"Of a broker's answer, over all partitions: what is in it comes on top of what is held. One message may be larger."
+
+OF_THE_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.INVALID_GROUP_ID})
+"What is wrong with the group alone keeps nobody from reading."
+
+LOG_END = re.compile(r"broker end offset is (-?\d+)")
+"""
+Where librdkafka says that a log was truncated. There is no other way to learn the offset; -1: no message is left that
+is as old as the stream's position.
+
+Source: `rd_kafka_toppar_handle_OffsetForLeaderEpoch` in `rdkafka_offset.c`, v2.16.0.
+"""
+
+_UNCLOSED: list[confluent_kafka.Consumer] = []
+"Clients that no thread could be started for any more; the end of the process takes them along."
+
+
+class TopicReader:
+    """
+    Reads partitions from given offsets, in the order of each.
+
+    Threads: for the thread that made it, librdkafka's own threads aside. Waiting leaves the interpreter lock alone.
+    """
+
+    def __init__(
+        self, spec: StreamSpec, settings: Settings, complaints: Complaints, reporter: Reporter, *, to_the_end: bool
+    ) -> None:
+        """
+        Args:
+            to_the_end: notice where the partitions end (`ended`).
+
+        Raises:
+            SettingError: a secret of the stream's configuration cannot be resolved.
+            BrokerError: librdkafka cannot work with the URI or the configuration.
+        """
+        self._spec = spec
+        self._complaints = complaints
+        self._reporter = reporter
+        self.failure: BrokerError | None = None
+        "What `take` raises next: it came after the messages that were taken."
+        self.ended: set[int] = set()
+        "The partitions that were read up to their end."
+        defaults = {
+            "client.id": group_of(spec.name),
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": settings.fetch_buffer_kb,
+            "queued.min.messages": QUEUED,
+            "fetch.queue.backoff.ms": 10,  # else it is a second before more is asked for once that many were held
+            "reconnect.backoff.max.ms": 500,
+        }
+        if "message.max.bytes" not in dict(spec.config.kafka):  # librdkafka wants this to be less
+            defaults["fetch.max.bytes"] = FETCH_BYTES
+        own = {
+            "group.id": group_of(spec.name),
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "allow.auto.create.topics": False,
+            "enable.partition.eof": to_the_end,
+            "error_cb": complaints.note,
+            "on_commit": reporter.answered,
+            "logger": log,
+            "log_level": 2,  # only what is critical: errors come to `error_cb`
+        }
+        kind = confluent_kafka.Consumer
+        self.client = clients.make(kind, spec.name, spec.uri, spec.config, defaults=defaults, own=own)
+
+    def close(self) -> None:
+        """Leaves the brokers. It is of no use any more."""
+        if self._reporter.finish(self.client):
+            self.client.close()
+            return
+        # Closing would wait for the answer for ever, dropping the last reference for most of a minute: that is left to
+        # a thread, which writes nothing and which the end of the process need not wait for.
+        last = [self.client]
+        del self.client
+        try:
+            threading.Thread(target=last.pop, name="sluice-closer", daemon=True).start()
+        except RuntimeError as error:
+            if not interpreter_ends(error):
+                raise
+            _UNCLOSED.extend(last)
+
+    def assign(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
+        """Reads these partitions and no others: each from its place, or from its first message if it has none."""
+        self.failure = None
+        self.ended.clear()
+        self.client.assign(self._at(partitions, places))
+
+    def extend(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
+        """Reads these partitions as well, beginning as `assign` does."""
+        self.client.incremental_assign(self._at(partitions, places))
+
+    def take(self, most: int, wait: float) -> Messages:
+        """
+        At most `most` messages; waits `wait` seconds if there are fewer.
+
+        Raises:
+            OffsetGone: a partition has nothing at the position any more. All messages before that were taken.
+            BrokerError: the broker refuses to go on; the same.
+        """
+        if self.failure is not None:
+            error, self.failure = self.failure, None
+            raise error
+        # librdkafka waits for whole milliseconds: less than one would be none, over and over until that one is gone.
+        arrived: Messages = self.client.consume(most, math.ceil(round(1000 * wait, 3)) / 1000)
+        errors = [message.error() for message in arrived]
+        if not set(map(type, errors)) <= {type(None)}:  # a KafkaError cannot be compared with None
+            found = [self._meaning(event) for event in arrived if event.error() is not None]
+            self.failure = next((error for error in found if error is not None), None)
+            arrived = [message for message, error in zip(arrived, errors, strict=True) if error is None]
+        if arrived:
+            self._complaints.answered()
+        return arrived
+
+    def positions(self, partitions: Iterable[int]) -> dict[int, Position]:
+        """Partition -> where reading is, after all that was taken; without those where it has not begun."""
+        told = self.client.position([TopicPartition(self._spec.topic, partition) for partition in sorted(partitions)])
+        known = [place for place in told if place.error is None and is_offset(place.offset)]
+        return {place.partition: _position(place.offset, place.leader_epoch) for place in known}
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Partition -> the offset after its last message, as the messages that came have told; where they have."""
+        asked = {p: TopicPartition(self._spec.topic, p) for p in partitions}
+        told = {p: self.client.get_watermark_offsets(place, cached=True) for p, place in asked.items()}
+        return {p: marks[1] for p, marks in told.items() if marks is not None and is_offset(marks[1])}
+
+    def _at(self, partitions: Iterable[int], places: Mapping[int, Position]) -> list[TopicPartition]:
+        first = Position(confluent_kafka.OFFSET_BEGINNING)
+        wanted = [(partition, places.get(partition, first)) for partition in sorted(partitions)]
+        return [TopicPartition(self._spec.topic, p, offset, leader_epoch=epoch) for p, (offset, epoch) in wanted]
+
+    def _meaning(self, event: confluent_kafka.Message) -> BrokerError | None:
+        """What an event that is an error means; None if it is not one."""
+        error, partition = event.error(), event.partition()
+        code = error.code()
+        place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}, partition {partition}"
+        if code == KafkaError._PARTITION_EOF:
+            self.ended.add(partition)
+            return None
+        if code in OF_THE_GROUP:
+            log.debug("stream %s: %s", self._spec.name, error.str())
+            return None
+        if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            return OffsetGone(f"{place}: {error.str()}", partition=partition, log_end=log_end_in(error.str()))
+        return BrokerError(f"{place}: {error.str()}")
+
+
+def log_end_in(reason: str) -> int | None:
+    """Up to which offset a log is the one that was read, if librdkafka's reason is that it was truncated."""
+    found = LOG_END.search(reason)
+    return None if found is None else max(0, int(found[1]))
+
+
+def _position(offset: int, leader_epoch: int | None) -> Position:
+    return Position(offset, UNKNOWN if leader_epoch is None else leader_epoch)

@@ -1,0 +1,87 @@
+"""
+How a stream passes what it cannot read any more, where its policy is to do so. Pure.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from sluice.errors import GapFound, OffsetGone
+from sluice.values.configuration import OnGap
+from sluice.values.failed_message import FailedMessage, of_gap
+from sluice.values.model import Checkpoint, StreamSpec
+from sluice.values.position import UNKNOWN, Position
+
+log = logging.getLogger("sluice.topic_guard")
+
+
+class CheckpointMove(NamedTuple):
+    """A change of the checkpoint that no batch makes."""
+
+    after: Checkpoint
+    entries: Sequence[FailedMessage] = ()
+    "What its history gets besides."
+
+
+def is_unvalidated(held: Checkpoint, gone: OffsetGone, high: int) -> bool:
+    """Whether a position is after the end, and the broker may know by its leader epoch where it lost what was read."""
+    place = held.places.get(gone.partition)
+    return place is not None and gone.log_end is None and place.offset > high and place.leader_epoch != UNKNOWN
+
+
+def past_gap(spec: StreamSpec, held: Checkpoint, gone: OffsetGone, watermarks: tuple[int, int]) -> CheckpointMove:
+    """
+    To where a partition begins now.
+
+    Raises:
+        GapFound: the policy is to stop at that.
+        OffsetGone: what is at the stream's position is not gone.
+    """
+    partition, (low, high) = gone.partition, watermarks
+    position = held.positions.get(partition)
+    if position is None or (gone.log_end is None and low <= position <= high):
+        raise gone
+    place = f"topic {spec.topic}, partition {partition}"
+    if position < low:
+        resume, count = low, low - position
+        what = f"{place}, offsets {position} to {low - 1} are gone, at most {count} messages: retention took them"
+    elif gone.log_end is not None:
+        # From there on the log is another one, whatever it has at the offsets that were read.
+        resume, count = max(low, min(position, gone.log_end)), 0
+        what = f"{place} lost messages that the stream has read, from offset {resume} on: what it has there is new"
+    else:
+        # The same topic with less in it, and it is not known from where on it is new. Where ids are unknown it may be
+        # another topic.
+        resume, count = (high, high - low) if held.topic_id else (low, 0)
+        what = f"{place} ends at offset {high}, before the stream's position {position}: it lost messages"
+        what += f", and up to {count} of those it has may be new" if count else ""
+    _permit(spec, what, f"go on from offset {resume}")
+    entry = of_gap(spec.topic, partition, position, count, what)
+    return CheckpointMove(held.moved({partition: Position(resume)}), [entry])
+
+
+def to_topic(spec: StreamSpec, held: Checkpoint, topic_id: str) -> CheckpointMove:
+    """
+    To a topic with another id than that of the positions: from its beginning, unless there was no id or no position.
+
+    Raises:
+        GapFound: the policy is to stop at that.
+    """
+    if not held.topic_id or not held.positions:
+        return CheckpointMove(replace(held, topic_id=topic_id))
+    what = f"topic {spec.topic} was deleted and created anew: the stream's positions are not of this topic"
+    _permit(spec, what, "read the new topic from its beginning")
+    places = sorted(held.positions.items())
+    entries = [of_gap(spec.topic, partition, offset, 0, what) for partition, offset in places]
+    return CheckpointMove(replace(held, positions={}, topic_id=topic_id), entries)
+
+
+def _permit(spec: StreamSpec, what: str, remedy: str) -> None:
+    name = spec.name
+    if spec.config.on_gap is OnGap.STOP:
+        how = f"ALTER STREAM {name} SET CONFIG {{on_gap: 'skip'}} and START STREAM {name}"
+        raise GapFound(f"Kafka stream {name}, {what}; to {remedy}: {how}")
+    log.warning("stream %s: %s; goes on, as on_gap says", name, what)

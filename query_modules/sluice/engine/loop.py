@@ -1,0 +1,277 @@
+"""
+One stream's loop: Kafka, transform, transactions.
+
+    source.poll ──group──► committer.submit, advance ──► transform ──► writer: at most 4 transactions in flight
+         ▲                                                               │
+         └─ report ◄── held ◄── committer.settle ◄── committed ──────────┘
+
+    guard.poll ──TopicChanged, PartitionsFound──► committer.move, source.assign
+    health.poll ──Health──► status.update
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from sluice.brokers.consumer import Consumer
+from sluice.engine.broker_health import BrokerHealth, Health
+from sluice.engine.committer import Committer
+from sluice.engine.gaps import CheckpointMove, is_unvalidated, past_gap, to_topic
+from sluice.engine.idle import IdleDetector
+from sluice.engine.retrier import Retrier
+from sluice.engine.run import Run
+from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard
+from sluice.engine.writer import Writer
+from sluice.errors import BrokerUnreachable, OffsetGone, Stopped
+from sluice.values.position import Position
+
+log = logging.getLogger("sluice.session")
+
+IDLE = 2.5
+"Seconds between two looks at what else there is to do, while no message comes."
+
+ASKING = 0.5
+"... and the brokers were asked something, or are to be told something."
+
+SUSPECT = 0.1
+"... and it is in doubt whether the brokers answer."
+
+ASLEEP = 15.0
+"... and the stream rests."
+
+ENDS_INTERVAL = 0.2
+"Seconds between two looks at how far the partitions go by what has come of them."
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop joins; each can be a fake."""
+
+    source: Consumer
+    writer: Writer
+    committer: Committer
+    retrier: Retrier
+    health: BrokerHealth
+    guard: TopicGuard
+    idle: IdleDetector
+
+
+class StreamLoop:
+    """
+    From one reading of the checkpoint until the run is to end, its limit is reached, or something breaks.
+
+    Threads: for the thread that made the parts.
+    """
+
+    def __init__(self, run: Run, parts: Parts) -> None:
+        self._run = run
+        self._parts = parts
+        self._source = parts.source
+        self._committer = parts.committer
+        self._health = Health()
+        self._next_ends = 0.0
+        self._next_catch_up = 0.0
+        self._validated: tuple[int, Position | None] | None = None
+        "The place that the broker was last asked about, by its leader epoch."
+
+    def run(self) -> None:
+        """
+        Raises:
+            MessageRefused, GapFound: the stream's policy is to stop at what came.
+            QueryRefused, BrokerError, GraphError: the checkpoint tells how far it came.
+            Stopped: while something took its time.
+        """
+        run, source, committer = self._run, self._source, self._committer
+        if committer.held.ended_generation == run.desired.generation:
+            return
+        self._begin()
+        while not committer.finished and not run.cancel.is_set():
+            held = committer.held
+            committer.settle_ready()
+            if not committer.pending:
+                self._answer_calls()
+                self._read()
+            busy = committer.pending
+            self._look(busy=busy)
+            self._write()
+            if committer.held is not held or not committer.in_flight:
+                # It gets on, or has nothing left to do: what went wrong before is over.
+                run.status.trouble(self._health.trouble)
+            self._follow_topic()
+            source.report(committer.held.positions)
+            self._rest(busy=busy or self._is_busy())
+        committer.drain()
+        self._catch_up()
+        source.report(committer.held.positions)
+
+    def _begin(self) -> None:
+        """Begins to read, as soon as a broker answers. Raises as `TopicGuard.begin`."""
+        while True:
+            try:
+                self._assign()
+            except BrokerUnreachable as error:
+                # librdkafka goes on trying, and has had its time.
+                self._run.status.failed(str(error), 0.0)
+                self._run.check()
+            else:
+                self._run.status.assigned(self._committer.held)
+                return
+
+    def _assign(self) -> None:
+        """Reads from where the checkpoint says. Raises as `TopicGuard.begin`, and GapFound."""
+        topic = self._parts.guard.begin(self._committer.held)
+        self._adopt(topic.id)
+        self._source.assign(topic.partitions, self._committer.held.places)
+
+    def _answer_calls(self) -> None:
+        """Does what the supervisor asks for."""
+        calls, committer = self._run.calls, self._committer
+        if calls.constrained:
+            committer.drain()
+            calls.constrained = False
+            self._parts.writer.unlabel()
+        if committer.held.retry_completed < calls.retry_requested:
+            committer.drain()
+            self._parts.retrier.step()
+
+    def _read(self) -> None:
+        """Submits what is due, if it comes in time."""
+        spec, committer, health = self._run.spec, self._committer, self._health
+        # What is in flight is heard of as soon as there is nothing else to do.
+        hurry = committer.in_flight or self._is_asked()
+        suspect = health.suspect
+        asking = health.asking or self._parts.guard.asking or self._source.reporting or self._parts.idle.entered
+        idle = ASKING if asking else min(IDLE, self._parts.guard.pause)
+        try:
+            group = self._source.poll(
+                spec.batch_size,
+                spec.batch_interval,
+                self._run.cancel.is_set if suspect else self._is_called,
+                patience=0.0 if hurry else SUSPECT if suspect else idle,
+                most=committer.batch_limit,
+            )
+        except OffsetGone as gone:
+            self._pass_gap(gone)
+            return
+        if group is not None:
+            committer.submit(group)
+
+    def _write(self) -> None:
+        committer = self._committer
+        if committer.pending:
+            try:
+                committer.advance()
+            except Stopped:
+                log.debug("stream %s: stops before it has applied what it has read", self._run.spec.name)
+        elif committer.in_flight:
+            committer.settle()
+        elif time.monotonic() >= self._next_catch_up:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Moves the checkpoint past offsets that no message has. Nothing may be in flight."""
+        held = self._committer.held
+        if reached := self._source.reached(held.positions):
+            self._next_catch_up = time.monotonic() + IDLE
+            self._committer.move(CheckpointMove(held.moved(reached)))
+
+    def _follow_topic(self) -> None:
+        """Reads the topic as it is now."""
+        event = self._parts.guard.poll(self._committer.held)
+        if isinstance(event, TopicChanged) and self._adopt(event.topic_id):
+            self._assign()
+        elif isinstance(event, PartitionsFound):
+            self._source.extend(event.partitions, self._committer.held.places)
+
+    def _adopt(self, topic_id: str) -> bool:
+        """
+        Compares the topic's id with that of the positions, and notes it if there was none. Raises GapFound.
+
+        Returns:
+            whether the positions have become others.
+        """
+        committer = self._committer
+        if topic_id in ("", committer.held.topic_id):
+            return False
+        committer.drain()
+        before = committer.held.positions
+        committer.move(to_topic(self._run.spec, committer.held, topic_id))
+        return committer.held.positions != before
+
+    def _pass_gap(self, gone: OffsetGone) -> None:
+        """Continues where a partition begins now. Raises GapFound, or BrokerError where nothing is gone."""
+        committer = self._committer
+        committer.drain()
+        if not (committer.held.topic_id and self._adopt(self._parts.guard.topic_id())):
+            held, watermarks = committer.held, self._source.topic.watermarks(gone.partition)
+            here = gone.partition, held.places.get(gone.partition)
+            if here != self._validated and is_unvalidated(held, gone, watermarks[1]):
+                self._validated = here  # the broker is asked about the leader epoch where reading begins
+            else:
+                committer.move(past_gap(self._run.spec, held, gone, watermarks))
+        self._assign()
+
+    def _look(self, *, busy: bool, resting: bool = False) -> None:
+        """Looks where the partitions end, and whether the brokers answer. Does not wait."""
+        health = self._parts.health
+        if (complaint := self._source.complaints.take()) is not None:
+            health.doubt(complaint)
+        ends: dict[int, int] = {}
+        if busy and time.monotonic() >= self._next_ends:
+            self._next_ends = time.monotonic() + ENDS_INTERVAL
+            ends = self._source.ends()
+        self._health = health.poll(self._source.assigned, ends, busy=busy, resting=resting)
+        self._run.status.update(self._health)
+
+    def _rest(self, *, busy: bool) -> None:
+        """Waits without a consumer, if nothing has come for long enough, until there is something to do."""
+        idle, calls, held = self._parts.idle, self._run.calls, self._committer.held
+        if busy:
+            idle.put_off()
+            return
+        if not idle.ready(self._source.assigned, held):
+            return
+        self._source.sleep(held.places)  # the next `poll` makes another consumer
+        while not self._is_called() and not idle.over(self._health.watermarks):
+            self._look(busy=False, resting=True)
+            calls.nudge.wait(ASKING if self._health.asking else ASLEEP)
+            calls.nudge.clear()
+        found = idle.end()
+        if found is not None:
+            self._parts.guard.woke(changed=found.topic_changed)
+            if found.trouble is not None:
+                self._source.complaints.note(found.trouble)
+
+    def _is_busy(self) -> bool:
+        """Whether there is anything to do, or wrong, besides that messages come."""
+        return (
+            self._health.trouble is not None
+            or bool(self._committer.in_flight)
+            or self._committer.pending
+            or self._source.held_back
+            or self._source.reporting
+            or self._is_called()
+            or self._is_behind()
+        )
+
+    def _is_behind(self) -> bool:
+        """
+        Whether there is, or may be, something that was not read: that is the stream's own to wait for. So is what an
+        open transaction holds back.
+        """
+        watermarks, positions = self._health.watermarks, self._committer.held.positions
+        if watermarks is None or not self._source.assigned <= watermarks.keys():
+            return True
+        return any(high > max(low, positions.get(partition, 0)) for partition, (low, high) in watermarks.items())
+
+    def _is_called(self) -> bool:
+        """Whether there has come to be something to do other than to wait for messages."""
+        suspect = self._health.suspect or self._source.complaints.pending
+        return suspect or self._run.cancel.is_set() or self._is_asked()
+
+    def _is_asked(self) -> bool:
+        """Whether the supervisor has asked for something that is not done."""
+        calls = self._run.calls
+        return calls.constrained or self._committer.held.retry_completed < calls.retry_requested

@@ -1,0 +1,168 @@
+"""
+Sends a stream's transactions over one connection, and finds out what became of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sluice.engine.run import Run
+from sluice.errors import FenceLost, QueryRefused, Stopped, TransientFailure
+from sluice.persistence.sink import Sink
+from sluice.persistence.transaction import Transaction
+from sluice.values.merge_keys import MergeKeys
+from sluice.values.model import Checkpoint, CheckpointId, VertexId
+from sluice.values.parked_message import ParkedMessage, RetryRequest
+
+VIOLATION_TRIES = 3
+"Tries of what cannot be divided any more and violates a uniqueness constraint, before it is to blame."
+
+TURN_PATIENCE = 0.1
+"Seconds of waiting for a turn after which a stream looks after everything else."
+
+
+class Graph(Protocol):
+    """What is asked of the graph beside the transactions, with none in flight: a `Loopback`."""
+
+    def unlabel(self, checkpoint_id: CheckpointId) -> bool:
+        """As `Loopback.unlabel`."""
+
+    def count_parked(self, checkpoint_id: CheckpointId) -> int:
+        """As `Loopback.count_parked`."""
+
+    def read_requests(self, stream_id: VertexId) -> tuple[RetryRequest, ...]:
+        """As `Loopback.read_requests`."""
+
+    def list_parked(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
+        """As `Loopback.list_parked`."""
+
+    def read_parked(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
+        """As `Loopback.read_parked`."""
+
+
+class Writer:
+    """
+    One stream's transactions, in order, each in its turn among other streams that merge the same.
+
+    Threads: for the thread that owns the connection.
+    """
+
+    def __init__(self, run: Run, graph: Graph, sink: Sink) -> None:
+        """
+        Args:
+            graph: over the sink's connection.
+        """
+        self.graph = graph
+        self._run = run
+        self._sink = sink
+        self._unlabelled = False
+        "Whether the checkpoint is known to be without its label."
+
+    @property
+    def in_flight(self) -> tuple[Transaction, ...]:
+        """Transactions that are sent and not settled, oldest first."""
+        return self._sink.in_flight.all
+
+    @property
+    def full(self) -> bool:
+        """Whether one should be settled before the next is sent."""
+        return self._sink.full
+
+    @property
+    def answered(self) -> bool:
+        """Whether one can be settled at little cost, and the server has another to continue with meanwhile."""
+        return len(self.in_flight) > 1 and self._sink.answered
+
+    @property
+    def held(self) -> Checkpoint:
+        """The checkpoint as committed, as far as is known."""
+        return self._sink.held
+
+    @property
+    def reached(self) -> Checkpoint:
+        """The checkpoint once everything that was sent is committed."""
+        return self._sink.reached
+
+    def has_turn(self, keys: MergeKeys) -> bool:
+        """
+        Whether a transaction that merges these may be sent now; then it has to be. A stream that has nothing in flight
+        waits for it, up to `TURN_PATIENCE`; it never does while a transaction of its own is open.
+        """
+        return self._run.turns.enter(keys, 0.0 if self.in_flight else TURN_PATIENCE)
+
+    def send(self, transaction: Transaction) -> None:
+        """Sends a transaction that has its turn, after those in flight. Raises as `Sink.send`."""
+        self._run.status.sending()
+        self._sink.send(transaction)
+
+    def settle(self) -> Transaction:
+        """
+        The oldest transaction in flight, once it is committed. Raises as `Sink.settle`. Other streams get their turn as
+        soon as it is known that a transaction has ended.
+        """
+        turns, status = self._run.turns, self._run.status
+        try:
+            transaction = self._sink.settle()
+        except FenceLost:
+            turns.refused()
+            raise
+        except QueryRefused as error:
+            turns.refused()
+            status.answered()
+            if error.violates_uniqueness:
+                self.unlabel()
+            raise
+        turns.committed(moved=transaction.moves)
+        self._run.retry_policy.committed()
+        status.committed(transaction)
+        self._sink.release()
+        return transaction
+
+    def commit(self, transaction: Transaction, *, divisible: bool = False) -> None:
+        """
+        Sends a transaction and waits for it, again and again as long as what refuses it may pass. Nothing may be in
+        flight.
+
+        Args:
+            divisible: whether a part of it can be tried instead, so that one try shows enough.
+
+        Raises:
+            QueryRefused: it is refused, and nothing of it took effect.
+            GraphError: the checkpoint tells whether it took effect.
+            Stopped: the run is to end; it did not take effect.
+        """
+        policy = self._run.retry_policy
+        violations = 0
+        while True:
+            while not self.has_turn(transaction.queries.keys):
+                self._run.check()
+            self.send(transaction)
+            try:
+                self.settle()
+            except QueryRefused as error:
+                violations += error.violates_uniqueness
+                if 0 < violations < VIOLATION_TRIES and not divisible:
+                    continue  # what it met is committed, so a MERGE finds it at once
+                if not isinstance(error, TransientFailure) or policy.of_data(error):
+                    raise
+                self.back_off(error)
+            else:
+                break
+        if violations:
+            policy.raced()
+
+    def back_off(self, error: QueryRefused) -> None:
+        """Waits before what was refused for a reason that may pass is sent again. Raises Stopped."""
+        policy = self._run.retry_policy
+        if isinstance(error, TransientFailure):
+            policy.refused(error)
+        seconds = policy.failed()
+        self._run.status.failed(str(error), seconds)
+        if self._run.cancel.wait(seconds):
+            raise Stopped
+
+    def unlabel(self) -> None:
+        """Takes the checkpoint's label off if the graph has a uniqueness constraint. Nothing may be in flight."""
+        if not self._unlabelled:
+            self._unlabelled = self.graph.unlabel(self._run.desired.checkpoint_id)

@@ -1,0 +1,1 @@
+"""The engine, with fakes for all that is not its own."""

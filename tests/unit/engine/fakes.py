@@ -1,0 +1,484 @@
+"""What stands in for server, transform, topic and brokers; the words on the wire are made by the real codec."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import Message
+
+from sluice.bolt import messages
+from sluice.bolt.framing import MessageBuffer, frame
+from sluice.bolt.messages import Tag
+from sluice.bolt.replies import Failure, Reply, reply_of
+from sluice.engine.broker_health import Health
+from sluice.engine.host_state import HostState
+from sluice.engine.merge_guard import MergeGuard
+from sluice.engine.retrier import CHANGE, REMOVE
+from sluice.engine.run import Run
+from sluice.engine.run_status import RunStatus
+from sluice.engine.status import Monitor
+from sluice.engine.turns import Turns, Waits
+from sluice.engine.writer import Writer
+from sluice.errors import OffsetGone, TransformError
+from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
+from sluice.host.settings import Settings
+from sluice.persistence.sink import FENCE, FENCE_AND_PARK, FENCE_TEXT, Sink
+from sluice.persistence.transaction import Transaction
+from sluice.scripting.process import PackedQueries
+from sluice.values.batch import Batch, Group
+from sluice.values.configuration import Configuration
+from sluice.values.model import (
+    Checkpoint,
+    CheckpointId,
+    Desired,
+    StreamSpec,
+    Transform,
+    VertexId,
+    encode_positions,
+)
+from sluice.values.parked_message import ParkedMessage, message_of
+from sluice.values.position import Position
+
+BAD = b"bad"
+"What the server refuses as a query."
+RAISES = b"raises"
+"What the transform raises at."
+ENDS = b"ends"
+"What ends the transform's process."
+
+CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
+TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
+REFUSED = Failure(CLIENT_ERROR, "Invalid types: int and int for '/'.")
+CONFLICT = Failure(TRANSIENT, "Cannot resolve conflicting transactions.")
+UNIQUE = Failure(CLIENT_ERROR, "Unable to commit due to unique constraint violation on :Person(id)")
+
+GENERATION = 7
+
+STOP = Configuration()
+"The default policies."
+
+
+class Cancel(threading.Event):
+    """Is never waited for in earnest; notes for how long it would have been."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout or 0.0)
+        return self.is_set()
+
+
+class Notes(RunStatus):
+    """Notes what is reported."""
+
+    def __init__(self, desired: Desired, monitor: Monitor, attempts: Attempts | None = None) -> None:
+        super().__init__(desired, monitor, attempts)
+        self.monitor = monitor
+        self.troubles: list[str | None] = []
+        self.refusals: list[int] = []
+        self.transactions: list[Transaction] = []
+
+    def committed(self, transaction: Transaction) -> None:
+        self.troubles.append(None)
+        self.transactions.append(transaction)
+        super().committed(transaction)
+
+    def trouble(self, text: str | None, *, in_seconds: float | None = None) -> None:
+        self.troubles.append(text)
+        super().trouble(text, in_seconds=in_seconds)
+
+    def refused(self, text: str, reason: str, messages: int) -> None:
+        assert reason in text
+        self.refusals.append(messages)
+        super().refused(text, reason, messages)
+
+
+class FakeRun:
+    """A run whose collaborators a test can look into."""
+
+    def __init__(
+        self,
+        config: Configuration = STOP,
+        *,
+        limit: int | None = None,
+        size: int = 10,
+        guard: MergeGuard | None = None,
+        generation: int = GENERATION,
+    ) -> None:
+        script = Transform("/t.py", "", "ab12")
+        spec = StreamSpec("u", "people", "localhost:9092", "t", script, batch_size=size, config=config)
+        desired = Desired(VertexId(1), CheckpointId(VertexId(2), "u"), spec, generation, limit)
+        monitor = Monitor(100)
+        monitor.begin()
+        self.cancel = Cancel()
+        self.status = Notes(desired, monitor)
+        turns = Turns(guard or MergeGuard(), 1, Waits())
+        host = HostState(Attempts(None), Installation(None))
+        settings = Settings(error_history=5, topic_interval=0.0)
+        self.run = Run(desired, settings, host, self.status, turns, cancel=self.cancel)
+
+    def writer(self, server: Server) -> Writer:
+        """Over a connection to that server."""
+        connection: Any = server
+        sink = Sink(connection, self.run.desired.checkpoint_id, server.held)
+        self.status.began(server.held, sink.in_flight)
+        return Writer(self.run, server, sink)
+
+
+class Server:
+    """
+    A server in miniature, and the connection to it: a transaction takes effect whole or not at all, and after a
+    refusal all is ignored until RESET.
+    """
+
+    def __init__(self, held: Checkpoint | None = None, refusal: Failure = REFUSED, *, at_commit: bool = False) -> None:
+        """
+        Args:
+            refusal: what it says to a query that is `BAD`.
+            at_commit: whether it says so at COMMIT only.
+        """
+        self.held = held or Checkpoint({})
+        self.positions = encode_positions(self.held.positions)
+        self.properties: dict[str, Any] = {}
+        self.applied: list[bytes] = []
+        self.parked: list[ParkedMessage] = []
+        self.transactions: list[list[str]] = []
+        "Texts of queries, of all that were begun."
+        self.refusals: list[Failure] = []
+        "What it says to the COMMITs of the next transactions, whatever is in them."
+        self.lost: Exception | None = None
+        "What is raised instead of the next answers."
+        self.answered = False
+        self.unlabelled = 0
+        self.requests: tuple[Any, ...] = ()
+        self.minds = True
+        "Whether it refuses what is `BAD`."
+        self._refusal = refusal
+        self._at_commit = at_commit
+        self._buffer = MessageBuffer(1 << 24)
+        self._replies: deque[Reply] = deque()
+        self._failed = False
+        self._queries: list[tuple[str, dict[str, Any]]] = []
+
+    def send(self, data: bytes) -> None:
+        for message in self._buffer.feed(data):
+            request = messages.parse(message)
+            failure = None if self._failed else self._answer(request.tag, list(request.fields))
+            if self._failed:
+                self._replies.append(reply_of(messages.ignored()))
+            elif failure is not None:
+                self._failed = True
+                self._replies.append(failure)
+            else:
+                self._replies.append(reply_of(messages.success()))
+
+    def receive(self, count: int, *, commit_at: int | None = None) -> list[Reply]:
+        if self.lost is not None:
+            raise self.lost
+        return [self._replies.popleft() for _ in range(count)]
+
+    def reset(self) -> None:
+        assert not self._replies
+        self._failed = False
+
+    def _answer(self, tag: int, fields: list[Any]) -> Failure | None:
+        if tag == Tag.BEGIN:
+            self._queries = []
+            self.transactions.append([])
+        elif tag == Tag.RUN:
+            query, parameters = fields[0], fields[1]
+            if query in (FENCE, FENCE_AND_PARK):
+                if parameters["from"] != self.positions:
+                    return Failure(CLIENT_ERROR, f"Assertion failed: {FENCE_TEXT}.")
+            else:
+                self.transactions[-1].append(query)
+            self._queries.append((query, parameters))
+            if query == BAD.decode() and self.minds and not self._at_commit:
+                return self._refusal
+        elif tag == Tag.COMMIT:
+            return self._commit()
+        return None
+
+    def _commit(self) -> Failure | None:
+        if self.refusals:
+            return self.refusals.pop(0)
+        if self.minds and any(query == BAD.decode() for query, _ in self._queries):
+            return self._refusal
+        for query, parameters in self._queries:
+            if query in (FENCE, FENCE_AND_PARK):
+                self.properties |= parameters["to"]
+                self.positions = self.properties["positions"]
+                self.parked += map(message_of, parameters.get("parked", ()))
+            else:
+                self.take(query, parameters)
+        return None
+
+    def take(self, query: str, parameters: dict[str, Any]) -> None:
+        """A query takes effect."""
+        if query == REMOVE:
+            gone = {message["number"] for message in parameters["messages"]}
+            assert gone <= {message.number for message in self.parked}
+            self.parked = [message for message in self.parked if message.number not in gone]
+        elif query == CHANGE:
+            changes = {message["number"]: message["changes"] for message in parameters["messages"]}
+            self.parked = [message_of(one.properties() | changes.get(one.number, {})) for one in self.parked]
+        else:
+            self.applied.append(query.encode())
+
+    def unlabel(self, checkpoint_id: CheckpointId) -> bool:
+        assert not self._replies, "nothing may be in flight"
+        self.unlabelled += 1
+        return False
+
+    def count_parked(self, checkpoint_id: CheckpointId) -> int:
+        assert not self._replies, "nothing may be in flight"
+        return len(self.parked)
+
+    def read_requests(self, stream_id: VertexId) -> tuple[Any, ...]:
+        return self.requests
+
+    def list_parked(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
+        return [(VertexId(100 + message.number), message) for message in self.parked]
+
+    def read_parked(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
+        assert uid == "u"
+        there = dict(self.list_parked(CheckpointId(VertexId(2), uid)))
+        return [(vertex, there[vertex]) for vertex in ids]
+
+
+class FakeTransform:
+    """A transform process in miniature: does `patience` batches at a time, raises at some payloads, ends at others."""
+
+    def __init__(self, patience: int = 1000) -> None:
+        self.patience = patience
+        self.calls: list[list[list[bytes]]] = []
+
+    def pack(self, group: Group) -> PackedQueries:
+        batches = [[payload or b"" for payload in batch.payloads] for batch in group.batches]
+        self.calls.append(batches)
+        for number, payloads in enumerate(batches):
+            if ENDS in payloads:
+                return PackedQueries(0, b"", 0, failed=number, error=TransformError("its process ended"))
+            if RAISES in payloads:
+                error = TransformError("stream(batch) raised ValueError")
+                return of_payloads(*batches[:number])._replace(failed=number, error=error)
+            if number == self.patience:
+                return of_payloads(*batches[:number])
+        return of_payloads(*batches)
+
+    fold = pack
+
+    def whole(self, records: Any) -> PackedQueries:
+        payloads = [record.value or b"" for record in records]
+        if RAISES in payloads:
+            raise TransformError("stream(batch) raised ValueError")
+        return packed(*((payload.decode(), {"v": 1}) for payload in payloads))
+
+
+class DeadLetters:
+    """Notes what it is given, and how far the graph was then."""
+
+    def __init__(self, server: Server) -> None:
+        self.delivered: list[int] = []
+        self.positions: list[str] = []
+        self.errors: list[Exception] = []
+        self._server = server
+
+    def deliver(self, letters: Sequence[tuple[Message, Any]]) -> None:
+        if self.errors:
+            raise self.errors.pop()
+        self.delivered += [message.offset() or 0 for message, _ in letters]
+        self.positions.append(self._server.positions)
+
+
+def of_payloads(*batches: Sequence[bytes]) -> PackedQueries:
+    return packed(*((payload.decode(), {}) for payloads in batches for payload in payloads), batches=len(batches))
+
+
+def packed(*queries: tuple[str, dict[str, Any]], batches: int = 1) -> PackedQueries:
+    frames = (frame(messages.run(*query)) + frame(messages.discard()) for query in queries)
+    return PackedQueries(len(queries), b"".join(frames), batches, len(queries))
+
+
+def batch(payloads: Sequence[bytes | None], start: int = 0, partition: int = 0) -> Batch:
+    return Batch([Message(topic="t", partition=partition, offset=start + i, value=v) for i, v in enumerate(payloads)])
+
+
+def good(count: int) -> list[bytes]:
+    return [f"m{i}".encode() for i in range(count)]
+
+
+def spoilt(count: int, places: Sequence[int], how: bytes = BAD) -> list[bytes]:
+    return [how if i in places else payload for i, payload in enumerate(good(count))]
+
+
+class Topic:
+    """A topic of some partitions, and the broker that has it."""
+
+    def __init__(self, **partitions: Sequence[bytes]) -> None:
+        """
+        Args:
+            partitions: the messages of partition 0 are `p0`, and so on.
+        """
+        self.id = "first"
+        self.logs = {int(name.removeprefix("p")): list(log) for name, log in partitions.items()}
+        self.lows = dict.fromkeys(self.logs, 0)
+        self.markers: dict[int, int] = {}
+        "partition -> offsets at its end that no message has."
+        self.unreachable: list[Exception] = []
+        "What the next questions for its partitions meet."
+        self.log_end: int | None = None
+        "What the broker says, by the leader epoch of a position after the end, of where it lost messages."
+
+    def partitions(self, **_: object) -> frozenset[int]:
+        if self.unreachable:
+            raise self.unreachable.pop(0)
+        return frozenset(self.logs)
+
+    def high(self, partition: int) -> int:
+        return len(self.logs[partition]) + self.markers.get(partition, 0)
+
+    def watermarks(self, partition: int) -> tuple[int, int]:
+        return self.lows[partition], self.high(partition)
+
+
+class Complaints:
+    """The latest complaint of librdkafka, until it is taken."""
+
+    def __init__(self) -> None:
+        self._news: str | None = None
+
+    def note(self, text: str) -> None:
+        self._news = text
+
+    @property
+    def pending(self) -> bool:
+        return self._news is not None
+
+    def take(self) -> str | None:
+        news, self._news = self._news, None
+        return news
+
+
+class Source:
+    """A consumer of a topic. What is to happen once there is nothing to read is a script; then the run is to end."""
+
+    def __init__(self, topic: Topic, run: Run, script: deque[Callable[[], object]]) -> None:
+        self.topic = topic
+        self.assigned: frozenset[int] = frozenset()
+        self.positions: dict[int, int] = {}
+        self.reports: list[dict[int, int]] = []
+        self.reporting = self.held_back = False
+        self.sleeps = 0
+        self.complaints = Complaints()
+        self.assignments: list[dict[int, Position]] = []
+        self._run = run
+        self._script = script
+
+    def assign(self, partitions: frozenset[int], places: Mapping[int, Position]) -> None:
+        self.assignments.append(dict(places))
+        self.assigned, self.positions = frozenset(), {}
+        self.extend(partitions, places)
+
+    def extend(self, partitions: frozenset[int], places: Mapping[int, Position]) -> None:
+        for partition in partitions - self.assigned:
+            self.positions[partition] = places.get(partition, Position(self.topic.lows[partition])).offset
+        self.assigned |= partitions
+
+    def poll(
+        self, size: int, interval: float, wants_stop: Callable[[], bool], *, patience: float, most: int
+    ) -> Group | None:
+        batches: list[Batch] = []
+        for partition, position in self.positions.items():
+            low, high = self.topic.watermarks(partition)
+            if not low <= position <= high:
+                raise OffsetGone("gone", partition=partition, log_end=self.topic.log_end)
+            payloads = self.topic.logs[partition][position:]
+            for start in range(0, len(payloads), size):
+                if len(batches) < most:
+                    batches.append(batch(payloads[start : start + size], position + start, partition))
+                    self.positions[partition] = position + start + len(batches[-1])
+        if batches:
+            return Group(batches)
+        if patience and not wants_stop():
+            self._script.popleft()() if self._script else self._run.cancel.set()
+        return None
+
+    def reached(self, positions: Mapping[int, int]) -> dict[int, Position]:
+        if any(given > positions.get(p, 0) for p, given in self.positions.items()):
+            return {}  # what was given out is not applied
+        ends = {p: self.topic.high(p) for p, given in self.positions.items() if given == len(self.topic.logs[p])}
+        return {p: Position(end) for p, end in ends.items() if end > positions.get(p, 0)}
+
+    def report(self, positions: Mapping[int, int]) -> None:
+        if not self.reports or self.reports[-1] != positions:
+            self.reports.append(dict(positions))
+
+    def ends(self) -> dict[int, int]:
+        return {}
+
+    def sleep(self, places: Mapping[int, Position]) -> None:
+        self.sleeps += 1
+        self.positions = {partition: place.offset for partition, place in places.items()}
+
+
+class Identity:
+    """Answers at once which id the topic has."""
+
+    def __init__(self, topic: Topic) -> None:
+        self._topic = topic
+        self.asking = False
+
+    def ask(self) -> None:
+        self.asking = True
+
+    def answer(self, patience: float = 0.0) -> str:
+        asked, self.asking = self.asking, False
+        return self._topic.id if asked else ""
+
+    def wait(self, wants_stop: Callable[[], bool]) -> str:
+        return self._topic.id
+
+
+class Brokers:
+    """Their health: what they are said to suffer from, as long as a test says that they do not answer."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.answer = True
+        self._topic = topic
+        self._reason: str | None = None
+
+    def doubt(self, reason: str) -> None:
+        self._reason = reason
+
+    def poll(self, partitions: frozenset[int], ends: Mapping[int, int], *, busy: bool, resting: bool = False) -> Health:
+        if self.answer:
+            self._reason = None
+        return Health(self._reason, {p: self._topic.watermarks(p) for p in self._topic.logs})
+
+
+class Idle:
+    """Lets a stream sleep as often as a test says, until it is called."""
+
+    def __init__(self) -> None:
+        self.rests = 0
+        self.entered = False
+
+    def put_off(self) -> None:
+        """Time begins anew, of which there is none here."""
+
+    def ready(self, partitions: frozenset[int], held: Checkpoint) -> bool:
+        self.rests -= 1
+        return self.rests >= 0
+
+    def over(self, watermarks: object) -> bool:
+        return False
+
+    def end(self) -> None:
+        return None
