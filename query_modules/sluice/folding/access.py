@@ -165,23 +165,14 @@ class Access:
         return {name for item in self.sought if not item.is_edge for name in item.properties.keys() | item.watched}
 
 
-def assigned(access: Access, element: Element, name: str) -> bool:
-    """Whether the query sets the property of the element, or of another that may be the same."""
+def changed(access: Access, element: Element, name: str) -> bool:
+    """Whether the query may change the property of the element, or of another that may be the same."""
     return any(
-        write.action is Action.ASSIGNED and write.name == name
+        write.action is Action.REPLACED or (write.action is Action.ASSIGNED and write.name == name)
         for write in access.writes
         if access.elements[write.variable].is_edge is element.is_edge
     )
 
 
-def replaced(access: Access, element: Element, _: str) -> bool:
-    """Whether the query replaces all properties of the element, or of another that may be the same."""
-    return any(
-        write.action is Action.REPLACED
-        for write in access.writes
-        if access.elements[write.variable].is_edge is element.is_edge
-    )
-
-
-FORGETTING: tuple[Callable[[Access, Element, str], bool], ...] = (assigned, replaced)
+FORGETTING: tuple[Callable[[Access, Element, str], bool], ...] = (changed,)
 "When the value by which something was looked for need not be its value any more."

@@ -160,7 +160,7 @@ class _AccessReader:
             self._scope.read(value)
             self._scope.require(element, name, value)
         if made.map:
-            element.map = Key((made.map.name,))
+            element.map = Key((made.map.value,))
         self._scope.write(element, Action.CREATED)
 
     def _merge(self, number: int, pattern: Pattern) -> None:

@@ -53,8 +53,8 @@ class Cuts:
         elif not (variable.isascii() and variable.isidentifier()):
             raise NotUnderstood("a new vertex or edge with a quoted name is made of a map")
         end = self._source.previous_end
-        self._cuts.append(Cut(element.map.start, element.map.end))
-        self._cuts.append(Cut(end, end, Part.MAP, (element.map.name, ""), before=f" SET {variable} = "))
+        self._cuts.append(Cut(element.map.start, element.map.start + len(element.map.text)))
+        self._cuts.append(Cut(end, end, Part.MAP, (element.map.value, ""), before=f" SET {variable} = "))
 
     def _new_variable(self) -> str:
         self._made += 1

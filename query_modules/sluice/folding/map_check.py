@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from sluice.bolt.values import Value
 from sluice.folding.access import Access, Element, Origin, OverwriteCheck
 from sluice.folding.expressions import Key
 
+if TYPE_CHECKING:
+    from sluice.folding.text_queue import TextRows
+
 _ABSENT = object()
-
-
-class Rows(Protocol):
-    """The values of a text's queries in a batch."""
-
-    def column(self, key: Key) -> list[Value]:
-        """The value of each query."""
-
-    def elements(self, key: Key) -> list[list[Value] | None]:
-        """The values of each query, one for each element of a list; None: it has no list."""
 
 
 class MapCheck:
@@ -46,7 +39,7 @@ class MapCheck:
             if key is not None or not (check.replaces or (is_new and name not in element.properties)):
                 self.expected[name] = key
 
-    def failed_by(self, found: Rows) -> Iterable[int]:
+    def failed_by(self, found: TextRows) -> Iterable[int]:
         """The numbers of the rows that change a property that is looked for, or may."""
         key = self._check.map
         if key.lists:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sluice.cypher.lexer import Kind
+from sluice.cypher.lexer import Kind, Token
 from sluice.folding.expression_parser import labels, map_literal
 from sluice.folding.expressions import Expression
-from sluice.folding.query import Edge, MapParameter, Node, Pattern
+from sluice.folding.query import Edge, Node, Pattern
 from sluice.folding.token_stream import NotUnderstood, TokenStream
 from sluice.folding.words import RESERVED
 
@@ -67,9 +67,7 @@ def _variable(source: TokenStream, opening: int) -> str:
     return f"@{opening}"
 
 
-def _properties(source: TokenStream) -> tuple[Mapping[str, Expression], MapParameter | None]:
-    token = source.token
-    if token.kind is Kind.PARAMETER:
-        source.take()
-        return {}, MapParameter(token.value, token.start, source.previous_end)
+def _properties(source: TokenStream) -> tuple[Mapping[str, Expression], Token | None]:
+    if source.token.kind is Kind.PARAMETER:
+        return {}, source.take()
     return (map_literal(source) if source.at("{") else {}), None

@@ -12,14 +12,6 @@ from sluice.folding.expressions import Expression
 from sluice.folding.words import CLOCKS, RANDOM
 
 
-class MapParameter(NamedTuple):
-    """A parameter that stands for all properties of a vertex or an edge, and where it is in the text."""
-
-    name: str
-    start: int
-    end: int
-
-
 @dataclass(slots=True)
 class Node:
     """A vertex in a pattern."""
@@ -28,7 +20,8 @@ class Node:
     "Its name; if it has none, one that no text can have: `@` and the offset of its bracket."
     labels: tuple[str, ...] = ()
     properties: Mapping[str, Expression] = field(default_factory=dict)
-    map: MapParameter | None = None
+    map: Token | None = None
+    "The parameter that stands for all properties."
 
 
 @dataclass(slots=True)
@@ -41,7 +34,7 @@ class Edge:
     directed: bool
     types: tuple[str, ...] = ()
     properties: Mapping[str, Expression] = field(default_factory=dict)
-    map: MapParameter | None = None
+    map: Token | None = None
 
 
 @dataclass(slots=True)

@@ -12,12 +12,11 @@ Source: measured on 2.14.1 and on a 3.x; both write new vertices without looking
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
-
-from sluice.bolt.packstream import pack, unpack
 
 ANY_LABEL = ""
 "The label of vertices that are looked for without one."
@@ -140,52 +139,32 @@ def analysis_of(data: bytes) -> Analysis:
 
 
 def encode(keys: MergeKeys) -> bytes:
-    """As bytes, for `decode` on the same machine: the shapes as PackStream, then the keys as 8-byte integers."""
+    """As JSON, for `decode` on the same machine: a row for each shape, its keys at the end."""
     if keys.everything or len(keys.keys) > MAX_SHAPES:
-        return _SIZE.pack(0)
-    limited = {shape: found if len(found) <= MAX_KEYS else _WHOLE for shape, found in keys.keys.items()}
-    shapes = [
-        [
-            shape.is_edge,
-            sorted(shape.labels),
-            sorted(shape.names),
-            sorted(shape.known) if limited[shape] is not _WHOLE else [],
-            None if shape.gains is None else sorted(shape.gains),
-            sorted(shape.required),
-            len(limited[shape]),
-        ]
-        for shape in keys.keys
+        return b""
+    rows = [
+        [*shape, found] if len(found) <= MAX_KEYS else [*shape._replace(known=frozenset()), _WHOLE]
+        for shape, found in keys.keys.items()
     ]
-    head = pack(shapes)
-    numbers = b"".join(struct.pack(f"={len(found)}q", *found) for found in limited.values())
-    return _SIZE.pack(len(head)) + head + numbers
+    return json.dumps(rows, default=list, separators=(",", ":")).encode()
 
 
 def decode(data: bytes) -> MergeKeys:
     """The reverse of `encode`; EVERYTHING for anything else."""
+    found: dict[MergeShape, frozenset[int]] = {}
     try:
-        (size,) = _SIZE.unpack_from(data)
-        if not size:
-            return EVERYTHING
-        at = _SIZE.size + size
-        found: dict[MergeShape, frozenset[int]] = {}
-        for is_edge, labels, names, known, gains, required, count in unpack(data[_SIZE.size : at]):
-            if not 0 <= count <= MAX_KEYS:
-                return EVERYTHING
-            shape = MergeShape(
-                bool(is_edge),
-                frozenset(map(str, labels)),
-                frozenset(map(str, names)),
-                frozenset(map(str, known)),
-                None if gains is None else frozenset(map(str, gains)),
-                frozenset(map(str, required)),
-            )
-            keys = frozenset(struct.unpack_from(f"={count}q", data, at))
-            found[shape] = found[shape] | keys if shape in found else keys
-            at += 8 * count
-    except Exception:
+        for is_edge, labels, names, known, gains, required, keys in json.loads(data):
+            gained = None if gains is None else _texts(gains)
+            shape = MergeShape(bool(is_edge), _texts(labels), _texts(names), _texts(known), gained, _texts(required))
+            found[shape] = found.get(shape, frozenset()) | frozenset(map(int, keys))
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return EVERYTHING
-    return MergeKeys(found) if len(found) <= MAX_SHAPES else EVERYTHING
+    is_limited = len(found) <= MAX_SHAPES and all(len(keys) <= MAX_KEYS for keys in found.values())
+    return MergeKeys(found) if is_limited else EVERYTHING
+
+
+def _texts(values: Iterable[object]) -> frozenset[str]:
+    return frozenset(map(str, values))
 
 
 def constraint_statement(label: str, names: Collection[str]) -> str:

@@ -13,7 +13,7 @@ from tests.unit.folding.batches import Query
 from tests.unit.folding.forms import folded
 from tests.unit.folding.graphs import form
 from tests.unit.folding.model import Refused, State, execute
-from tests.unit.folding.themes import Case, case
+from tests.unit.folding.themes import Case, case, query
 from tests.unit.folding.wrong_rules import WRONG_RULES
 
 EXAMPLES = int(os.environ.get("FOLDING_EXAMPLES", "400"))
@@ -53,6 +53,25 @@ def difference(examples: int, seed: int) -> Case | None:
 
 def test_folded_or_one_by_one_a_batch_does_the_same():
     assert difference(EXAMPLES, seed=int(os.environ.get("FOLDING_SEED", "0"))) is None
+
+
+RENAMED = (
+    "UNWIND $items AS x WITH x.k AS k, x.v AS v MERGE (n:A {k: k}) SET n.w = v",
+    "UNWIND $items AS x WITH x AS y MATCH (n:A {k: y.k}) SET n += y",
+    "WITH $event AS e WITH e AS f MERGE (n:A {k: f.k}) SET n.w = f.v",
+    "WITH $event AS e WITH e AS f MATCH (n:A {k: f.k}) SET n += f",
+    "UNWIND $numbers AS x WITH x.k AS k MERGE (n:A {k: k})",
+    "MATCH (n:A {k: $key}) CREATE (:C {k: $key, v: n.w})",
+)
+
+
+def test_names_that_with_gives_to_values_are_those_values():
+    for number in range(EXAMPLES // 2):
+        random = Random(f"names {number}")
+        texts = random.sample(RENAMED, random.randint(1, 3))
+        batch = [query(random, random.choice(texts)) for _ in range(8)]
+        found = Case([query(random, "CREATE (:A {k: $key, w: $value})") for _ in range(3)], batch)
+        assert not differs(found, by_columns=number % 2 == 1), found
 
 
 @pytest.mark.parametrize("rule", WRONG_RULES, ids=lambda rule: rule.__name__)
