@@ -20,7 +20,7 @@ from sluice.errors import ScriptError, SettingError, TransformError
 from sluice.host.settings import Settings, load
 from sluice.host.signing import SigningKey
 from sluice.host.transform_access import Access, Sandbox, TransformAccess
-from sluice.scripting import confinement, seccomp
+from sluice.scripting import confinement, landlock, seccomp
 from sluice.scripting.client import origin
 from sluice.scripting.confinement import Machine, Unconfined, described, machine
 from sluice.scripting.process import TransformProcess
@@ -304,7 +304,7 @@ def test_a_script_in_the_root_does_not_have_everything_read():
 @pytest.mark.parametrize("architecture", seccomp.ARCHITECTURES)
 def test_the_filter_refuses_what_it_should_and_nothing_else(architecture: str):
     column = list(seccomp.ARCHITECTURES).index(architecture)
-    numbers = {name: found[column] for name, found in seccomp.NUMBERS.items() if found[column] is not None}
+    numbers = {name: number for name, found in seccomp.NUMBERS.items() if (number := found[column]) is not None}
     strict = seccomp.program(architecture, 77, network=False, signals=True)
     lenient = seccomp.program(architecture, 77, network=True, signals=False)
     this = seccomp.ARCHITECTURES[architecture]
@@ -341,7 +341,7 @@ def refuses(program: bytes, architecture: int, number: int, *arguments: int) -> 
             (accumulator,) = struct.unpack_from("=I", data, value)
         elif code == seccomp.RETURN:
             assert value in (seccomp.REFUSE, seccomp.ALLOW)
-            return value == seccomp.REFUSE
+            return bool(value == seccomp.REFUSE)
         else:
             holds = accumulator == value if code == seccomp.JUMP_IF_EQUAL else accumulator >= value
             at += if_true if holds else if_false
@@ -373,8 +373,8 @@ def test_a_thread_that_was_there_before_is_told_and_so_is_a_kernel_that_refuses(
         raise PermissionError(1, "not permitted")
 
     monkeypatch.setattr(confinement, "machine", lambda: Machine(7, True))
-    monkeypatch.setattr(confinement.landlock, "no_new_privileges", lambda: done.append("asked"))
-    monkeypatch.setattr(confinement.landlock, "restrict", refuse)
+    monkeypatch.setattr(landlock, "no_new_privileges", lambda: done.append("asked"))
+    monkeypatch.setattr(landlock, "restrict", refuse)
     monkeypatch.setattr(confinement, "confined", False)
     (tmp_path / "1").touch()
     monkeypatch.setattr(confinement, "THREADS", str(tmp_path))
