@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from sluice.errors import ScriptError, SettingError, TransformError
 from sluice.host.settings import Settings, load
 from sluice.host.signing import SigningKey
 from sluice.host.transform_access import Access, Sandbox, TransformAccess
-from sluice.scripting import confinement
+from sluice.scripting import confinement, landlock, seccomp
 from sluice.scripting.client import origin
 from sluice.scripting.confinement import Machine, Unconfined, described, machine
 from sluice.scripting.process import TransformProcess
@@ -298,3 +299,90 @@ def test_the_folder_of_a_uri_that_a_node_alone_says_is_not_read(scripts: Path):
 def test_a_script_in_the_root_does_not_have_everything_read():
     assert confinement._beside("/t.py") == ["/"]
     assert confinement._existing(["/", "/usr", "", "here", "/usr"]) == ["/usr"]
+
+
+@pytest.mark.parametrize("architecture", seccomp.ARCHITECTURES)
+def test_the_filter_refuses_what_it_should_and_nothing_else(architecture: str):
+    column = list(seccomp.ARCHITECTURES).index(architecture)
+    numbers = {name: number for name, found in seccomp.NUMBERS.items() if (number := found[column]) is not None}
+    strict = seccomp.program(architecture, 77, network=False, signals=True)
+    lenient = seccomp.program(architecture, 77, network=True, signals=False)
+    this = seccomp.ARCHITECTURES[architecture]
+    for name, number in numbers.items():
+        by_argument = name in ("prlimit64", "kill", "tgkill", "fcntl", "ioctl")
+        assert refuses(strict, this, number, 77, 1) == (not by_argument or name == "prlimit64"), name
+        expected = name in seccomp.ALWAYS or name == "prlimit64"
+        assert refuses(lenient, this, number, 77, seccomp.F_SETOWN) == expected, name
+    for name, arguments, expected in (
+        ("prlimit64", (0, 0), False),
+        ("kill", (78, 9), True),
+        ("kill", (0xFFFFFFFF, 9), True),
+        ("kill", (0, 9), True),
+        ("tgkill", (78, 78), True),
+        ("fcntl", (0, seccomp.F_SETOWN), True),
+        ("fcntl", (0, seccomp.F_SETOWN_EX), True),
+        ("ioctl", (0, seccomp.SIOCSPGRP), True),
+    ):
+        assert refuses(strict, this, numbers[name], *arguments) == expected, name
+    assert not refuses(strict, this, 9999, 0, 0)
+    assert refuses(strict, this, seccomp.X32 + 1, 0, 0)
+    assert refuses(lenient, this ^ 1, 9999, 0, 0)
+
+
+def refuses(program: bytes, architecture: int, number: int, *arguments: int) -> bool:
+    """Whether the filter refuses a system call, by the rules of the kernel's machine."""
+    data = struct.pack("=IIQ", number, architecture, 0) + b"".join(struct.pack("=Q", item) for item in arguments)
+    lines = list(struct.iter_unpack("=HBBI", program))
+    at = accumulator = 0
+    while True:
+        code, if_true, if_false, value = lines[at]
+        at += 1
+        if code == seccomp.LOAD:
+            (accumulator,) = struct.unpack_from("=I", data, value)
+        elif code == seccomp.RETURN:
+            assert value in (seccomp.REFUSE, seccomp.ALLOW)
+            return bool(value == seccomp.REFUSE)
+        else:
+            holds = accumulator == value if code == seccomp.JUMP_IF_EQUAL else accumulator >= value
+            at += if_true if holds else if_false
+
+
+HEADERS = {
+    "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+    "aarch64": Path("/usr/include/asm-generic/unistd.h"),
+}
+
+
+@pytest.mark.parametrize("architecture", HEADERS)
+def test_the_numbers_are_the_kernels(architecture: str):
+    header = HEADERS[architecture]
+    if not header.exists():
+        pytest.skip(f"no {header} here")
+    found = re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", header.read_text(), re.MULTILINE)
+    known = {name: int(number) for name, number in found}
+    column = list(seccomp.ARCHITECTURES).index(architecture)
+    ours = {name: numbers[column] for name, numbers in seccomp.NUMBERS.items()}
+    assert {name: number for name, number in ours.items() if known.get(name, number) != number} == {}
+    assert len(set(ours) & set(known)) > 20
+
+
+def test_a_thread_that_was_there_before_is_told_and_so_is_a_kernel_that_refuses(monkeypatch, tmp_path: Path):
+    done: list[str] = []
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(confinement, "machine", lambda: Machine(7, True))
+    monkeypatch.setattr(landlock, "no_new_privileges", lambda: done.append("asked"))
+    monkeypatch.setattr(landlock, "restrict", refuse)
+    monkeypatch.setattr(confinement, "confined", False)
+    (tmp_path / "1").touch()
+    monkeypatch.setattr(confinement, "THREADS", str(tmp_path))
+    for sandbox in (Sandbox.AUTO, Sandbox.ON):
+        with pytest.raises(Unconfined, match="it cannot be confined .*, the kernel refuses: not permitted"):
+            confinement.confine(sandbox, Access(), None)
+    assert done == ["asked", "asked"]
+    (tmp_path / "2").touch()
+    with pytest.raises(Unconfined, match="a package has started a thread"):
+        confinement.confine(Sandbox.ON, Access(), None)
+    assert done == ["asked", "asked"]

@@ -51,7 +51,7 @@ class Sandbox(str, Enum):
             raise ValueError(f"expected {', '.join(cls)}") from None
 
 
-class Access(NamedTuple):
+class AllowedAccess(NamedTuple):
     """What one transform may use."""
 
     network: bool = False
@@ -61,7 +61,7 @@ class Access(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Entry:
+class AccessEntry:
     """One of the list."""
 
     text: str
@@ -84,7 +84,7 @@ class Entry:
 class TransformAccess:
     """The list."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[AccessEntry, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> TransformAccess:
@@ -94,21 +94,21 @@ class TransformAccess:
     def __str__(self) -> str:
         return ",".join(entry.text for entry in self.entries)
 
-    def of(self, uri: str | None) -> Access:
+    def of(self, uri: str | None) -> AllowedAccess:
         """What the script at `uri` may use; None: where it is from is not known for sure."""
         given = [entry.what for entry in self.entries if entry.covers(uri)]
         paths = [what for what in given if what != NETWORK]
-        return Access(
+        return AllowedAccess(
             NETWORK in given,
             tuple(path for path in paths if not path.endswith(WRITABLE)),
             tuple(path.removesuffix(WRITABLE) for path in paths if path.endswith(WRITABLE)),
         )
 
 
-def _entry(text: str) -> Entry:
+def _entry(text: str) -> AccessEntry:
     what, bound, place = text.partition("@")
     if what != NETWORK and not os.path.isabs(what):
         raise ValueError(f"expected {NETWORK}, or absolute paths, {WRITABLE} after those to be written, commas between")
     if bound and not place:
         raise ValueError("expected a URI prefix after @, as in network@https://scripts.example.org/")
-    return Entry(text, what, AllowList.parse(place) if bound else None)
+    return AccessEntry(text, what, AllowList.parse(place) if bound else None)
