@@ -9,7 +9,7 @@ other errors pass through, with the graph holding the checkpoint that tells how 
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from dataclasses import replace
 
 from sluice.engine.gaps import Move
 from sluice.engine.group_size import GroupSize
@@ -20,18 +20,9 @@ from sluice.engine.run import Run
 from sluice.engine.writer import Writer
 from sluice.errors import QueryRefused, TransientFailure
 from sluice.persistence.transaction import Transaction
-from sluice.scripting.process import PackedQueries
 from sluice.scripting.transformer import Transformer
 from sluice.values.batch import Group
 from sluice.values.model import Checkpoint
-
-
-class Ready(NamedTuple):
-    """A group that is transformed and not sent."""
-
-    group: Group
-    queries: PackedQueries
-    transform_seconds: float
 
 
 class Committer:
@@ -55,7 +46,7 @@ class Committer:
         self._isolation = isolation
         self._progress = Progress(run.desired, run.settings.error_history)
         self._pace = GroupSize(run.spec.batch_size)
-        self._pending: list[Group | Ready | Refused[Group]] = []  # the next last
+        self._pending: list[Group | Transaction | Refused[Group]] = []  # the next last
         self._settled_at = 0.0
 
     @property
@@ -157,17 +148,15 @@ class Committer:
         now, later = divided(group, queries)
         self._pending += reversed(later)
         if now:
-            self._pending.append(Ready(now, queries, time.monotonic() - began))
+            # Where it begins is known once it is sent.
+            transaction = Transaction(self.held, self.held, queries=queries, group=now)
+            self._pending.append(replace(transaction, transform_seconds=time.monotonic() - began))
 
-    def _send(self, ready: Ready) -> None:
+    def _send(self, transaction: Transaction) -> None:
         before = self._writer.reached
-        after = self._progress.after(before, ready.group)
+        after = self._progress.after(before, transaction.group)
         properties = self._progress.properties(before, after)
-        self._writer.send(
-            Transaction(
-                before, after, properties, ready.queries, ready.group, transform_seconds=ready.transform_seconds
-            )
-        )
+        self._writer.send(replace(transaction, before=before, after=after, properties=properties))
 
     def _resubmit(self, sent: tuple[Transaction, ...], error: QueryRefused) -> None:
         """The oldest of those in flight was refused, and none of them took effect: they are to be sent again."""
@@ -185,7 +174,7 @@ class Committer:
         for transaction in reversed(later if blamed else sent):
             group = transaction.group
             if len(group) <= limit:
-                self._pending.append(Ready(group, transaction.queries, transaction.transform_seconds))
+                self._pending.append(transaction)
             else:
                 parts = [group.part(start, start + limit) for start in range(0, len(group), limit)]
                 self._pending += reversed(parts)

@@ -149,7 +149,7 @@ class Isolation:
         config, name = self._spec.config, self._spec.name
         if config.on_error is not OnError.PARK:
             return ""
-        there = self._writer.graph.count_parked(self._run.desired.checkpoint_id) + len(self._parking)
+        there = self._writer.loopback.count_parked(self._run.desired.checkpoint_id) + len(self._parking)
         if there + len(batch) <= config.park_limit:
             return ""
         held = f"{there} messages are parked already, and park_limit is {config.park_limit}"

@@ -67,7 +67,7 @@ class Retrier:
         self._run = run
         self._spec = run.spec
         self._writer = writer
-        self._graph = writer.graph
+        self._loopback = writer.loopback
         self._transform = transform
         self._request: RetryRequest | None = None
         "What is being answered; None: nothing."
@@ -89,7 +89,7 @@ class Retrier:
         until = time.monotonic() + SLICE
         while self._request is not None or self._take_request():
             if self._due:
-                self._apply(self._graph.read_parked(self._spec.uid, self._due.popleft()))
+                self._apply(self._loopback.read_parked(self._spec.uid, self._due.popleft()))
             else:
                 self._answer()
             if time.monotonic() >= until:
@@ -99,11 +99,11 @@ class Retrier:
     def _take_request(self) -> bool:
         """Begins with the next request; whether there is one."""
         held = self._writer.held
-        requests = self._graph.read_requests(self._run.desired.stream_id)
+        requests = self._loopback.read_requests(self._run.desired.stream_id)
         self._request = next((request for request in requests if request.number > held.retry_completed), None)
         if self._request is None:
             return False
-        there = self._graph.list_parked(self._run.desired.checkpoint_id)
+        there = self._loopback.list_parked(self._run.desired.checkpoint_id)
         ids = {message.number: vertex for vertex, message in there if self._request.means(message)}
         meant = [message for _, message in there if message.number in ids]
         together = groups(meant, self._spec.batch_size, self._run.settings.batch_max_bytes)

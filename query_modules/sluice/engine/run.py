@@ -7,7 +7,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from sluice.engine.calls import Calls
 from sluice.engine.host_state import HostState
 from sluice.engine.retry_policy import RetryPolicy
 from sluice.engine.run_status import RunStatus
@@ -15,6 +14,22 @@ from sluice.engine.turns import Turns
 from sluice.errors import Stopped
 from sluice.host.settings import Settings
 from sluice.values.model import Desired, StreamSpec
+
+
+class Calls:
+    """
+    What the supervisor asks of a worker besides that it ends.
+
+    Threads: the supervisor's asks; the worker's answers, and waits at `nudge` while its stream rests.
+    """
+
+    def __init__(self) -> None:
+        self.retry_requested = 0
+        "The number of the last `RetryRequest`; only ever more."
+        self.constrained = False
+        "Whether a uniqueness constraint was seen that the worker has not heeded yet."
+        self.nudge = threading.Event()
+        "Set after each change of the above, and once the worker is to end."
 
 
 @dataclass(frozen=True)

@@ -4,41 +4,19 @@ Sends a stream's transactions over one connection, and finds out what became of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 from sluice.engine.run import Run
 from sluice.errors import FenceLost, QueryRefused, Stopped, TransientFailure
+from sluice.persistence.loopback import Loopback
 from sluice.persistence.sink import Sink
 from sluice.persistence.transaction import Transaction
 from sluice.values.merge_keys import MergeKeys
-from sluice.values.model import Checkpoint, CheckpointId, VertexId
-from sluice.values.parked_message import ParkedMessage, RetryRequest
+from sluice.values.model import Checkpoint
 
 VIOLATION_TRIES = 3
 "Tries of what cannot be divided any more and violates a uniqueness constraint, before it is to blame."
 
 TURN_PATIENCE = 0.1
 "Seconds of waiting for a turn after which a stream looks after everything else."
-
-
-class Graph(Protocol):
-    """What is asked of the graph beside the transactions, with none in flight: a `Loopback`."""
-
-    def unlabel(self, checkpoint_id: CheckpointId) -> bool:
-        """As `Loopback.unlabel`."""
-
-    def count_parked(self, checkpoint_id: CheckpointId) -> int:
-        """As `Loopback.count_parked`."""
-
-    def read_requests(self, stream_id: VertexId) -> tuple[RetryRequest, ...]:
-        """As `Loopback.read_requests`."""
-
-    def list_parked(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
-        """As `Loopback.list_parked`."""
-
-    def read_parked(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
-        """As `Loopback.read_parked`."""
 
 
 class Writer:
@@ -48,12 +26,13 @@ class Writer:
     Threads: for the thread that owns the connection.
     """
 
-    def __init__(self, run: Run, graph: Graph, sink: Sink) -> None:
+    def __init__(self, run: Run, loopback: Loopback, sink: Sink) -> None:
         """
         Args:
-            graph: over the sink's connection.
+            loopback: over the sink's connection.
         """
-        self.graph = graph
+        self.loopback = loopback
+        "For statements beside the transactions, with none in flight."
         self._run = run
         self._sink = sink
         self._unlabelled = False
@@ -165,4 +144,4 @@ class Writer:
     def unlabel(self) -> None:
         """Takes the checkpoint's label off if the graph has a uniqueness constraint. Nothing may be in flight."""
         if not self._unlabelled:
-            self._unlabelled = self.graph.unlabel(self._run.desired.checkpoint_id)
+            self._unlabelled = self.loopback.unlabel(self._run.desired.checkpoint_id)

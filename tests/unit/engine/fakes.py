@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import Message
 
@@ -128,7 +128,7 @@ class FakeRun:
         connection: Any = server
         sink = Sink(connection, self.run.desired.checkpoint_id, server.held)
         self.status.began(server.held, sink.in_flight)
-        return Writer(self.run, server, sink)
+        return Writer(self.run, cast("Any", server), sink)
 
 
 class Server:
