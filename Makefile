@@ -71,7 +71,8 @@ faults: kafka ## the fault harness at length, with HOST: ARGS='--messages 100000
 	@$(VENV)/bin/python -m tests.faults --host=$(HOST) $(ARGS)
 
 .PHONY: test
-test: kafka lint types ## everything: lint, types and all tests
+test: $(INSTALLED) ## everything: lint, types and all tests
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync kafka lint types # the first waits for the network
 	$(UNIT) $(ARGS) $(if $(ARGS),|| test $$? = 5 # no test of these is selected)
 	$(INTEGRATION) $(ARGS)
 

@@ -10,10 +10,14 @@ is taken from `mgp` for longer than a call: reloading any other module replaces 
 import sys
 
 import sluice.errors
+import sluice.procedures.define
 import sluice.procedures.look
+import sluice.procedures.reload
 import sluice.procedures.retry
-import sluice.procedures.service
-import sluice.procedures.steering
+import sluice.procedures.run
+import sluice.procedures.seek
+import sluice.procedures.streams
+import sluice.procedures.trial
 import sluice.supervising.process
 
 mgp = __import__("mgp")
@@ -57,8 +61,8 @@ def create(
                             {on_error: 'skip'});
     """
     return _answer(
-        sluice.procedures.service.create,
-        ctx.graph,
+        sluice.procedures.define.create,
+        ctx,
         name,
         uri,
         topic,
@@ -75,24 +79,13 @@ def alter(ctx: mgp.ProcCtx, name: str, changes: mgp.Map) -> mgp.Record():
     """
     Changes a stopped stream. What ALTER STREAM does.
 
-    `changes` may hold batch_interval, batch_size, uri, transform, which is fetched anew, and any key that the `config`
-    of `create` may have, beside those or in a map called config. null puts one back to its default.
+    `changes` may hold batch_interval, batch_size, uri, transform, which is fetched again, and config, a map of the keys
+    that change. null puts a number, or a key of config, back to its default.
 
     Example:
-        CALL streams.alter('mystream', {batch_size: 1000, on_error: 'skip'});
+        CALL streams.alter('mystream', {batch_size: 1000, config: {on_error: 'skip'}});
     """
-    return _answer(sluice.procedures.steering.alter, ctx.graph, name, changes)
-
-
-@mgp.write_proc
-def configure(ctx: mgp.ProcCtx, name: str, config: mgp.Map) -> mgp.Record():
-    """
-    Changes the `config` of a stopped stream: the keys that are given; null puts one back to its default.
-
-    Example:
-        CALL streams.configure('mystream', {on_error: 'dead_letter', dead_letter_topic: 'test.errors'});
-    """
-    return _answer(sluice.procedures.steering.configure, ctx.graph, name, config)
+    return _answer(sluice.procedures.define.alter, ctx, name, changes)
 
 
 @mgp.write_proc
@@ -103,7 +96,7 @@ def drop(ctx: mgp.ProcCtx, name: str, if_exists: bool = False) -> mgp.Record():
     Example:
         CALL streams.drop('mystream');
     """
-    return _answer(sluice.procedures.service.drop, ctx.graph, name, if_exists)
+    return _answer(sluice.procedures.define.drop, ctx, name, if_exists)
 
 
 @mgp.write_proc
@@ -114,17 +107,17 @@ def seek(ctx: mgp.ProcCtx, name: str, to: mgp.Any, dry_run: bool = False) -> mgp
     Sends a stopped stream elsewhere in its topic. What SEEK STREAM does. With `dry_run` it says what that would mean,
     and nothing is changed.
 
-    `to` is 'earliest', 'latest', a time (ISO 8601 or milliseconds since 1970), a map of partitions and offsets, or
-    {relative: n}: in each partition so many offsets on, or back if negative; a negative number alone is that, too.
+    `to` is 'earliest', 'latest', a time (ISO 8601), {timestamp: milliseconds since 1970}, {relative: n}, which is n
+    offsets on in each partition, or back if negative, or a map of partitions and offsets.
 
     One record for each partition: `messages` says how many are read again or skipped at the most, `effect` which:
     'read again', 'skipped' or 'none'.
 
     Example:
-        CALL streams.seek('mystream', -1000, true) YIELD partition, from, to, messages, effect;
+        CALL streams.seek('mystream', {relative: -1000}, true) YIELD partition, from, to, messages, effect;
         CALL streams.seek('mystream', {`0`: 120, `1`: 98}) YIELD partition, from, to, messages, effect;
     """
-    return _answer(sluice.procedures.steering.seek, ctx.graph, name, to, dry_run)
+    return _answer(sluice.procedures.seek.seek, ctx, name, to, dry_run)
 
 
 @mgp.write_proc
@@ -141,7 +134,7 @@ def reload_transform(ctx: mgp.ProcCtx, name: str, trial_messages: int = 100) -> 
     Example:
         CALL streams.reload_transform('mystream') YIELD old_sha256, new_sha256, tried;
     """
-    return _answer(sluice.procedures.steering.reload_transform, ctx.graph, name, trial_messages, ctx.check_must_abort)
+    return _answer(sluice.procedures.reload.reload_transform, ctx, name, trial_messages, ctx.check_must_abort)
 
 
 @mgp.read_proc
@@ -157,7 +150,7 @@ def try_transform(ctx: mgp.ProcCtx, uri: str, messages: mgp.List[mgp.Nullable[mg
     Example:
         CALL streams.try_transform('http://localhost/transform.py', ['1', '1 2']) YIELD query, params;
     """
-    return _answer(sluice.procedures.steering.try_transform, uri, messages, ctx.check_must_abort)
+    return _answer(sluice.procedures.trial.try_transform, ctx, uri, messages, ctx.check_must_abort)
 
 
 @mgp.read_proc
@@ -170,7 +163,7 @@ def show(ctx: mgp.ProcCtx) -> mgp.Record(name=str, uri=str, topic=str, transform
     Example:
         CALL streams.show() YIELD name, uri, topic, transform, status;
     """
-    return _answer(sluice.procedures.service.show, ctx.graph)
+    return _answer(sluice.procedures.look.show, ctx)
 
 
 @mgp.read_proc
@@ -226,7 +219,7 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
         CALL streams.info('mystream') YIELD status, reason, total_lag, rates;
         CALL streams.info() YIELD name, status, total_lag;
     """
-    return _answer(sluice.procedures.look.info, ctx.graph, name)
+    return _answer(sluice.procedures.look.info, ctx, name)
 
 
 @mgp.read_proc
@@ -254,7 +247,7 @@ def batches(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     Example:
         CALL streams.batches('mystream', 5) YIELD time, messages, ms;
     """
-    return _answer(sluice.procedures.look.batches, ctx.graph, name, limit)
+    return _answer(sluice.procedures.look.batches, ctx, name, limit)
 
 
 @mgp.read_proc
@@ -265,7 +258,7 @@ def show_create(ctx: mgp.ProcCtx, name: str) -> mgp.Record(statement=str):
     Example:
         CALL streams.show_create('mystream') YIELD statement;
     """
-    return _answer(sluice.procedures.look.show_create, ctx.graph, name)
+    return _answer(sluice.procedures.look.show_create, ctx, name)
 
 
 @mgp.read_proc
@@ -295,7 +288,7 @@ def errors(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     Example:
         CALL streams.errors('mystream', 1) YIELD partition, offset, payload, query, error;
     """
-    return _answer(sluice.procedures.service.errors, ctx.graph, name, limit)
+    return _answer(sluice.procedures.look.errors, ctx, name, limit)
 
 
 @mgp.read_proc
@@ -325,7 +318,7 @@ def parked(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     Example:
         CALL streams.parked('mystream') YIELD partition, offset, payload, attempts, error;
     """
-    return _answer(sluice.procedures.retry.list_parked, ctx.graph, name, limit)
+    return _answer(sluice.procedures.retry.list_parked, ctx, name, limit)
 
 
 @mgp.write_proc
@@ -347,22 +340,22 @@ def retry(
         CALL streams.retry('mystream', 100) YIELD messages;
         CALL streams.retry('mystream', null, 0, 4711) YIELD messages;
     """
-    return _answer(sluice.procedures.retry.retry, ctx.graph, name, limit, partition, offset)
+    return _answer(sluice.procedures.retry.retry, ctx, name, limit, partition, offset)
 
 
 @mgp.read_proc
-def version() -> mgp.Record(version=str, trouble=mgp.Nullable[str]):
+def version(ctx: mgp.ProcCtx) -> mgp.Record(version=str, trouble=mgp.Nullable[str]):
     """
     Which version of the package is loaded, and what keeps its streams from running; null if nothing does.
 
     Example:
         CALL streams.version() YIELD version, trouble;
     """
-    return _answer(sluice.procedures.service.version)
+    return _answer(sluice.procedures.look.version, ctx)
 
 
 @mgp.read_proc
-def instance() -> mgp.Record(process=str):
+def instance(ctx: mgp.ProcCtx) -> mgp.Record(process=str):
     """
     Which server process answers: a text that no other process has, another one after each start. The streams' own
     connections ask it, so that a server whose port is taken never runs the streams of the one that has it.
@@ -370,22 +363,24 @@ def instance() -> mgp.Record(process=str):
     Example:
         CALL streams.instance() YIELD process;
     """
-    return _answer(sluice.procedures.service.instance)
+    return _answer(sluice.procedures.look.instance, ctx)
 
 
 @mgp.read_proc
-def settings() -> mgp.Record(name=str, value=str):
+def settings(ctx: mgp.ProcCtx) -> mgp.Record(name=str, value=str):
     """
     The settings that the server has, by the names of their variables. A password that is set is shown as ***.
 
     Example:
         CALL streams.settings() YIELD name, value;
     """
-    return _answer(sluice.procedures.service.settings)
+    return _answer(sluice.procedures.look.settings, ctx)
 
 
 @mgp.read_proc
-def interpreter() -> mgp.Record(path=mgp.Nullable[str], version=mgp.Nullable[str], trouble=mgp.Nullable[str]):
+def interpreter(ctx: mgp.ProcCtx) -> mgp.Record(
+    path=mgp.Nullable[str], version=mgp.Nullable[str], trouble=mgp.Nullable[str]
+):
     """
     The Python interpreter that runs transforms, found by trying candidates the first time that one is needed; or, where
     none works, what became of each.
@@ -393,7 +388,7 @@ def interpreter() -> mgp.Record(path=mgp.Nullable[str], version=mgp.Nullable[str
     Example:
         CALL streams.interpreter() YIELD path, version, trouble;
     """
-    return _answer(sluice.procedures.service.interpreter)
+    return _answer(sluice.procedures.look.interpreter, ctx)
 
 
 @mgp.write_proc
@@ -406,7 +401,7 @@ def start(ctx: mgp.ProcCtx, name: str, limit_batches: mgp.Nullable[int] = None) 
     Example:
         CALL streams.start('mystream', 10);
     """
-    return _answer(sluice.procedures.service.start, ctx.graph, name, limit_batches)
+    return _answer(sluice.procedures.run.start, ctx, name, limit_batches)
 
 
 @mgp.write_proc
@@ -417,7 +412,7 @@ def stop(ctx: mgp.ProcCtx, name: str) -> mgp.Record():
     Example:
         CALL streams.`stop`('mystream');
     """
-    return _answer(sluice.procedures.service.stop, ctx.graph, name)
+    return _answer(sluice.procedures.run.stop, ctx, name)
 
 
 @mgp.write_proc
@@ -428,7 +423,7 @@ def start_all(ctx: mgp.ProcCtx) -> mgp.Record():
     Example:
         CALL streams.start_all();
     """
-    return _answer(sluice.procedures.service.start_all, ctx.graph)
+    return _answer(sluice.procedures.run.start_all, ctx)
 
 
 @mgp.write_proc
@@ -439,7 +434,7 @@ def stop_all(ctx: mgp.ProcCtx) -> mgp.Record():
     Example:
         CALL streams.stop_all();
     """
-    return _answer(sluice.procedures.service.stop_all, ctx.graph)
+    return _answer(sluice.procedures.run.stop_all, ctx)
 
 
 @mgp.read_proc
@@ -456,7 +451,7 @@ def test(ctx: mgp.ProcCtx, name: str, limit_batches: int = 1, execute: bool = Fa
     Example:
         CALL streams.test('mystream', 2) YIELD query, params;
     """
-    return _answer(sluice.procedures.service.test, ctx.graph, name, limit_batches, execute, ctx.check_must_abort)
+    return _answer(sluice.procedures.trial.test, ctx, name, limit_batches, execute, ctx.check_must_abort)
 
 
 @mgp.read_proc
@@ -487,16 +482,17 @@ def test_report(ctx: mgp.ProcCtx, name: str) -> mgp.Record(
         CALL streams.test('mystream', 1, true) YIELD query RETURN count(query);
         CALL streams.test_report('mystream') YIELD query, runs, ms, nodes_created, warning, error;
     """
-    return _answer(sluice.procedures.service.test_report, ctx.graph, name)
+    return _answer(sluice.procedures.trial.test_report, ctx, name)
 
 
-def _answer(verb, *arguments):
+def _answer(verb, ctx, *arguments):
     """
     What a verb gives, as records of the `mgp` that the server has now; errors without the way they took through the
     package.
     """
     try:
-        rows = verb(*arguments)
+        streams = sluice.procedures.streams.Streams(ctx.graph, sluice.supervising.process.current())
+        rows = verb(streams, *arguments)
     except mgp.SerializationError:
         message = "another transaction is changing the same streams; nothing was changed, try again"
         raise sluice.errors.ConflictError(message) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.hosts import options
@@ -21,6 +22,9 @@ MARKERS = (
     "soak: takes minutes, or a host that nothing else keeps busy; `make soak`",
     "bench: measures time",
 )
+# A busy machine is no fault of what is tested; pytest-timeout ends what hangs.
+hypothesis.settings.register_profile("sluice", deadline=None)
+hypothesis.settings.load_profile("sluice")
 LOGS = pytest.StashKey[LogKeeper]()
 
 

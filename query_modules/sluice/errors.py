@@ -91,27 +91,11 @@ def _any_of(code: str) -> re.Pattern[str]:
     return re.compile("|".join(item.text for item in PASSING if item.code == code), re.IGNORECASE)
 
 
-INFRASTRUCTURE = _any_of(CLIENT)
-"In refusals that carry a client error's code, and say nothing against the query."
-
-PASSES = _any_of(TRANSIENT)
-"In refusals with a transient error's code that are known to pass."
-
-ACCESS_MODE = re.compile(r"Accessor type \S+ and query type \S+ are misaligned")
-"""
-What 3.x says to a query that writes in a transaction of access mode READ; 2.14.1 lets it write.
-
-Source: `AccessorCompliance` in `interpreter.cpp`, August 2026.
-"""
-
-TIMED_OUT = re.compile("because of transaction timeout", re.IGNORECASE)
-"Transient by its code as well, but of what a transaction was to do, which the half of it may do in time."
-
+INFRASTRUCTURE, PASSES = _any_of(CLIENT), _any_of(TRANSIENT)
 
 UNIQUE = re.compile("unique constraint violation", re.IGNORECASE)
 """
-A COMMIT that violates a uniqueness constraint: wrong for good, or another transaction has created the same vertex in
-the meantime, and a MERGE will find it.
+Of a COMMIT: wrong for good, or another transaction has created the same vertex in the meantime, and MERGE will find it.
 """
 
 
@@ -127,8 +111,10 @@ class SluiceError(Exception):
     retryable = False
     "Whether doing the same thing again, unchanged, may work."
 
-    def __init__(self, message: object) -> None:
+    def __init__(self, message: object, *, retryable: bool | None = None) -> None:
         super().__init__(one_line(message))
+        if retryable is not None:
+            self.retryable = retryable
 
 
 class UserError(SluiceError):
@@ -148,10 +134,6 @@ class ClauseError(UserError):
 
 class SettingError(UserError):
     """A setting or an argument has a value that it cannot have."""
-
-    def __init__(self, message: object, *, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.retryable = retryable
 
 
 class StreamNotFound(UserError):
@@ -193,10 +175,6 @@ class SchemaError(UserError):
 class ScriptError(SluiceError):
     """The transform script cannot be fetched, does not compile, or defines no transform."""
 
-    def __init__(self, message: object, *, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.retryable = retryable
-
 
 class TransformError(SluiceError):
     """
@@ -221,9 +199,7 @@ class MessageRefused(SluiceError):
 class BrokerError(SluiceError):
     """Kafka refused or did not answer."""
 
-    def __init__(self, message: object, *, retryable: bool = True) -> None:
-        super().__init__(message)
-        self.retryable = retryable
+    retryable = True
 
 
 class BrokerUnreachable(BrokerError):
@@ -243,8 +219,7 @@ class OffsetGone(BrokerError):
 class GapFound(BrokerError):
     """Kafka no longer has messages that the stream has not read, and the stream's policy is to stop there."""
 
-    def __init__(self, message: object) -> None:
-        super().__init__(message, retryable=False)
+    retryable = False
 
 
 class GraphError(SluiceError):

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, TopicPartition
 
 from sluice.engine.host_state import HostState
-from sluice.engine.loop import Loop
+from sluice.engine.loop import StreamLoop
 from sluice.engine.merge_guard import MergeGuard
 from sluice.engine.run import Run
 from sluice.engine.run_status import RunStatus
@@ -161,7 +161,7 @@ def _own(task: Task) -> Taken:
             monitor = Monitor(HISTORY)
             status, turns = _Status(desired, monitor, progress), Turns(guard, number, monitor.waits)
             run = Run(desired, settings, host, status, turns, cancel=progress.stop)
-            loops.append(Loop(run, open_parts(run, stack.enter_context(Loopback(settings)), stack)))
+            loops.append(StreamLoop(run, open_parts(run, stack.enter_context(Loopback(settings)), stack)))
         idle = _resident()
         threads = [threading.Thread(target=loop.run) for loop in loops]
         for thread in threads:

@@ -59,7 +59,7 @@ class Configured(Stream):
         )
 
     def configure(self, config: dict[str, Any]) -> None:
-        self.run("CALL streams.configure($name, $config)", name=self.name, config=config)
+        self.run("CALL streams.alter($name, {config: $config})", name=self.name, config=config)
 
     @property
     def info(self) -> Row:

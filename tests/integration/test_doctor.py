@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import sluice
 from sluice_tools.cli import app
-from sluice_tools.doctor.command import PASSWORD
+from sluice_tools.terminal import PASSWORD
 from tests.eventually import eventually
 from tests.hosts import Host, ScriptServer, ServerHost
 from tests.integration.test_kit import EXAMPLE, OwnHost, Run, refusal
@@ -333,7 +333,7 @@ def test_a_stream_that_ended(host: Host, run: Run, kafka: KafkaBroker, stream_na
     found = checks["stream"]
     assert "unheard of" in found["text"]
     assert f"put that right, then START STREAM {stream_name}" in found["remedy"]
-    run("CALL streams.configure($name, {on_error: 'skip'})", name=stream_name)
+    run("CALL streams.alter($name, {config: {on_error: 'skip'}})", name=stream_name)
     run("CALL streams.start($name)", name=stream_name)
     eventually(lambda: run(FAILED, name=stream_name), equals=[{"failed": 1}], timeout=40)
     assert faults(doctor(*asked)) == []

@@ -262,6 +262,7 @@ def test_what_a_query_sees_of_its_own_writes(database: Database, before: str, te
     assert sorted(row for (row,) in database.rows_after([before, text], found)) == expected
 
 
+@pytest.mark.soak  # tests/unit/folding/test_model.py has the same rules on Memgraph in miniature
 @pytest.mark.parametrize("rule", [_shown(rule) for rule in WRONG_RULES])
 def test_a_wrong_rule_shows(
     database: Database, rule: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch

@@ -257,13 +257,16 @@ def test_a_killed_host_leaves_no_transform_behind(running: Configured, behind: B
 
 
 @pytest.mark.faults
-def test_twenty_reloads_in_a_row_leave_one_supervisor_and_one_worker(running: Configured, behind: Behind) -> None:
+@pytest.mark.parametrize("reloads", [4, pytest.param(20, marks=pytest.mark.soak)])
+def test_reloads_in_a_row_leave_one_supervisor_and_one_worker(
+    running: Configured, behind: Behind, reloads: int
+) -> None:
     running.stop()
     eventually(lambda: behind.proxy.connections, equals=1, timeout=20)
     threads = _threads(behind.host)
     running.start()
     running.send(numbers(10, 3000))
-    for number in range(20):
+    for number in range(reloads):
         behind.host.run(("CALL mg.load_all()", "CALL mg.load('streams')")[number % 2])
     running.await_values(numbers(0, 3000), timeout=60)
     eventually(lambda: behind.proxy.connections, equals=2, timeout=20)

@@ -64,6 +64,7 @@ def test_committed_offsets_and_groups_are_seen(topics: Topics, make_topic: MakeT
     assert group in topics.groups()
 
 
+@pytest.mark.soak  # every test that breaks a broker rests on it and shows it
 def test_messages_outlast_a_restart_a_kill_and_a_pause_at_the_same_address(own_kafka: StartBroker) -> None:
     broker = own_kafka()
     topic = broker.topics.create()

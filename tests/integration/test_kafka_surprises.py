@@ -87,8 +87,8 @@ def test_what_retention_took_from_a_stopped_stream_stops_it_with_the_count(strea
     stream.await_status("error")
     assert stream.info["reason"] == (
         f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offsets 50 to 119 are gone, at most 70 "
-        f"messages: retention took them; to go on from offset 120: CALL streams.configure('{stream.name}', "
-        f"{{on_gap: 'skip'}}) and START STREAM {stream.name}"
+        f"messages: retention took them; to go on from offset 120: ALTER STREAM {stream.name} SET CONFIG "
+        f"{{on_gap: 'skip'}} and START STREAM {stream.name}"
     )
     assert stream.values == numbers(0, 50)
     stream.start()

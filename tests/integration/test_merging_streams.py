@@ -96,7 +96,7 @@ def streams(
 
 
 @pytest.mark.parametrize("constrained", [False, True], ids=["without a constraint", "with one"])
-@pytest.mark.parametrize("count", [2, 4, 8])
+@pytest.mark.parametrize("count", [2, 4, pytest.param(8, marks=pytest.mark.soak)])
 def test_there_are_as_many_vertices_and_relationships_as_keys(
     streams: Streams, host: Host, run: Run, stream_name: str, count: int, constrained: bool
 ) -> None:

@@ -232,7 +232,7 @@ def test_when_there_is_no_more_room_the_stream_stops_and_says_so(stream: Keeping
     assert reason.startswith(f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offset 5: ")
     assert reason.endswith(
         f"3 messages are parked already, and park_limit is 3: CALL streams.retry('{stream.name}') applies them again, "
-        f"CALL streams.configure('{stream.name}', {{park_limit: ...}}) makes room"
+        f"ALTER STREAM {stream.name} SET CONFIG {{park_limit: ...}} makes room"
     )
     stream.open_gate()
     assert stream.retry() == 3

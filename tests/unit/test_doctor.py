@@ -17,17 +17,17 @@ import sluice
 from sandbox.mock_broker import MockBroker
 from sluice.errors import ConnectionLost, QueryRefused, SettingError
 from sluice.host.settings import Settings
-from sluice.procedures.service import NOT_YET
+from sluice.procedures.look import NOT_YET
 from sluice.supervising.supervisor import NO_TRANSACTIONS
 from sluice.values.model import NOT_ASKED, PROBE
 from sluice_tools.cli import app
 from sluice_tools.doctor import module
 from sluice_tools.doctor.bolt import Target, parse_uri
+from sluice_tools.doctor.checks import Check, CheckFailed, Finding, Outcome, examine, fix, note
 from sluice_tools.doctor.command import line_of
-from sluice_tools.doctor.findings import Finding, Verdict, fix
 from sluice_tools.doctor.kafka import Cluster
 from sluice_tools.doctor.module import Signature
-from sluice_tools.doctor.server import CHECKS, Server
+from sluice_tools.doctor.server import Server
 from sluice_tools.doctor.streams import Clusters, examine_merges
 from sluice_tools.doctor.transform import examine_admission, examine_transform
 from sluice_tools.install.copies import MODULE, brought
@@ -132,19 +132,90 @@ def test_the_version_beside_a_module_is_read_where_it_is_on_this_machine(tmp_pat
     assert "memgraph-sluice==3.2.1" in module.remedy("3.2.1")
 
 
+def failing() -> str:
+    raise CheckFailed("no")
+
+
+def losing() -> str:
+    raise ConnectionLost("closed")
+
+
+def findings_of(*checks: Check) -> list[tuple[str, str, str]]:
+    return [(finding.check, finding.outcome.value, finding.text) for finding in examine(checks)]
+
+
+def test_a_check_is_skipped_if_one_that_it_needs_failed_or_was_skipped():
+    assert findings_of(
+        Check("a", (), failing, "mend it"),
+        Check("b", ("a",), lambda: "well"),
+        Check("c", ("b",), lambda: "well"),
+        Check("d", (), lambda: note("hm")),
+        Check("e", ("d",), lambda: None),
+        Check("f", ("e", "d"), lambda: fix("wrong")),
+        Check("g", ("f",), lambda: "well"),
+    ) == [
+        ("a", "fix", "no"),
+        ("b", "skipped", "not looked at: see a"),
+        ("c", "skipped", "not looked at: see a"),
+        ("d", "note", "hm"),
+        ("f", "fix", "wrong"),
+        ("g", "ok", "well"),
+    ]
+
+
+def test_a_lost_connection_fails_what_the_check_needed():
+    assert findings_of(
+        Check("a", (), lambda: "well"),
+        Check("b", ("a",), losing),
+        Check("c", ("a",), lambda: "well"),
+        Check("d", (), lambda: "well"),
+    ) == [
+        ("a", "ok", "well"),
+        ("b", "fix", "the connection was lost: closed"),
+        ("c", "skipped", "not looked at: see b"),
+        ("d", "ok", "well"),
+    ]
+
+
+@pytest.mark.parametrize(("remedy", "expected"), [("", "mend it"), ("do this", "do this")])
+def test_a_remedy_is_the_hint_of_the_row_unless_the_check_knows_better(remedy: str, expected: str):
+    (finding,) = examine([Check("a", (), lambda: fix("wrong", remedy), "mend it")])
+    assert finding.remedy == expected
+
+
+def test_rows_of_one_name_are_told_apart_by_what_they_are_about():
+    cluster = Cluster(f"127.0.0.1:{free_port()}", 1)
+    found = findings_of(*cluster.checks("t"), *cluster.checks("u"), Check("topic", ("kafka, h:1",), lambda: "well"))
+    assert [(check, verdict) for check, verdict, _ in found] == [
+        ("kafka", "fix"),
+        ("topic", "skipped"),
+        ("topic", "skipped"),
+        ("topic", "ok"),
+    ]
+    assert found[1][2] == f"not looked at: see kafka, {cluster.uri}"
+
+
 class FakeServer(Server):
     """A server that is reached, and answers by a table: the beginning of a query -> rows, or what it raises."""
 
     def __init__(self, answers: dict[str, list[dict] | Exception]) -> None:
         super().__init__(Target("bolt", Address("h", 1)), pause=lambda _: None)
         self.answers = answers
-        self.connection = type("FakeConnection", (), {"version": (5, 2), "server": "Fake/1", "close": lambda _: None})()
+        self._connection = type(
+            "FakeConnection", (), {"version": (5, 2), "server": "Fake/1", "close": lambda _: None}
+        )()
 
     def fetch(self, query: str, *, patience: float = 0.0, **parameters: object) -> list[dict]:
         answer = next(answer for beginning, answer in self.answers.items() if query.startswith(beginning))
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+def result(found: Finding | str | None) -> Finding:
+    """What a check's function found, where it is alone."""
+    assert found is not None
+    return Finding(Outcome.OK, found) if isinstance(found, str) else found
 
 
 def refused(text: str) -> QueryRefused:
@@ -170,23 +241,19 @@ def walked(monkeypatch, **answers: list[dict] | Exception) -> dict[str, Finding]
         "CALL_mg.procedures": signatures,
         "CALL_streams.show": [],
         "CALL_streams.settings": [{"name": PROBE, "value": "as expected, asked in 5.0 ms"}],
-        "CALL_streams.info": [{"reason": None}],
         "CALL_streams.version": [{"version": sluice.__version__, "trouble": None}],
         "CALL_streams.interpreter": [{"path": "/usr/bin/python3.12", "version": "3.12.3", "trouble": None}],
     }
     server = FakeServer({name.replace("_", " ", 1): answer for name, answer in {**well, **answers}.items()})
-    monkeypatch.setattr("sluice_tools.doctor.server.connect", lambda *_: server.connection)
+    monkeypatch.setattr("sluice_tools.doctor.server.connect", lambda *_: server._connection)
     monkeypatch.setattr("sluice_tools.doctor.server.LOOPBACK_PATIENCE", 0.0)
-    findings = list(server.examine())
-    assert tuple(finding.check for finding in findings) == CHECKS
+    findings = list(examine(server.checks()))
+    assert [finding.check for finding in findings] == [check.name for check in server.checks()]
     return {finding.check: finding for finding in findings}
 
 
 def test_a_server_that_is_well(monkeypatch):
-    assert {finding.verdict for finding in walked(monkeypatch).values()} == {Verdict.OK}
-
-
-RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "running"}
+    assert {finding.outcome for finding in walked(monkeypatch).values()} == {Outcome.OK}
 
 
 @pytest.mark.parametrize(
@@ -203,6 +270,13 @@ RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "r
             id="a version in which constraints are not safe",
         ),
         pytest.param({"CALL_mg.procedures": []}, "module", "no module streams", "sluice install", id="no module"),
+        pytest.param(
+            {"CALL_streams.version": [{"version": "9.9", "trouble": None}]},
+            "module",
+            "has loaded sluice 9.9",
+            "memgraph-sluice==9.9",
+            id="another version",
+        ),
         pytest.param(
             {"CALL_mg.procedures": refused("not authorized")}, "module", "not authorized", "GRANT", id="may not look"
         ),
@@ -255,7 +329,7 @@ RUNNING = {"name": "s", "uri": "u", "topic": "t", "transform": "f", "status": "r
 )
 def test_what_is_wrong_with_a_server_is_named_with_its_remedy(monkeypatch, answers, check, text, remedy):
     finding = walked(monkeypatch, **answers)[check]
-    assert finding.verdict is Verdict.FIX
+    assert finding.outcome is Outcome.FIX
     assert text in finding.text
     assert remedy in finding.remedy
 
@@ -267,39 +341,22 @@ def test_the_columns_of_every_procedure_are_known():
     assert own["try_transform"] == Signature(("uri", "messages"), ("params", "query"))
 
 
-def test_a_module_that_tells_its_trouble_is_believed(monkeypatch):
-    own = {**module.own_signatures(), "version": Signature((), ("trouble", "version"))}
-    monkeypatch.setattr(module, "own_signatures", lambda: own)
-    answer = [{"version": sluice.__version__, "trouble": "it is refused"}]
-    findings = walked(monkeypatch, **{"CALL_streams.version": answer})
-    assert findings["module"].verdict is Verdict.OK
-    assert "it is refused" in findings["loopback"].text
-
-
-def test_a_module_that_tells_another_version_is_another(monkeypatch):
-    own = {**module.own_signatures(), "version": Signature((), ("version",))}
-    monkeypatch.setattr(module, "own_signatures", lambda: own)
-    finding = walked(monkeypatch, **{"CALL_streams.version": [{"version": "9.9"}]})["module"]
-    assert finding.verdict is Verdict.FIX
-    assert "has loaded sluice 9.9" in finding.text
-
-
 def test_a_replica_is_nothing_to_mend(monkeypatch):
     findings = walked(monkeypatch, SHOW_REPLICATION=[{"replication role": "replica"}])
-    assert findings["role"].verdict is Verdict.NOTE
-    assert findings["loopback"].verdict is Verdict.NOTE
+    assert findings["role"].outcome is Outcome.NOTE
+    assert findings["loopback"].outcome is Outcome.NOTE
 
 
 def test_the_interpreter_of_transforms_is_shown(monkeypatch):
     finding = walked(monkeypatch)["interpreter"]
-    assert (finding.verdict, finding.text) == (Verdict.OK, "transforms run in /usr/bin/python3.12, Python 3.12.3")
+    assert (finding.outcome, finding.text) == (Outcome.OK, "transforms run in /usr/bin/python3.12, Python 3.12.3")
     trouble = "no interpreter was found that runs transforms: /x/python3 ended with exit status 127"
     answers = {"CALL_streams.interpreter": [{"path": None, "version": None, "trouble": trouble}]}
     finding = walked(monkeypatch, **answers)["interpreter"]
-    assert (finding.verdict, finding.text) == (Verdict.FIX, trouble)
+    assert (finding.outcome, finding.text) == (Outcome.FIX, trouble)
     assert "SLUICE_PYTHON" in finding.remedy
     unknown = {"CALL_streams.interpreter": refused("there is no procedure named 'streams.interpreter'")}
-    assert walked(monkeypatch, **unknown)["interpreter"].verdict is Verdict.NOTE
+    assert walked(monkeypatch, **unknown)["interpreter"].outcome is Outcome.NOTE
 
 
 @pytest.mark.parametrize(
@@ -314,18 +371,18 @@ def test_the_interpreter_of_transforms_is_shown(monkeypatch):
 )
 def test_what_the_server_was_found_to_do_otherwise_is_told(monkeypatch, value, text):
     finding = walked(monkeypatch, **{"CALL_streams.settings": [{"name": PROBE, "value": value}]})["probe"]
-    assert finding.verdict is Verdict.NOTE
+    assert finding.outcome is Outcome.NOTE
     assert text in finding.text
 
 
 def test_what_comes_behind_a_fault_is_not_looked_at(monkeypatch):
     findings = walked(monkeypatch, **{"CALL_mg.procedures": []})
-    assert findings["loopback"].verdict is Verdict.SKIPPED
+    assert findings["loopback"].outcome is Outcome.SKIPPED
     assert "see module" in findings["loopback"].text
 
 
 def test_a_finding_is_one_line_that_a_terminal_does_not_obey():
-    line = line_of(fix("bolt", "text\x1b[31m\nmore", "do this"))
+    line = line_of(Finding(Outcome.FIX, "text\x1b[31m\nmore", "do this", "bolt"))
     assert line == "fix      bolt        text\\x1b[31m\\nmore. To do: do this"
 
 
@@ -335,7 +392,10 @@ def test_json_has_everything_and_the_exit_code_tells(tmp_path: Path):
     report = json.loads(result.stdout)
     assert result.exit_code == 1
     assert (report["well"], report["server"]) == (False, f"bolt://127.0.0.1:{port}")
-    assert [check["check"] for check in report["checks"]] == list(CHECKS)
+    assert [check["check"] for check in report["checks"]] == [
+        *(check.name for check in Server(Target("bolt", Address("h", 1))).checks()),
+        "scripts",
+    ]
     assert report["checks"][0]["verdict"] == "fix"
     assert "--uri" in report["checks"][0]["remedy"]
 
@@ -378,32 +438,32 @@ def test_a_cluster_that_is_well_has_the_topic():
     with MockBroker() as broker:
         broker.create_topic("people", 3)
         cluster = Cluster(broker.bootstrap, 5)
-        kafka, topic = cluster.examine("people")
-        assert (kafka.verdict, topic.verdict) == (Verdict.OK, Verdict.OK)
+        kafka, topic = examine(cluster.checks("people"))
+        assert (kafka.outcome, topic.outcome) == (Outcome.OK, Outcome.OK)
         assert "3 partitions" in topic.text
-        (missing,) = cluster.examine("peple")
-        assert missing.verdict is Verdict.FIX
+        (missing,) = examine(cluster.checks("peple"))
+        assert missing.outcome is Outcome.FIX
         assert "there is people" in missing.text
         assert f"kafka-topics.sh --bootstrap-server {broker.bootstrap} --create --topic peple" in missing.remedy
 
 
 def test_brokers_that_are_away_are_named():
-    kafka, topic = Cluster(f"127.0.0.1:{free_port()}", 1).examine("t")
-    assert (kafka.verdict, topic.verdict) == (Verdict.FIX, Verdict.SKIPPED)
+    kafka, topic = examine(Cluster(f"127.0.0.1:{free_port()}", 1).checks("t"))
+    assert (kafka.outcome, topic.outcome) == (Outcome.FIX, Outcome.SKIPPED)
     assert "Connection refused" in kafka.text
     assert "start Kafka" in kafka.remedy
 
 
 def test_what_is_no_kafka_is_named(silent: int):
-    kafka, topic = Cluster(f"127.0.0.1:{silent}", 1).examine("t")
-    assert (kafka.verdict, topic.verdict) == (Verdict.FIX, Verdict.SKIPPED)
+    kafka, topic = examine(Cluster(f"127.0.0.1:{silent}", 1).checks("t"))
+    assert (kafka.outcome, topic.outcome) == (Outcome.FIX, Outcome.SKIPPED)
     assert "does not answer as Kafka does" in kafka.text
     assert "9092" in kafka.remedy
 
 
 def test_settings_that_librdkafka_refuses_are_named():
     with MockBroker() as broker:
-        kafka, _ = Cluster(broker.bootstrap, 1, {"no.such.setting": "1"}).examine("t")
+        kafka, _ = examine(Cluster(broker.bootstrap, 1, {"no.such.setting": "1"}).checks("t"))
     assert "no.such.setting" in kafka.text
     assert "librdkafka refuses it" in kafka.remedy
 
@@ -417,7 +477,7 @@ def test_settings_that_librdkafka_refuses_are_named():
     ],
 )
 def test_what_a_broker_refuses_has_its_own_remedy(code: int, words: str):
-    assert words in Cluster("h:1", 1)._refused(KafkaError(code)).remedy
+    assert words in Cluster("h:1", 1)._refused(KafkaError(code)).finding.remedy
 
 
 def test_secrets_of_a_stream_are_not_looked_up_on_this_machine(tmp_path: Path):
@@ -431,43 +491,45 @@ def test_secrets_of_a_stream_are_not_looked_up_on_this_machine(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "verdict", "words"),
     [
-        pytest.param("def stream(batch):\n    return []\n", Verdict.OK, "has a function stream", id="a function"),
-        pytest.param("from mine import stream\n", Verdict.OK, "has a function stream", id="imported"),
-        pytest.param("stream = print\n", Verdict.OK, "has a function stream", id="assigned"),
-        pytest.param("def streams(batch):\n    return []\n", Verdict.NOTE, "defines no stream", id="none"),
-        pytest.param("def stream(batch:\n", Verdict.FIX, "no Python", id="no Python"),
+        pytest.param("def stream(batch):\n    return []\n", Outcome.OK, "has a function stream", id="a function"),
+        pytest.param("from mine import stream\n", Outcome.OK, "has a function stream", id="imported"),
+        pytest.param("stream = print\n", Outcome.OK, "has a function stream", id="assigned"),
+        pytest.param("def streams(batch):\n    return []\n", Outcome.NOTE, "defines no stream", id="none"),
+        pytest.param("def stream(batch:\n", Outcome.FIX, "no Python", id="no Python"),
     ],
 )
-def test_a_script_is_read_and_not_run(tmp_path: Path, text: str, verdict: Verdict, words: str):
+def test_a_script_is_read_and_not_run(tmp_path: Path, text: str, verdict: Outcome, words: str):
     path = tmp_path / "transform.py"
     path.write_text(f"{text}\n'{tmp_path}'\n")
-    finding = examine_transform(str(path), Settings())
-    assert finding.verdict is verdict
+    finding = result(examine_transform(str(path), Settings()))
+    assert finding.outcome is verdict
     assert words in finding.text
 
 
 def test_a_script_that_is_not_there_is_named(tmp_path: Path):
-    finding = examine_transform(str(tmp_path / "none.py"), Settings())
-    assert finding.verdict is Verdict.FIX
+    finding = result(examine_transform(str(tmp_path / "none.py"), Settings()))
+    assert finding.outcome is Outcome.FIX
     assert "Couldn't get the transform script" in finding.text
     assert "put the script where the URI says" in finding.remedy
 
 
 def test_a_script_that_the_server_would_refuse_is_named_with_the_setting():
-    finding = examine_transform("http://me:hunter2@scripts.example.org/a.py", Settings())
+    finding = result(examine_transform("http://me:hunter2@scripts.example.org/a.py", Settings()))
     assert "hunter2" not in finding.text
     assert "user and password" in finding.text
-    finding = examine_transform("https://scripts.example.org/a.py", Settings(), "https://scripts.example.org/kafka")
-    assert finding.verdict is Verdict.FIX
+    finding = result(
+        examine_transform("https://scripts.example.org/a.py", Settings(), "https://scripts.example.org/kafka")
+    )
+    assert finding.outcome is Outcome.FIX
     assert "does not have it; it has https://scripts.example.org/kafka" in finding.text
     assert "SLUICE_TRANSFORM_ALLOW" in finding.remedy
 
 
 def test_what_vouches_for_scripts_is_told():
-    assert "key /data/.sluice_signing.key," in examine_admission("/data/.sluice_signing.key", "").text
-    listed = examine_admission("/data/.sluice_signing.key", "/etc/SHA256SUMS")
+    assert "key /data/.sluice_signing.key," in result(examine_admission("/data/.sluice_signing.key", "")).text
+    listed = result(examine_admission("/data/.sluice_signing.key", "/etc/SHA256SUMS"))
     assert listed.text.startswith("only scripts that /etc/SHA256SUMS lists run")
-    assert examine_admission(None, None).verdict is Verdict.NOTE
+    assert result(examine_admission(None, None)).outcome is Outcome.NOTE
 
 
 STATEMENT = "CREATE CONSTRAINT ON (n:Person) ASSERT n.id IS UNIQUE;"
@@ -477,8 +539,8 @@ STATEMENT = "CREATE CONSTRAINT ON (n:Person) ASSERT n.id IS UNIQUE;"
 def test_what_other_clients_could_create_twice_is_noted_and_what_ends_that(version, upgrade):
     server = FakeServer({"CALL streams.info": [{"merges": {"unprotected": [STATEMENT]}}]})
     server.version = version
-    [finding] = examine_merges(server, "people")
-    assert (finding.check, finding.verdict) == ("merges", Verdict.NOTE)
+    finding = result(examine_merges(server, "people"))
+    assert finding.outcome is Outcome.NOTE
     assert finding.text.startswith("people merges vertices")
     assert STATEMENT in finding.text
     assert ("upgrade to Memgraph 3.1" in finding.text) is upgrade
@@ -490,4 +552,4 @@ def test_what_other_clients_could_create_twice_is_noted_and_what_ends_that(versi
     ids=["protected", "no stream", "an older module"],
 )
 def test_where_nothing_can_be_created_twice_nothing_is_noted(answer):
-    assert list(examine_merges(FakeServer({"CALL streams.info": answer}), "people")) == []
+    assert examine_merges(FakeServer({"CALL streams.info": answer}), "people") is None

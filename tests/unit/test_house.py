@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.house import arrows, imported, modules
+from tests.house import arrows, imported, long_modules, modules, names_defined_twice
 
 FLOORS = (
     *("streams", "sluice.procedures", "sluice.supervising", "sluice.engine", "sluice.persistence", "sluice.scripting"),
@@ -43,3 +43,10 @@ def test_the_inside_needs_little_and_nothing_of_the_outside() -> None:
         if name.split(".")[0] not in known
     }
     assert foreign == set()
+
+
+def test_no_more_long_modules_and_ambiguous_names_than_there_were() -> None:
+    assert len(long_modules(FOUND)) <= 11
+    assert len(names_defined_twice(FOUND)) <= 8
+    ours = ("sluice.procedures", "sluice.host", "sluice.errors", "sluice_tools.doctor", "sluice_tools.install")
+    assert [name for _, name in long_modules(FOUND) if name.startswith(ours)] == []

@@ -244,7 +244,7 @@ def test_the_servers_python_is_seen_in_what_it_is_linked_to(tmp_path: Path, monk
     assert places.linked_python(None) is None
 
 
-def interpreter(**changed: Any) -> places.Interpreter:
+def interpreter(**changed: Any) -> places.ServerPython:
     fit: dict[str, Any] = {
         "path": "/usr/bin/python3.12",
         "version": (3, 12),
@@ -257,7 +257,7 @@ def interpreter(**changed: Any) -> places.Interpreter:
         "sluice": None,
         "sluice_file": "",
     }
-    return places.Interpreter(**{**fit, **changed})
+    return places.ServerPython(**{**fit, **changed})
 
 
 PIP = "/usr/bin/python3.12 -m pip install --break-system-packages 'confluent-kafka>=2.4' 'requests>=2.31'"

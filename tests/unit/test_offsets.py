@@ -18,7 +18,7 @@ from sluice.brokers.offsets import TopicOffsets
 from sluice.brokers.topic import TopicMetadata
 from sluice.errors import BrokerError
 from sluice.host.settings import Settings
-from sluice.procedures import steering
+from sluice.procedures.seek import first_positions
 from sluice.values.configuration import decode
 from sluice.values.model import StreamSpec, Transform
 
@@ -99,10 +99,10 @@ def test_a_time_that_was_not_answered_is_not_the_end(brokers: Brokers):
 @pytest.mark.parametrize("what", ["ends", "at_time"])
 def test_no_start_is_before_the_first_offset(brokers: Brokers, start: str, what: str):
     spec = StreamSpec("s", "people", "localhost:1", "t", TRANSFORM, config=decode("s", f'{{"start": "{start}"}}'))
-    assert min(steering.first_positions(spec, [0, 1], Settings()).values()) >= 0
+    assert min(first_positions(spec, [0, 1], Settings()).values()) >= 0
     brokers.ends[1], brokers.at_time[1] = (NONE_KNOWN, NONE_KNOWN), NONE_KNOWN
     with pytest.raises(BrokerError, match="did not answer in time"):
-        steering.first_positions(spec, [0, 1], Settings())
+        first_positions(spec, [0, 1], Settings())
 
 
 @pytest.mark.parametrize("code", sorted(offsets.STALE))

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from sluice.errors import SettingError
 from sluice.values.seek_target import (
     FORMS,
+    AtOffsets,
+    AtTime,
+    ByCount,
     Earliest,
     Latest,
     Move,
-    Offsets,
-    Relative,
     Target,
-    Timestamp,
     moves_to,
     positions_after,
     start_of,
@@ -34,19 +34,19 @@ NOON = 1732276800000
     [
         pytest.param("earliest", Earliest(), id="the beginning"),
         pytest.param("latest", Latest(), id="the end"),
-        pytest.param("2024-11-22T12:00:00Z", Timestamp(NOON), id="UTC"),
-        pytest.param("2024-11-22T12:00:00", Timestamp(NOON), id="no zone is UTC"),
-        pytest.param("2024-11-22 13:00:00+01:00", Timestamp(NOON), id="another zone"),
-        pytest.param("2024-11-22T12:00:00.250Z", Timestamp(NOON + 250), id="milliseconds"),
-        pytest.param("2024-11-22", Timestamp(NOON - 12 * 3_600_000), id="a day begins at midnight"),
-        pytest.param(NOON, Timestamp(NOON), id="an integer that only a time can be"),
-        pytest.param(datetime.datetime(2024, 11, 22, 12), Timestamp(NOON), id="Memgraph's localDateTime"),
-        pytest.param(datetime.date(2024, 11, 22), Timestamp(NOON - 12 * 3_600_000), id="Memgraph's date"),
-        pytest.param({"timestamp": 5}, Timestamp(5), id="any integer that is said to be a time"),
-        pytest.param({"timestamp": "1970-01-01"}, Timestamp(0), id="the epoch"),
-        pytest.param(-5, Relative(-5), id="an integer that only a way back can be"),
-        pytest.param({"relative": 5}, Relative(5), id="on"),
-        pytest.param({"0": 5, "10": 0}, Offsets({0: 5, 10: 0}), id="offsets"),
+        pytest.param("2024-11-22T12:00:00Z", AtTime(NOON), id="UTC"),
+        pytest.param("2024-11-22T12:00:00", AtTime(NOON), id="no zone is UTC"),
+        pytest.param("2024-11-22 13:00:00+01:00", AtTime(NOON), id="another zone"),
+        pytest.param("2024-11-22T12:00:00.250Z", AtTime(NOON + 250), id="milliseconds"),
+        pytest.param("2024-11-22", AtTime(NOON - 12 * 3_600_000), id="a day begins at midnight"),
+        pytest.param(datetime.datetime(2024, 11, 22, 12), AtTime(NOON), id="Memgraph's localDateTime"),
+        pytest.param(datetime.date(2024, 11, 22), AtTime(NOON - 12 * 3_600_000), id="Memgraph's date"),
+        pytest.param({"timestamp": NOON}, AtTime(NOON), id="milliseconds since 1970"),
+        pytest.param({"timestamp": 5}, AtTime(5), id="shortly after the epoch"),
+        pytest.param({"timestamp": "1970-01-01"}, AtTime(0), id="the epoch"),
+        pytest.param({"relative": -5}, ByCount(-5), id="back"),
+        pytest.param({"relative": 5}, ByCount(5), id="on"),
+        pytest.param({"0": 5, "10": 0}, AtOffsets({0: 5, 10: 0}), id="offsets"),
     ],
 )
 def test_what_a_user_means(what: Any, target: Target) -> None:
@@ -72,11 +72,9 @@ def test_what_a_user_means(what: Any, target: Target) -> None:
             id="a time of day",
         ),
         pytest.param({"timestamp": -1}, "expected a timestamp (ISO 8601 or milliseconds since 1970), got -1", id="-1"),
-        pytest.param(
-            7,
-            "7 may mean several things; write {relative: 7}, {`0`: 7} for an offset of partition 0, or {timestamp: 7}",
-            id="a small number",
-        ),
+        pytest.param(7, f"expected {FORMS}, got 7", id="a number that could be an offset, a count or a time"),
+        pytest.param(NOON, f"expected {FORMS}, got {NOON}", id="a large number"),
+        pytest.param(-7, f"expected {FORMS}, got -7", id="a negative number"),
         pytest.param("1969-12-31", "1969-12-31 is before 1970", id="before the epoch"),
     ],
 )
@@ -91,7 +89,7 @@ def test_a_start_is_an_end_or_a_time(what: Any) -> None:
     with pytest.raises(SettingError):
         start_of("here", what)
     assert start_of("here", "latest") == Latest()
-    assert start_of("here", NOON) == start_of("here", "2024-11-22T12:00Z") == Timestamp(NOON)
+    assert start_of("here", NOON) == start_of("here", "2024-11-22T12:00Z") == AtTime(NOON)
 
 
 BOUNDS = {0: (10, 100), 1: (0, 50)}
@@ -109,42 +107,42 @@ BOUNDS = {0: (10, 100), 1: (0, 50)}
             id="latest",
         ),
         pytest.param(
-            Timestamp(5),
+            AtTime(5),
             {0: 60, 1: 50},
             [(0, 60, 30, 30, "read again"), (1, 50, 50, 0, "none")],
             {0: 30, 1: 50},
             id="a time after which one partition has nothing",
         ),
         pytest.param(
-            Relative(-20),
+            ByCount(-20),
             {0: 20, 1: 50},
             [(0, 20, 10, 10, "read again"), (1, 50, 30, 20, "read again")],
             {0: 10, 1: 30},
             id="back, as far as it goes",
         ),
         pytest.param(
-            Relative(70),
+            ByCount(70),
             {1: 10},
             [(0, 10, 80, 70, "skipped"), (1, 10, 50, 40, "skipped")],
             {0: 80, 1: 50},
             id="on, as far as it goes, from the beginning where nothing was read",
         ),
         pytest.param(
-            Relative(-5),
+            ByCount(-5),
             {0: 4, 1: 50},
             [(0, 4, 10, 0, "none"), (1, 50, 45, 5, "read again")],
             {0: 10, 1: 45},
             id="retention has passed the position",
         ),
         pytest.param(
-            Offsets({0: 30}),
+            AtOffsets({0: 30}),
             {0: 60},
             [(0, 60, 30, 30, "read again"), (1, 0, 0, 0, "none")],
             {0: 30},
             id="one partition; one that was not read stays so",
         ),
         pytest.param(
-            Offsets({0: 100}),
+            AtOffsets({0: 100}),
             {0: 60, 1: 7},
             [(0, 60, 100, 40, "skipped"), (1, 7, 7, 0, "none")],
             {0: 100, 1: 7},
@@ -168,7 +166,7 @@ def test_what_a_target_comes_to(
 
 
 spans = st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: (min(pair), max(pair)))
-targets = st.one_of(st.sampled_from([Earliest(), Latest(), Timestamp(0)]), st.builds(Relative, st.integers(-100, 100)))
+targets = st.one_of(st.sampled_from([Earliest(), Latest(), AtTime(0)]), st.builds(ByCount, st.integers(-100, 100)))
 
 
 @given(targets, st.dictionaries(st.integers(0, 3), st.integers(0, 60)), st.dictionaries(st.integers(0, 3), spans))
@@ -191,7 +189,7 @@ def test_an_offset_that_is_not_there_is_refused() -> None:
         ({2: 0}, "here: the topic has no partition 2, only 0 to 1"),
     ):
         with pytest.raises(SettingError) as caught:
-            moves_to("here", Offsets(offsets), {}, BOUNDS, {})
+            moves_to("here", AtOffsets(offsets), {}, BOUNDS, {})
         assert str(caught.value) == message
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import ssl
 from contextlib import nullcontext
@@ -24,11 +23,12 @@ from rich.console import Console
 
 from sluice import __version__, clauses
 from sluice.errors import ClauseError, SettingError
-from sluice_tools.doctor.command import PASSWORD, doctor
+from sluice_tools.doctor.command import doctor
 from sluice_tools.install.command import install, uninstall
 from sluice_tools.shim.metrics.exposition import exposed
 from sluice_tools.shim.service import Watch, serve
 from sluice_tools.shim.settings import Address, MetricsSettings, ShimSettings
+from sluice_tools.terminal import PASSWORD, password_of
 from sluice_tools.terminal import show as _show
 from sluice_tools.terminal import show_json as _show_json
 from sluice_tools.terminal import visible as _visible
@@ -183,14 +183,10 @@ def _metrics(shim: ShimSettings, listen: str | None, user: str, password_file: P
         if user or password_file:
             raise typer.BadParameter("say --metrics too, or nothing is measured", param_hint="--metrics-*")
         return lambda _: nullcontext()
-    try:
-        password = password_file.read_text(encoding="utf-8").rstrip("\r\n") if password_file else None
-    except (OSError, UnicodeError) as error:
-        raise typer.BadParameter("cannot be read as text", param_hint="--metrics-password-file") from error
-    if password is None:
-        password = os.environ.get(PASSWORD, "")
     address = f"127.0.0.1:{listen}" if listen.isdecimal() else listen
-    settings = MetricsSettings(_address(address, "--metrics"), user, password)
+    settings = MetricsSettings(
+        _address(address, "--metrics"), user, password_of(password_file, "--metrics-password-file")
+    )
     return partial(exposed, shim, settings)
 
 

@@ -1,8 +1,10 @@
-"""What the commands share of printing. Needs typer and rich, as they do."""
+"""What the commands share: reading a password, printing. Needs typer and rich, as they do."""
 
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,6 +12,19 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+PASSWORD = "MEMGRAPH_PASSWORD"
+"The variable that the password may be in."
+
+
+def password_of(file: Path | None, option: str) -> str:
+    """The password in a file, without its line break; without a file, the one in PASSWORD. Raises BadParameter."""
+    if file is None:
+        return os.environ.get(PASSWORD, "")
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeError) as error:
+        raise typer.BadParameter("cannot be read as text", param_hint=option) from error
 
 
 def visible(text: str) -> str:

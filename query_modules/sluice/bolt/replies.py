@@ -4,15 +4,19 @@ A server's answers to requests, and which error of Sluice a refusal becomes. No 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Union
 
 from sluice.bolt.messages import Tag, parse
 from sluice.bolt.values import Value
-from sluice.errors import TIMED_OUT, QueryRefused, RemoteProtocolError, TransientFailure
+from sluice.errors import QueryRefused, RemoteProtocolError, TransientFailure
 
 TRACEBACK = "Traceback (most recent call last):"
+
+_TIMED_OUT = re.compile("because of transaction timeout", re.IGNORECASE)
+"Transient by its code, but of what a transaction was to do, which the half of it may do in time."
 
 
 class Success:
@@ -94,7 +98,7 @@ def error_of(failure: Failure, index: int | None = None) -> QueryRefused:
     Args:
         index: which request of the exchange was refused, counted from 0.
     """
-    passes = ".TransientError." in failure.code and TIMED_OUT.search(failure.message) is None
+    passes = ".TransientError." in failure.code and _TIMED_OUT.search(failure.message) is None
     kind = TransientFailure if passes else QueryRefused
     message = failure.message
     if TRACEBACK in message:

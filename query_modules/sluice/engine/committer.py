@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from sluice.engine.gaps import Move
+from sluice.engine.gaps import CheckpointMove
 from sluice.engine.group_size import GroupSize
 from sluice.engine.isolation import Isolation
 from sluice.engine.progress import Progress
@@ -137,7 +137,7 @@ class Committer:
             else:
                 self.advance()
 
-    def move(self, move: Move) -> None:
+    def move(self, move: CheckpointMove) -> None:
         """Changes the checkpoint by itself, with nothing in flight. Raises as `Writer.commit`."""
         before, after = self.held, self._progress.with_entries(move.after, move.entries)
         self._writer.commit(Transaction(before, after, self._progress.properties(before, after)))

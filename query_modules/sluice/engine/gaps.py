@@ -18,7 +18,7 @@ from sluice.values.position import UNKNOWN, Position
 log = logging.getLogger("sluice.topic_guard")
 
 
-class Move(NamedTuple):
+class CheckpointMove(NamedTuple):
     """A change of the checkpoint that no batch makes."""
 
     after: Checkpoint
@@ -32,7 +32,7 @@ def is_unvalidated(held: Checkpoint, gone: OffsetGone, high: int) -> bool:
     return place is not None and gone.log_end is None and place.offset > high and place.leader_epoch != UNKNOWN
 
 
-def past_gap(spec: StreamSpec, held: Checkpoint, gone: OffsetGone, watermarks: tuple[int, int]) -> Move:
+def past_gap(spec: StreamSpec, held: Checkpoint, gone: OffsetGone, watermarks: tuple[int, int]) -> CheckpointMove:
     """
     To where a partition begins now.
 
@@ -60,10 +60,10 @@ def past_gap(spec: StreamSpec, held: Checkpoint, gone: OffsetGone, watermarks: t
         what += f", and up to {count} of those it has may be new" if count else ""
     _permit(spec, what, f"go on from offset {resume}")
     entry = of_gap(spec.topic, partition, position, count, what)
-    return Move(held.moved({partition: Position(resume)}), [entry])
+    return CheckpointMove(held.moved({partition: Position(resume)}), [entry])
 
 
-def to_topic(spec: StreamSpec, held: Checkpoint, topic_id: str) -> Move:
+def to_topic(spec: StreamSpec, held: Checkpoint, topic_id: str) -> CheckpointMove:
     """
     To a topic with another id than that of the positions: from its beginning, unless there was no id or no position.
 
@@ -71,17 +71,17 @@ def to_topic(spec: StreamSpec, held: Checkpoint, topic_id: str) -> Move:
         GapFound: the policy is to stop at that.
     """
     if not held.topic_id or not held.positions:
-        return Move(replace(held, topic_id=topic_id))
+        return CheckpointMove(replace(held, topic_id=topic_id))
     what = f"topic {spec.topic} was deleted and created anew: the stream's positions are not of this topic"
     _permit(spec, what, "read the new topic from its beginning")
     places = sorted(held.positions.items())
     entries = [of_gap(spec.topic, partition, offset, 0, what) for partition, offset in places]
-    return Move(replace(held, positions={}, topic_id=topic_id), entries)
+    return CheckpointMove(replace(held, positions={}, topic_id=topic_id), entries)
 
 
 def _permit(spec: StreamSpec, what: str, remedy: str) -> None:
     name = spec.name
     if spec.config.on_gap is OnGap.STOP:
-        how = f"CALL streams.configure('{name}', {{on_gap: 'skip'}}) and START STREAM {name}"
+        how = f"ALTER STREAM {name} SET CONFIG {{on_gap: 'skip'}} and START STREAM {name}"
         raise GapFound(f"Kafka stream {name}, {what}; to {remedy}: {how}")
     log.warning("stream %s: %s; goes on, as on_gap says", name, what)

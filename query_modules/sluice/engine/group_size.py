@@ -12,6 +12,7 @@ import random
 FIRST_PAUSE = 0.1
 "Seconds before the first new try after something that may pass."
 MAX_BACKOFF = 5.0
+"... and at the most."
 
 MAX_MESSAGES = 4000
 "Messages in a group of several batches."

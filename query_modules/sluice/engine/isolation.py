@@ -153,7 +153,7 @@ class Isolation:
         if there + len(batch) <= config.park_limit:
             return ""
         held = f"{there} messages are parked already, and park_limit is {config.park_limit}"
-        more = f"CALL streams.configure('{name}', {{park_limit: ...}}) makes room"
+        more = f"ALTER STREAM {name} SET CONFIG {{park_limit: ...}} makes room"
         return f"{held}: CALL streams.retry('{name}') applies them again, {more}"
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from sluice.brokers.consumer import Consumer
 from sluice.engine.broker_health import BrokerHealth, Health
 from sluice.engine.committer import Committer
-from sluice.engine.gaps import Move, is_unvalidated, past_gap, to_topic
+from sluice.engine.gaps import CheckpointMove, is_unvalidated, past_gap, to_topic
 from sluice.engine.idle import IdleDetector
 from sluice.engine.retrier import Retrier
 from sluice.engine.run import Run
@@ -58,7 +58,7 @@ class Parts:
     idle: IdleDetector
 
 
-class Loop:
+class StreamLoop:
     """
     From one reading of the checkpoint until the run is to end, its limit is reached, or something breaks.
 
@@ -175,7 +175,7 @@ class Loop:
         held = self._committer.held
         if reached := self._source.reached(held.positions):
             self._next_catch_up = time.monotonic() + IDLE
-            self._committer.move(Move(held.moved(reached)))
+            self._committer.move(CheckpointMove(held.moved(reached)))
 
     def _follow_topic(self) -> None:
         """Reads the topic as it is now."""

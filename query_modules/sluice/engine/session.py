@@ -13,7 +13,7 @@ from sluice.engine.broker_health import BrokerHealth
 from sluice.engine.committer import Committer
 from sluice.engine.idle import IdleDetector
 from sluice.engine.isolation import Isolation
-from sluice.engine.loop import Loop, Parts
+from sluice.engine.loop import Parts, StreamLoop
 from sluice.engine.retrier import Retrier
 from sluice.engine.run import Run
 from sluice.engine.topic_guard import TopicGuard, TopicIdentity
@@ -28,7 +28,7 @@ def run_session(run: Run, loopback: Loopback) -> None:
     Reads the checkpoint and continues from there, until the run is to end or has done what it is for.
 
     Raises:
-        SluiceError: as `Loop.run`, or `Retrier.step` for a run that `only_retries`; one of the parts cannot be made.
+        SluiceError: as `StreamLoop.run`, or `Retrier.step` for one that `only_retries`; or a part cannot be made.
         Stopped: while something took its time.
 
     Threads: for the worker's.
@@ -40,7 +40,7 @@ def run_session(run: Run, loopback: Loopback) -> None:
             while retrier.step():
                 pass
         else:
-            Loop(run, open_parts(run, loopback, resources)).run()
+            StreamLoop(run, open_parts(run, loopback, resources)).run()
 
 
 def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:

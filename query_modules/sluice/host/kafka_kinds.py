@@ -56,7 +56,7 @@ class Cap(enum.Enum):
         return max(RESPONSE_DEFAULT, buffer_kb * 1024 + 512)
 
 
-class Kind(Protocol):
+class PropertyKind(Protocol):
     """What a property's value may be."""
 
     def refusal(self, value: str, buffer_kb: int) -> str:

@@ -1,6 +1,6 @@
 """
-Checks librdkafka's properties in a stream's config: the one place that all of them pass, whether they come from CREATE,
-ALTER or `streams.configure`, or from a node that may have been edited by hand.
+Checks librdkafka's properties in a stream's config: the one place that all of them pass, whether they come from CREATE
+or ALTER, or from a node that may have been edited by hand.
 
 librdkafka has internal, test and undocumented properties, and some of them end or damage the process that uses it. So
 everything that is not known to be useful and harmless is refused, and nothing is left to librdkafka's own checks.
@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sluice.host.kafka_kinds import REFERENCES, File, Kind, Reference
+from sluice.host.kafka_kinds import REFERENCES, File, PropertyKind, Reference
 from sluice.host.kafka_refusals import CALLBACK, ON_REQUEST, REFUSED
 from sluice.host.kafka_table import ALLOWED, MECHANISMS
 
@@ -55,7 +55,7 @@ class WrongProperty(ValueError):
     """
 
 
-def kind_of(key: str) -> Kind | None:
+def kind_of(key: str) -> PropertyKind | None:
     """The kind of a property's values; None if streams have no such property."""
     if key in ALLOWED:
         return ALLOWED[key].kind

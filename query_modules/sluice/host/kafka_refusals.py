@@ -5,7 +5,7 @@ name (`SLUICE_KAFKA_ALLOW`), and those that cannot be allowed, each with the rea
 
 from __future__ import annotations
 
-from sluice.host.kafka_kinds import Choice, Integer, Kind, Reference, Switch, Text
+from sluice.host.kafka_kinds import Choice, Integer, PropertyKind, Reference, Switch, Text
 from sluice.host.kafka_table import DAY, INT, MINUTES, OAUTH
 
 CODE = "it would load code into the database"
@@ -91,7 +91,7 @@ REFUSED = {
 }
 "Never allowed, and why. The same applies to all that end with `_cb`."
 
-ON_REQUEST: dict[str, tuple[Kind, str]] = {
+ON_REQUEST: dict[str, tuple[PropertyKind, str]] = {
     "debug": (Text(r"[a-z,]+"), NOISE),
     "log.connection.close": (Switch(), NOISE),
     "log.thread.name": (Switch(), NOISE),

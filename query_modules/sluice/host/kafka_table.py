@@ -15,8 +15,8 @@ from sluice.host.kafka_kinds import (
     Choice,
     File,
     Integer,
-    Kind,
     Pem,
+    PropertyKind,
     Reference,
     Switch,
     Text,
@@ -45,7 +45,7 @@ class Property:
     """A property that is allowed."""
 
     name: str
-    kind: Kind
+    kind: PropertyKind
     why: str
     also: str = ""
     "Another name of the same property; the two cannot be given together."

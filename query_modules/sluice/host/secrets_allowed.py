@@ -40,7 +40,7 @@ _BROKER = re.compile(
 
 
 @dataclass(frozen=True)
-class Entry:
+class AllowedSecret:
     """One part of the list."""
 
     text: str
@@ -58,7 +58,7 @@ class Entry:
 class SecretsAllow:
     """The entries, and what they never allow."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[AllowedSecret, ...]
     kept_back: tuple[str, ...] = field(default=(), repr=False, compare=False)
     "The server's own files and folders, which are never sent out, whatever the entries say."
 
@@ -142,7 +142,7 @@ def is_within(path: str, folder: str) -> bool:
     return Path(path).parts[: len(Path(folder).parts)] == Path(folder).parts
 
 
-def _entry(text: str) -> Entry:
+def _entry(text: str) -> AllowedSecret:
     place, at, bound = text.rpartition("@") if "@" in text else (text, "", "")
     if not place.startswith("/") and not _NAME.fullmatch(place):
         raise ValueError("expected variables and absolute paths, each with @host:port+host:port or without, and commas")
@@ -154,7 +154,7 @@ def _entry(text: str) -> Entry:
         brokers = frozenset(broker(part) for part in bound.split("+")) if at else frozenset[str]()
     except ValueError:
         raise ValueError(f"after {place}@ there must be host:port, several with + between") from None
-    return Entry(text, place, brokers)
+    return AllowedSecret(text, place, brokers)
 
 
 def _same(path: str, other: str) -> bool:

@@ -32,6 +32,7 @@ from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_req
 USER_AGENT = "sluice-loopback/1"
 
 CONNECT_TIMEOUT = 5.0
+"Seconds for connecting and signing in."
 
 HOW_REACHED = "SLUICE_LOOPBACK_PORT and SLUICE_LOOPBACK_TLS say how it is reached"
 

@@ -1,29 +1,30 @@
 """
-The verbs that show a stream and its state, and change nothing: `streams.info`, `batches`, `show_create`.
+The verbs that show the state of streams and of the process, and change nothing.
 
 Each answers at once from the caller's transaction and from what the workers have left in this process. None queries
-Kafka, and none waits for the loopback.
+Kafka.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from sluice import __version__
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
 from sluice.engine.history import by_name
 from sluice.engine.status import WorkerState
 from sluice.errors import SettingError
-from sluice.procedures.catalog import Catalog, Graph, StreamNode
-from sluice.supervising import process
+from sluice.host.instance import this_process
+from sluice.procedures.stream_node import StreamNode
+from sluice.procedures.streams import Row, Streams
+from sluice.scripting.interpreter import find_interpreter
 from sluice.supervising.shared_state import SharedState
 from sluice.values.merge_keys import unprotected
-from sluice.values.model import Checkpoint, Status, StreamSpec, check_count
+from sluice.values.model import PROBE, Checkpoint, Status, StreamSpec, check_count
 
-Row = dict[str, Any]
-"A record: column -> value."
+NOT_YET = "the module has not looked at the graph yet, over its own connection to the server"
 
 COPIED = (
     "waiting: it was started on another server, from whose dump or snapshot this one was filled, and may run there; "
@@ -36,20 +37,44 @@ OVERLOOKED = (
 )
 
 
-def info(graph: Graph, name: str | None) -> list[Row]:
+def show(streams: Streams) -> list[Row]:
+    """All streams, ordered by name: `name, uri, topic, transform, status`."""
+    return [
+        {
+            "name": stream.name,
+            "uri": stream.text("uri"),
+            "topic": stream.text("topic"),
+            "transform": stream.text("transform"),
+            "status": stream.status.value,
+        }
+        for stream in streams.all()
+    ]
+
+
+def info(streams: Streams, name: str | None) -> list[Row]:
     """
     Everything about one stream, or all, ordered by name: what was requested, how far it got, what it is doing.
 
     Raises:
         StreamNotFound.
     """
-    here = process.current()
-    catalog = Catalog(graph, here.exchange)
-    streams = catalog.streams() if name is None else [catalog.find(name)]
-    return [_info(stream, here.exchange) for stream in streams]
+    shown = streams.all() if name is None else [streams.find(name)]
+    return [_info(stream, streams.exchange) for stream in shown]
 
 
-def batches(graph: Graph, name: str, limit: int) -> list[Row]:
+def errors(streams: Streams, name: str, limit: int) -> list[Row]:
+    """
+    The latest messages that a stream stopped at or passed, and gaps that it met, the newest first.
+
+    Raises:
+        StreamNotFound; SettingError if the limit is not a positive number.
+    """
+    check_count(name, "limit", limit)
+    history = streams.find(name).checkpoint().history
+    return [entry.as_row() for entry in reversed(history[-limit:])]
+
+
+def batches(streams: Streams, name: str, limit: int) -> list[Row]:
     """
     What the latest transactions of a stream did, the newest first.
 
@@ -57,21 +82,51 @@ def batches(graph: Graph, name: str, limit: int) -> list[Row]:
         StreamNotFound; SettingError if the limit is not a positive number.
     """
     check_count(name, "limit", limit)
-    here = process.current()
-    stream = Catalog(graph, here.exchange).find(name)
-    return [entry.as_row() for entry in here.exchange.monitor(stream.uid).entries(limit, stream.checkpoint())]
+    stream = streams.find(name)
+    return [entry.as_row() for entry in streams.exchange.monitor(stream.uid).entries(limit, stream.checkpoint())]
 
 
-def show_create(graph: Graph, name: str) -> list[Row]:
+def show_create(streams: Streams, name: str) -> list[Row]:
     """
     The clause that creates a stream like this one: `statement`.
 
     Raises:
         StreamNotFound; SettingError if the node was edited into something impossible.
     """
-    here = process.current()
-    spec = Catalog(graph, here.exchange).find(name).spec
+    spec = streams.find(name).spec
     return [{"statement": to_text(statement_of(spec))}]
+
+
+def version(streams: Streams) -> list[Row]:
+    """The package's version, and the reason why no stream can run, if any: `version, trouble`."""
+    exchange = streams.exchange
+    trouble = exchange.trouble or (NOT_YET if exchange.seen is None else None)
+    return [{"version": __version__, "trouble": trouble}]
+
+
+def instance(streams: Streams) -> list[Row]:
+    """Which server process this is: `process`."""
+    return [{"process": this_process()}]
+
+
+def settings(streams: Streams) -> list[Row]:
+    """
+    The settings in force: `name, value`, as in the variables, without secrets. And how the server was found to behave.
+    """
+    rows = [{"name": name, "value": value} for name, value in streams.settings.as_variables().items()]
+    return [*rows, {"name": PROBE, "value": streams.exchange.host.summary()}]
+
+
+def interpreter(streams: Streams) -> list[Row]:
+    """
+    The interpreter that runs transforms: `path, version`, or `trouble`, the reason why there is none. As
+    `find_interpreter`.
+    """
+    try:
+        found = find_interpreter(streams.settings)
+    except SettingError as error:
+        return [{"path": None, "version": None, "trouble": str(error)}]
+    return [{"path": found.path, "version": ".".join(map(str, found.version)), "trouble": None}]
 
 
 def statement_of(spec: StreamSpec) -> CreateStream:

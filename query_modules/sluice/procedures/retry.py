@@ -1,25 +1,21 @@
 """
 Parked messages: lists them, and has them applied again.
 
-As in `service`: in the caller's transaction, without waiting. The request is written to the stream's node, and a worker
+The request is written to the stream's node, and a worker
 answers it once it is committed.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from sluice.errors import SettingError
-from sluice.procedures.catalog import Catalog, Graph, StreamNode
+from sluice.procedures.stream_node import StreamNode
+from sluice.procedures.streams import Row, Streams
 from sluice.scripting import admission
-from sluice.supervising import process
 from sluice.values.model import check_count
 from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_requests, encode_requests
 
-Row = dict[str, Any]
 
-
-def list_parked(graph: Graph, name: str, limit: int) -> list[Row]:
+def list_parked(streams: Streams, name: str, limit: int) -> list[Row]:
     """
     A stream's parked messages, in the order in which they were parked, at most `limit`.
 
@@ -27,12 +23,12 @@ def list_parked(graph: Graph, name: str, limit: int) -> list[Row]:
         StreamNotFound; SettingError if the limit is not a positive number, or a node was edited.
     """
     check_count(name, "limit", limit)
-    stream = Catalog(graph, process.current().exchange).find(name)
+    stream = streams.find(name)
     asked = _unanswered(stream)
     return [_row(message, asked) for message in _parked(stream)[:limit]]
 
 
-def retry(graph: Graph, name: str, limit: int | None, partition: int | None, offset: int | None) -> list[Row]:
+def retry(streams: Streams, name: str, limit: int | None, partition: int | None, offset: int | None) -> list[Row]:
     """
     Requests that messages be applied again, with the transform that the stream has then: `messages`, their number.
 
@@ -47,9 +43,8 @@ def retry(graph: Graph, name: str, limit: int | None, partition: int | None, off
     if limit is not None:
         check_count(name, "limit", limit)
     _check_place(name, partition, offset)
-    here = process.current()
-    stream = Catalog(graph, here.exchange).find(name)
-    admission.check(stream.spec, here.settings)  # else nothing could be retried
+    stream = streams.find(name)
+    admission.check(stream.spec, streams.settings)  # else nothing could be retried
     asked, answered = stream.get("retry_requested"), stream.checkpoint().retry_completed
     number = max(asked if isinstance(asked, int) else 0, answered) + 1
     everything = RetryRequest(number, _LAST, partition, offset)
@@ -59,7 +54,7 @@ def retry(graph: Graph, name: str, limit: int | None, partition: int | None, off
     if meant:
         request = everything._replace(upto=meant[-1].number)
         stream.set(retry_requested=request.number, retry_requests=encode_requests([*_unanswered(stream), request]))
-        here.exchange.ring()
+        streams.exchange.ring()
     return [{"messages": len(meant)}]
 
 

@@ -1,162 +1,117 @@
-"""
-Tries a new transform on messages that a stream has read, before it replaces the old one.
-"""
+"""The verbs that show a transform's queries for some messages, and change nothing."""
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sluice.brokers.consumer import Consumer
-from sluice.brokers.offsets import TopicOffsets
-from sluice.errors import BrokerError, TransformError
+from sluice.engine.test_execution import TestExecution
+from sluice.errors import BrokerError, NoReport, NothingToRead
 from sluice.host.settings import Settings
+from sluice.procedures.stream_node import StreamNode
+from sluice.procedures.streams import Row, Streams
+from sluice.scripting import admission
 from sluice.scripting.client import until
-from sluice.scripting.transformer import Transformer
-from sluice.values.batch import Batch, Group
-from sluice.values.configuration import Isolate
-from sluice.values.model import StreamSpec, Transform
-from sluice.values.position import Position
-
-if TYPE_CHECKING:
-    import confluent_kafka
-
-READ_AT_ONCE = 1000
-"Number of messages requested at a time."
+from sluice.scripting.manual_message import records_given
+from sluice.scripting.pinning import pin
+from sluice.scripting.process import TransformProcess
+from sluice.values.batch import Batch
+from sluice.values.model import StreamSpec, check_count
 
 
-def last_read(
-    spec: StreamSpec, positions: Mapping[int, int], most: int, settings: Settings, check_abort: Callable[[], None]
-) -> list[confluent_kafka.Message]:
+def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_abort: Callable[[], None]) -> list[Row]:
     """
-    The last messages before a stream's positions that Kafka still has: at most `most` of them, the same number from
-    each partition, ordered by partition and offset.
+    The transform's queries for the next messages, at most `limit_batches` batches of them: `query, params`.
 
-    Reads no longer than the settings' `test_timeout`, and no more bytes than a batch may have; returns what was read
-    until then.
+    Reads from where the stream would continue, and moves nothing: no graph write, no group, no offset.
+
+    Args:
+        execute: also run the queries, and roll them back; `test_report` shows what they did.
+        check_abort: raises if the caller's query has to end.
 
     Raises:
-        BrokerError: the broker does not answer.
+        StreamNotFound, SettingError; StreamRunning; NothingToRead if there is no message; BrokerError; ScriptError,
+        TransformError.
     """
+    check_count(name, "LIMIT", limit_batches)
+    stream = streams.find(name)
+    stream.check_stopped("tested")
+    spec = stream.spec
+    admission.check(spec, streams.settings)
+    batches = _read(spec, stream, limit_batches, streams.settings, check_abort)
+    queries = []
+    with admission.load(spec, streams.settings, until(check_abort)) as transform_process:
+        for batch in batches:
+            check_abort()
+            queries += transform_process.rows(batch)
+    if execute:
+        streams.exchange.announce_test_execution(str(stream.get("uid")), TestExecution(name, queries))
+        streams.exchange.ring()
+    return [{"query": query, "params": parameters} for query, parameters in queries]
+
+
+def test_report(streams: Streams, name: str) -> list[Row]:
+    """
+    What the queries of the stream's latest executed test did before they were rolled back: a row for each text, those
+    that took longest first.
+
+    Raises:
+        StreamNotFound; NoReport: there is no report, or not yet.
+    """
+    stream = streams.find(name)
+    test_execution = streams.exchange.test_execution(str(stream.get("uid")))
+    if test_execution is None:
+        raise NoReport(f"Kafka stream {name}, no test was executed: CALL streams.test('{name}', 1, true) executes one")
+    if test_execution.failure is not None:
+        raise NoReport(f"Kafka stream {name}, the test could not be executed: {test_execution.failure}")
+    if test_execution.reports is None:
+        why = streams.exchange.trouble or "ask again in a moment"
+        raise NoReport(f"Kafka stream {name}, the test is still being executed: {why}")
+    return [report.as_row() for report in test_execution.reports]
+
+
+def try_transform(streams: Streams, uri: str, messages: Sequence[Any], check_abort: Callable[[], None]) -> list[Row]:
+    """
+    The queries of the script at `uri` for these messages as one batch: `query, params`. Kafka is not queried.
+
+    Args:
+        messages: as `manual_message.records_given`.
+        check_abort: raises if the caller's query is to end.
+
+    Raises:
+        ScriptError, TransformError, SettingError.
+    """
+    records = records_given(messages)
+    wants_stop = until(check_abort)
+    transform = pin(uri, streams.settings, wants_stop)
+    with TransformProcess(transform, streams.settings, wants_stop) as transform_process:
+        return [{"query": query, "params": parameters} for query, parameters in transform_process.rows(records)]
+
+
+def _read(
+    spec: StreamSpec, stream: StreamNode, limit_batches: int, settings: Settings, check_abort: Callable[[], None]
+) -> list[Batch]:
+    """The next batches, as many as there are now, at most `limit_batches`."""
     deadline = time.monotonic() + settings.test_timeout
 
     def out_of_time() -> bool:
         check_abort()
         return time.monotonic() >= deadline
 
-    found: list[confluent_kafka.Message] = []
-    room = settings.batch_max_bytes
+    batches: list[Batch] = []
     with Consumer(spec, settings, to_the_end=True) as consumer:
-        there = consumer.topic.partitions()
-        offsets = TopicOffsets(spec, there, time.monotonic() + settings.broker_timeout)
-        spans = spans_before(offsets.bounds(), positions, most)
-        consumer.assign(spans, {partition: Position(start) for partition, (start, _) in spans.items()})
-        due = set(spans)
-        while due and room > 0 and not out_of_time():
-            group = consumer.poll(READ_AT_ONCE, 0, out_of_time)
-            for message in group.batches[0].messages if group else ():
-                partition, offset = message.partition(), message.offset()
-                end = spans[partition][1]
-                if offset < end:
-                    found.append(message)
-                    room -= len(message)
-                if offset >= end - 1:
-                    due.discard(partition)
-            due -= consumer.ended
-    if not found and due:
-        text = f"the broker at {spec.uri} sent nothing of topic {spec.topic} within {settings.test_timeout:g} s"
-        raise BrokerError(f"Kafka stream {spec.name}, {text}")
-    return sorted(found, key=lambda message: (message.partition(), message.offset()))
-
-
-def compare(
-    spec: StreamSpec,
-    new: Transform,
-    messages: Sequence[confluent_kafka.Message],
-    settings: Settings,
-    check_abort: Callable[[], None],
-) -> int:
-    """
-    Gives the messages, in batches of the stream's size, to the new transform, and those that it refuses also to the old
-    one.
-
-    Takes no longer than the settings' `test_timeout` and one batch; only what was tried until then counts.
-
-    Returns:
-        how many messages were tried.
-
-    Raises:
-        TransformError: the new one refuses what the old one does not; the text names the message.
-    """
-    deadline = time.monotonic() + settings.test_timeout
-
-    limited = dataclasses.replace(settings, transform_timeout=min(settings.transform_timeout, settings.test_timeout))
-    before = Transformer(spec, limited, until(check_abort))
-    after = Transformer(dataclasses.replace(spec, transform=new), limited, until(check_abort))
-    tried = 0
-    try:
-        for start in range(0, len(messages), spec.batch_size):
-            if time.monotonic() >= deadline:
+        consumer.assign(consumer.topic.partitions(), stream.checkpoint().places)
+        while len(batches) < limit_batches and not consumer.at_end:
+            group = consumer.poll(spec.batch_size, settings.test_timeout, out_of_time)
+            if group is None:
                 break
-            batch = Batch(list(messages[start : start + spec.batch_size]))
-            error = _refusal(after, batch)
-            if error is not None:
-                alone = _refused_alone(spec, before, after, batch, deadline)
-                if alone is not None:
-                    raise _regression(spec, *alone)
-                if _refusal(before, batch) is None:
-                    raise _regression(spec, batch, error)
-            tried += len(batch)
-    finally:
-        before.close()
-        after.close()
-    return tried
-
-
-def spans_before(
-    bounds: Mapping[int, tuple[int, int]], positions: Mapping[int, int], most: int
-) -> dict[int, tuple[int, int]]:
-    """Partition -> the first offset to read, and the one to stop before; only where there is anything to read."""
-    read = {
-        partition: (low, min(positions[partition], high))
-        for partition, (low, high) in sorted(bounds.items())
-        if low < positions.get(partition, 0)
-    }
-    read = {partition: (low, end) for partition, (low, end) in list(read.items())[:most] if low < end}
-    if not read:
-        return {}
-    share, left = divmod(most, len(read))
-    return {
-        partition: (max(low, end - share - (index < left)), end)
-        for index, (partition, (low, end)) in enumerate(read.items())
-    }
-
-
-def _refusal(transformer: Transformer, batch: Batch) -> TransformError | None:
-    return transformer.pack(Group([batch])).error
-
-
-def _refused_alone(
-    spec: StreamSpec, before: Transformer, after: Transformer, batch: Batch, deadline: float
-) -> tuple[Batch, TransformError] | None:
-    """The first message that only the new transform refuses by itself; None if there is none, or no time to search."""
-    if spec.config.isolate is Isolate.NEVER:
-        return None
-    for message in batch.messages:
-        if time.monotonic() >= deadline:
-            break
-        alone = Batch([message])
-        error = _refusal(after, alone)
-        if error is not None and _refusal(before, alone) is None:
-            return alone, error
-    return None
-
-
-def _regression(spec: StreamSpec, batch: Batch, error: TransformError) -> TransformError:
-    place = f"topic {spec.topic}, {batch.place}"
-    return TransformError(
-        f"Kafka stream {spec.name}, nothing was changed: the new script fails where the old one does not, "
-        f"at {place}: {error}"
-    )
+            batches += group.batches
+        if not batches and not consumer.at_end:
+            text = f"the broker at {spec.uri} sent nothing of topic {spec.topic} within {settings.test_timeout:g} s"
+            raise BrokerError(f"Kafka stream {spec.name}, {text}")
+    if not batches:
+        text = f"topic {spec.topic} has no messages after the stream's position"
+        raise NothingToRead(f"Kafka stream {spec.name}, {text}")
+    return batches

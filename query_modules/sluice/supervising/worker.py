@@ -27,7 +27,7 @@ ENDED_SERVER = (
 )
 
 
-class Failure(NamedTuple):
+class SessionEnd(NamedTuple):
     """Why a session ended. The error itself would keep all that the session had alive."""
 
     reason: str
@@ -131,7 +131,7 @@ class Worker:
         else:
             log.info("stream %s: stopped", name)
 
-    def _session(self) -> Failure | None:
+    def _session(self) -> SessionEnd | None:
         """Works over one connection; why that ended before its time."""
         try:
             with self._connected() as loopback:
@@ -140,14 +140,14 @@ class Worker:
             return None
         except (CommitUnknown, FenceLost, QueryRefused) as error:
             # Whatever happened to the batch, the checkpoint tells, and a new session begins by reading it.
-            return Failure(str(error), passes=True)
+            return SessionEnd(str(error), passes=True)
         except SluiceError as error:
-            return Failure(str(error), error.retryable)
+            return SessionEnd(str(error), error.retryable)
         except Exception as error:
             if interpreter_ends(error):
                 return None  # its open batch is rolled back with its connection
             log.exception("stream %s: a fault in the worker", self._run.spec.name)
-            return Failure(f"{type(error).__name__}: {error}", passes=False)
+            return SessionEnd(f"{type(error).__name__}: {error}", passes=False)
         return None
 
     def _connected(self) -> Loopback:

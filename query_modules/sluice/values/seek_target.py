@@ -12,12 +12,9 @@ from typing import Any, TypeAlias
 from sluice.errors import SettingError
 
 EARLIEST_TIMESTAMP = 10**11
-"An integer from here on (March 1973) means milliseconds since 1970. A smaller one would be ambiguous."
+"The least integer that `start` takes as milliseconds since 1970 (March 1973). A smaller one is meant as an offset."
 
-FORMS = (
-    "'earliest', 'latest', a timestamp (ISO 8601 or milliseconds since 1970), {relative: count} "
-    "or {`partition`: offset}"
-)
+FORMS = "'earliest', 'latest', a time (ISO 8601), {timestamp: milliseconds}, {relative: count} or {`partition`: offset}"
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Latest:
 
 
 @dataclass(frozen=True)
-class Timestamp:
+class AtTime:
     """The first message of each partition that is not older; if there is none, after its last message."""
 
     milliseconds: int
@@ -39,20 +36,20 @@ class Timestamp:
 
 
 @dataclass(frozen=True)
-class Relative:
+class ByCount:
     """In each partition, this number of offsets forward, or back if negative, as far as the partition goes."""
 
     count: int
 
 
 @dataclass(frozen=True)
-class Offsets:
+class AtOffsets:
     """Partition -> offset; other partitions stay where they are."""
 
     offsets: Mapping[int, int]
 
 
-Target: TypeAlias = Earliest | Latest | Timestamp | Relative | Offsets
+Target: TypeAlias = Earliest | Latest | AtTime | ByCount | AtOffsets
 
 
 @dataclass(frozen=True)
@@ -108,28 +105,21 @@ def target_of(place: str, given: object) -> Target:
     """
     if given in ("earliest", "latest"):
         return Earliest() if given == "earliest" else Latest()
-    if isinstance(given, int) and not isinstance(given, bool):
-        if given < 0:
-            return Relative(given)
-        if given < EARLIEST_TIMESTAMP:
-            how = f"{{relative: {given}}}, {{`0`: {given}}} for an offset of partition 0, or {{timestamp: {given}}}"
-            raise SettingError(f"{place}: {given} may mean several things; write {how}")
-        return Timestamp(given)
     if isinstance(given, str | datetime.date):
-        return Timestamp(_milliseconds(place, given, FORMS))
+        return AtTime(_milliseconds(place, given, FORMS))
     if isinstance(given, Mapping) and given:
         return _of_map(place, given)
     raise SettingError(f"{place}: expected {FORMS}, got {given!r}")
 
 
-def start_of(place: str, given: object) -> Earliest | Latest | Timestamp:
+def start_of(place: str, given: object) -> Earliest | Latest | AtTime:
     """Where a new stream is to begin. Raises SettingError as `target_of` does."""
     forms = "'earliest', 'latest' or a timestamp (ISO 8601 or milliseconds since 1970)"
     if given in ("earliest", "latest"):
         return Earliest() if given == "earliest" else Latest()
     is_time = isinstance(given, str | datetime.date)
     if is_time or (isinstance(given, int) and not isinstance(given, bool) and given >= EARLIEST_TIMESTAMP):
-        return Timestamp(_milliseconds(place, given, forms))
+        return AtTime(_milliseconds(place, given, forms))
     raise SettingError(f"{place} must be {forms}, got {given!r}")
 
 
@@ -152,7 +142,7 @@ def moves_to(
     Raises:
         SettingError: an offset or a partition does not exist.
     """
-    if isinstance(target, Offsets):
+    if isinstance(target, AtOffsets):
         _check_offsets(place, target.offsets, bounds)
     moves = []
     for partition, (low, high) in sorted(bounds.items()):
@@ -162,12 +152,12 @@ def moves_to(
                 after = low
             case Latest():
                 after = high
-            case Timestamp():
+            case AtTime():
                 found = at_time.get(partition)
                 after = high if found is None else found
-            case Relative(count):
+            case ByCount(count):
                 after = min(max(min(max(before, low), high) + count, low), high)
-            case Offsets(offsets):
+            case AtOffsets(offsets):
                 after = offsets.get(partition, before)
         moves.append(Move(partition, before, after, low, high))
     return moves
@@ -178,19 +168,19 @@ def positions_after(target: Target, positions: Mapping[int, int], moves: list[Mo
     if isinstance(target, Earliest):
         # Not the current offsets: retention may remove those before the stream is started.
         return {}
-    stays = {} if not isinstance(target, Offsets) else {move.partition for move in moves} - set(target.offsets)
+    stays = {} if not isinstance(target, AtOffsets) else {move.partition for move in moves} - set(target.offsets)
     return {move.partition: move.after for move in moves if move.partition not in stays or move.partition in positions}
 
 
 def _of_map(place: str, given: Mapping[str, Any]) -> Target:
     if set(given) == {"timestamp"}:
         when = given["timestamp"]
-        return Timestamp(_milliseconds(place, when, "a timestamp (ISO 8601 or milliseconds since 1970)"))
+        return AtTime(_milliseconds(place, when, "a timestamp (ISO 8601 or milliseconds since 1970)"))
     if set(given) == {"relative"}:
         count = given["relative"]
         if not isinstance(count, int) or isinstance(count, bool):
             raise SettingError(f"{place}: relative must be an integer, got {count!r}")
-        return Relative(count)
+        return ByCount(count)
     offsets = {}
     for partition, offset in given.items():
         if not (str(partition).isascii() and str(partition).isdecimal()):
@@ -198,7 +188,7 @@ def _of_map(place: str, given: Mapping[str, Any]) -> Target:
         if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
             raise SettingError(f"{place}: the offset of partition {partition} must be 0 or more, got {offset!r}")
         offsets[int(partition)] = offset
-    return Offsets(offsets)
+    return AtOffsets(offsets)
 
 
 def _milliseconds(place: str, given: object, forms: str) -> int:

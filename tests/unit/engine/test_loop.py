@@ -11,7 +11,7 @@ import pytest
 from sluice.bolt.replies import Failure
 from sluice.engine.committer import Committer
 from sluice.engine.isolation import Isolation
-from sluice.engine.loop import Loop, Parts
+from sluice.engine.loop import Parts, StreamLoop
 from sluice.engine.retrier import Retrier
 from sluice.engine.topic_guard import TopicGuard
 from sluice.errors import (
@@ -80,7 +80,7 @@ class Stream(FakeRun):
         guard = TopicGuard(self.run, self.source, cast("Any", fakes.Identity(topic)))
         source, committer = self.source, self.committer
         parts = Parts(source, writer, committer, retrier, self.brokers, guard, self.idle)
-        self.loop = Loop(self.run, parts)
+        self.loop = StreamLoop(self.run, parts)
 
     def then(self, *steps: Callable[[], object]) -> Stream:
         """What happens next, once everything is read and committed; after that the run is told to end."""

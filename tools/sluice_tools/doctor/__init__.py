@@ -1,7 +1,7 @@
 """
 Checks every component between a client and a stream's data, and reports that it is OK, or what to do: `sluice doctor`.
 
-    findings  what is said
+    checks    a check as a row, and the one runner
     server    the database: reached, signed in to, its version, our module in it, its role, its clock
     bolt      how a server is reached, and what may be wrong with that
     module    which version of the module a server has loaded

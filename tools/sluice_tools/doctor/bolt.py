@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from sluice.bolt.client import Connection
 from sluice.bolt.transport import reason_of
 from sluice.errors import ConnectionLost, GraphError, ProtocolError, QueryRefused, SettingError
-from sluice_tools.doctor.findings import Trouble
+from sluice_tools.doctor.checks import CheckFailed
 from sluice_tools.shim.settings import Address
 
 SCHEMES = ("bolt", "bolt+s", "bolt+ssc")
@@ -75,29 +75,31 @@ def parse_uri(text: str) -> tuple[str, Address]:
     return scheme, Address(parts.hostname, port)
 
 
-def connect(target: Target, check: str, who: str, remedy: str) -> Connection:
+class SignInRefused(CheckFailed):
+    """The server speaks Bolt, and does not let us in."""
+
+
+def connect(target: Target, who: str) -> Connection:
     """
     A connection to the server that is signed in.
 
     Args:
-        check: what failures count for; a refused sign-in counts for "sign-in".
         who: what is to be there, such as "Memgraph".
-        remedy: what to do when nobody is there.
 
     Raises:
-        Trouble: and what to do.
+        CheckFailed: nobody answers, or it is no Bolt.
+        SignInRefused: the sign-in was refused.
     """
     try:
         socket.create_connection(target.address, target.timeout).close()
     except OSError as error:
-        text = f"nobody answers at {target.address}: {reason_of(error)}"
-        raise Trouble(check, text, remedy) from error
+        raise CheckFailed(f"nobody answers at {target.address}: {reason_of(error)}") from error
     try:
         return _open(target, target.scheme)
     except QueryRefused as error:
         raise _not_signed_in(target, error) from error
     except (ConnectionLost, ProtocolError) as error:
-        _diagnose(target, check, who, error)
+        _diagnose(target, who, error)
 
 
 def _open(target: Target, scheme: str, *, anonymous: bool = False) -> Connection:
@@ -111,23 +113,23 @@ def _open(target: Target, scheme: str, *, anonymous: bool = False) -> Connection
     )
 
 
-def _diagnose(target: Target, check: str, who: str, error: Exception) -> NoReturn:
+def _diagnose(target: Target, who: str, error: Exception) -> NoReturn:
     """Says why there is somebody, and no Bolt."""
     if isinstance(error.__cause__, ssl.SSLCertVerificationError):
         text = f"the certificate at {target.address} is not trusted: {error.__cause__.verify_message}"
         remedy = f"name who signed it with --ca FILE, or take any: --uri bolt+ssc://{target.address}"
-        raise Trouble(check, text, remedy) from error
+        raise CheckFailed(text, remedy) from error
     if target.scheme == "bolt" and _speaks(target, "bolt+ssc"):
         text = f"{target.address} speaks Bolt over TLS only"
-        raise Trouble(check, text, f"--uri bolt+s://{target.address} (bolt+ssc:// takes any certificate)") from error
+        raise CheckFailed(text, f"--uri bolt+s://{target.address} (bolt+ssc:// takes any certificate)") from error
     if target.scheme != "bolt" and _speaks(target, "bolt"):
         text = f"{target.address} speaks plain Bolt, no TLS"
         remedy = f"--uri bolt://{target.address}, or start {who} with a certificate (--bolt-cert-file, --bolt-key-file)"
-        raise Trouble(check, text, remedy) from error
+        raise CheckFailed(text, remedy) from error
     text = f"what answers at {target.address} does not speak Bolt: {error}"
     ports = f"Memgraph's is {DEFAULT_PORT} and the shim's {SHIM_PORT}, unless set otherwise"
     remedy = f"give the address of {who}'s Bolt port ({ports}): --uri bolt://HOST:PORT"
-    raise Trouble(check, text, remedy) from error
+    raise CheckFailed(text, remedy) from error
 
 
 def _speaks(target: Target, scheme: str) -> bool:
@@ -140,13 +142,13 @@ def _speaks(target: Target, scheme: str) -> bool:
     return True
 
 
-def _not_signed_in(target: Target, error: QueryRefused) -> Trouble:
+def _not_signed_in(target: Target, error: QueryRefused) -> SignInRefused:
     if not target.user:
         text = f"the server lets nobody in without a name: {error}"
-        return Trouble("sign-in", text, "--user NAME, and its password in MEMGRAPH_PASSWORD or with --password-file")
+        return SignInRefused(text, "--user NAME, and its password in MEMGRAPH_PASSWORD or with --password-file")
     text = f"the server does not let {target.user} in: {error}"
     remedy = (
         "give the right password in MEMGRAPH_PASSWORD or with --password-file, or the right --user; an administrator "
         f"sets a new one with SET PASSWORD FOR {target.user} TO '...'"
     )
-    return Trouble("sign-in", text, remedy)
+    return SignInRefused(text, remedy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -14,17 +13,14 @@ from sluice import __version__
 from sluice.errors import SettingError
 from sluice.host.settings import Settings
 from sluice_tools.doctor.bolt import Target, parse_uri
-from sluice_tools.doctor.findings import Finding, Verdict
+from sluice_tools.doctor.checks import Check, Finding, Outcome, examine
 from sluice_tools.doctor.server import Server
-from sluice_tools.doctor.shim import examine_shim
-from sluice_tools.doctor.streams import Clusters, examine_streams
+from sluice_tools.doctor.shim import shim_check
+from sluice_tools.doctor.streams import Clusters, stream_checks
 from sluice_tools.doctor.transform import ALLOW, KEY, LISTED, examine_admission, examine_transform
-from sluice_tools.terminal import show, show_json, visible
+from sluice_tools.terminal import PASSWORD, password_of, show, show_json, visible
 
-PASSWORD = "MEMGRAPH_PASSWORD"
-"The variable that the password may be in."
-
-STYLES = {Verdict.OK: "green", Verdict.NOTE: "", Verdict.FIX: "bold red", Verdict.SKIPPED: "dim"}
+STYLES = {Outcome.OK: "green", Outcome.NOTE: "", Outcome.FIX: "bold red", Outcome.SKIPPED: "dim"}
 
 
 def doctor(
@@ -58,51 +54,45 @@ def doctor(
     """
     if (kafka is None) != (topic is None):
         raise typer.BadParameter("each needs the other", param_hint="--kafka, --topic")
-    try:
-        password = password_file.read_text(encoding="utf-8").rstrip("\r\n") if password_file else None
-    except (OSError, UnicodeError) as error:
-        raise typer.BadParameter("cannot be read as text", param_hint="--password-file") from error
-    who = (user, password if password is not None else os.environ.get(PASSWORD, ""), ca, timeout)
+    who = (user, password_of(password_file, "--password-file"), ca, timeout)
     target = _target(uri, "--uri", who)
     shim_target = _target(shim, "--shim", who) if shim else None
+    server, clusters = Server(target), Clusters(timeout)
 
-    def examine() -> Iterator[Finding]:
-        server = Server(target)
-        clusters = Clusters(timeout)
-        allowed = None
-        try:
-            yield from server.examine()
-            allowed = server.setting(ALLOW)
-            if server.streams is not None:
-                yield examine_admission(server.setting(KEY), server.setting(LISTED))
-            if server.streams is not None and (stream or not kafka):
-                yield from examine_streams(server, stream, clusters)
-        finally:
-            server.close()
+    def checks() -> Iterator[Check]:
+        """The rows of this call; those about streams depend on which the server says that it has."""
+        yield from server.checks()
+        yield Check("scripts", ("procedures",), lambda: examine_admission(server.setting(KEY), server.setting(LISTED)))
+        if stream or not kafka:
+            yield from stream_checks(server, stream, clusters)
         if kafka and topic:
-            yield from clusters.get(kafka).examine(topic)
+            yield from clusters.get(kafka).checks(topic)
         if transform:
-            yield examine_transform(transform, Settings(script_timeout=timeout), allowed)
+            limits = Settings(script_timeout=timeout)
+            yield Check("transform", (), lambda: examine_transform(transform, limits, server.setting(ALLOW)))
         if shim_target:
-            yield examine_shim(shim_target)
+            yield shim_check(shim_target)
 
     findings = []
     console = Console()
-    for finding in examine():
-        findings.append(finding)
-        if not as_json:
-            show(console, line_of(finding), STYLES[finding.verdict])
-    well = not any(finding.verdict is Verdict.FIX for finding in findings)
+    try:
+        for finding in examine(checks()):
+            findings.append(finding)
+            if not as_json:
+                show(console, line_of(finding), STYLES[finding.outcome])
+    finally:
+        server.close()
+    well = not any(finding.outcome is Outcome.FIX for finding in findings)
     if as_json:
-        checks = [finding.as_dict() for finding in findings]
-        show_json({"well": well, "version": __version__, "server": str(target), "checks": checks})
+        report = {"well": well, "version": __version__, "server": str(target)}
+        show_json({**report, "checks": [finding.as_dict() for finding in findings]})
     raise typer.Exit(0 if well else 1)
 
 
 def line_of(finding: Finding) -> str:
     """A finding in a line."""
     remedy = f". To do: {finding.remedy}" if finding.remedy else ""
-    return visible(f"{finding.verdict.value:<7}  {finding.check:<10}  {finding.text}{remedy}")
+    return visible(f"{finding.outcome.value:<7}  {finding.check:<10}  {finding.text}{remedy}")
 
 
 def _target(uri: str, option: str, who: tuple[str, str, Path | None, float]) -> Target:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -16,7 +17,7 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from sluice.bolt.transport import reason_of
 from sluice.errors import SettingError
-from sluice_tools.doctor.findings import FROM_HERE, Finding, fix, ok, skipped
+from sluice_tools.doctor.checks import FROM_HERE, Check, CheckFailed
 from sluice_tools.shim.settings import Address
 
 MAX_BROKERS = 3
@@ -40,40 +41,34 @@ class Cluster:
         self._timeout = timeout
         self._settings = dict(settings or {})
         self._trouble: KafkaError | None = None
-        self._topics: list[str] | None = None
         self._partitions: dict[str, int] = {}
-        self._shown = False
+        self._listed = False
 
-    def examine(self, topic: str) -> Iterator[Finding]:
-        """Findings "kafka", the first time, and "topic"."""
-        if not self._shown:
-            self._shown = True
-            yield self._reach()
-        if self._topics is None:
-            yield from skipped(("topic",), f"see kafka, {self.uri}")
-        else:
-            yield self._topic(topic)
+    def checks(self, topic: str) -> list[Check]:
+        """The rows about a topic and, the first time, about the brokers."""
+        kafka = Check("kafka", (), self._reach, of=self.uri)
+        listed, self._listed = self._listed, True
+        return [kafka][listed:] + [Check("topic", (kafka.label,), partial(self._topic, topic))]
 
-    def _reach(self) -> Finding:
+    def _reach(self) -> str:
         refused = self._nobody()
         if refused:
             remedy = "start Kafka, or give its bootstrap servers as they are reached from here and from the server"
-            return fix("kafka", f"nobody answers at {refused}, {FROM_HERE}", remedy)
+            raise CheckFailed(f"nobody answers at {refused}, {FROM_HERE}", remedy)
         try:
             metadata = self._ask()
         except KafkaException as error:
-            return self._refused(self._trouble or error.args[0])
-        self._topics = sorted(name for name in metadata.topics if not name.startswith("__"))
-        self._partitions = {name: len(metadata.topics[name].partitions) for name in self._topics}
+            raise self._refused(self._trouble or error.args[0]) from error
         brokers = [Address(broker.host, broker.port) for broker in metadata.brokers.values()]
         for broker in brokers[:MAX_BROKERS]:
             reason = self._unreachable(broker)
             if reason:
-                self._topics = None
                 text = f"{self.uri} answers, and says that a broker is at {broker}, which is not reached: {reason}"
                 remedy = "set the broker's advertised.listeners to an address that its clients reach, the server's too"
-                return fix("kafka", text, remedy)
-        return ok("kafka", f"{self.uri} answers, {FROM_HERE}: {len(brokers)} broker{'' if len(brokers) == 1 else 's'}")
+                raise CheckFailed(text, remedy)
+        topics = metadata.topics.items()
+        self._partitions = {name: len(topic.partitions) for name, topic in topics if not name.startswith("__")}
+        return f"{self.uri} answers, {FROM_HERE}: {len(brokers)} broker{'' if len(brokers) == 1 else 's'}"
 
     def _nobody(self) -> str:
         """The addresses and why, if none of them is reached."""
@@ -113,7 +108,7 @@ class Cluster:
         if self._trouble is None or error.code() != KafkaError._ALL_BROKERS_DOWN:
             self._trouble = error
 
-    def _refused(self, error: KafkaError) -> Finding:
+    def _refused(self, error: KafkaError) -> CheckFailed:
         text = f"{self.uri} does not answer as Kafka does: {error.str()}"
         code = error.code()
         if code in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
@@ -127,13 +122,13 @@ class Cluster:
                 "give the port of a Kafka listener, 9092 by default; if that wants TLS or SASL, the stream's config "
                 "needs security.protocol and what belongs to it"
             )
-        return fix("kafka", text, remedy)
+        return CheckFailed(text, remedy)
 
-    def _topic(self, topic: str) -> Finding:
+    def _topic(self, topic: str) -> str:
         count = self._partitions.get(topic, 0)
         if count:
-            return ok("topic", f"{topic} at {self.uri}: {count} partition{'' if count == 1 else 's'}")
-        similar = difflib.get_close_matches(topic, self._topics or [], n=2)
+            return f"{topic} at {self.uri}: {count} partition{'' if count == 1 else 's'}"
+        similar = difflib.get_close_matches(topic, sorted(self._partitions), n=2)
         hint = f"; there is {' and '.join(similar)}" if similar else ""
         create = f"kafka-topics.sh --bootstrap-server {self.uri} --create --topic {topic}"
-        return fix("topic", f"{self.uri} has no topic {topic}{hint}", f"create it: {create}")
+        raise CheckFailed(f"{self.uri} has no topic {topic}{hint}", f"create it: {create}")

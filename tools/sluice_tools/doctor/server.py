@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from sluice import __version__
@@ -15,8 +15,8 @@ from sluice.errors import GraphError, QueryRefused
 from sluice.values.merge_keys import UNIQUE_IS_SAFE, constraints_of
 from sluice.values.model import AS_EXPECTED, NOT_ASKED, PROBE
 from sluice_tools.doctor import module
-from sluice_tools.doctor.bolt import Target, connect
-from sluice_tools.doctor.findings import Finding, Trouble, fix, note, ok, skipped
+from sluice_tools.doctor.bolt import SignInRefused, Target, connect
+from sluice_tools.doctor.checks import Check, CheckFailed, Finding, fix, note
 
 Rows = list[dict[str, Any]]
 
@@ -30,8 +30,6 @@ MAX_SKEW = 5.0
 WAITING = ("the storage mode", "the streams' nodes", "the streams cannot run")
 "How the texts of troubles begin that are not about the connection."
 
-CHECKS = (*("bolt", "sign-in", "server", "role", "clocks", "module", "procedures", "loopback", "probe", "interpreter"),)
-
 PROCEDURES = "CALL mg.procedures() YIELD name, signature, path RETURN name, signature, path"
 SHOW = "CALL streams.show() YIELD name, uri, topic, transform, status RETURN name, uri, topic, transform, status"
 INTERPRETER = "CALL streams.interpreter() YIELD path, version, trouble RETURN path, version, trouble"
@@ -44,61 +42,65 @@ CONSTRAINTS = "SHOW CONSTRAINT INFO"
 START = (
     "start Memgraph, or give the address where it listens (its --bolt-address and --bolt-port): --uri bolt://HOST:PORT"
 )
+PYTHON = "install one on the server's machine, or have SLUICE_PYTHON name one, and restart the server"
+SYNCHRONIZE = "have both follow the same time server: timedatectl set-ntp true"
+RELOAD = "see the server's log; CALL mg.load_all() loads the module anew"
+UPGRADE = f"upgrade Memgraph to {'.'.join(map(str, OLDEST))} or newer"
+INSTALL = (
+    "run sluice install on the server's machine, then CALL mg.load_all(); if it is installed, the server's log says "
+    "why it was not loaded"
+)
+LET_IN = (
+    "set SLUICE_LOOPBACK_USER and SLUICE_LOOPBACK_PASSWORD_FILE in the server's environment if it asks for a password "
+    "(SLUICE_LOOPBACK_HOST, _PORT and _TLS if it is not found by its flags), and restart the server; its log has lines "
+    "of sluice.supervisor about it"
+)
 
 
 class Server:
-    """A walk through a server; `connection` and `streams` are what was found on the way, None where it ended."""
+    """The database; `streams` and `version` are what its checks found out, None where they did not get there."""
 
     def __init__(self, target: Target, pause: Callable[[float], None] = time.sleep) -> None:
-        self.connection: Connection | None = None
         self.streams: Rows | None = None
+        self.version: tuple[int, int] | None = None
+        "Major and minor."
         self._target = target
         self._pause = pause
-        self._tells_trouble = False
-        self.version: tuple[int, int] | None = None
-        "Major and minor; None where the server does not tell, or was not asked yet."
+        self._connection: Connection | None = None
+        self._refusal: SignInRefused | None = None
+        self._replica: bool | None = None
 
     def close(self) -> None:
         """Hangs up."""
-        if self.connection is not None:
-            self.connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
-    def examine(self) -> Iterator[Finding]:
-        """One finding for each of CHECKS, in their order."""
-        done = 0
-        try:
-            for finding in self._walk():
-                done += 1
-                yield finding
-        except Trouble as trouble:
-            for check in CHECKS[done : CHECKS.index(trouble.finding.check)]:
-                done += 1
-                yield ok(check, f"{self._target} speaks Bolt")
-            yield trouble.finding
-            yield from skipped(CHECKS[done + 1 :], f"see {trouble.finding.check}")
-        except GraphError as error:
-            yield fix(CHECKS[done], f"the connection was lost: {error}", "see the server's log, then try again")
-            yield from skipped(CHECKS[done + 1 :], f"see {CHECKS[done]}")
-
-    def _walk(self) -> Iterator[Finding]:
-        self.connection = connect(self._target, "bolt", "Memgraph", START)
-        major, minor = self.connection.version
-        yield ok("bolt", f"{self._target} speaks Bolt {major}.{minor}")
-        yield ok("sign-in", f"as {self._target.user}" if self._target.user else "without a name")
-        yield self._version()
-        replica = self._is_replica()
-        yield self._role(replica)
-        yield self._clocks()
-        yield self._module()
-        yield self._procedures()
-        yield self._loopback(replica)
-        yield self._probe()
-        yield self._interpreter()
+    def checks(self) -> list[Check]:
+        """The rows about the server and our module in it."""
+        return [
+            Check("bolt", (), self._bolt, START),
+            Check("sign-in", ("bolt",), self._sign_in),
+            Check("server", ("sign-in",), self._version, UPGRADE),
+            Check("role", ("server",), self._role),
+            Check("clocks", ("server",), self._clocks, SYNCHRONIZE),
+            Check("module", ("server",), self._module, INSTALL),
+            Check("procedures", ("module",), self._procedures, RELOAD),
+            Check("loopback", ("procedures",), self._loopback, LET_IN),
+            Check("probe", ("procedures",), self._probe),
+            Check("interpreter", ("procedures",), self._interpreter, PYTHON),
+        ]
 
     def fetch(self, query: str, *, patience: float = 0.0, **parameters: Any) -> Rows:
         """Runs a query; it may take as long as the target says, or `patience` seconds. Raises GraphError."""
-        assert self.connection is not None
-        return self.connection.fetch(query, parameters, timeout=max(patience, self._target.timeout))
+        assert self._connection is not None
+        return self._connection.fetch(query, parameters, timeout=max(patience, self._target.timeout))
+
+    def ask(self, query: str, **parameters: Any) -> Rows:
+        """As `fetch`, but nothing where the server refuses."""
+        try:
+            return self.fetch(query, **parameters)
+        except QueryRefused:
+            return []
 
     def setting(self, name: str) -> str | None:
         """A setting of the server, by its variable; None if the server does not report it."""
@@ -109,66 +111,62 @@ class Server:
         except GraphError:
             return None
 
-    def _version(self) -> Finding:
+    def _bolt(self) -> str:
+        try:
+            self._connection = connect(self._target, "Memgraph")
+        except SignInRefused as refusal:
+            self._refusal = refusal
+            return f"{self._target} speaks Bolt"
+        major, minor = self._connection.version
+        return f"{self._target} speaks Bolt {major}.{minor}"
+
+    def _sign_in(self) -> str:
+        if self._refusal is not None:
+            raise self._refusal
+        return f"as {self._target.user}" if self._target.user else "without a name"
+
+    def _version(self) -> str | Finding:
         try:
             version = str(next(iter(self.fetch("SHOW VERSION")[0].values())))
         except (QueryRefused, IndexError, StopIteration):
-            assert self.connection is not None
-            return note("server", f"does not tell its version; it calls itself {self.connection.server!r}")
+            assert self._connection is not None
+            return note(f"does not tell its version; it calls itself {self._connection.server!r}")
         found = re.match(r"(\d+)\.(\d+)", version)
         self.version = (int(found[1]), int(found[2])) if found else None
-        if found and (int(found[1]), int(found[2])) < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            raise Trouble(
-                "server", f"Memgraph {version} is older than {oldest}", f"upgrade Memgraph to {oldest} or newer"
-            )
-        if self.version is not None and self.version < UNIQUE_IS_SAFE and self._has_uniqueness():
+        if self.version is not None and self.version < OLDEST:
+            raise CheckFailed(f"Memgraph {version} is older than {'.'.join(map(str, OLDEST))}")
+        if self.version is not None and self.version < UNIQUE_IS_SAFE and constraints_of(self.ask(CONSTRAINTS)):
             text = f"uniqueness constraints are not safe in Memgraph {version}, which may end, and there is one here"
-            remedy = "upgrade Memgraph to 3.1 or newer, or let transforms MERGE what has to be unique"
-            return fix("server", text, remedy)
-        return ok("server", f"Memgraph {version}")
+            return fix(text, "upgrade Memgraph to 3.1 or newer, or let transforms MERGE what has to be unique")
+        return f"Memgraph {version}"
 
-    def _has_uniqueness(self) -> bool:
-        try:
-            return bool(constraints_of(self.fetch(CONSTRAINTS)))
-        except QueryRefused:
-            return False
-
-    def _module(self) -> Finding:
+    def _module(self) -> str | Finding:
         try:
             rows = self.fetch(PROCEDURES)
         except QueryRefused as error:
             text = f"the server does not list its procedures: {error}"
-            raise Trouble("module", text, "an administrator grants it: GRANT MODULE_READ TO the user") from error
+            raise CheckFailed(text, "an administrator grants it: GRANT MODULE_READ TO the user") from error
         loaded = module.loaded_signatures(rows)
-        self._tells_trouble = "version" in loaded and "trouble" in loaded["version"].columns
         if "show" not in loaded:
-            text = f"the server has no {module.PREFIX}show" if loaded else "the server has no module streams"
-            remedy = (
-                "run sluice install on the server's machine, then CALL mg.load_all(); if it is installed, the server's "
-                "log says why it was not loaded"
-            )
-            raise Trouble("module", text, remedy)
+            raise CheckFailed(f"the server has no {'module streams' if not loaded else f'{module.PREFIX}show'}")
         path = next((str(row["path"]) for row in rows if row["name"] == f"{module.PREFIX}show"), "")
         beside = module.version_beside(path)
-        version = self._own_version() if "version" in loaded else None
+        version = self._own("version") or None
         different = module.difference(loaded, module.own_signatures())
         if version not in (None, __version__) or different:
             text = f"the server has loaded sluice {version}" if version else "the server's module is another"
             text += f", which {different}" if different else ""
-            return fix("module", f"{text}; this command is {__version__}", module.remedy(version or beside))
+            return fix(f"{text}; this command is {__version__}", module.remedy(version or beside))
         if beside not in (None, __version__):
-            text = f"{path} is of sluice {beside}, this command is {__version__}"
-            return fix("module", text, module.remedy(beside))
-        return ok("module", f"sluice {__version__}, from {path}" if path else f"sluice {__version__}")
+            return fix(f"{path} is of sluice {beside}, this command is {__version__}", module.remedy(beside))
+        return f"sluice {__version__}, from {path}" if path else f"sluice {__version__}"
 
-    def _own_version(self) -> str | None:
-        try:
-            return str(self.fetch("CALL streams.version() YIELD version RETURN version")[0]["version"])
-        except (QueryRefused, IndexError):
-            return None
+    def _own(self, column: str) -> str:
+        """What the module says of itself; empty if it says nothing, as one of another version may."""
+        rows = self.ask(f"CALL streams.version() YIELD {column} RETURN {column}")
+        return str(rows[0][column] or "") if rows else ""
 
-    def _procedures(self) -> Finding:
+    def _procedures(self) -> str:
         try:
             self.streams = self.fetch(SHOW)
         except QueryRefused as error:
@@ -178,92 +176,61 @@ class Server:
             if reason.startswith("SettingError: "):
                 remedy = "set it right in the server's environment, and restart the server"
             elif "sluice.errors." in str(error) or "Error" in reason:
-                remedy = "see the server's log; CALL mg.load_all() loads the module anew"
-            raise Trouble("procedures", f"streams.show fails: {reason}", remedy) from error
+                remedy = ""
+            raise CheckFailed(f"streams.show fails: {reason}", remedy) from error
         count = len(self.streams)
-        return ok("procedures", f"streams.show answers: {count} stream{'' if count == 1 else 's'}")
+        return f"streams.show answers: {count} stream{'' if count == 1 else 's'}"
 
-    def _interpreter(self) -> Finding:
+    def _interpreter(self) -> str | Finding:
         """Which Python runs transforms; the server tries it."""
         try:
             (row,) = self.fetch(INTERPRETER, patience=INTERPRETER_PATIENCE)
         except (QueryRefused, ValueError) as error:
-            return note("interpreter", f"the server does not tell which Python runs transforms: {error}")
+            return note(f"the server does not tell which Python runs transforms: {error}")
         if row["trouble"]:
-            remedy = "install one on the server's machine, or have SLUICE_PYTHON name one, and restart the server"
-            return fix("interpreter", str(row["trouble"]), remedy)
-        return ok("interpreter", f"transforms run in {row['path']}, Python {row['version']}")
+            return fix(str(row["trouble"]))
+        return f"transforms run in {row['path']}, Python {row['version']}"
 
-    def _is_replica(self) -> bool | None:
-        try:
-            rows = self.fetch(ROLE)
-        except QueryRefused:
-            return None
-        return any("replica" in str(value).lower() for row in rows for value in row.values())
+    def _role(self) -> str | Finding:
+        rows = self.ask(ROLE)
+        if not rows:
+            return note("the server does not tell whether it is a replica")
+        self._replica = any("replica" in str(value).lower() for row in rows for value in row.values())
+        if self._replica:
+            return note("a replica: streams run on its MAIN, and here once it is promoted")
+        return "main: streams run here"
 
-    def _role(self, replica: bool | None) -> Finding:
-        if replica is None:
-            return note("role", "the server does not tell whether it is a replica")
-        if replica:
-            return note("role", "a replica: streams run on its MAIN, and here once it is promoted")
-        return ok("role", "main: streams run here")
-
-    def _loopback(self, replica: bool | None) -> Finding:
-        if replica:
-            return note("loopback", "not in use on a replica")
+    def _loopback(self) -> str | Finding:
+        if self._replica:
+            return note("not in use on a replica")
         deadline = time.monotonic() + LOOPBACK_PATIENCE
-        while (trouble := self._trouble()) is not None and time.monotonic() < deadline:
+        while (trouble := self._own("trouble")) and time.monotonic() < deadline:
             self._pause(0.25)
-        if trouble is None:
-            return ok("loopback", "the module is connected to its own server")
+        if not trouble:
+            return "the module is connected to its own server"
         if trouble.startswith(WAITING):
             text = f"the module reaches its server, and no stream runs: {trouble}"
-            return fix("loopback", text, "do as it says; running streams then go on by themselves")
-        text = f"the module does not get back into its own server: {trouble}"
-        remedy = (
-            "set SLUICE_LOOPBACK_USER and SLUICE_LOOPBACK_PASSWORD_FILE in the server's environment if it asks for a "
-            "password (SLUICE_LOOPBACK_HOST, _PORT and _TLS if it is not found by its flags), and restart the server; "
-            "its log has lines of sluice.supervisor about it"
-        )
-        return fix("loopback", text, remedy)
+            return fix(text, "do as it says; running streams then go on by themselves")
+        return fix(f"the module does not get back into its own server: {trouble}")
 
-    def _probe(self) -> Finding:
+    def _probe(self) -> str | Finding:
         found = self.setting(PROBE)
         if found is None or found == NOT_ASKED:
-            return note("probe", "the module has not asked the server, as it does on a MAIN, what folding rests on")
+            return note("the module has not asked the server, as it does on a MAIN, what folding rests on")
         if found.startswith(AS_EXPECTED):
-            return ok("probe", f"the server does what folding and the fence rest on: {found}")
-        return note("probe", f"less is folded, or nothing runs: {found}")
+            return f"the server does what folding and the fence rest on: {found}"
+        return note(f"less is folded, or nothing runs: {found}")
 
-    def _trouble(self) -> str | None:
-        """What keeps the machinery from its server, by its own word or a running stream's; None if nothing is known."""
-        if self._tells_trouble:
-            rows = self.fetch("CALL streams.version() YIELD trouble RETURN trouble")
-            return str(rows[0]["trouble"]) if rows and rows[0]["trouble"] else None
-        for stream in self.streams or []:
-            if stream["status"] != "running":
-                continue
-            try:
-                rows = self.fetch("CALL streams.info($name) YIELD reason RETURN reason", name=stream["name"])
-            except QueryRefused:
-                return None
-            reason = str(rows[0]["reason"] or "") if rows else ""
-            # "retrying since ...: ..." is a trouble of the stream alone.
-            if reason.startswith("retrying: "):
-                return reason.removeprefix("retrying: ")
-        return None
-
-    def _clocks(self) -> Finding:
+    def _clocks(self) -> str | Finding:
         before = time.time()
         try:
             given = float(self.fetch("RETURN timestamp() AS now")[0]["now"])
         except QueryRefused as error:
-            return note("clocks", f"the server does not tell the time: {error}")
+            return note(f"the server does not tell the time: {error}")
         after = time.time()
         # Microseconds since 1970; milliseconds of that have three digits less until the year 5138.
         server = given / 1e6 if given > 1e14 else given / 1e3
         skew = max(before - server, server - after, 0.0)
         if skew > MAX_SKEW:
-            text = f"the server's clock and this machine's differ by {skew:.0f} s"
-            return fix("clocks", text, "have both follow the same time server: timedatectl set-ntp true")
-        return ok("clocks", f"the server's agrees with this machine's, within {max(skew, after - before):.1g} s")
+            return fix(f"the server's clock and this machine's differ by {skew:.0f} s")
+        return f"the server's agrees with this machine's, within {max(skew, after - before):.1g} s"

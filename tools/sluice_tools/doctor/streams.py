@@ -5,15 +5,16 @@ The streams of a server: the status of each, its brokers and its topic.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from sluice.brokers.references import is_public
-from sluice.errors import QueryRefused, SettingError
+from sluice.errors import GraphError, SettingError
 from sluice.host.kafka_properties import is_path, is_reference
 from sluice.persistence import nodes
 from sluice.values import configuration
 from sluice.values.merge_keys import UNIQUE_IS_SAFE
-from sluice_tools.doctor.findings import Finding, fix, note, ok
+from sluice_tools.doctor.checks import Check, Finding, fix, note
 from sluice_tools.doctor.kafka import Cluster
 from sluice_tools.doctor.server import Server
 
@@ -23,6 +24,7 @@ ADDITIONS = (
     "RETURN s.name AS name, s.config AS config, s.transform_sha256 AS sha256, k.error AS error"
 )
 
+REASON = "CALL streams.info($name) YIELD reason RETURN reason"
 MERGES = "CALL streams.info($name) YIELD merges RETURN merges"
 
 
@@ -57,78 +59,74 @@ class Clusters:
         return known
 
 
-def examine_streams(server: Server, name: str | None, clusters: Clusters) -> Iterator[Finding]:
+def stream_checks(server: Server, name: str | None, clusters: Clusters) -> Iterator[Check]:
     """
-    Findings "stream", "kafka", "topic" and "transform" of each stream.
+    The rows "stream", "merges", "kafka", "topic" and "transform" of each stream.
 
     Args:
         name: of one stream; None: all there are.
     """
-    streams = [row for row in server.streams or [] if name in (None, row["name"])]
-    if name is not None and not streams:
-        there = ", ".join(str(row["name"]) for row in server.streams or []) or "none"
-        yield fix("stream", f"there is no stream {name}", f"give the name of one that there is ({there}), or create it")
+    if server.streams is None:
         return
-    additions = _additions(server)
+    streams = [row for row in server.streams if name in (None, row["name"])]
+    if name is not None and not streams:
+        yield Check("stream", (), partial(_missing, server.streams, name))
+    additions = _additions(server) if streams else {}
     for stream in streams:
-        yield from _examine(server, stream, additions.get(stream["name"], {}), clusters)
+        yield from _checks(server, stream, additions.get(stream["name"], {}), clusters)
 
 
-def _examine(server: Server, stream: dict[str, Any], addition: dict[str, Any], clusters: Clusters) -> Iterator[Finding]:
+def _missing(streams: list[dict[str, Any]], name: str) -> Finding:
+    there = ", ".join(str(row["name"]) for row in streams) or "none"
+    return fix(f"there is no stream {name}", f"give the name of one that there is ({there}), or create it")
+
+
+def _checks(server: Server, stream: dict[str, Any], addition: dict[str, Any], clusters: Clusters) -> Iterator[Check]:
     name = stream["name"]
-    yield _state(server, stream, addition)
-    yield from examine_merges(server, name)
+    needs = ("procedures",)
+    yield Check("stream", needs, partial(_state, server, stream, addition), of=name)
+    yield Check("merges", needs, partial(examine_merges, server, name), of=name)
     try:
         cluster = clusters.get(stream["uri"], name, addition.get("config") or "")
     except SettingError as error:
-        yield note("kafka", f"not looked at: {error}")
+        yield Check("kafka", (), partial(note, f"not looked at: {error}"), of=name)
     else:
-        yield from cluster.examine(stream["topic"])
+        yield from cluster.checks(stream["topic"])
     if addition.get("sha256"):
-        yield ok("transform", f"{name} keeps its script of {stream['transform']}, SHA-256 {addition['sha256'][:12]}")
+        text = f"{name} keeps its script of {stream['transform']}, SHA-256 {addition['sha256'][:12]}"
+        yield Check("transform", (), partial(str, text), of=name)
 
 
-def _state(server: Server, stream: dict[str, Any], addition: dict[str, Any]) -> Finding:
+def _state(server: Server, stream: dict[str, Any], addition: dict[str, Any]) -> str | Finding:
     name, status = stream["name"], stream["status"]
     if status == "error":
         text = f"{name} ended: {addition.get('error') or 'its checkpoint says why'}"
-        return fix("stream", text, f"put that right, then START STREAM {name}: it goes on where it was")
-    if status == "running":
-        reason = _reason(server, name)
-        if reason:
-            return fix("stream", f"{name} is {reason}", "it goes on by itself once that is over")
-    return ok("stream", f"{name} is {status}")
+        return fix(text, f"put that right, then START STREAM {name}: it goes on where it was")
+    rows = server.ask(REASON, name=name) if status == "running" else []
+    if rows and rows[0]["reason"]:
+        return fix(f"{name} is {rows[0]['reason']}", "it goes on by itself once that is over")
+    return f"{name} is {status}"
 
 
-def examine_merges(server: Server, name: str) -> Iterator[Finding]:
-    """What the stream merges that other clients could create a second time."""
-    try:
-        rows = server.fetch(MERGES, name=name)
-    except QueryRefused:
-        return
+def examine_merges(server: Server, name: str) -> Finding | None:
+    """What the stream merges that other clients could create a second time; None: nothing that is known."""
+    rows = server.ask(MERGES, name=name)
     statements = (rows[0].get("merges") or {}).get("unprotected") if rows else None
-    if statements:
-        text = (
-            f"{name} merges vertices that no constraint protects: two clients that merge the same new one at "
-            f"the same time both create it (streams of this server wait for each other). To rule that out: "
-            f"{' '.join(statements)}"
-        )
-        if server.version is not None and server.version < UNIQUE_IS_SAFE:
-            text += " But upgrade to Memgraph 3.1 first, since a violated constraint can end an older server"
-        yield note("merges", text)
-
-
-def _reason(server: Server, name: str) -> str:
-    try:
-        rows = server.fetch("CALL streams.info($name) YIELD reason RETURN reason", name=name)
-    except QueryRefused:
-        return ""
-    return str(rows[0]["reason"] or "") if rows else ""
+    if not statements:
+        return None
+    text = (
+        f"{name} merges vertices that no constraint protects: two clients that merge the same new one at "
+        f"the same time both create it (streams of this server wait for each other). To rule that out: "
+        f"{' '.join(statements)}"
+    )
+    if server.version is not None and server.version < UNIQUE_IS_SAFE:
+        text += " But upgrade to Memgraph 3.1 first, since a violated constraint can end an older server"
+    return note(text)
 
 
 def _additions(server: Server) -> dict[str, dict[str, Any]]:
     """What the metadata nodes contain beyond SHOW, by stream; empty if they may not be read."""
     try:
         return {row["name"]: row for row in server.fetch(ADDITIONS)}
-    except QueryRefused:
+    except GraphError:
         return {}

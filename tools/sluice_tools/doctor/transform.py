@@ -11,20 +11,17 @@ import dataclasses
 
 from sluice.errors import ScriptError
 from sluice.host.allow_list import DEFAULT, AllowList, shown
-from sluice.host.settings import Settings
+from sluice.host.settings import Settings, variable
 from sluice.scripting import script
 from sluice.scripting.contract import STREAM, STREAM_MESSAGES
-from sluice_tools.doctor.findings import FROM_HERE, Finding, fix, note, ok
+from sluice_tools.doctor.checks import FROM_HERE, Finding, fix, note
 
-CHECK = "transform"
-ALLOW = "SLUICE_TRANSFORM_ALLOW"
-LISTED = "SLUICE_TRANSFORM_SHA256"
-KEY = "SLUICE_SIGNING_KEY_FILE"
+ALLOW, LISTED, KEY = variable("transform_allow"), variable("transform_sha256"), variable("signing_key_file")
 
 
-def examine_transform(uri: str, settings: Settings, allowed_there: str | None = None) -> Finding:
+def examine_transform(uri: str, settings: Settings, allowed_there: str | None = None) -> str | Finding:
     """
-    One finding, "transform".
+    Whether the server may fetch the script, and what there is.
 
     Args:
         settings: how long to wait, and how much to take.
@@ -34,41 +31,41 @@ def examine_transform(uri: str, settings: Settings, allowed_there: str | None = 
     reason = script.refusal(uri, allow)
     if reason is not None:
         remedy = f"give a URI that is allowed, or have {ALLOW} allow this one in the server's environment"
-        return fix(CHECK, f"the server refuses {shown(uri)}: {reason}", remedy)
+        return fix(f"the server refuses {shown(uri)}: {reason}", remedy)
     try:
         source = script.fetch(uri, dataclasses.replace(settings, transform_allow=allow)).source
     except ScriptError as error:
         cause = f" ({error.__cause__})" if error.__cause__ else ""
         remedy = "put the script where the URI says, or give the URI where it is; a file is one of the server's machine"
-        return fix(CHECK, f"{error}{cause}", remedy)
+        return fix(f"{error}{cause}", remedy)
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
-        return fix(CHECK, f"{uri} is no Python: {error}", f"correct line {line}" if line else "correct the script")
+        return fix(f"{uri} is no Python: {error}", f"correct line {line}" if line else "correct the script")
     entries = [name for name in (STREAM, STREAM_MESSAGES) if any(_defines(name, node) for node in tree.body)]
     if len(entries) > 1:
         remedy = "keep the one that is meant"
-        return fix(CHECK, f"{uri} defines both {STREAM}(batch) and {STREAM_MESSAGES}(batch)", remedy)
+        return fix(f"{uri} defines both {STREAM}(batch) and {STREAM_MESSAGES}(batch)", remedy)
     if not entries:
         remedy = f"give it a function {STREAM}(batch) that returns a list of pairs (query, parameters)"
-        return note(CHECK, f"{uri} defines no {STREAM} at its top level, as far as can be seen; {remedy}")
-    return ok(CHECK, f"{uri} is allowed, can be fetched, {FROM_HERE}, and has a function {entries[0]}")
+        return note(f"{uri} defines no {STREAM} at its top level, as far as can be seen; {remedy}")
+    return f"{uri} is allowed, can be fetched, {FROM_HERE}, and has a function {entries[0]}"
 
 
-def examine_admission(key: str | None, listed: str | None) -> Finding:
+def examine_admission(key: str | None, listed: str | None) -> str | Finding:
     """
-    One finding, "scripts": what outside the graph vouches for the scripts that the server runs.
+    What outside the graph vouches for the scripts that the server runs.
 
     Args:
         key: the server's setting KEY; None where it does not tell.
         listed: the server's setting LISTED.
     """
     if listed:
-        return ok("scripts", f"only scripts that {listed} lists run ({LISTED}, a file of the server's machine)")
+        return f"only scripts that {listed} lists run ({LISTED}, a file of the server's machine)"
     if not key:
-        return note("scripts", "the server does not say by which key it knows the scripts that it has fetched")
-    return ok("scripts", f"those that were fetched are signed with the key {key}, of the server's machine ({KEY})")
+        return note("the server does not say by which key it knows the scripts that it has fetched")
+    return f"those that were fetched are signed with the key {key}, of the server's machine ({KEY})"
 
 
 def _defines(name: str, node: ast.stmt) -> bool:

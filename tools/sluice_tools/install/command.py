@@ -13,7 +13,7 @@ from sluice.errors import UserError
 from sluice_tools.install import copies
 from sluice_tools.install.places import (
     PACKAGES,
-    Interpreter,
+    ServerPython,
     dotted,
     find_interpreter,
     modules_directory,
@@ -101,14 +101,14 @@ def uninstall(modules_dir: ModulesDir = None) -> None:
     )
 
 
-def _refusal(folder: Path, old: copies.Copy | None, interpreter: Interpreter | None) -> str | None:
+def _refusal(folder: Path, old: copies.Copy | None, interpreter: ServerPython | None) -> str | None:
     if old is not None and numbers(old.version) > numbers(__version__):
         return f"{folder} has sluice {old.version}, which is newer than {__version__}"
     return interpreter.refusal(__version__) if interpreter else None
 
 
 def _tell(
-    folder: Path, old: copies.Copy | None, kept: list[Path], interpreter: Interpreter | None, refusal: str | None
+    folder: Path, old: copies.Copy | None, kept: list[Path], interpreter: ServerPython | None, refusal: str | None
 ) -> None:
     out = Console()
     before = f", in place of {old.version}" if old else ""

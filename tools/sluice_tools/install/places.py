@@ -26,6 +26,7 @@ PACKAGES = ("confluent-kafka>=2.4", "requests>=2.31")
 "What pyproject.toml asks for; a test compares them."
 
 PROBE_TIMEOUT = 60.0
+"Seconds that an interpreter has to say what it is and which packages it has."
 
 # Runs in the server's Python, which may be any version, so it uses nothing newer than Python 3.5.
 PROBE = """
@@ -58,7 +59,7 @@ print(json.dumps(found))
 
 
 @dataclass(frozen=True)
-class Interpreter:
+class ServerPython:
     """The server's Python, as seen by an interpreter of the same version with the same packages."""
 
     path: str
@@ -142,7 +143,7 @@ def modules_directory(given: Path | None) -> Path:
     return folder.resolve()
 
 
-def find_interpreter(given: Path | None, binary: Path | None, modules: Path) -> Interpreter | None:
+def find_interpreter(given: Path | None, binary: Path | None, modules: Path) -> ServerPython | None:
     """
     An interpreter that matches the server's embedded Python; None if there is no server on this machine.
 
@@ -183,7 +184,7 @@ def linked_python(binary: Path | None) -> tuple[int, int] | None:
     return None
 
 
-def probe(interpreter: str) -> Interpreter:
+def probe(interpreter: str) -> ServerPython:
     """
     Queries an interpreter for what the server would find in it.
 
@@ -209,7 +210,7 @@ def probe(interpreter: str) -> Interpreter:
     except ValueError:
         raise SettingError(f"{interpreter} is no Python: {one_line(ran.stderr, 200)}") from None
     major, minor = found["version"]
-    return Interpreter(
+    return ServerPython(
         path=interpreter,
         version=(major, minor),
         confluent_kafka=found.get("confluent_kafka"),

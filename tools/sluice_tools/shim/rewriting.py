@@ -13,7 +13,7 @@ from sluice.bolt.messages import Message, Tag
 from sluice.bolt.replies import TRACEBACK
 from sluice.bolt.values import STRING, Value
 from sluice.clauses import is_clause
-from sluice.errors import ACCESS_MODE, ClauseError, ProtocolError
+from sluice.errors import ClauseError, ProtocolError
 
 MAX_CLAUSE = 0x2000
 "Most bytes in the text of a clause, whose names, URIs and counts fit in a small part of that. A longer one is refused."
@@ -41,6 +41,13 @@ _TEXT_WIDTHS = {STRING.u8: 1, STRING.u16: 2, STRING.u32: 4}
 
 _LAST_LINE = re.compile(r"(?P<kind>[\w.]+Error|sluice\.errors\.\w+)(?:: (?P<text>.*))?")
 "The end of a traceback."
+
+_ACCESS_MODE = re.compile(r"Accessor type \S+ and query type \S+ are misaligned")
+"""
+What 3.x says to a query that writes in a transaction of access mode READ; 2.14.1 lets it write.
+
+Source: `AccessorCompliance` in `interpreter.cpp`, August 2026.
+"""
 
 _FAULT = (
     "a fault of the module streams: please report it, with the traceback that the CALL gives on Memgraph's own port"
@@ -174,7 +181,7 @@ def _mended(metadata: dict[str, Value], complaint: str | None) -> dict[str, Valu
     if complaint is not None:
         return {**metadata, "message": complaint}
     message = str(metadata.get("message", "")).strip()
-    if ACCESS_MODE.search(message):
+    if _ACCESS_MODE.search(message):
         return {**metadata, "message": f"{message} {WRITES}"}
     last = (message.splitlines() or [""])[-1].strip()
     found = _LAST_LINE.fullmatch(last)

@@ -1,0 +1,183 @@
+"""A stream's metadata nodes as a procedure sees them: in the caller's transaction, with its uncommitted changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sluice.errors import SettingError, StreamNotFound, StreamRunning
+from sluice.host.installation import Installation
+from sluice.persistence import nodes
+from sluice.values.model import (
+    Checkpoint,
+    Status,
+    StreamSpec,
+    VertexId,
+    effective_status,
+    encode_positions,
+)
+from sluice.values.parked_message import ParkedMessage, message_of
+
+Vertex = Any
+"`mgp.Vertex`: outside a server there is no `mgp` to take the type from."
+
+
+class StreamNode:
+    """A stream's metadata node, for as long as the procedure call lasts."""
+
+    def __init__(self, vertex: Vertex, name: str, installation: Installation) -> None:
+        """
+        Args:
+            name: what it is called: the node's `name`, unless another stream has the same (`nodes.distinct_names`).
+            installation: of this server.
+        """
+        self.vertex = vertex
+        self._installation = installation
+        self.name = name
+
+    @property
+    def id(self) -> VertexId:
+        """The vertex's id."""
+        return VertexId(self.vertex.id)
+
+    def get(self, name: str) -> Any:
+        """A property, or None."""
+        return self.vertex.properties.get(name)
+
+    @property
+    def next_generation(self) -> int:
+        """The next run's generation: above those of all earlier runs, even if the numbers were reset by hand."""
+        known = [self.get("generation")]
+        for checkpoint in self._checkpoints():
+            known += [checkpoint.properties.get(name) for name in ("generation", "ended_generation")]
+        return 1 + max((number for number in known if isinstance(number, int)), default=0)
+
+    def text(self, name: str) -> str:
+        """A property as text, whatever somebody has written there; empty if it is not there."""
+        return text_of(self.vertex, name)
+
+    @property
+    def generation(self) -> int:
+        """The number of STARTs; 0 if unknown, after an edit by hand."""
+        try:
+            return nodes.generation_of({"generation": self.get("generation")})
+        except SettingError:
+            return 0
+
+    @property
+    def uid(self) -> str:
+        """Tells the stream from another of the same name."""
+        return str(self.get("uid"))
+
+    @property
+    def status(self) -> Status:
+        """The status that SHOW reports."""
+        return effective_status(
+            running=self._is_started and not self.is_copied, generation=self.generation, checkpoint=self.checkpoint()
+        )
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether it was started by another server, from which its nodes were copied: it runs there."""
+        return self._is_started and not self._installation.owns(self.get("installation"))
+
+    @property
+    def _is_started(self) -> bool:
+        return bool(self.get("running"))
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What CREATE requested. Raises SettingError if the node was edited into something invalid."""
+        return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES})
+
+    @property
+    def spec_without_config(self) -> StreamSpec:
+        """The same with the default configuration, whatever the node holds. Raises as `spec`."""
+        return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES if name != "config"})
+
+    def check_stopped(self, what: str) -> None:
+        """Raises StreamRunning if the stream runs; `what` says what cannot be done then."""
+        if self.status is Status.RUNNING:
+            remedy = f"has to be stopped before it can be {what}: STOP STREAM {self.name}"
+            raise StreamRunning(f"Kafka stream {self.name} is running, and {remedy}")
+
+    def checkpoint(self) -> Checkpoint:
+        """How far the stream got. If that is unknown, because the node was edited or deleted, its `error` is set."""
+        try:
+            nodes.uid_of({"uid": self.get("uid")})
+            nodes.generation_of({"generation": self.get("generation")})
+            for checkpoint in self._checkpoints():
+                return nodes.checkpoint_of({item.name: item.value for item in checkpoint.properties.items()})
+        except SettingError as error:
+            return self._lost(f"{error}; put it right and START it, or DROP it and CREATE it anew")
+        return self._lost(f"{self._gone}: where it was is not known; DROP it and CREATE it anew")
+
+    def move(self, positions: Mapping[int, int], topic_id: str) -> None:
+        """
+        Moves a stopped stream to other positions: the only thing that a procedure writes into a checkpoint.
+
+        A batch that is still in flight conflicts with this, or is stopped by the fence afterwards. In either case its
+        worker reads here that its run has ended.
+
+        Raises:
+            StreamNotFound: the checkpoint node does not exist.
+        """
+        if not self._checkpoints():
+            raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it anew")
+        moved = {"positions": encode_positions(positions), "leader_epochs": None, "topic_id": topic_id}
+        for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
+            self._checkpoints()[0].properties.set(name, value)
+
+    def _checkpoints(self) -> list[Vertex]:
+        """One, unless the graph was edited by hand."""
+        return [vertex for vertex in ends(self.vertex, nodes.HAS_CHECKPOINT) if self._owns(vertex)]
+
+    def parked(self) -> list[ParkedMessage]:
+        """The stream's parked messages, in no order. Raises ValueError if somebody edited their nodes."""
+        return [
+            message_of({item.name: item.value for item in vertex.properties.items()})
+            for checkpoint in self._checkpoints()
+            for vertex in ends(checkpoint, nodes.HAS_PARKED)
+            if has_label(vertex, nodes.PARKED) and self._owns(vertex)
+        ]
+
+    def _owns(self, vertex: Vertex) -> bool:
+        """Whether a vertex belongs to this stream: a relationship drawn by hand may lead to any vertex."""
+        owner = vertex.properties.get(nodes.OWNER)
+        return owner is not None and owner == self.get("uid")
+
+    @property
+    def _gone(self) -> str:
+        """The error for a stream without a checkpoint."""
+        if any(ends(self.vertex, nodes.HAS_CHECKPOINT)):
+            return "what its relationship CHECKPOINT leads to is not its checkpoint, and is left alone"
+        return "the stream's checkpoint node was deleted"
+
+    def _lost(self, reason: str) -> Checkpoint:
+        return Checkpoint(
+            positions={},
+            ended_generation=self.generation,
+            ended_status=Status.ERROR,
+            error=f"Kafka stream {self.name}, {reason}",
+        )
+
+    def set(self, **properties: Any) -> None:
+        """Writes properties; None removes one."""
+        for name, value in properties.items():
+            self.vertex.properties.set(name, value)
+
+
+def ends(vertex: Vertex, kind: str) -> Iterator[Vertex]:
+    """Where a vertex's relationships of one type lead."""
+    return (edge.to_vertex for edge in vertex.out_edges if edge.type.name == kind)
+
+
+def text_of(vertex: Vertex, name: str) -> str:
+    """A property as text, whatever somebody has written there; empty if it is not there."""
+    value = vertex.properties.get(name)
+    return "" if value is None else str(value)
+
+
+def has_label(vertex: Vertex, label: str) -> bool:
+    """Whether a vertex has a label."""
+    return any(candidate.name == label for candidate in vertex.labels)
