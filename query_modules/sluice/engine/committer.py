@@ -42,6 +42,7 @@ class Committer:
         """
         self._run = run
         self._writer = writer
+        self._sink = writer.sink
         self._transform = transform
         self._isolation = isolation
         self._progress = Progress(run.desired, run.settings.error_history)
@@ -57,23 +58,23 @@ class Committer:
     @property
     def in_flight(self) -> int:
         """Transactions sent and not settled."""
-        return len(self._writer.in_flight)
+        return len(self._sink.in_flight.all)
 
     @property
     def batch_limit(self) -> int:
         """How many batches the next group may have."""
-        left = self._progress.batches_left(self._writer.reached)
+        left = self._progress.batches_left(self._sink.reached)
         return self._pace.batches if left is None else max(1, min(self._pace.batches, left))
 
     @property
     def held(self) -> Checkpoint:
         """The checkpoint as committed, as far as is known."""
-        return self._writer.held
+        return self._sink.held
 
     @property
     def finished(self) -> bool:
         """Whether the limit of batches is reached once everything that was sent is committed."""
-        return self._progress.batches_left(self._writer.reached) == 0
+        return self._progress.batches_left(self._sink.reached) == 0
 
     def submit(self, group: Group) -> None:
         """Takes a group, to be applied after those before it. Does nothing yet: `advance` does, and `drain`."""
@@ -104,7 +105,7 @@ class Committer:
             else:
                 self._pending.pop()
                 self._isolation.apply(item)
-        elif self._writer.full or self._writer.answered or not self._writer.has_turn(item.queries.keys):
+        elif self._is_due or not self._writer.has_turn(item.queries.keys):
             if self.in_flight:
                 self.settle()  # nobody waits while a transaction of his is open
         else:
@@ -113,7 +114,7 @@ class Committer:
 
     def settle(self) -> None:
         """Waits until the oldest transaction in flight is committed, or refused and so pending. Raises as `advance`."""
-        sent = self._writer.in_flight
+        sent = self._sink.in_flight.all
         try:
             transaction = self._writer.settle()
         except QueryRefused as error:
@@ -126,7 +127,7 @@ class Committer:
 
     def settle_ready(self) -> None:
         """Settles what has to be settled before more is sent, and what can be at little cost. Raises as `advance`."""
-        while self._writer.full or self._writer.answered:
+        while self._is_due:
             self.settle()
 
     def drain(self) -> None:
@@ -142,6 +143,11 @@ class Committer:
         before, after = self.held, self._progress.with_entries(move.after, move.entries)
         self._writer.commit(Transaction(before, after, self._progress.properties(before, after)))
 
+    @property
+    def _is_due(self) -> bool:
+        """Whether one is to be settled now; at little cost only if the server has another to continue with."""
+        return self._sink.full or (self.in_flight > 1 and self._sink.answered)
+
     def _transform_next(self, group: Group) -> None:
         began = time.monotonic()
         queries = self._transform.fold(group)
@@ -153,7 +159,7 @@ class Committer:
             self._pending.append(replace(transaction, transform_seconds=time.monotonic() - began))
 
     def _send(self, transaction: Transaction) -> None:
-        before = self._writer.reached
+        before = self._sink.reached
         after = self._progress.after(before, transaction.group)
         properties = self._progress.properties(before, after)
         self._writer.send(replace(transaction, before=before, after=after, properties=properties))

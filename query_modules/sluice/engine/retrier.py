@@ -98,7 +98,7 @@ class Retrier:
 
     def _take_request(self) -> bool:
         """Begins with the next request; whether there is one."""
-        held = self._writer.held
+        held = self._writer.sink.held
         requests = self._loopback.read_requests(self._run.desired.stream_id)
         self._request = next((request for request in requests if request.number > held.retry_completed), None)
         if self._request is None:
@@ -114,7 +114,7 @@ class Retrier:
     def _answer(self) -> None:
         """Takes down that the request is answered."""
         assert self._request is not None
-        self._commit(NO_QUERIES, dataclasses.replace(self._writer.held, retry_completed=self._request.number))
+        self._commit(NO_QUERIES, dataclasses.replace(self._writer.sink.held, retry_completed=self._request.number))
         text = "stream %s: of %s parked messages, %s took effect"
         log.info(text, self._spec.name, self._asked, self._applied)
         self._request = None
@@ -134,7 +134,8 @@ class Retrier:
         queries = NO_QUERIES
         try:
             queries = self._transform.whole(Records(message.record for _, message in part))
-            after = self._without(len(part))
+            held, count = self._writer.sink.held, len(part)
+            after = dataclasses.replace(held, messages=held.messages + count, failed=max(0, held.failed - count))
             self._commit(_joined(_removal(part, self._spec.uid), queries), after, divisible=bool(self._halves(part)))
         except (TransformError, ScriptError, SettingError, ValueError) as error:
             if isinstance(error, ScriptError | SettingError) and error.retryable:
@@ -166,15 +167,11 @@ class Retrier:
         ]
         text = f"{part[0][1].place} stays parked: {refused.error}"
         self._run.status.refused(text, str(refused.error), len(part))
-        self._commit(_packed(CHANGE, {"messages": failed, "uid": self._spec.uid}), self._writer.held)
+        self._commit(_packed(CHANGE, {"messages": failed, "uid": self._spec.uid}), self._writer.sink.held)
 
     def _commit(self, queries: PackedQueries, after: Checkpoint, *, divisible: bool = False) -> None:
         properties = nodes.checkpoint_properties(after)
-        self._writer.commit(Transaction(self._writer.held, after, properties, queries), divisible=divisible)
-
-    def _without(self, applied: int) -> Checkpoint:
-        held = self._writer.held
-        return dataclasses.replace(held, messages=held.messages + applied, failed=max(0, held.failed - applied))
+        self._writer.commit(Transaction(self._writer.sink.held, after, properties, queries), divisible=divisible)
 
 
 def _removal(part: Part, uid: str) -> PackedQueries:

@@ -10,7 +10,6 @@ from sluice.persistence.loopback import Loopback
 from sluice.persistence.sink import Sink
 from sluice.persistence.transaction import Transaction
 from sluice.values.merge_keys import MergeKeys
-from sluice.values.model import Checkpoint
 
 VIOLATION_TRIES = 3
 "Tries of what cannot be divided any more and violates a uniqueness constraint, before it is to blame."
@@ -33,47 +32,23 @@ class Writer:
         """
         self.loopback = loopback
         "For statements beside the transactions, with none in flight."
+        self.sink = sink
+        "To be asked by others, and sent to by this one alone."
         self._run = run
-        self._sink = sink
         self._unlabelled = False
         "Whether the checkpoint is known to be without its label."
-
-    @property
-    def in_flight(self) -> tuple[Transaction, ...]:
-        """Transactions that are sent and not settled, oldest first."""
-        return self._sink.in_flight.all
-
-    @property
-    def full(self) -> bool:
-        """Whether one should be settled before the next is sent."""
-        return self._sink.full
-
-    @property
-    def answered(self) -> bool:
-        """Whether one can be settled at little cost, and the server has another to continue with meanwhile."""
-        return len(self.in_flight) > 1 and self._sink.answered
-
-    @property
-    def held(self) -> Checkpoint:
-        """The checkpoint as committed, as far as is known."""
-        return self._sink.held
-
-    @property
-    def reached(self) -> Checkpoint:
-        """The checkpoint once everything that was sent is committed."""
-        return self._sink.reached
 
     def has_turn(self, keys: MergeKeys) -> bool:
         """
         Whether a transaction that merges these may be sent now; then it has to be. A stream that has nothing in flight
         waits for it, up to `TURN_PATIENCE`; it never does while a transaction of its own is open.
         """
-        return self._run.turns.enter(keys, 0.0 if self.in_flight else TURN_PATIENCE)
+        return self._run.turns.enter(keys, 0.0 if self.sink.in_flight.all else TURN_PATIENCE)
 
     def send(self, transaction: Transaction) -> None:
         """Sends a transaction that has its turn, after those in flight. Raises as `Sink.send`."""
         self._run.status.sending()
-        self._sink.send(transaction)
+        self.sink.send(transaction)
 
     def settle(self) -> Transaction:
         """
@@ -82,7 +57,7 @@ class Writer:
         """
         turns, status = self._run.turns, self._run.status
         try:
-            transaction = self._sink.settle()
+            transaction = self.sink.settle()
         except FenceLost:
             turns.refused()
             raise
@@ -95,7 +70,7 @@ class Writer:
         turns.committed(moved=transaction.moves)
         self._run.retry_policy.committed()
         status.committed(transaction)
-        self._sink.release()
+        self.sink.release()
         return transaction
 
     def commit(self, transaction: Transaction, *, divisible: bool = False) -> None:

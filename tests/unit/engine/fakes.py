@@ -17,8 +17,7 @@ from sluice.engine.broker_health import Health
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
 from sluice.engine.retrier import CHANGE, REMOVE
-from sluice.engine.run import Run
-from sluice.engine.run_status import RunStatus
+from sluice.engine.run import Run, RunStatus
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns, Waits
 from sluice.engine.writer import Writer
