@@ -178,6 +178,7 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     transform=str,
     transform_sha256=str,
     transform_source=str,
+    confinement=mgp.Nullable[str],
     batch_interval=mgp.Nullable[int],
     batch_size=mgp.Nullable[int],
     config=mgp.Map,
@@ -210,6 +211,8 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     `times_ms` the milliseconds spent in `poll`, `transform`, `write`, `commit`; `last_batch` is the first record of
     `streams.batches`, `last_error` has `time` and `error`; `folding` says what became of the `queries`: how many were
     `sent`, and, by their `texts`, how they fold or why not. These, and `retries`, begin anew with the server's process.
+
+    `confinement` says what its transform is kept from, and by what.
 
     `merges` has `waits`: how often (`count`) and how long (`ms`) it has waited `for` what other streams were merging,
     and what it is `waiting` for now; and `unprotected`: the uniqueness constraints that would keep other clients from

@@ -12,10 +12,12 @@ import socket
 LOWEST, HIGHEST = 20_000, 32_000
 
 # Test processes that run side by side take from parts of their own: else one could be given a port that another has
-# found free and does not listen at yet. Not `random` itself, which Hypothesis seeds alike in all of them.
+# found free and does not listen at yet, and would take the other's server for its own. One that runs alone takes from
+# all of them, since there may be others on the machine. Not `random` itself, which Hypothesis seeds alike in all.
 WORKERS = 8
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
-_share = (HIGHEST - LOWEST) // WORKERS
+_name = os.environ.get("PYTEST_XDIST_WORKER", "")
+_worker = int(_name.removeprefix("gw")) % WORKERS if _name else 0
+_share = (HIGHEST - LOWEST) // (WORKERS if _name else 1)
 _random = random.SystemRandom()
 
 

@@ -108,7 +108,8 @@ def faults_outcome(output: str) -> Outcome:
 
 def ingest_outcome(results: Mapping[str, Any]) -> Outcome:
     """
-    Messages per second, native and ours, and the median of the rounds' ratios, for each case.
+    Messages per second, native and ours, the median of the rounds' ratios, and microseconds of processor time for each
+    message, of the server and its transform processes, for each case.
 
     Raises:
         ValueError, KeyError: a case was not measured.
@@ -121,7 +122,8 @@ def ingest_outcome(results: Mapping[str, Any]) -> Outcome:
         ours, native = case["rates"]["sluice"], case["rates"]["native"]
         ratio = statistics.median(a / b for a, b in zip(ours, native, strict=True))
         rates = f"{statistics.median(native):,.0f} → {statistics.median(ours):,.0f}"
-        said.append(f"{case['workload']} {rates} messages/s ({ratio:.1f})")
+        cpu = " → ".join(f"{statistics.median(case['cpu'][name]):.1f}" for name in ("native", "sluice"))
+        said.append(f"{case['workload']} {rates} messages/s ({ratio:.1f}), {cpu} µs CPU")
     return Outcome(True, "; ".join(said))
 
 
@@ -233,7 +235,8 @@ def steps(options: argparse.Namespace) -> list[Step]:
             "ingest",
             [
                 *python, "tests.bench", "ingest", *memgraph, f"--cases={options.cases}", "--contenders=sluice,native",
-                f"--messages={options.ingest_messages}", f"--rounds={options.rounds}", f"--output={output / 'bench'}",
+                "--broker=kafka", f"--messages={options.ingest_messages}", f"--rounds={options.rounds}",
+                f"--output={output / 'bench'}",
             ],
             lambda _: ingest_outcome(json.loads((output / "bench" / "results.json").read_text("utf-8"))),
         ),
@@ -260,7 +263,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="of the fault rounds")
     parser.add_argument("--cases", default=CASES, help=f"of the ingest benchmark (default: {CASES})")
     parser.add_argument("--ingest-messages", type=int, default=250_000, metavar="N")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of the ingest benchmark")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of the ingest benchmark")
     return parser
 
 

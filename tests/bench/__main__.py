@@ -6,6 +6,9 @@ How fast it is, beside what there is otherwise. `make bench ARGS='--memgraph-bin
     latency   from the producer until it is visible, at 1,000 messages a second; how long other queries take meanwhile
     memory    with a million messages waiting
 
+The server has the settings of Memgraph's package. All read from the broker that librdkafka carries, which keeps 5 MB of
+each partition, or, with `--broker kafka`, from an Apache Kafka.
+
 Without a binary the sandbox is the host, which has no streams of its own and another idea of speed. What is compared
 takes turns; on a machine that has other things to do only the ratios mean something. Needs Java and Maven for the
 broker (`make kafka`).
@@ -17,7 +20,9 @@ import argparse
 import json
 import platform
 import shutil
+import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,6 +39,15 @@ from tests.hosts import MemgraphHost, SandboxHost, ServerHost
 from tests.hosts.host import QUERY_MODULES, HostOptions
 from tests.hosts.options import setting
 from tests.kafka import KafkaBroker
+
+PACKAGED = ("--storage-wal-file-flush-every-n-tx=100000",)
+"What the tests' hosts have otherwise than `/etc/memgraph/memgraph.conf`: they are killed, and must have lost nothing."
+
+MOCK_KEEPS = 5_000_000
+"Bytes of a partition that librdkafka's broker keeps (`rdkafka_mock.c`)."
+
+FRAME = 12
+"Bytes of a record that are not its value, at most."
 
 ALONE = ("own", "memory")
 KINDS = ("own", "ingest", "latency", "memory")
@@ -76,6 +90,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cases", default="", help="workload:batch[:partitions[:streams]],...")
     parser.add_argument("--contenders", default="", help="of sluice,native,unfolded,client")
+    parser.add_argument("--broker", choices=("mock", "kafka"), default="mock", help="for ingest (default: mock)")
     parser.add_argument("--seconds", type=int, default=20, help="of each measurement of latency")
     parser.add_argument("--output", default="bench-results", help="a folder")
     return parser.parse_args()
@@ -104,7 +119,6 @@ def _on_a_host(kind: str, folder: Path, options: argparse.Namespace) -> list[dic
     if not host.is_memgraph:
         names = [name for name in names if name != "native"]
     with ExitStack() as stack:
-        broker = stack.enter_context(MockBroker())
         stack.callback(host.kill)
         host.start()
         if kind == "latency":
@@ -112,6 +126,7 @@ def _on_a_host(kind: str, folder: Path, options: argparse.Namespace) -> list[dic
             kafka = KafkaBroker(folder / "kafka")
             stack.callback(kafka.kill)
             kafka.start()
+            broker = stack.enter_context(MockBroker())
             brokers: dict[str, Broker] = {"sluice": kafka, "native": broker}
             return [
                 latency.measure(host, brokers[name], folder, name, batch, options.seconds)
@@ -119,10 +134,26 @@ def _on_a_host(kind: str, folder: Path, options: argparse.Namespace) -> list[dic
                 for name in names
                 if name in brokers
             ]
+        cases = [(case, _messages(case, options)) for case in _cases(options)]
+        from_where = _broker(folder, cases, options.broker, stack)
         return [
-            ingest.measure(host, broker, folder, case, _messages(case, options), names, options.rounds)
-            for case in _cases(options)
+            ingest.measure(host, from_where, folder, case, messages, names, options.rounds) for case, messages in cases
         ]
+
+
+def _broker(folder: Path, cases: Sequence[tuple[Case, int]], kind: str, stack: ExitStack) -> Broker:
+    """The broker to measure with, started."""
+    if kind == "kafka":
+        kafka = KafkaBroker(folder / "kafka")
+        stack.callback(kafka.kill)
+        kafka.start()
+        return kafka
+    for case, count in cases:
+        messages = WORKLOADS[case.workload].messages(count)
+        size = sum(map(len, messages)) + FRAME * count
+        if size > MOCK_KEEPS * case.partitions * case.streams:
+            sys.exit(f"{case.workload}: librdkafka's broker does not keep {count:,} such messages; take --broker kafka")
+    return stack.enter_context(MockBroker())
 
 
 def _cases(options: argparse.Namespace) -> list[Case]:
@@ -143,7 +174,8 @@ def _host(folder: Path, options: argparse.Namespace) -> ServerHost:
     folder.mkdir(parents=True)
     modules = folder / "modules"
     shutil.copytree(QUERY_MODULES, modules, ignore=shutil.ignore_patterns("__pycache__"))
-    host_options = HostOptions(dict(options.setting), query_modules=modules)
+    arguments = () if options.memgraph_bin is None else PACKAGED
+    host_options = HostOptions(dict(options.setting), arguments, modules)
     if options.memgraph_bin is None:
         return SandboxHost(folder / "host", host_options)
     (modules / "native_transforms.py").write_text(native_module())

@@ -71,13 +71,15 @@ def _own(results: list[dict[str, Any]]) -> Table:
 def _ingest(results: list[dict[str, Any]]) -> Table:
     names = list(dict.fromkeys(name for case in results for name in case["rates"]))
     others = [name for name in names if name != "sluice"]
-    table = _table("messages/s into the graph", *names, *(f"sluice : {name}" for name in others))
+    columns = (*names, *(f"sluice : {name}" for name in others), *(f"µs CPU/message, {name}" for name in names))
+    table = _table("messages/s into the graph", *columns)
     for case in results:
         rates = case["rates"]
         ratios = [_median(a / b for a, b in zip(rates["sluice"], rates.get(name, []), strict=False)) for name in others]
         table.add_row(
-            *_case(case), *(_spread(rates.get(name, [])) for name in names), *(f"{x:.1f}" if x else "" for x in ratios)
-        )
+            *_case(case), *(_spread(rates.get(name, [])) for name in names), *(f"{x:.1f}" if x else "" for x in ratios),
+            *(f"{_median(case['cpu'].get(name, [])):.1f}" for name in names),
+        )  # fmt: skip
     return table
 
 

@@ -12,8 +12,8 @@ from tests.kafka import KafkaBroker
 
 Broker = KafkaBroker | MockBroker
 """
-Memgraph 2.14's own streams are not for Kafka 4, but can read from the broker that librdkafka carries. It keeps 5 MB, or
-100,000 messages, of each partition.
+Memgraph 2.14's own streams, as packaged, are not for Kafka 4, but can read from the broker that librdkafka carries. It
+keeps 5 MB of each partition.
 """
 
 

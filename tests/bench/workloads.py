@@ -77,8 +77,8 @@ class Workload:
     "A query that gives n: how many messages are in the graph; for upserts, the sum that all of them leave."
     before: str | None = None
     "What the graph holds before, with $n; None: nothing."
-    most: int = 100_000
-    "Messages that the mock broker keeps: 5 MB, or so many, per partition (librdkafka, `rdkafka_mock.c`)."
+    per_message: int = 1
+    "Vertices and relationships that each message makes; 0: not always as many."
 
 
 def _numbers(n: int) -> list[bytes]:
@@ -130,11 +130,11 @@ WORKLOADS = {
     "vertices": Workload(EDGES_SOURCE, _numbers, COUNT_VERTICES),
     "edges": Workload(EDGES_SOURCE, _edges, COUNT_EDGES, MAKE_NODES),
     "mixed": Workload(EDGES_SOURCE, _mixed, COUNT_BOTH),
-    "upsert": Workload(UPSERT_SOURCE, _upserts, SUM_SEEN, most=40_000),
-    "inserts": Workload(UPSERT_SOURCE, _inserts, COUNT_VERTICES, most=40_000),
-    "counter": Workload(COUNTER_SOURCE, _counters, SUM_COUNTERS, MAKE_COUNTERS),
-    "chain": Workload(CHAIN_SOURCE, _numbers, COUNT_VERTICES),
-    "wide": Workload(WIDE_SOURCE, _wide, COUNT_VERTICES, most=7_000),
+    "upsert": Workload(UPSERT_SOURCE, _upserts, SUM_SEEN, per_message=0),
+    "inserts": Workload(UPSERT_SOURCE, _inserts, COUNT_VERTICES),
+    "counter": Workload(COUNTER_SOURCE, _counters, SUM_COUNTERS, MAKE_COUNTERS, 0),
+    "chain": Workload(CHAIN_SOURCE, _numbers, COUNT_VERTICES, per_message=2),
+    "wide": Workload(WIDE_SOURCE, _wide, COUNT_VERTICES),
 }
 
 

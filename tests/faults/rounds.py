@@ -229,6 +229,7 @@ def _retry(rig: Rig, kills: int, rng: random.Random) -> None:
         if number < kills:
             time.sleep(rng.uniform(0, SHAKE * 4))
             kill_host(rig, rng)
+            deadline = time.monotonic() + PATIENCE
         elif not left:
             return
         elif time.monotonic() > deadline:

@@ -67,7 +67,7 @@ class MemgraphHost(ServerHost):
         Raises:
             ServerFailed: Memgraph runs another Python.
         """
-        embedded, ours = _embedded_python(self._binary), f"{sys.version_info.major}.{sys.version_info.minor}"
+        embedded, ours = embedded_python(self._binary), f"{sys.version_info.major}.{sys.version_info.minor}"
         if embedded not in (None, ours):
             raise ServerFailed(
                 f"{self._binary} runs Python {embedded}, the tests run {ours}: give a folder that has "
@@ -80,7 +80,7 @@ class MemgraphHost(ServerHost):
         return self._packages
 
 
-def _embedded_python(binary: Path) -> str | None:
+def embedded_python(binary: Path) -> str | None:
     """The version of the libpython that `binary` is linked to, such as "3.11"; None if it names none."""
     linked = subprocess.run(["ldd", binary], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     found = re.search(r"libpython(\d+\.\d+)", linked.stdout)

@@ -83,7 +83,7 @@ for line in sys.stdin:
         cursor.execute(asked["query"], asked["parameters"])
         rows = cursor.fetchall()
         answer = {"columns": [column.name for column in cursor.description or []], "rows": rows}
-    except mgclient.Error as error:
+    except (mgclient.Error, UnicodeDecodeError) as error:
         answer = {"error": str(error)}
     print(json.dumps(answer, default=str), flush=True)
 """

@@ -65,6 +65,7 @@ def test_the_harness_finds_what_a_broken_order_of_batch_and_checkpoint_does(
     verdict = _broken(order, variant, own_host, kafka, tmp_path)
     found = verdict.comparison
     assert (found.twice > 0, found.lost > 0) == (finds == "twice", finds == "lost"), str(verdict)
+    assert found.twice + found.lost < found.messages, "it does nothing else right, and would show without a fault"
     assert not verdict.right
     assert str(verdict).startswith("FAIL")
 

@@ -110,7 +110,7 @@ def test_a_stream_that_was_forged_whole_runs_no_script_of_its_own(stream: Config
         **{"as": name},
     )
     errors = [{"name": name, "status": "error"}]
-    listed = "CALL streams.show() YIELD name, status WHERE name = $as RETURN name, status"
+    listed = "CALL streams.show() YIELD name, status WITH name, status WHERE name = $as RETURN name, status"
     eventually(lambda: stream.run(listed, **{"as": name}), equals=errors, timeout=20)
     (info,) = stream.run("CALL streams.info($name) YIELD reason RETURN reason", name=name)
     assert UNSIGNED in info["reason"]

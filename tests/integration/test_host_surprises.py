@@ -23,6 +23,7 @@ from sluice.host.attempts import Attempts
 from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
+from sluice.supervising import worker
 from sluice.supervising.worker import Worker
 from tests.eventually import eventually
 from tests.faults.proxy import CuttingProxy, Moment, Trap
@@ -136,8 +137,9 @@ def test_a_worker_that_a_reload_could_not_wait_for_cannot_commit_after_it(
 
 @pytest.mark.faults
 def test_a_live_stale_worker_that_wakes_up_behind_its_successor_imports_nothing_twice(
-    own_host: OwnHost, proxy: CuttingProxy, kafka: KafkaBroker, tmp_path: Path
+    own_host: OwnHost, proxy: CuttingProxy, kafka: KafkaBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(worker, "open_loopback", Loopback)  # the stale one takes the server for its own
     host = own_host()
     proxy.target = host.port
     stream = started(Configured(host.run, kafka, tmp_path, "contested"))

@@ -16,6 +16,7 @@ import pytest
 from tests.eventually import eventually
 from tests.hosts import MemgraphHost, SandboxHost, ScriptServer, ServerHost
 from tests.hosts.host import REPOSITORY, HostOptions
+from tests.hosts.memgraph import embedded_python
 from tests.integration.test_kit import EXAMPLE, SHOW
 from tests.kafka import KafkaBroker
 
@@ -83,7 +84,8 @@ class ElsewhereMemgraph(MemgraphHost):
         super().__init__(folder, binary, python_path, options)
         self.folder = folder
         packages = Path(super().environment()["PYTHONPATH"])
-        site = folder / ".local" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+        version = embedded_python(binary) or f"{sys.version_info[0]}.{sys.version_info[1]}"
+        site = folder / ".local" / "lib" / f"python{version}" / "site-packages"
         site.mkdir(parents=True)
         needed = ("confluent_kafka", "requests", "urllib3", "certifi", "charset_normalizer", "idna")
         for found in (found for name in needed for found in packages.glob(f"{name}*")):

@@ -160,6 +160,8 @@ def outcome(client: Client, text: str, parameters: dict[str, Any]) -> str:
         return repr(client(text, parameters))
     except Refused as error:
         return f"refused: {error}"
+    except UnicodeDecodeError as error:  # Memgraph 3 cuts texts of errors within a character, and some drivers stumble
+        return f"unreadable: {error}"
 
 
 def play(port: int, version: Version, steps: list[Step], *, texts: bool = True) -> Seen:
@@ -198,7 +200,8 @@ def receive(plain: socket.socket, buffer: MessageBuffer, expected: int, texts: b
             answers.append("closed")
             break
         for packed in buffer.feed(data):
-            message = messages.parse(packed)
+            # Memgraph 3 cuts texts of errors within a character.
+            message = messages.parse(packed, lenient=True)
             answers.append(steady(message, VOLATILE if texts else VOLATILE | {"message"}))
             expected -= message.tag != Tag.RECORD
     return answers

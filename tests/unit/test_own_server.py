@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sluice.errors import ConnectionLost, QueryRefused
+from sluice.host import instance
 from sluice.host.instance import this_process
-from sluice.persistence.own_server import check_process
+from sluice.host.settings import Settings
+from sluice.persistence import own_server
+from sluice.persistence.own_server import check_process, open_loopback
 
 
 class Server:
@@ -48,3 +53,26 @@ def test_another_server_is_not_ours_for_now(process, why):
     with pytest.raises(ConnectionLost, match=why) as raised:
         check(process)
     assert raised.value.retryable
+
+
+def test_a_place_that_is_ours_is_asked_once_and_another_each_time(monkeypatch):
+    """A server that is asked cannot reload its modules meanwhile, so each reload and each worker asking is too much."""
+    asked: list[str] = []
+    answers = {"127.0.0.1:1": this_process(), "127.0.0.1:2": "another"}
+
+    class Loopback:
+        def __init__(self, settings: Settings) -> None:
+            self.place = f"{settings.loopback_host}:{settings.loopback_port}"
+            self.connection = SimpleNamespace(close=lambda: None)
+
+        def fetch(self, _query: str) -> list[dict[str, Any]]:
+            asked.append(self.place)
+            return [{"process": answers[self.place]}]
+
+    monkeypatch.setattr(own_server, "Loopback", Loopback)
+    monkeypatch.setattr(sys, instance.PLACES, set(), raising=False)
+    for _ in range(3):
+        open_loopback(Settings(loopback_port=1))
+        with pytest.raises(ConnectionLost, match="another server"):
+            open_loopback(Settings(loopback_port=2))
+    assert asked == ["127.0.0.1:1", *["127.0.0.1:2"] * 3]

@@ -68,8 +68,10 @@ def test_fault_rounds_that_did_not_end_have_not_passed():
 
 def test_rates_are_medians_and_the_ratio_is_that_of_the_rounds():
     rates = {"sluice": [300_000.0, 100_000.0, 200_000.0], "native": [100_000.0, 50_000.0, 20_000.0]}
-    results = {"ingest": [{"workload": "vertices", "rates": rates}]}
-    assert ingest_outcome(results) == Outcome(True, "vertices 50,000 → 200,000 messages/s (3.0)")
+    cpu = {"sluice": [8.0, 9.0, 7.0], "native": [30.0, 20.0, 25.04]}
+    results = {"ingest": [{"workload": "vertices", "rates": rates, "cpu": cpu}]}
+    said = "vertices 50,000 → 200,000 messages/s (3.0), 25.0 → 8.0 µs CPU"
+    assert ingest_outcome(results) == Outcome(True, said)
 
 
 @pytest.mark.parametrize("results", [{}, {"ingest": []}, {"ingest": [{"workload": "x", "rates": {"sluice": [1.0]}}]}])
@@ -151,7 +153,7 @@ def test_every_step_gets_the_binary_its_packages_and_the_settings(tmp_path):
     assert found[0].read("") == junit_outcome(REPORT)
     (tmp_path / "bench").mkdir()
     rates = {"sluice": [2.0], "native": [1.0]}
-    results = {"ingest": [{"workload": "edges", "rates": rates}]}
+    results = {"ingest": [{"workload": "edges", "rates": rates, "cpu": rates}]}
     (tmp_path / "bench" / "results.json").write_text(json.dumps(results), encoding="utf-8")
     assert found[3].read("").passed
     options = real.parser().parse_args([*words, "--only", "faults"])

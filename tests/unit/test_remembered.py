@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from sluice.brokers.topic import Topic
+from sluice.procedures import define
 from sluice.supervising import remembered
 from sluice.supervising.remembered import MAX_ITEMS, SECONDS, Remembered
+from sluice.values.model import StreamSpec, Transform
 
 
 @pytest.fixture
@@ -40,3 +46,25 @@ def test_only_so_much_is_kept(clock: list[float]) -> None:
         kept.keep(number, number)
     assert kept.take(0) is None
     assert kept.take(MAX_ITEMS) is not None
+
+
+def test_creates_that_differ_in_the_name_only_have_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several that met a conflict, each is quick when it is tried again."""
+    fetched: list[str] = []
+
+    def pin(uri: str, _: object) -> Transform:
+        fetched.append(uri)
+        return Transform(uri, "", "")
+
+    monkeypatch.setattr(define, "pin", pin)
+    monkeypatch.setattr(define, "check_topics", lambda *_: Topic("t", frozenset({0})))
+    process = SimpleNamespace(remembered=Remembered())
+    streams: Any = SimpleNamespace(process=process, settings=None)
+    specs = [StreamSpec(name, name, "k:9092", "t", Transform("/t.py", "", "")) for name in ("a", "b", "c")]
+    for spec in specs:
+        checked = define._checked(spec, streams)
+        process.remembered.keep(checked.key, checked)
+    assert len(fetched) == 3
+    for spec in specs:
+        define._checked(spec, streams)
+    assert len(fetched) == 3

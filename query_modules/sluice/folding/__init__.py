@@ -1,17 +1,20 @@
 """
 Folding: the queries of a batch become fewer queries that do the same to the graph.
 
-    folder        batches in, folded queries out; remembers the texts
-      needs       what a text needs of the server to be folded
-      effects     a text into its plan: what it reads and changes   (grammar, query and what they need)
-        template  a text into those that unwind rows
-        series    a text into the one that does several queries one after the other
-        chain     a text into the one that does queries of which each finds what one before it has made
-      conflicts   two plans into the values that decide whether their queries may change places
-      schedule    the queries of a batch into groups   (lane; whole: one group for each text)
-      unwinding   a group's rows as they are sent   (spread: maps as their values)
-    merge_reader  batches in, the keys of what they merge out; remembers the texts
-      merges      a text into the vertices and relationships that it creates unless it finds them
+    folder          batches in, folded queries out; remembers the texts
+      plan          a text into what is known of it
+        parser      a text into a query         (token_stream, expression_parser, patterns, cuts)
+        needs       what the query needs of the server to be folded
+        access      what the query reads and writes   (access_reader, assignments, scope, notes, row_order)
+        rewrites    what queries of the text may become
+          template  rows of an UNWIND
+          series    one query after the other
+          chain     rows of which each finds what an earlier one has made
+      conflicts     two texts into the values that decide whether their queries may change places   (encounters)
+      schedule      the queries of a batch into groups   (text_queue, solitary, map_check; whole: a group for each text)
+      unwinding     a group's rows as they are sent   (spread: maps as their values)
+    merge_reader    batches in, the keys of what they merge out; remembers the texts
+      merges        a text into the vertices and relationships that it creates unless it finds them
 """
 
 from sluice.folding.folder import FOLDED, Folded, Folder, explain

@@ -9,16 +9,16 @@ from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from sluice.bolt.values import Value
+from sluice.folding.access import Trait
 from sluice.folding.chain import ROOT
 from sluice.folding.conflicts import conflicts
-from sluice.folding.effects import plan_of
 from sluice.folding.needs import Need
-from sluice.folding.plan import Plan
-from sluice.folding.schedule import Query, Schedule
+from sluice.folding.plan import Plan, plan_of
+from sluice.folding.schedule import Schedule, TextAndParameters
 from sluice.folding.series import SIZES
-from sluice.folding.source import NotUnderstood
 from sluice.folding.template import Template
-from sluice.folding.text_queue import Group
+from sluice.folding.text_queue import QueryGroup
+from sluice.folding.token_stream import NotUnderstood
 from sluice.folding.unwinding import Unwinder
 
 MAX_TEXTS = 512
@@ -69,7 +69,7 @@ class Folder:
         self._lacks = lacks
         self._plans: OrderedDict[str, Plan | None] = OrderedDict()
         "By text, the least recently used first; None: it cannot be folded."
-        self._strangers: OrderedDict[str, None] = OrderedDict()
+        self._seen_once: OrderedDict[str, None] = OrderedDict()
         "Texts that have been there, and have not been looked into."
         self._schedules: OrderedDict[frozenset[str], Schedule] = OrderedDict()
         self._unwinders: OrderedDict[str, Unwinder] = OrderedDict()
@@ -81,7 +81,7 @@ class Folder:
         "How many texts may be looked into now."
         self._news: list[tuple[str, str]] = []
 
-    def fold(self, queries: Sequence[Query]) -> list[Folded]:
+    def fold(self, queries: Sequence[TextAndParameters]) -> list[Folded]:
         """
         Queries that do to the graph what `queries` do, one after the other, in one transaction.
 
@@ -107,7 +107,7 @@ class Folder:
         news, self._news = self._news, []
         return news
 
-    def _known(self, queries: Sequence[Query]) -> dict[str, Plan]:
+    def _known(self, queries: Sequence[TextAndParameters]) -> dict[str, Plan]:
         """The plans of those texts that can be folded."""
         self._looks = min(self._looks + len(queries) / QUERIES_PER_LOOK, MAX_TEXTS)
         texts = set(map(itemgetter(0), queries))
@@ -126,11 +126,11 @@ class Folder:
 
     def _meet(self, text: str, count: int) -> None:
         """A text that is not known: look into it if it is there to stay."""
-        if count == 1 and text not in self._strangers:
-            _keep(self._strangers, text, None, MAX_TEXTS)
+        if count == 1 and text not in self._seen_once:
+            _keep(self._seen_once, text, None, MAX_TEXTS)
         elif self._looks >= 1:
             self._looks -= 1
-            self._strangers.pop(text, None)
+            self._seen_once.pop(text, None)
             try:
                 plan = plan_of(text, self._lacks)
             except NotUnderstood as error:
@@ -140,21 +140,22 @@ class Folder:
                 _keep(self._plans, text, plan, MAX_TEXTS)
                 self._news.append((text, _explained(plan)))
 
-    def _folded(self, run: Sequence[Group], plan: Plan | None, queries: Sequence[Query]) -> Folded:
+    def _folded(self, run: Sequence[QueryGroup], plan: Plan | None, queries: Sequence[TextAndParameters]) -> Folded:
         group = run[0]
-        if plan is not None and plan.series is not None and len(run) > 1:
+        if plan is not None and plan.rewrites.series is not None and len(run) > 1:
+            series = plan.rewrites.series
             indices = [index for one in run for index in one.indices]
-            parameters = plan.series.parameters([row for one in run for row in one.rows])
-            return Folded(plan.series.text(len(run)), parameters, indices)
+            return Folded(series.text(len(run)), series.parameters([row for one in run for row in one.rows]), indices)
         if plan is None or len(group.rows) < 2:
             [index] = group.indices
             return Folded(group.text, queries[index][1], group.indices)
-        if plan.chain is not None and group.root is not None:
-            text, parameters = self._unwound(group, plan.chain.template)
-            return Folded(f"{plan.chain.before}{text}", {**parameters, ROOT: group.root}, group.indices)
-        return Folded(*self._unwound(group, plan.template), group.indices)
+        chain = plan.rewrites.chain
+        if chain is not None and group.root is not None:
+            text, parameters = self._unwound(group, chain.template)
+            return Folded(f"{chain.before}{text}", {**parameters, ROOT: group.root}, group.indices)
+        return Folded(*self._unwound(group, plan.rewrites.rows), group.indices)
 
-    def _unwound(self, group: Group, template: Template) -> tuple[str, dict[str, Value]]:
+    def _unwound(self, group: QueryGroup, template: Template) -> tuple[str, dict[str, Value]]:
         unwinder = self._unwinders.get(template.text)
         if unwinder is None:
             unwinder = Unwinder(template)
@@ -183,23 +184,21 @@ def _not_understood(error: NotUnderstood) -> str:
 
 
 def _explained(plan: Plan) -> str:
-    for conflict in conflicts(plan, plan):
-        if conflict.strict and not conflict.first:
-            why = (
-                "what it sets depends on the order of matches" if plan.ambiguous else "it may find what it has written"
-            )
-            if plan.series is None:
-                return f"never folded with its like: {why}"
-            return f"{'in chains, or ' if plan.chain else ''}in series, one after the other: {why}"
-    return FOLDED
+    if not any(conflict.strict and not conflict.first for conflict in conflicts(plan.access, plan.access)):
+        return FOLDED
+    is_ambiguous = Trait.AMBIGUOUS in plan.access.traits
+    why = "what it sets depends on the order of matches" if is_ambiguous else "it may find what it has written"
+    if plan.rewrites.series is None:
+        return f"never folded with its like: {why}"
+    return f"{'in chains, or ' if plan.rewrites.chain else ''}in series, one after the other: {why}"
 
 
-def _runs(groups: Sequence[Group], plans: Mapping[str, Plan]) -> Iterator[Sequence[Group]]:
+def _runs(groups: Sequence[QueryGroup], plans: Mapping[str, Plan]) -> Iterator[Sequence[QueryGroup]]:
     """The groups in order, each by itself or with those after it that become one series with it."""
     start = 0
     while start < len(groups):
         plan, end = plans.get(groups[start].text), start
-        if plan is not None and plan.series is not None:
+        if plan is not None and plan.rewrites.series is not None:
             longest = min(len(groups), start + SIZES[0])
             while end < longest and groups[end].text == groups[start].text and len(groups[end].rows) == 1:
                 end += 1

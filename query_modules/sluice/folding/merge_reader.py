@@ -15,8 +15,8 @@ from operator import itemgetter
 from typing import Any
 
 from sluice.bolt.values import Value
-from sluice.folding.expressions import EXACT
-from sluice.folding.merges import ALL, NONE, Merged, Merges, Source, may_merge, merges_of
+from sluice.folding.expressions import EXACT, Key
+from sluice.folding.merges import ALL, NONE, Merged, Merges, may_merge, merges_of
 from sluice.values.merge_keys import EVERYTHING, MAX_SHAPES, MergeKeys, MergeShape
 
 Query = tuple[str, Mapping[str, Value]]
@@ -96,7 +96,7 @@ class MergeReader:
 def numbers(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> Iterable[int]:
     """The keys of what one text merges, for the parameters of each of its queries."""
     levels: list[Sequence[Any]] = [parameters]
-    for source in merged.chain:
+    for source in merged.lists:
         lists = list(map(_elements, _column(source, levels)))
         origins = [number for number, elements in enumerate(lists) for _ in elements]
         levels = [[level[number] for number in origins] for level in levels]
@@ -107,11 +107,11 @@ def numbers(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> Iterab
     return columns[0] if len(columns) == 1 else map(hash, zip(*columns, strict=True))
 
 
-def _column(source: Source, levels: Sequence[Sequence[Any]]) -> list[Any]:
+def _column(source: Key, levels: Sequence[Sequence[Any]]) -> list[Any]:
     """The value that each row has."""
-    if not source.chain and not source.path:
+    if not source.lists and not source.path:
         return [source.constant] * len(levels[0])
-    values: Sequence[Any] = levels[len(source.chain)]
+    values: Sequence[Any] = levels[len(source.lists)]
     for key in source.path:
         try:
             values = list(map(itemgetter(key), values))

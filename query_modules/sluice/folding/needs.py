@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 
-from sluice.folding.query import Create, Delete, Loop, Match, Merge, Node, Query, Set
+from sluice.folding.query import Create, Delete, Loop, Merge, Query, Set, patterns_of
 
 
 class Need(str, Enum):
@@ -86,20 +86,11 @@ def _needs(query: Query) -> Iterator[Need]:
 
 def _has_plain_relationships(query: Query) -> bool:
     """Whether each relationship that is looked for has a direction and a type, and both its ends a label."""
-    labelled = {node.variable for node in _nodes(query) if node.labels}
-    sought = [pattern for clause in query.clauses if isinstance(clause, Match) for pattern in clause.patterns]
-    sought += [clause.pattern for clause in query.clauses if isinstance(clause, Merge)]
+    patterns = [(clause, pattern) for clause in query.clauses for pattern in patterns_of(clause)]
+    labelled = {node.variable for _, pattern in patterns for node in pattern.nodes if node.labels}
     return all(
         edge.directed and len(edge.types) == 1 and {edge.source, edge.target} <= labelled and edge.source != edge.target
-        for pattern in sought
+        for clause, pattern in patterns
+        if not isinstance(clause, Create)
         for edge in pattern.edges
     )
-
-
-def _nodes(query: Query) -> Iterator[Node]:
-    for clause in query.clauses:
-        if isinstance(clause, Match | Create):
-            for pattern in clause.patterns:
-                yield from pattern.nodes
-        elif isinstance(clause, Merge):
-            yield from clause.pattern.nodes

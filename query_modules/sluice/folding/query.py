@@ -1,12 +1,15 @@
-"""A query's text, taken apart: what `grammar` makes and `effects` reads."""
+"""A query's text, taken apart: what `parser` makes, and `access` and the rewrites read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import NamedTuple
 
+from sluice.cypher.lexer import Kind, Token
 from sluice.folding.expressions import Expression
+from sluice.folding.words import CLOCKS, RANDOM
 
 
 class MapParameter(NamedTuple):
@@ -22,7 +25,7 @@ class Node:
     """A vertex in a pattern."""
 
     variable: str
-    "Its name; one that no text can have where it has none."
+    "Its name; if it has none, one that no text can have: `@` and the offset of its bracket."
     labels: tuple[str, ...] = ()
     properties: Mapping[str, Expression] = field(default_factory=dict)
     map: MapParameter | None = None
@@ -30,7 +33,7 @@ class Node:
 
 @dataclass(slots=True)
 class Edge:
-    """An edge in a pattern, from vertex to vertex as the arrow points; left to right where there is none."""
+    """An edge in a pattern, from `source` to `target` as the arrow points; left to right if it has no arrow."""
 
     variable: str
     source: str
@@ -60,8 +63,8 @@ class Assignment:
     """
     What one item of SET or REMOVE does to a variable.
 
-    One of: `property` gets `value`, or is removed where that is None; `labels` are set, or removed where `removes`; all
-    properties that `value` has are added, or replace those there were where `replaces`.
+    One of: `property` gets `value`, or is removed if that is None; `labels` are set, or removed if `removes`; the
+    properties of the map `value` are added to those of the variable, or take their place if `replaces`.
     """
 
     variable: str
@@ -82,7 +85,7 @@ class Unwind:
 
 @dataclass(slots=True)
 class Match:
-    """MATCH or OPTIONAL MATCH patterns WHERE conditions, all of which have to hold."""
+    """MATCH or OPTIONAL MATCH patterns WHERE all of the conditions hold."""
 
     patterns: list[Pattern]
     conditions: list[Expression]
@@ -120,7 +123,7 @@ class Delete:
 
 @dataclass(slots=True)
 class Loop:
-    """FOREACH (variable IN list | the clauses that follow, up to `LoopEnd`)."""
+    """FOREACH (variable IN list | the following clauses, up to `LoopEnd`)."""
 
     list: Expression
     variable: str
@@ -133,10 +136,10 @@ class LoopEnd:
 
 @dataclass(slots=True)
 class With:
-    """WITH kept, value AS name WHERE conditions; nothing that gathers, orders or counts rows."""
+    """WITH kept, value AS name WHERE conditions, without aggregation, order or limits."""
 
     kept: set[str] | None
-    "Variables that stay; None: all."
+    "The variables it hands on; None: all."
     values: dict[str, Expression]
     conditions: list[Expression]
 
@@ -144,36 +147,67 @@ class With:
 Clause = Unwind | Match | Create | Merge | Set | Delete | Loop | LoopEnd | With
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Part(Enum):
+    """What stands in the place of a cut once the text is folded."""
+
+    NOTHING = auto()
+    ROW = auto()
+    "The row itself, so that the clauses after a WITH know it."
+    VALUE = auto()
+    "The value of the parameter, or of a property of it."
+    OWNER = auto()
+    "The same, with a property of that asked for right after it."
+    MAP = auto()
+    "The value, which is a map: all that a vertex or an edge gets here."
+
+
+class Cut(NamedTuple):
     """A piece of the text, and what stands in its place once the text is folded."""
 
     start: int
     end: int
-    parameter: str = ""
-    "The parameter whose value is to stand here; empty: nothing is."
-    property: str = ""
-    "The property of the value that is to stand here; empty: the value itself."
+    part: Part = Part.NOTHING
+    value: tuple[str, str] = ("", "")
+    "The parameter, and the property of it; no property: the parameter's value itself."
     before: str = ""
     "Text in front of the value."
-    is_looked_into: bool = False
-    "Whether a property of that is asked for right after it."
-    is_map: bool = False
-    "Whether the value, a map then, is all that a vertex or an edge gets in this place."
-    carries_row: bool = False
-    "Whether the row itself is to stand here, so that what follows knows it."
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Query:
     """A text that is understood."""
 
-    clauses: list[Clause]
-    cuts: list[Cut]
+    text: str
+    tokens: Sequence[Token]
+    clauses: Sequence[Clause]
+    cuts: Sequence[Cut]
     "In the order of the text."
-    names: frozenset[str]
-    "Every name in the text, whatever it names, in lower case."
     end: int
     "Where the last clause ends in the text."
-    looks_for_elements: bool
-    "Whether IN is used: Memgraph treats `x IN name` otherwise than `x IN name[0]`."
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name in the text, whatever it names, in lower case."""
+        return frozenset(token.value.lower() for token in self.tokens if token.kind in (Kind.NAME, Kind.QUOTED_NAME))
+
+    @property
+    def looks_for_elements(self) -> bool:
+        """Whether IN is used: Memgraph treats `x IN name` and `x IN name[0]` differently."""
+        return any(token.is_keyword("IN") for token in self.tokens)
+
+    @property
+    def is_volatile(self) -> bool:
+        """Whether it asks a clock or a random generator."""
+        texts = [token.text for token in self.tokens]
+        return any(
+            following[:1] == ["("] and (word in RANDOM or (word in CLOCKS and following == ["(", ")"]))
+            for number, word in enumerate(token.value.lower() for token in self.tokens)
+            for following in [texts[number + 1 : number + 3]]
+        )
+
+
+def patterns_of(clause: Clause) -> Sequence[Pattern]:
+    """The patterns that a clause looks for or makes."""
+    if isinstance(clause, Match | Create):
+        return clause.patterns
+    return [clause.pattern] if isinstance(clause, Merge) else []

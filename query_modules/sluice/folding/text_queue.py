@@ -7,10 +7,10 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from sluice.bolt.values import Value
-from sluice.folding.chain import chains
 from sluice.folding.conflicts import Slot
 from sluice.folding.expressions import EXACT, Key
-from sluice.folding.plan import Origin, OverwriteCheck, Plan
+from sluice.folding.map_check import MapCheck
+from sluice.folding.plan import Plan
 from sluice.folding.template import Row
 
 Parameters = Mapping[str, Value]
@@ -21,10 +21,8 @@ Types of which values that are equal in Cypher are equal, and hashed alike, in P
 no harm.
 """
 
-_ABSENT = object()
 
-
-class Group(NamedTuple):
+class QueryGroup(NamedTuple):
     """Queries that run as one."""
 
     text: str
@@ -34,38 +32,64 @@ class Group(NamedTuple):
     rows: list[Row]
     "One for each of them; none for a query that has to stay as it is."
     root: Value = None
-    "Where they are a chain, the value by which the first of them finds a vertex."
+    "If they are a chain, the value by which the first of them finds a vertex."
+
+
+class TextRows(NamedTuple):
+    """The queries of one text in a batch."""
+
+    queue: TextQueue
+    indices: list[int]
+    "Which queries of the batch they are, ascending."
+    rows: list[Row]
+    alone: set[int]
+    "Numbers of the rows that have to be sent by themselves."
+
+    def column(self, key: Key) -> list[Value]:
+        """The value of `key` in each row. Rows that are not built like that are sent by themselves."""
+        return self.queue.column(key, self.rows, self.alone)
+
+    def elements(self, key: Key) -> list[list[Value] | None]:
+        """The values of each row, one for each element of a list; None: it has no list."""
+        [elements] = key.lists
+        return [
+            [_within(item, key.path) for item in found] if type(found) is list else None
+            for found in self.column(elements)
+        ]
 
 
 class TextQueue:
-    """
-    One text of a schedule.
+    """One text of a schedule, which fills `reads`, `writes` and `always`, and uses them."""
 
-    `reads`, `writes` and `always` are for whoever makes the schedule to fill, and to use.
-    """
-
-    def __init__(self, text: str, plan: Plan, looked_for: Iterable[str]) -> None:
+    def __init__(self, number: int, text: str, plan: Plan, looked_for: Iterable[str]) -> None:
         """
         Args:
-            looked_for: the properties of vertices on which it depends, in any text of the schedule, what is found.
+            number: of the text in its schedule.
+            looked_for: the properties of vertices that decide, in any text of the schedule, what is found.
         """
+        self.number = number
         self.text = text
         self.reads: list[tuple[int, int, int]] = []
         "Table, slot, and how far a query has to come after the group that the table names: 1 if strictly, else 0."
         self.writes: list[tuple[int, int]] = []
         "Table, slot."
         self.always: list[tuple[int, int]] = []
-        "Number of a lane, and how far a query has to come after its last group."
-        self._chain = plan.chain
-        self._names = plan.template.names
-        self._is_bare = plan.template.is_bare
+        "Number of a text, and how far a query has to come after its last group."
+        self._chain = plan.rewrites.chain
+        template = plan.rewrites.rows
+        self._names, self._is_bare = template.names, template.is_bare
         self._take = _taker(self._names, self._is_bare)
         self._slots: list[Slot] = []
-        self._given = [given for given in plan.given if given is not None]
-        self.merges_unknown_numbers = None in plan.given
-        "Whether a MERGE looks for integers that are not known beforehand."
-        guarded = [_Guarded(plan, guard, looked_for) for guard in plan.guards]
-        self._guarded = [guard for guard in guarded if guard.expected]
+        keys = {key for traits in plan.access.merges.values() for key in traits.keys}
+        self._merge_keys = [key for key in keys if key is not None]
+        self.merges_unknown_numbers = None in keys
+        "Whether a MERGE looks for integers that are not known before the query runs."
+        checks = [
+            MapCheck(plan.access, element, check, looked_for)
+            for element in plan.access.elements.values()
+            for check in element.checks
+        ]
+        self.checks = [check for check in checks if check.expected]
 
     def slot(self, slot: Slot) -> int:
         """The number of a slot; new ones are added."""
@@ -73,11 +97,11 @@ class TextQueue:
             self._slots.append(slot)
         return self._slots.index(slot)
 
-    def rows(self, parameters: Sequence[Parameters]) -> tuple[list[Row], set[int]]:
-        """The row of each query, and which of them have to be sent by themselves, for what they lack."""
+    def taken(self, indices: list[int], parameters: Sequence[Parameters]) -> TextRows:
+        """The rows of these queries; those that lack a parameter are sent by themselves."""
         try:
             if set(map(type, parameters)) == {dict}:
-                return self._take(parameters), set()
+                return TextRows(self, indices, self._take(parameters), set())
         except KeyError:
             pass
         alone = {
@@ -86,67 +110,37 @@ class TextQueue:
             if type(values) is not dict or not all(name in values for name in self._names)
         }
         nothing = dict.fromkeys(self._names)
-        return self._take([nothing if number in alone else item for number, item in enumerate(parameters)]), alone
+        rows = self._take([nothing if number in alone else item for number, item in enumerate(parameters)])
+        return TextRows(self, indices, rows, alone)
 
-    def check(self, rows: list[Row], alone: set[int]) -> None:
-        """Adds to `alone` the rows that overwrite a property by which vertices are looked for."""
-        for guard in self._guarded:
-            maps = self._column(guard.map, rows, alone)
-            if guard.each:
-                alone.update(number for number, elements in enumerate(maps) if not guard.spared_by(elements))
-                continue
-            expected = {name: self._column(key, rows, alone) if key else None for name, key in guard.expected.items()}
-            alone.update(number for number, item in enumerate(maps) if not guard.holds(number, item, expected))
-
-    def merged(self, rows: list[Row], alone: set[int]) -> Iterator[tuple[list[Value], list[int] | None]]:
+    def merged(self, found: TextRows) -> Iterator[tuple[list[Value], list[int] | None]]:
         """
-        What the MERGEs look for: for each place that such values come from, the values, and of which row each is; None:
-        they are one of each row.
+        What the MERGEs look for: for each place that such values come from, the values, and the row of each; None: each
+        row has one.
         """
-        for key, each, name in self._given:
-            values = self._column(key, rows, alone)
-            if not each:
-                yield values, None
+        for key in self._merge_keys:
+            if not key.lists:
+                yield found.column(key), None
                 continue
-            found = [
-                (element.get(name) if name and type(element) is dict else element, number)
-                for number, elements in enumerate(values)
-                if type(elements) is list
-                for element in elements
-            ]
-            yield [value for value, _ in found], [number for _, number in found]
+            pairs = [(value, number) for number, values in enumerate(found.elements(key)) for value in values or ()]
+            yield [value for value, _ in pairs], [number for _, number in pairs]
 
-    def keys(self, rows: list[Row], alone: set[int]) -> list[list[Value]]:
-        """For each slot, the value of each row. Adds to `alone` the rows that cannot be compared with others."""
+    def keys(self, found: TextRows) -> list[list[Value]]:
+        """For each slot, the value of each row. Rows that cannot be compared with others are sent by themselves."""
         columns = []
         for slot in self._slots:
-            values = [self._compared(key, rows, alone) for key in slot]
+            values = [self._compared(found, key) for key in slot]
             columns.append(values[0] if len(values) == 1 else list(zip(*values, strict=True)))
         return columns
 
-    def chains(self, rows: Sequence[Row]) -> tuple[list[list[int]], list[Value]] | None:
-        """As `chain.chains`, and the value by which each row finds a vertex; None also for a text that makes none."""
+    def links(self, rows: Sequence[Row]) -> tuple[list[Value], list[Value]] | None:
+        """The values by which queries find a vertex, and those of the vertices they make; None: they are no links."""
         if self._chain is None:
             return None
-        found, made = (self._column(key, rows, set()) for key in (self._chain.found, self._chain.made))
-        members = chains(found, made)
-        return None if members is None else (members, found)
+        return self.column(self._chain.found, rows, set()), self.column(self._chain.made, rows, set())
 
-    def _compared(self, key: Key, rows: list[Row], alone: set[int]) -> list[Value]:
-        """As `_column`, with nothing in it that Python compares otherwise than Cypher."""
-        values = self._column(key, rows, alone)
-        if set(map(type, values)) <= _COMPARABLE:
-            return values
-        strange = {
-            number
-            for number, value in enumerate(values)
-            if type(value) not in _COMPARABLE and not (type(value) is float and abs(value) < EXACT)
-        }
-        alone |= strange
-        return [None if number in strange else value for number, value in enumerate(values)]
-
-    def _column(self, key: Key, rows: Sequence[Row], alone: set[int]) -> list[Value]:
-        """The value of `key` in each row."""
+    def column(self, key: Key, rows: Sequence[Row], alone: set[int]) -> list[Value]:
+        """The value of `key` in each row. Adds to `alone` the rows that are not built like that."""
         if not key.path:
             return [key.constant] * len(rows)
         name, *steps = key.path
@@ -156,50 +150,35 @@ class TextQueue:
             values = [value.get(step) if type(value) is dict else None for value in values]
         return values
 
+    @staticmethod
+    def _compared(found: TextRows, key: Key) -> list[Value]:
+        values = found.column(key)
+        for rule in COMPARING:
+            values = rule(values, found.alone)
+        return values
 
-class _Guarded:
-    """Whether a map that is written over a vertex leaves alone the properties by which vertices are looked for."""
 
-    def __init__(self, plan: Plan, guard: OverwriteCheck, looked_for: Iterable[str]) -> None:
-        self.map = guard.map
-        self.each = guard.each
-        self._name = guard.name
-        self._replaces = guard.replaces
-        element = plan.elements[guard.variable]
-        self.expected: dict[str, Key | None] = {}
-        "Property -> the value that it must have in the map; None: it must not be there."
-        for name in looked_for:
-            if guard.each:
-                if name not in guard.kept:
-                    self.expected[name] = None
-                continue
-            key = element.keys.get(name) if element.born is Origin.CREATED else plan.known(guard.variable, name)
-            beyond = element.born is Origin.CREATED and name not in element.required
-            if key is not None or not (guard.replaces or beyond):
-                self.expected[name] = key
+def comparable(values: list[Value], alone: set[int]) -> list[Value]:
+    """The values without those that Python compares otherwise than Cypher, whose rows are added to `alone`."""
+    if set(map(type, values)) <= _COMPARABLE:
+        return values
+    strange = {
+        number
+        for number, value in enumerate(values)
+        if type(value) not in _COMPARABLE and not (type(value) is float and abs(value) < EXACT)
+    }
+    alone |= strange
+    return [None if number in strange else value for number, value in enumerate(values)]
 
-    def spared_by(self, elements: Value) -> bool:
-        """Whether the maps of a list's elements are harmless."""
-        if type(elements) is not list:
-            return False
-        if self._name:
-            elements = [element.get(self._name) if type(element) is dict else None for element in elements]
-        return all(type(element) is dict and self.expected.keys().isdisjoint(element) for element in elements)
 
-    def holds(self, number: int, item: Value, expected: Mapping[str, list[Value] | None]) -> bool:
-        """Whether the map of row `number` is harmless."""
-        if type(item) is not dict:
-            return False
-        if not self._replaces and expected.keys().isdisjoint(item):
-            return True
-        for name, values in expected.items():
-            value = item.get(name, _ABSENT)
-            if value is _ABSENT:
-                if self._replaces:
-                    return False
-            elif values is None or type(value) is not type(values[number]) or value != values[number]:
-                return False
-        return True
+COMPARING: tuple[Callable[[list[Value], set[int]], list[Value]], ...] = (comparable,)
+"What is done to values before they are compared."
+
+
+def _within(value: Value, path: Iterable[str]) -> Value:
+    for step in path:
+        value = value.get(step) if type(value) is dict else None
+    return value
 
 
 def _taker(names: tuple[str, ...], is_bare: bool) -> Callable[[Iterable[Parameters]], list[Row]]:

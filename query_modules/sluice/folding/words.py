@@ -11,137 +11,37 @@ import re
 is_name = re.compile("[A-Za-z_][A-Za-z0-9_]*").fullmatch
 "Whether a text is a name that needs no quotes, unless it is a word of Cypher."
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 OPERATORS = frozenset({"+", "-", "*", "/", "%", "^", "=~"})
 
-RESERVED = frozenset(
-    [
-        "ALL",
-        "AND",
-        "ANY",
-        "AS",
-        "ASSERT",
-        "BY",
-        "CALL",
-        "CASE",
-        "CONTAINS",
-        "COUNT",
-        "CREATE",
-        "DELETE",
-        "DETACH",
-        "DISTINCT",
-        "ELSE",
-        "END",
-        "ENDS",
-        "EXISTS",
-        "EXTRACT",
-        "FALSE",
-        "FILTER",
-        "FOREACH",
-        "IN",
-        "IS",
-        "LIMIT",
-        "LOAD",
-        "MATCH",
-        "MERGE",
-        "NONE",
-        "NOT",
-        "NULL",
-        "ON",
-        "OPTIONAL",
-        "OR",
-        "ORDER",
-        "REDUCE",
-        "REMOVE",
-        "RETURN",
-        "SET",
-        "SINGLE",
-        "SKIP",
-        "STARTS",
-        "THEN",
-        "TRUE",
-        "UNION",
-        "UNWIND",
-        "USING",
-        "WHEN",
-        "WHERE",
-        "WITH",
-        "XOR",
-        "YIELD",
-    ]
+RESERVED = _words(
+    """
+    ALL AND ANY AS ASSERT BY CALL CASE CONTAINS COUNT CREATE DELETE DETACH DISTINCT ELSE END ENDS EXISTS EXTRACT
+    FALSE FILTER FOREACH IN IS LIMIT LOAD MATCH MERGE NONE NOT NULL ON OPTIONAL OR ORDER REDUCE REMOVE RETURN SET
+    SINGLE SKIP STARTS THEN TRUE UNION UNWIND USING WHEN WHERE WITH XOR YIELD
+    """
 )
 "Keywords that end or begin something where a variable may stand; a variable of such a name is not understood."
 
-PURE = frozenset(
-    [
-        "abs",
-        "acos",
-        "asin",
-        "atan",
-        "atan2",
-        "ceil",
-        "coalesce",
-        "contains",
-        "cos",
-        "e",
-        "endswith",
-        "exp",
-        "floor",
-        "head",
-        "last",
-        "left",
-        "log",
-        "log10",
-        "ltrim",
-        "pi",
-        "point",
-        "range",
-        "replace",
-        "reverse",
-        "right",
-        "round",
-        "rtrim",
-        "sign",
-        "sin",
-        "size",
-        "split",
-        "sqrt",
-        "startswith",
-        "substring",
-        "tail",
-        "tan",
-        "toboolean",
-        "tobooleanornull",
-        "tofloat",
-        "tofloatornull",
-        "tointeger",
-        "tointegerornull",
-        "tolower",
-        "tostring",
-        "tostringornull",
-        "toupper",
-        "trim",
-        "duration",
-    ]
+PURE = _words(
+    """
+    abs acos asin atan atan2 ceil coalesce contains cos e endswith exp floor head last left log log10 ltrim pi point
+    range replace reverse right round rtrim sign sin size split sqrt startswith substring tail tan toboolean
+    tobooleanornull tofloat tofloatornull tointeger tointegerornull tolower tostring tostringornull toupper trim
+    duration
+    """
 )
 "Functions whose value depends on their arguments alone, in lower case."
 
-NEVER_FLOATS = frozenset(
-    {
-        "left",
-        "ltrim",
-        "replace",
-        "right",
-        "rtrim",
-        "size",
-        "substring",
-        "tointeger",
-        "tointegerornull",
-        "tolower",
-        "tostring",
-        "tostringornull",
-        "toupper",
-        "trim",
-    }
+NEVER_FLOATS = _words(
+    """
+    left ltrim replace right rtrim size substring tointeger tointegerornull tolower tostring tostringornull toupper
+    trim
+    """
 )
 "Functions whose value is text, an integer or null, in lower case."
 

@@ -16,3 +16,13 @@ Attribute of `sys`, which a reload of the modules leaves alone, so that all copi
 def this_process() -> str:
     """A text that is unique to this process, and stays the same during its life."""
     return str(vars(sys).setdefault(ATTRIBUTE, secrets.token_hex(8)))
+
+
+PLACES = "_memgraph_sluice_loopbacks"
+"Of `sys` as well: where this process was found to answer."
+
+
+def known_places() -> set[str]:
+    """Addresses, `host:port`, at which this process has answered. It listens there for as long as it lives."""
+    places: set[str] = vars(sys).setdefault(PLACES, set())
+    return places

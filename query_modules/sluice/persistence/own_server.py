@@ -6,7 +6,7 @@ server that uses it, and run that server's streams until it gives up starting.
 from __future__ import annotations
 
 from sluice.errors import ConnectionLost, QueryRefused
-from sluice.host.instance import this_process
+from sluice.host.instance import known_places, this_process
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import HOW_REACHED, Loopback
 
@@ -15,15 +15,20 @@ WHICH_PROCESS = "CALL streams.instance() YIELD process RETURN process"
 
 def open_loopback(settings: Settings) -> Loopback:
     """
+    Which process answers is asked once for each place, since Memgraph 3 refuses to reload modules meanwhile.
+
     Raises:
         ConnectionLost: as `Loopback`, or another process answers.
     """
-    loopback = Loopback(settings)
+    loopback, place = Loopback(settings), f"{settings.loopback_host}:{settings.loopback_port}"
+    if place in known_places():
+        return loopback
     try:
-        check_process(loopback, f"{settings.loopback_host}:{settings.loopback_port}")
+        check_process(loopback, place)
     except BaseException:
         loopback.connection.close()
         raise
+    known_places().add(place)
     return loopback
 
 

@@ -84,7 +84,7 @@ def create(
 
 def _checked(unpinned: StreamSpec, streams: Streams) -> Checked:
     """What a CREATE finds out about script and broker; reused if the same CREATE has just met a conflict."""
-    key = (unpinned.uri, unpinned.topic, unpinned.transform.uri, unpinned.config.encode())
+    key = (unpinned.name, unpinned.uri, unpinned.topic, unpinned.transform.uri, unpinned.config.encode())
     remembered = streams.process.remembered.take(key)
     if remembered is not None:
         until, checked = remembered

@@ -45,7 +45,7 @@ class Checked(NamedTuple):
     """What CREATE found out of the world outside."""
 
     key: Hashable
-    "What was asked: broker, topic, script, configuration."
+    "What was asked: the stream's name, broker, topic, script, configuration."
     transform: Transform
     topic: Topic
     until: float | None = None

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sluice.cypher.lexer import Kind
-from sluice.folding.source import Source
+from sluice.folding.token_stream import TokenStream
 from tests.unit.folding.graphs import Graph
 
 Row = dict[str, Any]
@@ -112,18 +112,18 @@ def equal(one: Any, other: Any) -> bool | None:
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self.source = Source(text)
+        self.source = TokenStream(text)
         self.anonymous = 0
         self.wrote = False
 
     def clauses(self) -> list[Clause]:
         found = []
-        while self.source.token.kind is not Kind.END and not any(map(self.source.is_symbol, ");")):
+        while self.source.token.kind is not Kind.END and not any(map(self.source.at, ");")):
             found.append(self.clause())
         return found
 
     def clause(self) -> Clause:
-        take = self.source.accept_keyword
+        take = self.source.accept
         if take("UNWIND"):
             return self.unwind()
         if take("OPTIONAL", "MATCH"):
@@ -156,7 +156,7 @@ class _Parser:
 
     def listed(self, item: Callable[[], Any]) -> list[Any]:
         found = [item()]
-        while self.source.accept_symbol(","):
+        while self.source.accept(","):
             found.append(item())
         return found
 
@@ -183,7 +183,7 @@ class _Parser:
 
     def match(self, *, optional: bool) -> Clause:
         patterns = self.listed(self.pattern)
-        condition = self.expression() if self.source.accept_keyword("WHERE") else None
+        condition = self.expression() if self.source.accept("WHERE") else None
 
         def found(run: Run, row: Row) -> Iterator[Row]:
             rows: Iterable[tuple[Row, frozenset[int]]] = [(row, frozenset())]
@@ -210,11 +210,11 @@ class _Parser:
 
     def with_(self) -> Clause:
         wrote, self.wrote = self.wrote, False
-        if self.source.is_keyword("COUNT"):
+        if self.source.at("COUNT"):
             return self.counted(wrote)
-        everything = self.source.accept_symbol("*")
+        everything = self.source.accept("*")
         items = [] if everything else self.listed(self.with_item)
-        condition = self.expression() if self.source.accept_keyword("WHERE") else None
+        condition = self.expression() if self.source.accept("WHERE") else None
 
         def with_(run: Run, rows: Iterable[Row]) -> Iterator[Row]:
             if wrote:
@@ -246,7 +246,7 @@ class _Parser:
     def with_item(self) -> tuple[str, Expression]:
         name = self.source.token.value
         value = self.expression()
-        return (self.source.name(), value) if self.source.accept_keyword("AS") else (name, value)
+        return (self.source.name(), value) if self.source.accept("AS") else (name, value)
 
     def create(self) -> Clause:
         patterns = self.listed(self.pattern)
@@ -260,7 +260,7 @@ class _Parser:
     def merge(self) -> Clause:
         pattern = self.pattern()
         actions: dict[str, list[Any]] = {"CREATE": [], "MATCH": []}
-        while self.source.accept_keyword("ON"):
+        while self.source.accept("ON"):
             kind = self.source.take().text.upper()
             self.source.take()
             actions[kind] += self.listed(self.set_item)
@@ -323,15 +323,15 @@ class _Parser:
     def set_item(self) -> Callable[[Run, Row], None]:
         source = self.source
         variable = source.name()
-        if source.is_symbol(":"):
+        if source.at(":"):
             labels = self.labels()
             return lambda run, row: _label(run, row[variable], labels)
-        if source.accept_symbol("."):
+        if source.accept("."):
             name = source.name()
             source.expect("=")
             value = self.expression()
             return lambda run, row: _assign(run, row[variable], {name: value(run, row, run.new)})
-        replaces = source.accept_symbol("=")
+        replaces = source.accept("=")
         if not replaces:
             source.expect("+=")
         value = self.expression()
@@ -339,7 +339,7 @@ class _Parser:
 
     def remove_item(self) -> Callable[[Run, Row], None]:
         variable = self.source.name()
-        if self.source.is_symbol(":"):
+        if self.source.at(":"):
             labels = self.labels()
             return lambda run, row: _unlabel(run, row[variable], labels)
         self.source.expect(".")
@@ -350,28 +350,28 @@ class _Parser:
 
     def labels(self) -> list[str]:
         found = []
-        while self.source.accept_symbol(":"):
+        while self.source.accept(":"):
             found.append(self.source.name())
         return found
 
     def properties(self) -> Expression | None:
-        if self.source.token.kind is Kind.PARAMETER or self.source.is_symbol("{"):
+        if self.source.token.kind is Kind.PARAMETER or self.source.at("{"):
             return self.atom()
         return None
 
     def pattern(self) -> _Pattern:
         nodes, edges = [self.node()], []
-        while self.source.is_symbol("-") or self.source.is_symbol("<"):
-            left = self.source.accept_symbol("<")
+        while self.source.at("-") or self.source.at("<"):
+            left = self.source.accept("<")
             self.source.expect("-")
             name, kinds, properties = "", [], None
-            if self.source.accept_symbol("["):
+            if self.source.accept("["):
                 name = self.name()
                 kinds = self.labels()
                 properties = self.properties()
                 self.source.expect("]")
             self.source.expect("-")
-            right = self.source.accept_symbol(">")
+            right = self.source.accept(">")
             edges.append(_Edge(name or self.unnamed(), kinds, properties, left, right))
             nodes.append(self.node())
         return _Pattern(nodes, edges)
@@ -393,7 +393,7 @@ class _Parser:
 
     def chain(self, operand: Callable[[], Expression], word: str, together: Any) -> Expression:
         parts = [operand()]
-        while self.source.accept_keyword(word):
+        while self.source.accept(word):
             parts.append(operand())
         if len(parts) == 1:
             return parts[0]
@@ -402,21 +402,21 @@ class _Parser:
     def comparison(self) -> Expression:
         left = self.sum()
         source = self.source
-        if source.accept_keyword("IS", "NULL"):
+        if source.accept("IS", "NULL"):
             return lambda run, row, view: left(run, row, view) is None
-        if source.accept_keyword("IN"):
+        if source.accept("IN"):
             inside = self.sum()
             return lambda run, row, view: any(
                 equal(left(run, row, view), element) for element in inside(run, row, view) or []
             )
         for symbol in ("=", "<>", "<", ">"):
-            if source.accept_symbol(symbol):
+            if source.accept(symbol):
                 return _compared(symbol, left, self.sum())
         return left
 
     def sum(self) -> Expression:
         left = self.postfix()
-        while self.source.is_symbol("+") or self.source.is_symbol("-"):
+        while self.source.at("+") or self.source.at("-"):
             minus = self.source.take().text == "-"
             left = (_subtracted if minus else _added)(left, self.postfix())
         return left
@@ -424,12 +424,12 @@ class _Parser:
     def postfix(self) -> Expression:
         value = self.atom()
         while True:
-            if self.source.accept_symbol("."):
+            if self.source.accept("."):
                 value = _property(value, self.source.name())
-            elif self.source.accept_symbol("["):
+            elif self.source.accept("["):
                 value = _element(value, self.atom())
                 self.source.expect("]")
-            elif self.source.is_symbol(":"):
+            elif self.source.at(":"):
                 value = _labelled(value, self.labels())
             else:
                 return value
@@ -446,22 +446,22 @@ class _Parser:
             number = float(token.text) if token.kind is Kind.FLOAT else int(token.text)
             source.take()
             return lambda *_: number
-        if source.accept_symbol("("):
+        if source.accept("("):
             value = self.expression()
             source.expect(")")
             return value
-        if source.accept_symbol("["):
-            values = [] if source.is_symbol("]") else self.listed(self.expression)
+        if source.accept("["):
+            values = [] if source.at("]") else self.listed(self.expression)
             source.expect("]")
             return lambda *given: [value(*given) for value in values]
-        if source.accept_symbol("{"):
-            entries = {} if source.is_symbol("}") else dict(self.listed(self.entry))
+        if source.accept("{"):
+            entries = {} if source.at("}") else dict(self.listed(self.entry))
             source.expect("}")
             return lambda *given: {name: value(*given) for name, value in entries.items()}
-        if source.accept_keyword("CASE"):
+        if source.accept("CASE"):
             return self.case()
         name = source.take().value
-        if source.accept_symbol("("):
+        if source.accept("("):
             arguments = self.listed(self.expression)
             source.expect(")")
             function = _FUNCTIONS[name]
@@ -474,12 +474,12 @@ class _Parser:
         return name, self.expression()
 
     def case(self) -> Expression:
-        self.source.accept_keyword("WHEN")
+        self.source.accept("WHEN")
         condition = self.expression()
-        self.source.accept_keyword("THEN")
+        self.source.accept("THEN")
         then = self.expression()
-        otherwise: Expression = self.expression() if self.source.accept_keyword("ELSE") else (lambda *_: None)
-        self.source.accept_keyword("END")
+        otherwise: Expression = self.expression() if self.source.accept("ELSE") else (lambda *_: None)
+        self.source.accept("END")
         return lambda *given: then(*given) if condition(*given) is True else otherwise(*given)
 
 

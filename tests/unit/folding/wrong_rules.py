@@ -2,193 +2,203 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from sluice.folding import conflicts, effects, folder, schedule, series, text_queue, whole
-from sluice.folding.conflicts import Conflict
-from sluice.folding.plan import Action, Change, Element, Merging, Origin, Plan
+from sluice.folding import access, conflicts, encounters, rewrites, solitary, text_queue, whole
+from sluice.folding.access import Origin
+from sluice.folding.encounters import Encounter
+from sluice.folding.query import Query
+from sluice.folding.series import Series
+from sluice.folding.template import Template
+from sluice.folding.text_queue import QueryGroup
+from sluice.folding.whole import Column
 
 Patch = pytest.MonkeyPatch
+Rule = Callable[..., Any]
 
-_conflicts = conflicts.conflicts
-_finds = conflicts._finds
-_plan_of = effects.plan_of
+TUPLES: Sequence[tuple[ModuleType, str]] = (
+    (access, "FORGETTING"),
+    (conflicts, "RULES"),
+    (conflicts, "STRICT"),
+    (conflicts, "DIRECTIONS"),
+    (encounters, "SEARCH_RULES"),
+    (encounters, "COMMUTING"),
+    (rewrites, "RULES"),
+    (solitary, "RULES"),
+    (text_queue, "COMPARING"),
+    (whole, "GROUPING"),
+    (whole, "KEEPING_BACK"),
+)
+"Where the rules are."
+
+
+def broken(patch: Patch, rule: Rule, other: Rule | None = None) -> None:
+    """Puts another rule in the place of one, or leaves it out."""
+    [(module, name)] = [place for place in TUPLES if rule in getattr(*place)]
+    rules = [other if entry is rule else entry for entry in getattr(module, name)]
+    patch.setattr(module, name, tuple(entry for entry in rules if entry is not None))
+
+
+def nothing_conflicts(patch: Patch) -> None:
+    """Anything may go anywhere."""
+    patch.setattr(conflicts, "RULES", ())
 
 
 def rows_see_each_other(patch: Patch) -> None:
     """MATCH in a later row finds what an earlier row made: chains are folded."""
-    patch.setattr(
-        folder, "conflicts", lambda one, other: {item._replace(strict=False) for item in _conflicts(one, other)}
-    )
-
-
-def _without_changes(patch: Patch, is_left_out: Callable[[Change, Element, Element], bool]) -> None:
-    def finds(writer: Plan, change: Change, finder: Plan, found: Element) -> Iterator[Any]:
-        if not is_left_out(change, writer.elements[change.variable], found):
-            yield from _finds(writer, change, finder, found)
-
-    patch.setattr(conflicts, "_finds", finds)
+    patch.setattr(conflicts, "STRICT", ())
 
 
 def edges_pass_their_vertices(patch: Patch) -> None:
     """What MATCH looks for may be made later."""
-    _without_changes(patch, lambda change, _, found: change.action is Action.CREATED and found.born is Origin.MATCHED)
+    for rule in (encounters.new_vertex, encounters.new_edge):
+        broken(patch, rule, lambda one, rule=rule: one.sought.origin is not Origin.MATCHED and rule(one))
 
 
 def new_edges_are_not_found(patch: Patch) -> None:
     """Nobody looks for edges that others make."""
-    _without_changes(patch, lambda change, changed, _: change.action is Action.CREATED and changed.ends is not None)
+    broken(patch, encounters.new_edge)
 
 
 def the_dead_are_still_found(patch: Patch) -> None:
     """DELETE does not matter to others."""
-    _without_changes(patch, lambda change, *_: change.action is Action.DELETED)
+    broken(patch, encounters.deletion)
 
 
 def labels_do_not_decide(patch: Patch) -> None:
     """Labels that come and go do not matter to others."""
-    _without_changes(patch, lambda change, *_: change.action is Action.LABELLED)
+    broken(patch, encounters.label_change)
 
 
 def keys_do_not_change(patch: Patch) -> None:
     """SET of a property by which others look does not matter to them."""
-    _without_changes(patch, lambda change, *_: change.action is Action.ASSIGNED)
+    broken(patch, encounters.key_change)
+    broken(patch, encounters.condition_change)
 
 
 def maps_do_not_replace(patch: Patch) -> None:
     """SET n = $map takes nothing away."""
-    _without_changes(patch, lambda change, *_: change.action is Action.REPLACED)
+    broken(patch, encounters.replacement)
 
 
 def maps_hold_no_keys(patch: Patch) -> None:
     """A map of properties never has one by which others look."""
-    patch.setattr(text_queue._Guarded, "holds", lambda *_: True)
+    broken(patch, solitary.overwritten_keys)
 
 
 def values_may_pass_each_other(patch: Patch) -> None:
     """Two SETs of one property give the same in either order."""
-    patch.setattr(conflicts, "_same_element", lambda *_: iter(()))
+    for rule in (conflicts.write_then_read, conflicts.read_then_write, conflicts.write_twice):
+        broken(patch, rule)
 
 
 def vertices_have_one_label(patch: Patch) -> None:
     """A vertex is found by the first of its labels only."""
 
-    def finds(writer: Plan, change: Change, finder: Plan, found: Element) -> Iterator[Any]:
-        changed = writer.elements[change.variable]
-        if change.action is not Action.CREATED or changed.ends or found.labels <= set(sorted(changed.labels)[:1]):
-            yield from _finds(writer, change, finder, found)
+    def new_vertex(one: Encounter) -> bool:
+        return encounters.new_vertex(one) and one.sought.labels <= set(sorted(one.changed.labels)[:1])
 
-    patch.setattr(conflicts, "_finds", finds)
+    broken(patch, encounters.new_vertex, new_vertex)
 
 
 def equal_means_identical(patch: Patch) -> None:
     """1 is no 1.0."""
-    compared = text_queue.TextQueue._compared
-    patch.setattr(text_queue.TextQueue, "_compared", lambda self, *given: list(map(repr, compared(self, *given))))
+    comparable = text_queue.comparable
+    broken(patch, comparable, lambda values, alone: list(map(repr, comparable(values, alone))))
 
 
 def equal_numbers_are_the_same(patch: Patch) -> None:
     """What is made has the number of the first MERGE, whichever that is."""
-    patch.setattr(schedule.Schedule, "_part_equal_numbers", lambda *_: None)
-
-
-def _with_plans(patch: Patch, changed: Callable[[Plan], Plan]) -> None:
-    patch.setattr(folder, "plan_of", lambda text, lacks: changed(_plan_of(text, lacks)))
+    broken(patch, solitary.equal_numbers)
 
 
 def joins_keep_the_order(patch: Patch) -> None:
     """The rows of a MATCH with two parts come in their order."""
-    _with_plans(patch, lambda plan: replace(plan, unordered=False))
+    broken(patch, conflicts.rows_out_of_order)
 
 
 def a_key_once_known_stays(patch: Patch) -> None:
     """A vertex that is looked for by a key has it to the end, whatever the query sets."""
-    nothing = {False: frozenset[str](), True: frozenset[str]()}
-    _with_plans(patch, lambda plan: replace(plan, assigned=nothing))
+    patch.setattr(access, "FORGETTING", ())
 
 
 def merges_commute(patch: Patch) -> None:
     """MERGEs of one form give the same in either order, whatever ON CREATE does."""
 
-    def changed(plan: Plan) -> Plan:
-        merges = {}
-        for number, merging in plan.merges.items():
-            [first, *_] = [item for item in plan.elements.values() if item.clause == number]
-            merges[number] = Merging(merging.repeatable, (frozenset(first.labels), frozenset(first.required)))
-        return replace(plan, merges=merges)
+    def bare_merges(one: Encounter) -> bool:
+        return one.changed.labels == one.sought.labels and one.changed.properties.keys() == one.sought.properties.keys()
 
-    _with_plans(patch, changed)
+    broken(patch, encounters.bare_merges, bare_merges)
 
 
 def conditions_do_not_look(patch: Patch) -> None:
     """WHERE depends on nothing but equalities."""
-
-    def changed(plan: Plan) -> Plan:
-        elements = {name: replace(item, watched=set()) for name, item in plan.elements.items()}
-        return replace(plan, elements=elements, touches={touch for touch in plan.touches if touch.writes})
-
-    _with_plans(patch, changed)
+    for rule in (encounters.condition_change, conflicts.write_then_read, conflicts.read_then_write):
+        broken(patch, rule)
 
 
 def edges_have_to_be_there(patch: Patch) -> None:
     """A vertex from which an edge is looked for is found only if it has one."""
 
-    def changed(plan: Plan) -> Plan:
-        ends = {end for item in plan.elements.values() if item.born is Origin.MATCHED for end in item.ends or ()}
-        elements = {name: replace(item, alone=item.alone and name not in ends) for name, item in plan.elements.items()}
-        return replace(plan, elements=elements)
+    def new_vertex(one: Encounter) -> bool:
+        ends = {
+            end for item in one.finder.elements.values() if item.origin is Origin.MATCHED for end in item.ends or ()
+        }
+        return encounters.new_vertex(one) and one.sought.variable not in ends
 
-    _with_plans(patch, changed)
+    broken(patch, encounters.new_vertex, new_vertex)
 
 
 def edges_point_one_way(patch: Patch) -> None:
     """An edge without a direction is matched in the direction in which it is written."""
-
-    def changed(plan: Plan) -> Plan:
-        elements = {name: replace(item, directed=True) for name, item in plan.elements.items()}
-        merges = {number: Merging(True, merging.form) for number, merging in plan.merges.items()}
-        return replace(plan, elements=elements, merges=merges)
-
-    _with_plans(patch, changed)
+    broken(patch, conflicts.turned_round)
+    broken(patch, encounters.repeated_merge, lambda one: one.changed.clause == one.sought.clause)
 
 
 def a_series_ends_where_nothing_is_found(patch: Patch) -> None:
     """The parts of a series hand on the rows that they have."""
-    text = series.Series.text
-    patch.setattr(series.Series, "text", lambda self, size: text(self, size).replace("count(*)", "1"))
+    _, make, _ = rewrites.RULES
+
+    def series(query: Query, template: Template) -> Series | None:
+        found = make(query, template)
+        return found and found._replace(between=found.between.replace("count(*)", "1"))
+
+    broken(patch, make, series)
 
 
 def chains_begin_anywhere(patch: Patch) -> None:
     """Whether the first query of a chain finds anything does not matter."""
-
-    def changed(plan: Plan) -> Plan:
-        return plan if plan.chain is None else replace(plan, chain=plan.chain._replace(before=""))
-
-    _with_plans(patch, changed)
+    *_, chain = rewrites.RULES
+    broken(patch, chain, lambda query: (found := chain(query)) and found._replace(before=""))
 
 
 def links_hang_together(patch: Patch) -> None:
     """Queries of a text that makes chains are one chain."""
-    patch.setattr(text_queue, "chains", lambda found, _: [list(range(len(found)))])
+
+    def in_chains(column: Column) -> list[QueryGroup] | None:
+        queue, indices, rows, _ = column.found
+        links = queue.links(rows)
+        return links and [QueryGroup(queue.text, indices, rows, links[0][0])]
+
+    broken(patch, whole.in_chains, in_chains)
 
 
 def texts_pass_each_other(patch: Patch) -> None:
     """All queries of a text may run before all of another, whatever came first."""
-    patch.setattr(whole, "_may_precede", lambda *_: True)
+    patch.setattr(whole, "KEEPING_BACK", ())
 
 
 def texts_run_at_once(patch: Patch) -> None:
     """All queries of a text may run as one where texts run as a whole."""
-    patch.setattr(whole, "_runs_at_once", lambda _: True)
 
+    def all_at_once(column: Column) -> list[QueryGroup]:
+        return [QueryGroup(column.found.queue.text, column.found.indices, column.found.rows)]
 
-def nothing_conflicts(patch: Patch) -> None:
-    """Anything may go anywhere."""
-    patch.setattr(folder, "conflicts", lambda *_: set[Conflict]())
+    broken(patch, whole.all_at_once, all_at_once)
 
 
 WRONG_RULES = (

@@ -1,0 +1,74 @@
+"""Maps that are written over vertices, and the properties by which vertices are looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from sluice.bolt.values import Value
+from sluice.folding.access import Access, Element, Origin, OverwriteCheck
+from sluice.folding.expressions import Key
+
+_ABSENT = object()
+
+
+class Rows(Protocol):
+    """The values of a text's queries in a batch."""
+
+    def column(self, key: Key) -> list[Value]:
+        """The value of each query."""
+
+    def elements(self, key: Key) -> list[list[Value] | None]:
+        """The values of each query, one for each element of a list; None: it has no list."""
+
+
+class MapCheck:
+    """
+    An overwrite check of one text: which of its queries leave the properties that are looked for as they are.
+
+    `expected` has, for each such property, the value that it must have in the map; None: it must not be there.
+    """
+
+    def __init__(self, access: Access, element: Element, check: OverwriteCheck, looked_for: Iterable[str]) -> None:
+        """
+        Args:
+            looked_for: the properties of vertices that decide, in any text of the schedule, what is found.
+        """
+        self._check = check
+        self.expected: dict[str, Key | None] = {}
+        is_new = element.origin is Origin.CREATED
+        for name in looked_for:
+            if check.map.lists:
+                if name not in check.kept:
+                    self.expected[name] = None
+                continue
+            key = element.keys.get(name) if is_new else access.known(element.variable, name)
+            if key is not None or not (check.replaces or (is_new and name not in element.properties)):
+                self.expected[name] = key
+
+    def failed_by(self, found: Rows) -> Iterable[int]:
+        """The numbers of the rows that change a property that is looked for, or may."""
+        key = self._check.map
+        if key.lists:
+            return [number for number, maps in enumerate(found.elements(key)) if not self._spares(maps)]
+        expected = {name: found.column(key) if key else None for name, key in self.expected.items()}
+        return [number for number, item in enumerate(found.column(key)) if not self._holds(number, item, expected)]
+
+    def _spares(self, maps: list[Value] | None) -> bool:
+        """Whether none of the maps has any of the properties."""
+        return maps is not None and all(type(item) is dict and self.expected.keys().isdisjoint(item) for item in maps)
+
+    def _holds(self, number: int, item: Value, expected: dict[str, list[Value] | None]) -> bool:
+        replaces = self._check.replaces
+        if type(item) is not dict:
+            return False
+        if not replaces and expected.keys().isdisjoint(item):
+            return True
+        for name, values in expected.items():
+            value = item.get(name, _ABSENT)
+            if value is _ABSENT:
+                if replaces:
+                    return False
+            elif values is None or type(value) is not type(values[number]) or value != values[number]:
+                return False
+        return True
