@@ -22,8 +22,7 @@ from confluent_kafka import Consumer, TopicPartition
 from sluice.engine.host_state import HostState
 from sluice.engine.loop import StreamLoop
 from sluice.engine.merge_guard import MergeGuard
-from sluice.engine.run import Run
-from sluice.engine.run_status import RunStatus
+from sluice.engine.run import Run, RunStatus
 from sluice.engine.session import open_parts
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns

@@ -13,20 +13,23 @@ VARIANTS = ("exactly-once", "at-least-once", "at-most-once")
 # Added to the sink's module. The checkpoint's transaction comes after the batch's, or before it, in the same write.
 SPLIT = """
 
-def _send(self, queries, reached, properties, parked=()):
+def _send(self, transaction):
     vertex, uid = self._checkpoint_id
-    parameters = {{"id": vertex, "uid": uid, "from": encode_positions(self.reached.positions), "to": properties}}
+    start = encode_positions(transaction.before.positions)
+    parameters = {{"id": vertex, "uid": uid, "from": start, "to": transaction.properties}}
     checkpoint = b"".join((BEGIN, frame(messages.run(FENCE, parameters)), PULL_ALL, COMMIT))
-    batch = b"".join((BEGIN, queries.frames, COMMIT))
+    batch = b"".join((BEGIN, transaction.queries.frames, COMMIT))
     request = {order}
     self._connection.send(request)
-    self._sent.append(_Sent(reached, queries.size, len(request)))
-    self._bytes += len(request)
-    self.reached = reached
+    sent = replace(transaction, bytes=len(request), sent_at=time.monotonic())
+    self.in_flight.all = (*self.in_flight.all, sent)
+
+
+def _replies_to(transaction):
+    return 6 + 2 * transaction.queries.size
 
 
 Sink.send = _send
-_Sent.replies = property(lambda sent: 6 + 2 * sent.queries)
 """
 ORDERS = {"at-least-once": "batch + checkpoint", "at-most-once": "checkpoint + batch"}
 

@@ -16,7 +16,7 @@ from sluice.bolt.messages import Tag
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
 from sluice.engine.run import Run as StreamRun
-from sluice.engine.run_status import RunStatus
+from sluice.engine.run import RunStatus
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns
 from sluice.host.attempts import Attempts

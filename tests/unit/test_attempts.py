@@ -9,8 +9,7 @@ import pytest
 
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
-from sluice.engine.run import Run
-from sluice.engine.run_status import RunStatus
+from sluice.engine.run import Run, RunStatus
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns, Waits
 from sluice.host import attempts, server_flags

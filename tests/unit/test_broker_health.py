@@ -71,9 +71,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def broker_health(brokers: Brokers, clock: Clock) -> BrokerHealth:
-    made = BrokerHealth(brokers, "t", "Kafka stream s, topic t", clock)
-    made.follow(PARTITIONS)
-    return made
+    return BrokerHealth(brokers, "t", "Kafka stream s, topic t", clock)
 
 
 Pass = Callable[..., None]
@@ -86,7 +84,7 @@ def passes(broker_health: BrokerHealth, clock: Clock) -> Pass:
     def pass_by(seconds: float, *, busy: bool = False) -> None:
         for _ in range(round(seconds * 10)):
             clock.now += 0.1
-            broker_health.look(busy=busy)
+            broker_health.poll(PARTITIONS, {}, busy=busy)
 
     return pass_by
 
@@ -112,8 +110,8 @@ def test_ends_are_asked_for_again(
 
 def test_messages_that_came_tell_of_ends_as_well(broker_health: BrokerHealth, passes: Pass):
     passes(0.2)
-    broker_health.heard({1: 24})
-    broker_health.heard({1: 22})
+    broker_health.poll(PARTITIONS, {1: 24}, busy=True)
+    broker_health.poll(PARTITIONS, {1: 22}, busy=True)
     assert broker_health.watermarks == {0: (3, 10), 1: (3, 24)}
 
 
@@ -183,5 +181,5 @@ def test_a_partition_without_a_leader_is_a_trouble(broker_health: BrokerHealth, 
 def test_nothing_is_asked_before_partitions_are_known(brokers: Brokers, clock: Clock):
     broker_health = BrokerHealth(brokers, "t", "Kafka stream s, topic t", clock)
     broker_health.doubt("connection refused")
-    broker_health.look(busy=False)
-    assert (brokers.asked, broker_health.watermarks, broker_health.trouble) == ([], None, None)
+    health = broker_health.poll(frozenset(), {}, busy=False)
+    assert (brokers.asked, health.watermarks, health.trouble) == ([], None, None)

@@ -19,7 +19,7 @@ import pytest
 from sluice.errors import ScriptError, SettingError, TransformError
 from sluice.host.settings import Settings, load
 from sluice.host.signing import SigningKey
-from sluice.host.transform_access import Access, Sandbox, TransformAccess
+from sluice.host.transform_access import AllowedAccess, Sandbox, TransformAccess
 from sluice.scripting import confinement, landlock, seccomp
 from sluice.scripting.client import origin
 from sluice.scripting.confinement import Machine, Unconfined, described, machine
@@ -180,8 +180,8 @@ def test_the_administrator_may_let_it_do_more(scripts: Path, tmp_path: Path, por
 def test_without_signals_in_landlock_the_filter_keeps_them_from_others(scripts: Path):
     code = FAKE.format(landlock=5, seccomp=True) + (
         "import os, signal\n"
-        "from sluice.host.transform_access import Access, Sandbox\n"
-        "confinement.confine(Sandbox.ON, Access(), None)\n"
+        "from sluice.host.transform_access import AllowedAccess, Sandbox\n"
+        "confinement.confine(Sandbox.ON, AllowedAccess(), None)\n"
         "os.kill(os.getpid(), 0)\n"
         "refused = 0\n"
         "for target in (os.getppid(), -1, 0):\n"
@@ -213,14 +213,14 @@ def test_without_signals_in_landlock_the_filter_keeps_them_from_others(scripts: 
     ],
 )
 def test_what_there_is_decides_what_transforms_are_kept_from(found: Machine, kept: str, lacking: str, monkeypatch):
-    text = described(Sandbox.AUTO, Access(), found)
+    text = described(Sandbox.AUTO, AllowedAccess(), found)
     assert text == f"kept from {kept}{f', not from {lacking}' if lacking else ''}; this machine has {found}"
-    assert described(Sandbox.OFF, Access(), found) == f"off; this machine has {found}"
+    assert described(Sandbox.OFF, AllowedAccess(), found) == f"off; this machine has {found}"
     if lacking:
-        assert described(Sandbox.ON, Access(), found).startswith("refused: SLUICE_TRANSFORM_SANDBOX is on, and")
+        assert described(Sandbox.ON, AllowedAccess(), found).startswith("refused: SLUICE_TRANSFORM_SANDBOX is on, and")
         monkeypatch.setattr(confinement, "machine", lambda: found)
         with pytest.raises(Unconfined, match=f"cannot keep a transform from {lacking} "):
-            confinement.confine(Sandbox.ON, Access(), None)
+            confinement.confine(Sandbox.ON, AllowedAccess(), None)
 
 
 def test_where_it_has_to_be_confined_and_cannot_be_nothing_of_it_runs(scripts: Path, monkeypatch, tmp_path: Path):
@@ -279,17 +279,17 @@ def test_access_that_is_for_a_uri_is_not_for_one_that_a_node_alone_says(tmp_path
     assert origin(signed, sums) is None
     assert origin(forged, settings("auto")) == forged.uri
     access = TransformAccess.parse("network@https://scripts.example.org/a/,/srv/all")
-    assert access.of("https://scripts.example.org/a/x.py") == Access(True, ("/srv/all",))
-    assert access.of("https://scripts.example.org/b/x.py") == Access(False, ("/srv/all",))
-    assert access.of(None) == Access(False, ("/srv/all",))
+    assert access.of("https://scripts.example.org/a/x.py") == AllowedAccess(True, ("/srv/all",))
+    assert access.of("https://scripts.example.org/b/x.py") == AllowedAccess(False, ("/srv/all",))
+    assert access.of(None) == AllowedAccess(False, ("/srv/all",))
 
 
 @real
 def test_the_folder_of_a_uri_that_a_node_alone_says_is_not_read(scripts: Path):
     code = (
         "from sluice.scripting import confinement\n"
-        "from sluice.host.transform_access import Access, Sandbox\n"
-        "confinement.confine(Sandbox.ON, Access(), None)\n"
+        "from sluice.host.transform_access import AllowedAccess, Sandbox\n"
+        "confinement.confine(Sandbox.ON, AllowedAccess(), None)\n"
         f"open({str(scripts / 'tables' / 'codes.csv')!r})\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
@@ -380,9 +380,9 @@ def test_a_thread_that_was_there_before_is_told_and_so_is_a_kernel_that_refuses(
     monkeypatch.setattr(confinement, "THREADS", str(tmp_path))
     for sandbox in (Sandbox.AUTO, Sandbox.ON):
         with pytest.raises(Unconfined, match="it cannot be confined .*, the kernel refuses: not permitted"):
-            confinement.confine(sandbox, Access(), None)
+            confinement.confine(sandbox, AllowedAccess(), None)
     assert done == ["asked", "asked"]
     (tmp_path / "2").touch()
     with pytest.raises(Unconfined, match="a package has started a thread"):
-        confinement.confine(Sandbox.ON, Access(), None)
+        confinement.confine(Sandbox.ON, AllowedAccess(), None)
     assert done == ["asked", "asked"]

@@ -44,7 +44,7 @@ class Retry(FakeRun):
 
     @property
     def held(self) -> Checkpoint:
-        return self.writer_of_it.held
+        return self.writer_of_it.sink.held
 
 
 ALL = RetryRequest(1, 99)

@@ -107,21 +107,19 @@ class BrokerHealth:
             busy: whether messages come.
             resting: whether the watch waits for them.
         """
-        self.follow(partitions)
-        self.look(busy=busy, resting=resting)
-        self.heard(ends)
+        self._follow(partitions)
+        self._look(busy=busy, resting=resting)
+        self._hear_of(ends)
         return Health(self.trouble, self.watermarks, self.suspect, self._ends.asking or self._begins.asking)
 
-    def follow(self, partitions: frozenset[int]) -> None:
-        """These are the partitions to know about."""
+    def _follow(self, partitions: frozenset[int]) -> None:
         if partitions != self._partitions:
             self._partitions = partitions
             self._watermarks = None
             self._ends.drop()
             self._begins.drop()
 
-    def heard(self, ends: Mapping[int, int]) -> None:
-        """The partitions go at least so far, as messages that came have told."""
+    def _hear_of(self, ends: Mapping[int, int]) -> None:
         if any(end > self._highs.get(partition, -1) for partition, end in ends.items()):
             self._watermarks = None
             self._highs = {p: max(ends.get(p, -1), self._highs.get(p, -1)) for p in self._partitions}
@@ -151,14 +149,8 @@ class BrokerHealth:
         if self.trouble is not None:
             self.trouble = reason
 
-    def look(self, *, busy: bool, resting: bool = False) -> None:
-        """
-        Hears what was answered and asks what is due.
-
-        Args:
-            busy: whether messages come.
-            resting: whether the watch waits for them.
-        """
+    def _look(self, *, busy: bool, resting: bool) -> None:
+        """Hears what was answered and asks what is due."""
         if not self._partitions:
             return
         now = self._clock()

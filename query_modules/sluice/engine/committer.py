@@ -9,7 +9,7 @@ other errors pass through, with the graph holding the checkpoint that tells how 
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from dataclasses import replace
 
 from sluice.engine.gaps import CheckpointMove
 from sluice.engine.group_size import GroupSize
@@ -20,18 +20,9 @@ from sluice.engine.run import Run
 from sluice.engine.writer import Writer
 from sluice.errors import QueryRefused, TransientFailure
 from sluice.persistence.transaction import Transaction
-from sluice.scripting.process import PackedQueries
 from sluice.scripting.transformer import Transformer
 from sluice.values.batch import Group
 from sluice.values.model import Checkpoint
-
-
-class Ready(NamedTuple):
-    """A group that is transformed and not sent."""
-
-    group: Group
-    queries: PackedQueries
-    transform_seconds: float
 
 
 class Committer:
@@ -51,11 +42,12 @@ class Committer:
         """
         self._run = run
         self._writer = writer
+        self._sink = writer.sink
         self._transform = transform
         self._isolation = isolation
         self._progress = Progress(run.desired, run.settings.error_history)
         self._pace = GroupSize(run.spec.batch_size)
-        self._pending: list[Group | Ready | Refused[Group]] = []  # the next last
+        self._pending: list[Group | Transaction | Refused[Group]] = []  # the next last
         self._settled_at = 0.0
 
     @property
@@ -66,23 +58,23 @@ class Committer:
     @property
     def in_flight(self) -> int:
         """Transactions sent and not settled."""
-        return len(self._writer.in_flight)
+        return len(self._sink.in_flight.all)
 
     @property
     def batch_limit(self) -> int:
         """How many batches the next group may have."""
-        left = self._progress.batches_left(self._writer.reached)
+        left = self._progress.batches_left(self._sink.reached)
         return self._pace.batches if left is None else max(1, min(self._pace.batches, left))
 
     @property
     def held(self) -> Checkpoint:
         """The checkpoint as committed, as far as is known."""
-        return self._writer.held
+        return self._sink.held
 
     @property
     def finished(self) -> bool:
         """Whether the limit of batches is reached once everything that was sent is committed."""
-        return self._progress.batches_left(self._writer.reached) == 0
+        return self._progress.batches_left(self._sink.reached) == 0
 
     def submit(self, group: Group) -> None:
         """Takes a group, to be applied after those before it. Does nothing yet: `advance` does, and `drain`."""
@@ -113,7 +105,7 @@ class Committer:
             else:
                 self._pending.pop()
                 self._isolation.apply(item)
-        elif self._writer.full or self._writer.answered or not self._writer.has_turn(item.queries.keys):
+        elif self._is_due or not self._writer.has_turn(item.queries.keys):
             if self.in_flight:
                 self.settle()  # nobody waits while a transaction of his is open
         else:
@@ -122,7 +114,7 @@ class Committer:
 
     def settle(self) -> None:
         """Waits until the oldest transaction in flight is committed, or refused and so pending. Raises as `advance`."""
-        sent = self._writer.in_flight
+        sent = self._sink.in_flight.all
         try:
             transaction = self._writer.settle()
         except QueryRefused as error:
@@ -135,7 +127,7 @@ class Committer:
 
     def settle_ready(self) -> None:
         """Settles what has to be settled before more is sent, and what can be at little cost. Raises as `advance`."""
-        while self._writer.full or self._writer.answered:
+        while self._is_due:
             self.settle()
 
     def drain(self) -> None:
@@ -151,23 +143,26 @@ class Committer:
         before, after = self.held, self._progress.with_entries(move.after, move.entries)
         self._writer.commit(Transaction(before, after, self._progress.properties(before, after)))
 
+    @property
+    def _is_due(self) -> bool:
+        """Whether one is to be settled now; at little cost only if the server has another to continue with."""
+        return self._sink.full or (self.in_flight > 1 and self._sink.answered)
+
     def _transform_next(self, group: Group) -> None:
         began = time.monotonic()
         queries = self._transform.fold(group)
         now, later = divided(group, queries)
         self._pending += reversed(later)
         if now:
-            self._pending.append(Ready(now, queries, time.monotonic() - began))
+            # Where it begins is known once it is sent.
+            transaction = Transaction(self.held, self.held, queries=queries, group=now)
+            self._pending.append(replace(transaction, transform_seconds=time.monotonic() - began))
 
-    def _send(self, ready: Ready) -> None:
-        before = self._writer.reached
-        after = self._progress.after(before, ready.group)
+    def _send(self, transaction: Transaction) -> None:
+        before = self._sink.reached
+        after = self._progress.after(before, transaction.group)
         properties = self._progress.properties(before, after)
-        self._writer.send(
-            Transaction(
-                before, after, properties, ready.queries, ready.group, transform_seconds=ready.transform_seconds
-            )
-        )
+        self._writer.send(replace(transaction, before=before, after=after, properties=properties))
 
     def _resubmit(self, sent: tuple[Transaction, ...], error: QueryRefused) -> None:
         """The oldest of those in flight was refused, and none of them took effect: they are to be sent again."""
@@ -185,7 +180,7 @@ class Committer:
         for transaction in reversed(later if blamed else sent):
             group = transaction.group
             if len(group) <= limit:
-                self._pending.append(Ready(group, transaction.queries, transaction.transform_seconds))
+                self._pending.append(transaction)
             else:
                 parts = [group.part(start, start + limit) for start in range(0, len(group), limit)]
                 self._pending += reversed(parts)

@@ -9,8 +9,7 @@ import dataclasses
 from sluice.brokers.dead_letters import DeadLetters
 from sluice.engine.progress import Progress
 from sluice.engine.refusal import Refused, bisect, divided
-from sluice.engine.run import Run
-from sluice.engine.run_status import SEARCH
+from sluice.engine.run import SEARCH, Run
 from sluice.engine.writer import Writer
 from sluice.errors import MessageRefused, QueryRefused, one_line
 from sluice.persistence.transaction import NO_QUERIES, NOTHING, Transaction
@@ -67,8 +66,9 @@ class Isolation:
         status.refused(f"{refused.error}; looking for the message that caused it", str(refused.error), 0)
         status.trouble(f"{SEARCH}: {refused.error}")
         first: Group | Refused[Group] = refused
-        folded = self._run.settings.fold and self._spec.config.fold
-        if refused.queries.size and (folded or _violates(refused.error)) and not self._halves(refused.part):
+        violates = isinstance(refused.error, QueryRefused) and refused.error.violates_uniqueness
+        unproven = violates or (self._run.settings.fold and self._spec.config.fold)
+        if refused.queries.size and unproven and not self._halves(refused.part):
             # What cannot be parted has to fail as it is, so that the query that fails is known; and by itself, where
             # another transaction may have been to blame.
             first = refused.part
@@ -87,7 +87,7 @@ class Isolation:
         now, later = divided(group, queries)
         if now:
             try:
-                self._commit(now, queries, self._progress.after(self._passed or self._writer.held, now))
+                self._commit(now, queries, self._progress.after(self._passed or self._writer.sink.held, now))
             except QueryRefused as error:
                 if not self._run.retry_policy.of_data(error):
                     raise
@@ -95,7 +95,7 @@ class Isolation:
         return later
 
     def _commit(self, group: Group, queries: PackedQueries, after: Checkpoint) -> None:
-        before = self._writer.held
+        before = self._writer.sink.held
         properties = self._progress.properties(before, after)
         transaction = Transaction(before, after, properties, queries, group, self._parking)
         self._writer.commit(transaction, divisible=bool(self._halves(group)))
@@ -112,7 +112,7 @@ class Isolation:
             reason = one_line(refused.error, REASON_LIMIT)
             remedy = full or f"START STREAM {spec.name} tries it again, {GOES_ON}"
             self._stop(f"Kafka stream {spec.name}, {place}: {reason}; {remedy}", entries)
-        before = self._passed or self._writer.held
+        before = self._passed or self._writer.sink.held
         if policy is OnError.DEAD_LETTER:
             self._dead_letters.deliver(list(zip(batch.messages, entries, strict=True)))
         if policy is OnError.PARK:
@@ -123,7 +123,7 @@ class Isolation:
         self._passed = self._progress.beyond(before, refused.part, entries)
 
     def _stop(self, text: str, entries: list[FailedMessage]) -> None:
-        before = self._writer.held
+        before = self._writer.sink.held
         after = self._progress.with_entries(self._passed or before, entries)
         properties = {**self._progress.properties(before, after), **self._progress.ended(Status.ERROR, text)}
         self._writer.commit(Transaction(before, after, properties, parked=self._parking))
@@ -149,13 +149,9 @@ class Isolation:
         config, name = self._spec.config, self._spec.name
         if config.on_error is not OnError.PARK:
             return ""
-        there = self._writer.graph.count_parked(self._run.desired.checkpoint_id) + len(self._parking)
+        there = self._writer.loopback.count_parked(self._run.desired.checkpoint_id) + len(self._parking)
         if there + len(batch) <= config.park_limit:
             return ""
         held = f"{there} messages are parked already, and park_limit is {config.park_limit}"
         more = f"ALTER STREAM {name} SET CONFIG {{park_limit: ...}} makes room"
         return f"{held}: CALL streams.retry('{name}') applies them again, {more}"
-
-
-def _violates(error: Exception) -> bool:
-    return isinstance(error, QueryRefused) and error.violates_uniqueness

@@ -67,7 +67,7 @@ class Retrier:
         self._run = run
         self._spec = run.spec
         self._writer = writer
-        self._graph = writer.graph
+        self._loopback = writer.loopback
         self._transform = transform
         self._request: RetryRequest | None = None
         "What is being answered; None: nothing."
@@ -89,7 +89,7 @@ class Retrier:
         until = time.monotonic() + SLICE
         while self._request is not None or self._take_request():
             if self._due:
-                self._apply(self._graph.read_parked(self._spec.uid, self._due.popleft()))
+                self._apply(self._loopback.read_parked(self._spec.uid, self._due.popleft()))
             else:
                 self._answer()
             if time.monotonic() >= until:
@@ -98,12 +98,12 @@ class Retrier:
 
     def _take_request(self) -> bool:
         """Begins with the next request; whether there is one."""
-        held = self._writer.held
-        requests = self._graph.read_requests(self._run.desired.stream_id)
+        held = self._writer.sink.held
+        requests = self._loopback.read_requests(self._run.desired.stream_id)
         self._request = next((request for request in requests if request.number > held.retry_completed), None)
         if self._request is None:
             return False
-        there = self._graph.list_parked(self._run.desired.checkpoint_id)
+        there = self._loopback.list_parked(self._run.desired.checkpoint_id)
         ids = {message.number: vertex for vertex, message in there if self._request.means(message)}
         meant = [message for _, message in there if message.number in ids]
         together = groups(meant, self._spec.batch_size, self._run.settings.batch_max_bytes)
@@ -114,7 +114,7 @@ class Retrier:
     def _answer(self) -> None:
         """Takes down that the request is answered."""
         assert self._request is not None
-        self._commit(NO_QUERIES, dataclasses.replace(self._writer.held, retry_completed=self._request.number))
+        self._commit(NO_QUERIES, dataclasses.replace(self._writer.sink.held, retry_completed=self._request.number))
         text = "stream %s: of %s parked messages, %s took effect"
         log.info(text, self._spec.name, self._asked, self._applied)
         self._request = None
@@ -134,7 +134,8 @@ class Retrier:
         queries = NO_QUERIES
         try:
             queries = self._transform.whole(Records(message.record for _, message in part))
-            after = self._without(len(part))
+            held, count = self._writer.sink.held, len(part)
+            after = dataclasses.replace(held, messages=held.messages + count, failed=max(0, held.failed - count))
             self._commit(_joined(_removal(part, self._spec.uid), queries), after, divisible=bool(self._halves(part)))
         except (TransformError, ScriptError, SettingError, ValueError) as error:
             if isinstance(error, ScriptError | SettingError) and error.retryable:
@@ -166,15 +167,11 @@ class Retrier:
         ]
         text = f"{part[0][1].place} stays parked: {refused.error}"
         self._run.status.refused(text, str(refused.error), len(part))
-        self._commit(_packed(CHANGE, {"messages": failed, "uid": self._spec.uid}), self._writer.held)
+        self._commit(_packed(CHANGE, {"messages": failed, "uid": self._spec.uid}), self._writer.sink.held)
 
     def _commit(self, queries: PackedQueries, after: Checkpoint, *, divisible: bool = False) -> None:
         properties = nodes.checkpoint_properties(after)
-        self._writer.commit(Transaction(self._writer.held, after, properties, queries), divisible=divisible)
-
-    def _without(self, applied: int) -> Checkpoint:
-        held = self._writer.held
-        return dataclasses.replace(held, messages=held.messages + applied, failed=max(0, held.failed - applied))
+        self._writer.commit(Transaction(self._writer.sink.held, after, properties, queries), divisible=divisible)
 
 
 def _removal(part: Part, uid: str) -> PackedQueries:

@@ -4,41 +4,18 @@ Sends a stream's transactions over one connection, and finds out what became of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 from sluice.engine.run import Run
 from sluice.errors import FenceLost, QueryRefused, Stopped, TransientFailure
+from sluice.persistence.loopback import Loopback
 from sluice.persistence.sink import Sink
 from sluice.persistence.transaction import Transaction
 from sluice.values.merge_keys import MergeKeys
-from sluice.values.model import Checkpoint, CheckpointId, VertexId
-from sluice.values.parked_message import ParkedMessage, RetryRequest
 
 VIOLATION_TRIES = 3
 "Tries of what cannot be divided any more and violates a uniqueness constraint, before it is to blame."
 
 TURN_PATIENCE = 0.1
 "Seconds of waiting for a turn after which a stream looks after everything else."
-
-
-class Graph(Protocol):
-    """What is asked of the graph beside the transactions, with none in flight: a `Loopback`."""
-
-    def unlabel(self, checkpoint_id: CheckpointId) -> bool:
-        """As `Loopback.unlabel`."""
-
-    def count_parked(self, checkpoint_id: CheckpointId) -> int:
-        """As `Loopback.count_parked`."""
-
-    def read_requests(self, stream_id: VertexId) -> tuple[RetryRequest, ...]:
-        """As `Loopback.read_requests`."""
-
-    def list_parked(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
-        """As `Loopback.list_parked`."""
-
-    def read_parked(self, uid: str, ids: Sequence[VertexId]) -> list[tuple[VertexId, ParkedMessage]]:
-        """As `Loopback.read_parked`."""
 
 
 class Writer:
@@ -48,53 +25,30 @@ class Writer:
     Threads: for the thread that owns the connection.
     """
 
-    def __init__(self, run: Run, graph: Graph, sink: Sink) -> None:
+    def __init__(self, run: Run, loopback: Loopback, sink: Sink) -> None:
         """
         Args:
-            graph: over the sink's connection.
+            loopback: over the sink's connection.
         """
-        self.graph = graph
+        self.loopback = loopback
+        "For statements beside the transactions, with none in flight."
+        self.sink = sink
+        "To be asked by others, and sent to by this one alone."
         self._run = run
-        self._sink = sink
         self._unlabelled = False
         "Whether the checkpoint is known to be without its label."
-
-    @property
-    def in_flight(self) -> tuple[Transaction, ...]:
-        """Transactions that are sent and not settled, oldest first."""
-        return self._sink.in_flight.all
-
-    @property
-    def full(self) -> bool:
-        """Whether one should be settled before the next is sent."""
-        return self._sink.full
-
-    @property
-    def answered(self) -> bool:
-        """Whether one can be settled at little cost, and the server has another to continue with meanwhile."""
-        return len(self.in_flight) > 1 and self._sink.answered
-
-    @property
-    def held(self) -> Checkpoint:
-        """The checkpoint as committed, as far as is known."""
-        return self._sink.held
-
-    @property
-    def reached(self) -> Checkpoint:
-        """The checkpoint once everything that was sent is committed."""
-        return self._sink.reached
 
     def has_turn(self, keys: MergeKeys) -> bool:
         """
         Whether a transaction that merges these may be sent now; then it has to be. A stream that has nothing in flight
         waits for it, up to `TURN_PATIENCE`; it never does while a transaction of its own is open.
         """
-        return self._run.turns.enter(keys, 0.0 if self.in_flight else TURN_PATIENCE)
+        return self._run.turns.enter(keys, 0.0 if self.sink.in_flight.all else TURN_PATIENCE)
 
     def send(self, transaction: Transaction) -> None:
         """Sends a transaction that has its turn, after those in flight. Raises as `Sink.send`."""
         self._run.status.sending()
-        self._sink.send(transaction)
+        self.sink.send(transaction)
 
     def settle(self) -> Transaction:
         """
@@ -103,7 +57,7 @@ class Writer:
         """
         turns, status = self._run.turns, self._run.status
         try:
-            transaction = self._sink.settle()
+            transaction = self.sink.settle()
         except FenceLost:
             turns.refused()
             raise
@@ -116,7 +70,7 @@ class Writer:
         turns.committed(moved=transaction.moves)
         self._run.retry_policy.committed()
         status.committed(transaction)
-        self._sink.release()
+        self.sink.release()
         return transaction
 
     def commit(self, transaction: Transaction, *, divisible: bool = False) -> None:
@@ -165,4 +119,4 @@ class Writer:
     def unlabel(self) -> None:
         """Takes the checkpoint's label off if the graph has a uniqueness constraint. Nothing may be in flight."""
         if not self._unlabelled:
-            self._unlabelled = self.graph.unlabel(self._run.desired.checkpoint_id)
+            self._unlabelled = self.loopback.unlabel(self._run.desired.checkpoint_id)

@@ -79,7 +79,8 @@ class Sink:
     @property
     def full(self) -> bool:
         """Whether a transaction should be settled before the next is sent."""
-        return len(self.in_flight.all) >= MAX_IN_FLIGHT or self.in_flight.bytes >= MAX_BYTES_IN_FLIGHT
+        sizes = [transaction.bytes for transaction in self.in_flight.all]
+        return len(sizes) >= MAX_IN_FLIGHT or sum(sizes) >= MAX_BYTES_IN_FLIGHT
 
     @property
     def answered(self) -> bool:
@@ -102,10 +103,11 @@ class Sink:
         request = b"".join((BEGIN, fence, PULL_ALL, transaction.queries.frames, COMMIT))
         began = time.monotonic()
         sent = replace(transaction, bytes=len(request), sent_at=began)
-        self.in_flight.add(sent)  # before it can be committed: whoever sees what it wrote finds it there
+        before = self.in_flight.all
+        self.in_flight.all = (*before, sent)  # before it can be committed: whoever sees what it wrote finds it there
         self._connection.send(request)
         now = time.monotonic()
-        self.in_flight.written(replace(sent, sent_at=now, write_seconds=now - began))
+        self.in_flight.all = (*before, replace(sent, sent_at=now, write_seconds=now - began))
 
     def settle(self) -> Transaction:
         """
@@ -130,12 +132,12 @@ class Sink:
 
     def release(self) -> None:
         """What `settle` gave is recorded."""
-        self.in_flight.remove_oldest()
+        self.in_flight.all = self.in_flight.all[1:]
 
     def _give_up(self) -> None:
         """Reads that the server ignored everything else in flight, and releases the failed transaction's locks."""
         self._connection.receive(sum(map(_replies_to, self.in_flight.all[1:])))
-        self.in_flight.clear()
+        self.in_flight.all = ()
         self._connection.reset()
 
 

@@ -73,23 +73,3 @@ class InFlight:
 
     def __init__(self) -> None:
         self.all: tuple[Transaction, ...] = ()
-        self.bytes = 0
-        "Of all their requests."
-
-    def add(self, transaction: Transaction) -> None:
-        """It is about to be sent."""
-        self.all = (*self.all, transaction)
-        self.bytes += transaction.bytes
-
-    def written(self, transaction: Transaction) -> None:
-        """The latest was handed to the server, which took as long as this one says."""
-        self.all = (*self.all[:-1], transaction)
-
-    def remove_oldest(self) -> None:
-        """It is committed, and recorded elsewhere."""
-        self.bytes -= self.all[0].bytes
-        self.all = self.all[1:]
-
-    def clear(self) -> None:
-        """None of them was committed."""
-        self.all, self.bytes = (), 0

@@ -32,7 +32,7 @@ from sluice.bolt.packstream import pack
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder, lacking
 from sluice.folding.merge_reader import MergeReader
-from sluice.host.transform_access import Access, Sandbox
+from sluice.host.transform_access import AllowedAccess, Sandbox
 from sluice.scripting.confinement import Unconfined, confine
 from sluice.scripting.contract import Entry, Query, check_values, queries_of, value_error
 from sluice.scripting.environment import joined_path
@@ -126,7 +126,7 @@ def main() -> None:
         number, task = channel.receive()
     gc.set_threshold(GARBAGE, 10, 10)  # before the script is run, which may know better
     try:
-        confine(Sandbox(task["sandbox"]), Access(*task["access"]), task["origin"])
+        confine(Sandbox(task["sandbox"]), AllowedAccess(*task["access"]), task["origin"])
         entry = load(task["source"], task["uri"])
     except (ScriptError, Unconfined) as error:
         channel.send(number, FAILED, _text(error))

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sluice.host.allow_list import path_of, scheme_of
-from sluice.host.transform_access import SANDBOX, VARIABLE, WRITABLE, Access, Sandbox
+from sluice.host.transform_access import SANDBOX, VARIABLE, WRITABLE, AllowedAccess, Sandbox
 from sluice.scripting import landlock, seccomp
 
 FILES, NETWORK, SIGNALS = "files", "network", "signals"
@@ -78,7 +78,7 @@ def machine() -> Machine:
     return Machine(landlock.abi(), seccomp.offered())
 
 
-def described(sandbox: Sandbox, access: Access, found: Machine) -> str:
+def described(sandbox: Sandbox, access: AllowedAccess, found: Machine) -> str:
     """What a transform with that access is kept from, in a few words."""
     if sandbox is Sandbox.OFF:
         return f"off; this machine has {found}"
@@ -95,7 +95,7 @@ confined = False
 "Whether this process is."
 
 
-def confine(sandbox: Sandbox, access: Access, uri: str | None) -> None:
+def confine(sandbox: Sandbox, access: AllowedAccess, uri: str | None) -> None:
     """
     Confines this process, and what it starts, for as long as they live.
 
@@ -143,7 +143,7 @@ def _refusal(found: Machine) -> str:
     )
 
 
-def _needed(access: Access) -> list[str]:
+def _needed(access: AllowedAccess) -> list[str]:
     own = [*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
     named = [path for name in VARIABLES for path in os.environ.get(name, "").split(":")]
     return [*own, *INTERPRETER, *named, *access.reads, *(RESOLVER if access.network else ())]

@@ -10,8 +10,7 @@ import time
 from collections.abc import Hashable
 
 from sluice.engine.group_size import pause
-from sluice.engine.run import Run
-from sluice.engine.run_status import RunStatus
+from sluice.engine.run import Run, RunStatus
 from sluice.engine.turns import Turns
 from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
 from sluice.host.ending import interpreter_ends

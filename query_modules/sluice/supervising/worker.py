@@ -157,20 +157,17 @@ class Worker:
         return loopback
 
     def _end(self, reason: str) -> None:
-        """Makes known that the work ended by an error."""
-        run = self._run
+        """
+        Makes known that the work ended by an error, and writes that into the checkpoint, however long the server takes
+        to be there for it.
+        """
+        run, failures = self._run, 0
         if run.only_retries:
-            text = "stream %s: parked messages cannot be retried: %s; trying again"
-            log.error(text, run.spec.name, reason)
+            log.error("stream %s: parked messages cannot be retried: %s; trying again", run.spec.name, reason)
             run.status.trouble(reason)
             run.cancel.wait(MAX_BACKOFF)
             return
         run.status.stopped_by(reason)
-        self._write_down(reason)
-
-    def _write_down(self, reason: str) -> None:
-        """Writes into the checkpoint why the run ended, however long the server takes to be there for it."""
-        run, failures = self._run, 0
         while not run.cancel.is_set():
             try:
                 with self._connected() as loopback:

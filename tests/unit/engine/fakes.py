@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import Message
 
@@ -17,8 +17,7 @@ from sluice.engine.broker_health import Health
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
 from sluice.engine.retrier import CHANGE, REMOVE
-from sluice.engine.run import Run
-from sluice.engine.run_status import RunStatus
+from sluice.engine.run import Run, RunStatus
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns, Waits
 from sluice.engine.writer import Writer
@@ -128,7 +127,7 @@ class FakeRun:
         connection: Any = server
         sink = Sink(connection, self.run.desired.checkpoint_id, server.held)
         self.status.began(server.held, sink.in_flight)
-        return Writer(self.run, server, sink)
+        return Writer(self.run, cast("Any", server), sink)
 
 
 class Server:
