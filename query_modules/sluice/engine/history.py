@@ -22,7 +22,7 @@ server, and waiting for the server.
 
 
 @dataclass(frozen=True)
-class Entry:
+class HistoryEntry:
     """What one transaction did, or one that was found to be in the graph after its answer was lost."""
 
     time: str
@@ -79,7 +79,7 @@ class History:
         Args:
             size: how many transactions are remembered.
         """
-        self._entries: deque[Entry] = deque(maxlen=size)
+        self._entries: deque[HistoryEntry] = deque(maxlen=size)
         self._marks: deque[Mark] = deque(maxlen=size + 1)
         "What the checkpoint counted before the first entry, as far as that is known, and after each."
 
@@ -94,7 +94,7 @@ class History:
             self._marks.pop()
         self._marks.append(mark)
 
-    def append(self, transaction: Transaction, retries: int, transform_sha256: str) -> Entry:
+    def append(self, transaction: Transaction, retries: int, transform_sha256: str) -> HistoryEntry:
         """It was committed, after this many retries."""
         reached = Mark.of(transaction.after)
         entry = _entry(transaction, self.mark or reached, retries, transform_sha256, now())
@@ -104,7 +104,7 @@ class History:
 
     def up_to(
         self, checkpoint: Checkpoint | None, in_flight: Sequence[Transaction] = (), transform_sha256: str = ""
-    ) -> list[Entry]:
+    ) -> list[HistoryEntry]:
         """
         The entries that a checkpoint counts, oldest first.
 
@@ -139,20 +139,20 @@ class History:
 
     def take_over(self, given: Mapping[str, Any]) -> None:
         """Goes on from what `handed_over` gave; what another version of this package knew otherwise is left out."""
-        known = set(Entry.__dataclass_fields__)
+        known = set(HistoryEntry.__dataclass_fields__)
         for fields in given.get("entries", ()):
             if set(fields) == known:
-                self._entries.append(Entry(**fields))
+                self._entries.append(HistoryEntry(**fields))
         mark = given.get("mark")
         if mark and set(mark) == set(Mark._fields):
             self.start(Mark(**mark))
 
 
-def _entry(transaction: Transaction, before: Mark, retries: int, transform_sha256: str, at: str) -> Entry:
+def _entry(transaction: Transaction, before: Mark, retries: int, transform_sha256: str, at: str) -> HistoryEntry:
     reached = Mark.of(transaction.after)
     moved = [partition for partition, end in reached.positions.items() if before.positions.get(partition) != end]
     batches, messages, failed = (new - old for new, old in zip(reached.counts, before.counts, strict=True))
-    return Entry(
+    return HistoryEntry(
         time=at,
         begin={partition: before.positions.get(partition) for partition in moved},
         end={partition: reached.positions[partition] for partition in moved},

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sluice.engine.history import STAGES, Entry, History, Mark, times_ms
+from sluice.engine.history import STAGES, History, HistoryEntry, Mark, times_ms
 from sluice.engine.turns import Waits
 from sluice.persistence.transaction import InFlight, Transaction
 from sluice.values.failed_message import now
@@ -145,7 +145,7 @@ class Monitor:
         with self._lock:
             self._error = (now(), error)
 
-    def entries(self, limit: int, checkpoint: Checkpoint | None = None) -> list[Entry]:
+    def entries(self, limit: int, checkpoint: Checkpoint | None = None) -> list[HistoryEntry]:
         """
         What the latest transactions did, the newest first.
 
@@ -196,7 +196,7 @@ class Monitor:
             self._error = given.get("error")
             self.waits.take_over(given.get("waits", {}))
 
-    def _up_to(self, checkpoint: Checkpoint | None) -> list[Entry]:
+    def _up_to(self, checkpoint: Checkpoint | None) -> list[HistoryEntry]:
         return self._history.up_to(checkpoint, self._in_flight.all, self._transform_sha256)
 
     def _forget_before(self, second: int) -> None:
