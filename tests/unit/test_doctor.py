@@ -18,7 +18,7 @@ from sandbox.mock_broker import MockBroker
 from sluice.errors import ConnectionLost, QueryRefused, SettingError
 from sluice.host.settings import Settings
 from sluice.procedures.look import NOT_YET
-from sluice.supervising.supervisor import NO_TRANSACTIONS
+from sluice.supervising.server_watch import NO_TRANSACTIONS
 from sluice.values.model import NOT_ASKED, PROBE
 from sluice_tools.cli import app
 from sluice_tools.doctor import module

@@ -16,9 +16,10 @@ from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.persistence.probe import Findings
 from sluice.persistence.stream_row import RUN_COLUMNS, StreamRow
-from sluice.supervising import supervisor
+from sluice.supervising import server_watch, supervisor
+from sluice.supervising.server_watch import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA
 from sluice.supervising.shared_state import SharedState
-from sluice.supervising.supervisor import NO_EDGES, NO_TRANSACTIONS, ON_REPLICA, Supervisor
+from sluice.supervising.supervisor import Supervisor
 from sluice.values.merge_keys import Constraint, MergeKeys, MergeShape
 from sluice.values.model import CheckpointId, Desired, StreamSpec, Transform, VertexId
 from tests.eventually import eventually
@@ -135,8 +136,8 @@ def running(
         return workers[-1]
 
     monkeypatch.setattr(supervisor, "open_loopback", server)
-    monkeypatch.setattr(supervisor, "MODE_INTERVAL", 0.02)
-    monkeypatch.setattr(supervisor, "CONSTRAINT_INTERVAL", 0.02)
+    monkeypatch.setattr(server_watch, "MODE_INTERVAL", 0.02)
+    monkeypatch.setattr(server_watch, "CONSTRAINT_INTERVAL", 0.02)
     monkeypatch.setattr(supervisor, "Worker", new_worker)
     supervised = Supervisor(Settings(poll_interval=0.01), exchange)
     thread = threading.Thread(target=supervised.run)
@@ -213,7 +214,7 @@ def test_a_server_that_the_fence_does_not_hold_on_runs_no_stream_and_says_why(mo
 
 
 def test_a_server_that_the_fence_does_not_hold_on_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "PROBE_INTERVAL", 0.02)
+    monkeypatch.setattr(server_watch, "PROBE_INTERVAL", 0.02)
     server = Server()
     server.findings = Findings({}, "the streams cannot run on this server: it was busy", 0.001)
     with running(server, monkeypatch) as (exchange, workers):
@@ -223,7 +224,7 @@ def test_a_server_that_the_fence_does_not_hold_on_is_asked_again(monkeypatch: py
 
 
 def test_what_folding_may_do_follows_what_the_server_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "INDEX_INTERVAL", 0.02)
+    monkeypatch.setattr(server_watch, "INDEX_INTERVAL", 0.02)
     server = Server()
     server.findings = Findings({Need.MERGE: "found 2"}, None, 0.001)
     with running(server, monkeypatch) as (exchange, workers):

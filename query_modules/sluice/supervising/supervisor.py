@@ -17,11 +17,10 @@ from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
 from sluice.persistence.own_server import open_loopback
-from sluice.persistence.probe import Findings
-from sluice.persistence.server_facts import ANALYTICAL, ON_DISK
 from sluice.persistence.stream_row import StreamRow
 from sluice.supervising.catalogs import Catalogs
 from sluice.supervising.plan import Running, Start, plan
+from sluice.supervising.server_watch import ServerWatch
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.worker import Worker
 from sluice.values.model import Status
@@ -43,33 +42,6 @@ transaction that was rolled back. Until then each look asks for it.
 STARTING = 2.0
 "Seconds for which connections to the server may fail before that is called a trouble: it may be about to start."
 
-INDEX_INTERVAL = 5.0
-"Seconds between two looks at whether there is an index on relationships, while there are streams."
-
-MODE_INTERVAL = 2.0
-"Seconds between two looks at the storage mode, which may change at any time and costs more than a look at nodes."
-
-PROBE_INTERVAL = 5.0
-"Seconds until a server that streams cannot run on is asked again what it does."
-
-CONSTRAINT_INTERVAL = 2.0
-"Seconds between two looks at the graph's uniqueness constraints, while streams run."
-
-ON_REPLICA = "this instance is a replica: the main instance runs the streams"
-
-NO_TRANSACTIONS = (
-    "the storage mode is IN_MEMORY_ANALYTICAL, where nothing can be taken back and no batch is applied exactly once: "
-    "STORAGE MODE IN_MEMORY_TRANSACTIONAL"
-)
-
-NO_EDGES = (
-    "the storage mode is ON_DISK_TRANSACTIONAL, where Memgraph 2 loses the relationships of a node that is changed, a "
-    "stream's own node among them: streams run in IN_MEMORY_TRANSACTIONAL"
-)
-"Measured with Memgraph 2.14.1: `MATCH (b:B) SET b.y = 1` takes the relationships of `b` away."
-
-WRONG_MODES = {ANALYTICAL: NO_TRANSACTIONS, ON_DISK: NO_EDGES}
-
 STOP_PATIENCE = 10.0
 "Seconds that a worker has to finish its batch when all are to end."
 
@@ -90,11 +62,7 @@ class Supervisor:
         self._rung_at = time.monotonic()
         self._catalogs = Catalogs(exchange)
         self._unobstructed = False  # as of the last look
-        self._next_mode_look = 0.0
-        self._next_probe = 0.0
-        self._next_constraints_look = 0.0
-        self._storage_mode = ""
-        self._next_index_look = 0.0
+        self._server = ServerWatch(settings, exchange)
 
     def stop(self, *, hurry: bool = False) -> None:
         """Asks for the end: workers finish their batch, or give it up if there is a hurry."""
@@ -112,7 +80,8 @@ class Supervisor:
                     if failures:
                         log.info("connected to the server")
                     failures = 0
-                    self._unobstructed, self._next_mode_look = False, 0.0
+                    self._unobstructed = False
+                    self._server.connected()
                     while not self._stop.is_set():
                         self._reconcile(loopback)
                         in_touch = time.monotonic()
@@ -155,29 +124,17 @@ class Supervisor:
                 self._workers[action.uid][1].stop()
                 if obstacle is None and action.uid not in listed:
                     self._note_gone(self._workers[action.uid][1])
-        self._learn_constraints(loopback)
+        if self._workers and self._server.has_constraints(loopback):
+            for _, busy in self._workers.values():
+                busy.unlabel()
         for uid, row in wanted.items():
             work, worker = self._workers.get(uid, (None, None))
             if worker is not None and work == row.work and row.should_retry:
                 worker.retry(row.retry_requested)
 
-    def _learn_constraints(self, loopback: Loopback) -> None:
-        """
-        Now and then, which uniqueness constraints there are: streams need not wait for each other where one covers what
-        they merge, and their checkpoints go without a label beside one.
-        """
-        if not self._workers or time.monotonic() < self._next_constraints_look:
-            return
-        self._next_constraints_look = time.monotonic() + CONSTRAINT_INTERVAL
-        constraints = loopback.server.uniqueness_constraints()
-        self._exchange.guard.learn(constraints, relied_on=loopback.server.survives_violations())
-        if constraints:
-            for _, worker in self._workers.values():
-                worker.unlabel()
-
     def _read(self, loopback: Loopback) -> tuple[str | None, list[StreamRow]]:
         """What keeps every stream from running, if something does; and the streams, if nothing does."""
-        obstacle = self._look_for_obstacle(loopback)
+        obstacle = self._server.obstacle(loopback)
         if obstacle is not None:
             self._exchange.no_catalog = False  # on a replica one may come at any time
             return obstacle, []
@@ -188,7 +145,7 @@ class Supervisor:
             self._exchange.host.installation.is_main(row.installation for row in rows)
             self._sweep(loopback, rows)
             if rows:
-                self._look_for_indexes(loopback)
+                self._server.look_for_indexes(loopback)
         except SchemaError as error:
             # Not before the last worker is gone: it writes nodes of the form that it knows.
             if error.older and not self._workers:
@@ -202,34 +159,6 @@ class Supervisor:
         for test_execution in self._exchange.test_executions():
             if not test_execution.started:
                 test_execution.start(self._settings)
-
-    def _look_for_obstacle(self, loopback: Loopback) -> str | None:
-        """What keeps every stream from running, for as long as it is so."""
-        if not loopback.server.is_main():
-            self._exchange.host.installation.is_replica()
-            return ON_REPLICA
-        if time.monotonic() >= self._next_mode_look:
-            self._storage_mode = loopback.server.storage_mode()
-            self._next_mode_look = time.monotonic() + MODE_INTERVAL
-        if self._storage_mode in WRONG_MODES:
-            return WRONG_MODES[self._storage_mode]
-        return self._probed(loopback).refusal
-
-    def _probed(self, loopback: Loopback) -> Findings:
-        """What the server was found to do, asked once for each start of it; again where streams cannot run on it."""
-        host = self._exchange.host
-        if host.findings is None or (host.findings.refusal is not None and time.monotonic() >= self._next_probe):
-            host.findings = loopback.probe()
-            self._next_probe = time.monotonic() + PROBE_INTERVAL
-            log.debug("the server was asked what folding rests on, in %.1f ms", host.findings.seconds * 1000)
-            for limit in host.limits():
-                log.info("not everything is folded: %s", limit)
-        return host.findings
-
-    def _look_for_indexes(self, loopback: Loopback) -> None:
-        if self._settings.fold and time.monotonic() >= self._next_index_look:
-            self._exchange.host.may_index_relationships = loopback.server.may_index_relationships()
-            self._next_index_look = time.monotonic() + INDEX_INTERVAL
 
     def _begin(self, loopback: Loopback) -> None:
         """What is done once whenever streams may run again: others may have changed the graph meanwhile."""
