@@ -3,6 +3,7 @@
 PYTHON ?= python3# the interpreter the virtual environments are made with, 3.10 or newer
 HOST ?= sandbox# what the integration tests run against: sandbox, memgraph, uri, docker
 PROCESSES ?= 1# how many run the integration tests side by side: a number, or auto for one for each core
+FUZZ ?= 3600# seconds for each of the fuzzers of `make soak`
 ARGS ?=# more for pytest: ARGS='-k recovery --memgraph-bin=/usr/lib/memgraph/memgraph'
 
 VENV := .venv
@@ -109,8 +110,9 @@ down: docker/.env ## stop them; their data stays in volumes
 	$(COMPOSE) --profile sample --profile metrics down
 
 .PHONY: soak
-soak: kafka ## the tests that take minutes, with HOST
+soak: kafka ## the tests that take minutes, with HOST, and the fuzzers for FUZZ seconds each
 	$(PYTEST) -m soak tests/integration $(ARGS)
+	$(VENV)/bin/python -m tests.fuzz --seconds $(FUZZ)
 
 .PHONY: clean
 clean: ## remove what the other targets made

@@ -178,6 +178,7 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     transform=str,
     transform_sha256=str,
     transform_source=str,
+    confinement=mgp.Nullable[str],
     batch_interval=mgp.Nullable[int],
     batch_size=mgp.Nullable[int],
     config=mgp.Map,
@@ -210,6 +211,8 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     `times_ms` the milliseconds spent in `poll`, `transform`, `write`, `commit`; `last_batch` is the first record of
     `streams.batches`, `last_error` has `time` and `error`; `folding` says what became of the `queries`: how many were
     `sent`, and, by their `texts`, how they fold or why not. These, and `retries`, begin anew with the server's process.
+
+    `confinement` says what its transform is kept from, and by what.
 
     `merges` has `waits`: how often (`count`) and how long (`ms`) it has waited `for` what other streams were merging,
     and what it is `waiting` for now; and `unprotected`: the uniqueness constraints that would keep other clients from
@@ -496,6 +499,9 @@ def _answer(verb, ctx, *arguments):
     except mgp.SerializationError:
         message = "another transaction is changing the same streams; nothing was changed, try again"
         raise sluice.errors.ConflictError(message) from None
+    except mgp.AbortError:
+        message = "aborted by TERMINATE TRANSACTIONS, a time limit, or its client's end; nothing was changed, try again"
+        raise sluice.errors.CallAborted(message) from None
     except sluice.errors.SluiceError as error:
         raise error.with_traceback(None) from None
     record = sys.modules["mgp"].Record

@@ -85,6 +85,7 @@ def test_a_chain_that_is_well(host: Host, kafka: KafkaBroker, new_stream: Callab
         checks = doctor("--uri", host.uri, "--stream", name, "--transform", str(transform), *shim)
     probe = checks.pop("probe")
     assert probe["verdict"] == ("ok" if host.is_memgraph else "note"), probe["text"]
+    assert checks.pop("sandbox")["text"].startswith("transforms may do what the server's user may: off;")
     assert {name: check["verdict"] for name, check in checks.items()} == dict.fromkeys(checks, "ok")
     assert set(checks) >= {
         "bolt",

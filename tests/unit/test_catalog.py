@@ -126,6 +126,15 @@ def test_a_stream_that_is_replaced_is_one_change() -> None:
     assert [stream.name for stream in streams.streams()] == ["a"]
 
 
+@pytest.mark.parametrize(("generation", "following"), [(4, 5), (0, 1), (-1, 1), (-(2**63), 1), ("x", 1), (None, 1)])
+def test_a_start_makes_a_run_that_no_edit_has_ended_before(generation: object, following: int) -> None:
+    graph, exchange = Graph(), SharedState(history=1)
+    add(graph, exchange, "a")
+    [stream] = Catalog(graph, exchange).streams()
+    stream.set(generation=generation)
+    assert stream.next_generation == following
+
+
 def test_every_catalog_that_there_is_conflicts() -> None:
     graph, exchange = Graph(), SharedState(history=1)
     for _ in range(2):

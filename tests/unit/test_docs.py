@@ -28,6 +28,38 @@ def table_of(page: str, heading: str) -> list[str]:
     return [line for line in section.splitlines() if line.startswith("| ")][1:]
 
 
+def tables_of(page: str, heading: str) -> list[list[str]]:
+    """All tables below a heading of a page, each with its head."""
+    section = (ROOT / page).read_text("utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
+    found: list[list[str]] = [[]]
+    for line in section.splitlines():
+        if line.startswith("|"):
+            found[-1].append(line)
+        elif found[-1]:
+            found.append([])
+    return [table for table in found if table]
+
+
+def test_all_that_is_done_for_security_is_shown_by_tests_that_there_are() -> None:
+    there = _tests()
+    tables = tables_of("SECURITY.md", "What is done about it")
+    assert len(tables) > 8
+    for head, _, *rows in tables:
+        assert head.endswith("| tests |"), head
+        for row in rows:
+            named = NAMED.findall(row)
+            assert named, f"no test is named: {row}"
+            assert set(named) <= there, f"not there: {set(named) - there}"
+
+
+def test_the_rights_are_told_for_community_and_for_enterprise() -> None:
+    head, _, *rows = tables_of("SECURITY.md", "Who can do what")[0]
+    assert "Enterprise" in head
+    assert "Community" in head
+    held = {row.split("|")[5].strip() for row in rows}
+    assert held == {"holds", "against mistakes only", "for the process, not for its queries"}
+
+
 @pytest.mark.parametrize(
     ("page", "heading", "least"),
     [

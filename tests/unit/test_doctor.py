@@ -29,7 +29,7 @@ from sluice_tools.doctor.kafka import Cluster
 from sluice_tools.doctor.module import Signature
 from sluice_tools.doctor.server import Server
 from sluice_tools.doctor.streams import Clusters, examine_merges
-from sluice_tools.doctor.transform import examine_admission, examine_transform
+from sluice_tools.doctor.transform import examine_admission, examine_confinement, examine_transform
 from sluice_tools.install.copies import MODULE, brought
 from sluice_tools.shim.settings import Address
 from tests.ports import free_port
@@ -395,6 +395,7 @@ def test_json_has_everything_and_the_exit_code_tells(tmp_path: Path):
     assert [check["check"] for check in report["checks"]] == [
         *(check.name for check in Server(Target("bolt", Address("h", 1))).checks()),
         "scripts",
+        "sandbox",
     ]
     assert report["checks"][0]["verdict"] == "fix"
     assert "--uri" in report["checks"][0]["remedy"]
@@ -530,6 +531,22 @@ def test_what_vouches_for_scripts_is_told():
     listed = result(examine_admission("/data/.sluice_signing.key", "/etc/SHA256SUMS"))
     assert listed.text.startswith("only scripts that /etc/SHA256SUMS lists run")
     assert result(examine_admission(None, None)).outcome is Outcome.NOTE
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome", "text"),
+    [
+        (None, Outcome.NOTE, "does not report"),
+        ("off; this machine has no Landlock, seccomp", Outcome.NOTE, "SLUICE_TRANSFORM_SANDBOX=auto confines them"),
+        ("kept from files, network; this machine has x", Outcome.OK, "transforms are kept from files, network;"),
+        ("kept from network, not from files; this machine has x", Outcome.NOTE, "not from files"),
+        ("refused: SLUICE_TRANSFORM_SANDBOX is on, and x", Outcome.FIX, "no transform runs: refused: "),
+    ],
+)
+def test_what_transforms_are_kept_from_is_told(told: str | None, outcome: Outcome, text: str):
+    finding = result(examine_confinement(told))
+    assert finding.outcome is outcome
+    assert text in finding.text
 
 
 STATEMENT = "CREATE CONSTRAINT ON (n:Person) ASSERT n.id IS UNIQUE;"

@@ -45,7 +45,10 @@ def test_a_message_comes_back_from_its_node(value, key, headers):
 
 def test_a_node_that_was_edited_is_an_error():
     good = keep(b"x").properties()
-    for wrong in ({"number": "x"}, {"headers": "1"}, {"headers": "["}, {"partition": None}):
+    for wrong in (
+        *({"number": "x"}, {"headers": "1"}, {"headers": "["}, {"partition": None}, {"offset": float("inf")}),
+        *({"key": True}, {"payload": 1}, {"timestamp": "now"}, {"headers": '[["h", 1]]'}, {"query": ["x"]}),
+    ):
         with pytest.raises(ValueError, match="the node of a parked message cannot be read"):
             message_of({**good, **wrong})
     with pytest.raises(ValueError, match="base64"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 import threading
 import time
 from pathlib import Path
@@ -16,6 +18,7 @@ from sluice.bolt.messages import Tag, parse
 from sluice.errors import ScriptError, Stopped, TransformError
 from sluice.host.settings import Settings
 from sluice.scripting.channel import Patience
+from sluice.scripting.child_process import Output
 from sluice.scripting.process import PackedQueries, TransformProcess
 from sluice.values.batch import Batch
 from sluice.values.model import Transform
@@ -143,6 +146,48 @@ def test_a_transform_sees_no_variable_that_may_hold_a_secret(monkeypatch):
         ((_, parameters),) = transform_process.rows(batch(b"1"))
     assert parameters["e"]["LC_ALL"] == "C.UTF-8"
     assert "s3cret" not in parameters["e"].values()
+
+
+def test_a_process_has_its_limits_from_its_beginning():
+    source = """
+import os, resource, sys
+
+def attempt(what):
+    try:
+        return str(what())
+    except OSError as error:
+        return type(error).__name__
+
+def stream(batch):
+    counter = int(sys.argv[1])
+    found = {"smaller": attempt(lambda: os.ftruncate(counter, 0)), "larger": attempt(lambda: os.ftruncate(counter, 99))}
+    for name in ("CORE", "AS"):
+        found[name] = str(resource.getrlimit(getattr(resource, "RLIMIT_" + name)))
+    return [("RETURN $found", {"found": found})]
+"""
+    with TransformProcess(transform(source), SETTINGS) as transform_process:
+        [(_, parameters)] = transform_process.rows(batch(b"1"))
+    assert parameters["found"] == {
+        "smaller": "PermissionError",
+        "larger": "PermissionError",
+        "CORE": "(0, 0)",
+        "AS": str((512 << 20, 512 << 20)),
+    }
+
+
+def test_what_a_process_writes_is_a_line_a_minute_in_the_log(caplog: pytest.LogCaptureFixture, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("sluice.scripting.child_process.time", SimpleNamespace(monotonic=lambda: now[0]))
+    output = Output("transform x")
+    with caplog.at_level(logging.INFO, logger="sluice.transform"):
+        for second in range(0, 125, 5):
+            now[0] = 1000.0 + second
+            os.write(output.theirs, f"at {second}; ".encode() * 1000)
+            output.read()
+    os.close(output.theirs)
+    output.close()
+    assert [record.getMessage().split()[-1] for record in caplog.records] == ["0;", "60;", "120;"]
+    assert max(len(record.getMessage()) for record in caplog.records) < 200
 
 
 def test_a_transform_keeps_its_own_state_between_batches():

@@ -35,6 +35,7 @@ from sluice.host.setting import (
     written,
 )
 from sluice.host.signing import FILE_NAME, SigningKey
+from sluice.host.transform_access import Sandbox, TransformAccess
 
 __all__ = ["PREFIX", "Settings", "in_force", "load", "put_in_force", "variable"]
 
@@ -164,6 +165,18 @@ class Settings:
     script_max_bytes: int = setting(1 << 20, positive, "maximum size of a script, in bytes")
     transform_timeout: float = setting(30.0, seconds, "seconds that a transform may take for a batch")
     transform_memory_mb: int = setting(1024, natural, "address space of a transform process, in MiB; 0 means no limit")
+    transform_sandbox: Sandbox = setting(
+        Sandbox.OFF,
+        Sandbox.parse,
+        "`off`, `auto` or `on`: whether transforms are kept from files, the network and other processes; `auto` does "
+        "what the machine can, `on` runs nothing if that is not all ([SECURITY.md](SECURITY.md#confinement))",
+    )
+    transform_access: TransformAccess = setting(
+        TransformAccess(),
+        TransformAccess.parse,
+        "what confined transforms may use nevertheless, separated by commas: `network`, `/path`, `/path:rw`; each for "
+        "all scripts, or followed by `@` and a URI prefix ([SECURITY.md](SECURITY.md#confinement))",
+    )
     fold: bool = setting(True, boolean, "whether queries may be folded at all")
     python: str = setting(
         "",

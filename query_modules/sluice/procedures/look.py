@@ -17,8 +17,11 @@ from sluice.engine.history import by_name
 from sluice.engine.status import WorkerState
 from sluice.errors import SettingError
 from sluice.host.instance import this_process
+from sluice.host.settings import Settings
+from sluice.host.transform_access import CONFINEMENT
 from sluice.procedures.stream_node import StreamNode
 from sluice.procedures.streams import Row, Streams
+from sluice.scripting.client import confinement
 from sluice.scripting.interpreter import find_interpreter
 from sluice.supervising.shared_state import SharedState
 from sluice.values.merge_keys import unprotected
@@ -59,7 +62,7 @@ def info(streams: Streams, name: str | None) -> list[Row]:
         StreamNotFound.
     """
     shown = streams.all() if name is None else [streams.find(name)]
-    return [_info(stream, streams.exchange) for stream in shown]
+    return [_info(stream, streams.exchange, streams.settings) for stream in shown]
 
 
 def errors(streams: Streams, name: str, limit: int) -> list[Row]:
@@ -114,7 +117,8 @@ def settings(streams: Streams) -> list[Row]:
     The settings in force: `name, value`, as in the variables, without secrets. And how the server was found to behave.
     """
     rows = [{"name": name, "value": value} for name, value in streams.settings.as_variables().items()]
-    return [*rows, {"name": PROBE, "value": streams.exchange.host.summary()}]
+    found = {PROBE: streams.exchange.host.summary(), CONFINEMENT: confinement(None, streams.settings)}
+    return [*rows, *({"name": name, "value": value} for name, value in found.items())]
 
 
 def interpreter(streams: Streams) -> list[Row]:
@@ -143,7 +147,7 @@ def statement_of(spec: StreamSpec) -> CreateStream:
     )
 
 
-def _info(stream: StreamNode, exchange: SharedState) -> Row:
+def _info(stream: StreamNode, exchange: SharedState, settings: Settings) -> Row:
     monitor = exchange.monitor(stream.uid)
     # The state first: what the worker reports as committed is in the graph for every later reader.
     state = monitor.state
@@ -164,6 +168,7 @@ def _info(stream: StreamNode, exchange: SharedState) -> Row:
         "transform_source": stream.text("transform_source"),
         "batch_interval": None if spec is None else spec.batch_interval_ms,
         "batch_size": None if spec is None else spec.batch_size,
+        "confinement": None if spec is None else confinement(spec.transform, settings),
         "config": {} if spec is None else spec.config.as_map(),
         "generation": stream.generation,
         "positions": by_name(checkpoint.positions),

@@ -50,7 +50,7 @@ class StreamNode:
         known = [self.get("generation")]
         for checkpoint in self._checkpoints():
             known += [checkpoint.properties.get(name) for name in ("generation", "ended_generation")]
-        return 1 + max((number for number in known if isinstance(number, int)), default=0)
+        return 1 + max([0, *(number for number in known if isinstance(number, int))])
 
     def text(self, name: str) -> str:
         """A property as text, whatever somebody has written there; empty if it is not there."""

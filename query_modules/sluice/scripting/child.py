@@ -32,6 +32,8 @@ from sluice.bolt.packstream import pack
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder, lacking
 from sluice.folding.merge_reader import MergeReader
+from sluice.host.transform_access import Access, Sandbox
+from sluice.scripting.confinement import Unconfined, confine
 from sluice.scripting.contract import Entry, Query, check_values, queries_of, value_error
 from sluice.scripting.environment import joined_path
 from sluice.scripting.fetching import NotFetched, fetch
@@ -112,7 +114,7 @@ def main() -> None:
     """
     channel = Channel()
     number, task = channel.receive()
-    _confine(task["memory_bytes"])
+    _limit(task["memory_bytes"])
     sys.path[:] = joined_path(sys.path, task["path"], own_first=task["own_first"])
     if "source" not in task:
         try:
@@ -124,8 +126,9 @@ def main() -> None:
         number, task = channel.receive()
     gc.set_threshold(GARBAGE, 10, 10)  # before the script is run, which may know better
     try:
+        confine(Sandbox(task["sandbox"]), Access(*task["access"]), task["origin"])
         entry = load(task["source"], task["uri"])
-    except ScriptError as error:
+    except (ScriptError, Unconfined) as error:
         channel.send(number, FAILED, _text(error))
         return
     gc.freeze()
@@ -292,7 +295,7 @@ def _pack_into(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, Any]
     return count
 
 
-def _confine(memory_bytes: int) -> None:
+def _limit(memory_bytes: int) -> None:
     # What the script starts is ended with it.
     os.setpgid(0, 0)
     # Ends with the thread that started it, even if that thread's process was killed and the script never looks at its

@@ -15,6 +15,7 @@ from sluice.host.allow_list import shown
 from sluice.host.settings import Settings
 from sluice.scripting.channel import Channel, Patience, WrongAnswer
 from sluice.scripting.child_process import ChildProcess
+from sluice.scripting.confinement import described, machine
 from sluice.scripting.contract import STREAM, STREAM_MESSAGES
 from sluice.scripting.environment import server_packages
 from sluice.scripting.frames import FOLDED, MAX_ANSWER, MAX_ROWS, PACKED, READY, ROWS
@@ -154,7 +155,12 @@ def load(client: Client, transform: Transform, settings: Settings, deadline: flo
             time; retryable in the last case alone, since a busy machine is enough for it.
         Stopped: the owner wants to stop.
     """
-    request = {**limits_of(client, settings), "uri": transform.uri, "source": transform.source}
+    request = {
+        **limits_of(client, settings),
+        **_confinement_request(transform, settings),
+        "uri": transform.uri,
+        "source": transform.source,
+    }
     try:
         answer = client.ask(request, "loading it", max(deadline - time.monotonic(), 0.0))
     except TransformError as error:
@@ -175,3 +181,30 @@ def limits_of(client: Client, settings: Settings) -> dict[str, Any]:
         "own_first": not client.interpreter.is_ours,
         "memory_bytes": settings.transform_memory_mb << 20,
     }
+
+
+def origin(transform: Transform, settings: Settings) -> str | None:
+    """
+    The URI of a transform that may run, as far as that gives it access to anything; None: its node alone says so.
+
+    Without the administrator's list of hashes no script runs whose URI is not vouched for (`admission`).
+    """
+    try:
+        if not settings.transform_sha256:
+            return transform.uri
+        signed = settings.signing_key_file.verify(transform.signature, transform.uri, transform.sha256)
+    except (OSError, ValueError):
+        return None
+    return transform.uri if signed else None
+
+
+def confinement(transform: Transform | None, settings: Settings) -> str:
+    """What a transform is kept from, in a few words; None: any. Reads the signing key where hashes are listed."""
+    place = origin(transform, settings) if transform is not None else None
+    return described(settings.transform_sandbox, settings.transform_access.of(place), machine())
+
+
+def _confinement_request(transform: Transform, settings: Settings) -> dict[str, Any]:
+    place = origin(transform, settings)
+    access = settings.transform_access.of(place)
+    return {"sandbox": settings.transform_sandbox.value, "access": tuple(access), "origin": place}

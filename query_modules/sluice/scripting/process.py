@@ -149,12 +149,9 @@ class TransformProcess:
         try:
             packed = bytes(answer)
             check_values(packed)
-            rows = [_row(number, item) for number, item in enumerate(unpack(packed))]
+            return _rows(unpack(packed))
         except RemoteProtocolError as error:
             raise self._client.wrong(f"gave what is not to be run: {error}") from None
-        except TypeError:
-            raise self._client.wrong("answered out of turn") from None
-        return rows
 
     @property
     def closed(self) -> bool:
@@ -209,6 +206,13 @@ class TransformProcess:
         if OUT_OF_MEMORY.match(reason):
             self._client.give_up()
         return TransformError(f"transform {self._uri}: {reason.decode(errors='replace')}")
+
+
+def _rows(value: object) -> list[tuple[str, dict[str, Any]]]:
+    """The queries that a process gives as values. Raises RemoteProtocolError if they are none."""
+    if not isinstance(value, list):
+        raise RemoteProtocolError("it is not a list of queries")
+    return [_row(number, item) for number, item in enumerate(value)]
 
 
 def _row(number: int, item: object) -> tuple[str, dict[str, Any]]:

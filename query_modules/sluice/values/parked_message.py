@@ -123,27 +123,41 @@ def parked(message: confluent_kafka.Message, entry: FailedMessage, number: int) 
 def message_of(properties: Mapping[str, Any]) -> ParkedMessage:
     """The message in a node's properties. Raises ValueError if it was edited into something invalid."""
     try:
-        headers = tuple((str(name), value) for name, value in json.loads(properties.get("headers") or "[]"))
+        headers = json.loads(_text(properties, "headers") or "[]")
         return ParkedMessage(
-            number=int(properties["number"]),
+            number=_number(properties, "number"),
             time=str(properties.get("time", "")),
             topic=str(properties["topic"]),
-            partition=int(properties["partition"]),
-            offset=int(properties["offset"]),
-            timestamp=properties.get("timestamp"),
-            key=properties.get("key"),
-            payload=properties.get("payload"),
-            payload_bytes=int(properties.get("payload_bytes") or 0),
-            headers=headers,
-            query=properties.get("query"),
-            params=properties.get("params"),
+            partition=_number(properties, "partition"),
+            offset=_number(properties, "offset"),
+            timestamp=_number(properties, "timestamp") if properties.get("timestamp") is not None else None,
+            key=_text(properties, "key"),
+            payload=_text(properties, "payload"),
+            payload_bytes=_number(properties, "payload_bytes", 0),
+            headers=tuple((str(name), _text({name: value}, name)) for name, value in headers),
+            query=_text(properties, "query"),
+            params=_text(properties, "params"),
             error=str(properties.get("error", "")),
             transform_sha256=str(properties.get("transform_sha256", "")),
-            attempts=int(properties.get("attempts") or 0),
-            tried=properties.get("tried"),
+            attempts=_number(properties, "attempts", 0),
+            tried=_text(properties, "tried"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the node of a parked message cannot be read: {error!r}") from error
+
+
+def _text(properties: Mapping[Any, Any], name: Any) -> str | None:
+    value = properties.get(name)
+    if not isinstance(value, str | None):
+        raise TypeError(f"{name} is not a text")
+    return value
+
+
+def _number(properties: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    value = properties.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} is not an integer")
+    return value
 
 
 def as_text(data: bytes | None) -> str | None:

@@ -76,6 +76,37 @@ def test_a_clause_becomes_a_call_and_all_around_it_passes() -> None:
     assert talk.session.idle
 
 
+def test_the_part_of_an_answer_that_had_arrived_comes_first_where_the_client_cannot_be_followed() -> None:
+    session = Session("T", translate)
+    asks = messages.MAGIC + MANIFEST + bytes(12)
+    assert session.from_client(asks) == asks
+    assert session.from_server(MANIFEST + b"\x02\0") == b""
+    assert session.from_client(b"on") == b"on"
+    assert session.opening.kind is Kind.RAW
+    assert session.from_server(b"more") == MANIFEST + b"\x02\0more"
+    assert session.server_ended() == b""
+
+
+def test_a_server_that_goes_on_before_the_client_has_chosen_is_not_followed() -> None:
+    listed = MANIFEST + b"\x01\0\0\x08\x05\0"
+    for parts in ([listed, b"more"], [listed + b"more"]):
+        session = Session("T", translate)
+        asks = messages.MAGIC + MANIFEST + bytes(12)
+        assert session.from_client(asks) == asks
+        assert b"".join(map(session.from_server, parts[:-1])) + session.from_server(parts[-1]) == listed + b"more"
+        assert session.opening.kind is Kind.RAW
+        assert session.from_client(b"choice") == b"choice"
+
+
+def test_what_was_refused_stays_refused() -> None:
+    session = Session("T", translate, origins=frozenset({"https://lab.example.org"}))
+    head = b"GET / HTTP/1.1\r\nOrigin: https://page.example.com\r\n\r\n"
+    assert session.from_client(head) == b""
+    assert session.from_server(b"x") == b""
+    assert session.from_client(HANDSHAKE) == session.release() == b""
+    assert session.refused
+
+
 def test_bolt_1_has_no_settings_in_run() -> None:
     talk = Talk()
     packed = messages.pack_message(Message(Tag.RUN, ["STOP ALL STREAMS;", {}]))
@@ -120,6 +151,11 @@ FAILURES = [
         failure_of("sluice.errors.ConflictError", "Cannot resolve"),
         messages.failure(TRANSIENT, "Cannot resolve"),
         id="a conflict",
+    ),
+    pytest.param(
+        failure_of("sluice.errors.CallAborted", "aborted by TERMINATE TRANSACTIONS"),
+        messages.failure(TRANSIENT, "aborted by TERMINATE TRANSACTIONS"),
+        id="a call that was ended",
     ),
     pytest.param(
         failure_of("mgp.SerializationError", "Operation cannot be serialized."),

@@ -12,12 +12,13 @@ from rich.console import Console
 from sluice import __version__
 from sluice.errors import SettingError
 from sluice.host.settings import Settings
+from sluice.host.transform_access import CONFINEMENT
 from sluice_tools.doctor.bolt import Target, parse_uri
 from sluice_tools.doctor.checks import Check, Finding, Outcome, examine
 from sluice_tools.doctor.server import Server
 from sluice_tools.doctor.shim import shim_check
 from sluice_tools.doctor.streams import Clusters, stream_checks
-from sluice_tools.doctor.transform import ALLOW, KEY, LISTED, examine_admission, examine_transform
+from sluice_tools.doctor.transform import ALLOW, KEY, LISTED, examine_admission, examine_confinement, examine_transform
 from sluice_tools.terminal import PASSWORD, password_of, show, show_json, visible
 
 STYLES = {Outcome.OK: "green", Outcome.NOTE: "", Outcome.FIX: "bold red", Outcome.SKIPPED: "dim"}
@@ -63,6 +64,7 @@ def doctor(
         """The rows of this call; those about streams depend on which the server says that it has."""
         yield from server.checks()
         yield Check("scripts", ("procedures",), lambda: examine_admission(server.setting(KEY), server.setting(LISTED)))
+        yield Check("sandbox", ("procedures",), lambda: examine_confinement(server.setting(CONFINEMENT)))
         if stream or not kafka:
             yield from stream_checks(server, stream, clusters)
         if kafka and topic:

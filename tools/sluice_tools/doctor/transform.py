@@ -12,6 +12,7 @@ import dataclasses
 from sluice.errors import ScriptError
 from sluice.host.allow_list import DEFAULT, AllowList, shown
 from sluice.host.settings import Settings, variable
+from sluice.host.transform_access import SANDBOX
 from sluice.scripting import script
 from sluice.scripting.contract import STREAM, STREAM_MESSAGES
 from sluice_tools.doctor.checks import FROM_HERE, Finding, fix, note
@@ -66,6 +67,22 @@ def examine_admission(key: str | None, listed: str | None) -> str | Finding:
     if not key:
         return note("the server does not say by which key it knows the scripts that it has fetched")
     return f"those that were fetched are signed with the key {key}, of the server's machine ({KEY})"
+
+
+def examine_confinement(reported: str | None) -> str | Finding:
+    """
+    What transforms are kept from.
+
+    Args:
+        reported: what `streams.settings` says about it; None if it says nothing.
+    """
+    if not reported:
+        return note("the server does not report what its transforms are kept from")
+    if reported.startswith("refused"):
+        return fix(f"no transform runs: {reported}", f"set {SANDBOX}=auto, or move to a kernel that supports it all")
+    if reported.startswith("off"):
+        return note(f"transforms may do what the server's user may: {reported}; {SANDBOX}=auto confines them")
+    return note(f"transforms are {reported}") if "not from" in reported else f"transforms are {reported}"
 
 
 def _defines(name: str, node: ast.stmt) -> bool:

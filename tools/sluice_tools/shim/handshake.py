@@ -73,6 +73,8 @@ class Handshake:
 
     def from_client(self, data: bytes) -> tuple[bytes, bytes]:
         """What of `data`, and of what was kept, passes now, and which messages follow it."""
+        if self.kind is Kind.REFUSED:
+            return b"", b""
         if self._client is None or self.kind is Kind.RAW:
             return b"", data
         self._client += data
@@ -106,6 +108,10 @@ class Handshake:
 
     def from_server(self, data: bytes) -> tuple[bytes, bytes]:
         """The same for the server's side."""
+        if self.kind is Kind.REFUSED:
+            return b"", b""
+        if self._server is None and self.kind is Kind.UNDECIDED:
+            return self._give_up(bytearray(data), "the server goes on before the client has chosen"), b""
         if self._server is None or self.kind is Kind.RAW:
             return b"", data
         self._server += data

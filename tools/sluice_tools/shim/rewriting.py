@@ -57,7 +57,14 @@ _FAULT = (
 WRITES = "(this clause writes: it needs a session, or a transaction, with access mode WRITE)"
 "What is added where a client has said that it only reads."
 
-_CONFLICTS = frozenset(("sluice.errors.ConflictError", "mgp.SerializationError", "_mgp.SerializationError"))
+_RETRYABLE = frozenset(
+    (
+        "sluice.errors.ConflictError",
+        "sluice.errors.CallAborted",
+        "mgp.SerializationError",
+        "_mgp.SerializationError",
+    )
+)
 "What a procedure raises that is worth another try of the whole transaction."
 
 
@@ -185,9 +192,9 @@ def _mended(metadata: dict[str, Value], complaint: str | None) -> dict[str, Valu
         return {**metadata, "message": f"{message} {WRITES}"}
     last = (message.splitlines() or [""])[-1].strip()
     found = _LAST_LINE.fullmatch(last)
-    if found and (found["kind"] in _CONFLICTS or found["kind"].startswith("sluice.errors.")):
+    if found and (found["kind"] in _RETRYABLE or found["kind"].startswith("sluice.errors.")):
         mended = {**metadata, "message": found["text"] or found["kind"]}
-        if found["kind"] in _CONFLICTS:
+        if found["kind"] in _RETRYABLE:
             mended["code"] = TRANSIENT
         return mended
     if TRACEBACK in message:

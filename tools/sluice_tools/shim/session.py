@@ -164,7 +164,7 @@ class Session:
 
     def _hear(self, data: bytes) -> bytes:
         self._heard, self.from_server = True, _pass
-        return data
+        return self.opening.server_ended() + data  # what was gathered of its answer comes first
 
 
 def _drop(data: bytes) -> bytes:
