@@ -499,6 +499,9 @@ def _answer(verb, ctx, *arguments):
     except mgp.SerializationError:
         message = "another transaction is changing the same streams; nothing was changed, try again"
         raise sluice.errors.ConflictError(message) from None
+    except mgp.AbortError:
+        message = "aborted by TERMINATE TRANSACTIONS, a time limit, or its client's end; nothing was changed, try again"
+        raise sluice.errors.CallAborted(message) from None
     except sluice.errors.SluiceError as error:
         raise error.with_traceback(None) from None
     record = sys.modules["mgp"].Record

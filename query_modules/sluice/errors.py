@@ -27,14 +27,13 @@ SluiceError
     CommitUnknown              it went while COMMIT was unanswered: the batch may or may not be in
     FenceLost                  the checkpoint is no longer where this worker left it
     ConflictError              another transaction changes the same streams                   retryable
+      CallAborted              ... or the query that called was to end                        retryable
   ProtocolError                a rule of Bolt was broken
     LocalProtocolError         ... by us: a bug, or a value that Bolt cannot carry
     RemoteProtocolError        ... by the peer
 
-and, being nobody's error, Stopped: the owner wanted to stop while something took its time.
-
-Inside Memgraph an exception reaches the client as a traceback whose last line is the class's full name and the text, so
-every text is one line (`one_line`).
+and Stopped, which is not an error: the owner wanted to stop while something took its time. In Memgraph an exception
+reaches the client as a traceback whose last line is the class's full name and the text, so each text is one line.
 """
 
 from __future__ import annotations
@@ -94,9 +93,7 @@ def _any_of(code: str) -> re.Pattern[str]:
 INFRASTRUCTURE, PASSES = _any_of(CLIENT), _any_of(TRANSIENT)
 
 UNIQUE = re.compile("unique constraint violation", re.IGNORECASE)
-"""
-Of a COMMIT: wrong for good, or another transaction has created the same vertex in the meantime, and MERGE will find it.
-"""
+"Of a COMMIT: wrong for good, or another transaction has created the vertex meanwhile, and MERGE will find it."
 
 
 def one_line(text: object, limit: int = 500) -> str:
@@ -281,6 +278,10 @@ class ConflictError(GraphError):
     """Another transaction changes the same streams; the whole transaction is to be tried again."""
 
     retryable = True
+
+
+class CallAborted(ConflictError):
+    """... or the server was asked to end the query that called a procedure."""
 
 
 class ProtocolError(SluiceError):

@@ -22,7 +22,6 @@ from typing import cast
 
 import uvloop
 
-from sluice.clauses import translate
 from sluice_tools.shim import service
 from sluice_tools.shim.settings import Address, ShimSettings
 
@@ -111,7 +110,7 @@ def run_threads(listen: int, upstream: int) -> None:
 
 
 def run_shim(listen: int, upstream: int) -> None:
-    service.serve(ShimSettings(Address(HOST, listen), Address(HOST, upstream)), translate)
+    service.serve(ShimSettings(Address(HOST, listen), Address(HOST, upstream)))
 
 
 def run_shim_without_uvloop(listen: int, upstream: int) -> None:

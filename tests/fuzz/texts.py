@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from sluice.bolt.packstream import pack
-from sluice.clauses import is_clause, parse, to_text, translate
+from sluice.clauses import parse, recognise, to_text, translate
 from sluice.errors import ClauseError, SettingError
 from sluice.folding import Folder
 from sluice.folding.merge_reader import MergeReader
@@ -32,9 +32,9 @@ def clauses(data: bytes) -> None:
     try:
         translation = translate(text, {"name": 1, "x": [None]})
     except ClauseError:
-        assert is_clause(text)
+        assert recognise(text) is not None
         raise
-    assert (translation is not None) == is_clause(text)
+    assert (translation is not None) == (recognise(text) is not None)
     if translation is not None:
         pack([translation.query, translation.parameters])
         statement = parse(text)

@@ -133,4 +133,5 @@ CLIENTS: Mapping[str, Callable[[int], AbstractContextManager[Client]]] = {
     "pymgclient": pymgclient,
     "neo4j, JavaScript 5": neo4j_javascript("neo4j-driver-5"),
     "neo4j, JavaScript 6": neo4j_javascript("neo4j-driver-6"),
+    "neo4j, JavaScript 6, for browsers": neo4j_javascript("neo4j-driver-6/lib/browser/neo4j-web.js"),
 }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import Any
 import neo4j
 import pytest
 
-from sluice.bolt import messages
 from tests.eventually import eventually
 from tests.hosts import Host, ScriptServer
 from tests.integration.shim_clients import CLIENTS, Client, Refused, Table
@@ -224,38 +221,6 @@ def test_a_conflict_is_an_error_that_drivers_try_again_for(
         transaction.commit()
         changed.result(30)
         assert {first_name, second_name} <= {record["name"] for record in first.run("SHOW STREAMS")}
-
-
-@pytest.mark.memgraph_only("the sandbox speaks no WebSocket")
-def test_bolt_over_websocket_passes(shim: ShimServer, host: Host) -> None:
-    """What a browser does: the upgrade, then Bolt's handshake in a binary frame."""
-    head = [
-        "GET / HTTP/1.1",
-        f"Host: 127.0.0.1:{host.port}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Version: 13",
-    ]
-    request = ("\r\n".join(head) + "\r\n\r\n").encode()
-    handshake = messages.handshake([messages.Proposal(4, 3)])
-    masked = b"\x82" + bytes((0x80 | len(handshake),)) + bytes(4) + handshake
-
-    def talk(port: int) -> tuple[bytes, bytes]:
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
-            # In two pieces, as it may arrive here: Memgraph takes it in one only.
-            pieces = [request] if port == host.port else [request[:50], request[50:]]
-            for piece in pieces:
-                plain.sendall(piece)
-                time.sleep(0.05)
-            upgraded = plain.recv(4096)
-            plain.sendall(masked)
-            return upgraded, plain.recv(4096)
-
-    upgraded, answer = talk(shim.port)
-    assert upgraded.startswith(b"HTTP/1.1 101")
-    assert answer == b"\x82\x04" + messages.answer(messages.Version(4, 3))
-    assert (upgraded, answer) == talk(host.port)
 
 
 def test_drivers_speak_tls_to_the_shim(host: Host, new_shim: Callable[..., ShimServer], tmp_path: Path) -> None:

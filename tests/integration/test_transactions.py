@@ -162,6 +162,29 @@ def test_an_error_in_a_transaction_takes_back_what_it_did_before(stream: Stream,
     assert metadata(stream.run) == before
 
 
+@pytest.mark.memgraph_only("the sandbox ends no transaction of another client")
+@pytest.mark.parametrize(
+    "call", ["CALL streams.test($name, 1) YIELD query", "CALL streams.try_transform($uri, ['1']) YIELD query"]
+)
+def test_a_call_that_is_terminated_says_so_and_changes_nothing(stream: Stream, run: Run, call: str) -> None:
+    slow = stream.script("import time\ndef stream(batch):\n    time.sleep(25)\n    return []")
+    stream.create(transform_uri=slow)
+    stream.send(numbers(0, 1))
+
+    def terminated() -> bool:
+        for row in run("SHOW TRANSACTIONS"):
+            if any("CALL streams." in query for query in row["query"]):
+                run(f"TERMINATE TRANSACTIONS '{row['transaction_id']}'")
+                return True
+        return False
+
+    with ThreadPoolExecutor(1) as pool:
+        calling = pool.submit(refusal, run, call, name=stream.name, uri=slow)
+        eventually(terminated)
+        assert calling.result(15).startswith("sluice.errors.CallAborted: aborted by TERMINATE TRANSACTIONS")
+    assert stream.status == "stopped"
+
+
 def test_a_running_stream_can_be_replaced_in_one_transaction(stream: Stream, begin: Begin) -> None:
     stream.create()
     stream.start()

@@ -75,7 +75,7 @@ def translate(
     parameters = dict(_parameter(given) for given in parameter or [])
     try:
         translation = clauses.translate(text, parameters)
-    except ClauseError as error:
+    except (ClauseError, SettingError) as error:
         _show_error(text, error, as_json=as_json)
         raise typer.Exit(2) from error
     if as_json:
@@ -171,7 +171,7 @@ def shim(
     watch = _metrics(settings, metrics, metrics_user, metrics_password_file)
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=log_level.name)
     try:
-        serve(settings, clauses.translate, watch=watch)
+        serve(settings, watch=watch)
     except SettingError as error:
         _show(Console(stderr=True), str(error), style="red")
         raise typer.Exit(1) from error
@@ -229,15 +229,16 @@ def _parameter(given: str) -> tuple[str, Any]:
         raise typer.BadParameter(_visible(message), param_hint="--parameter") from error
 
 
-def _show_error(text: str, error: ClauseError, *, as_json: bool) -> None:
+def _show_error(text: str, error: ClauseError | SettingError, *, as_json: bool) -> None:
+    names = ("line", "column", "found", "expected") if isinstance(error, ClauseError) else ()
     if as_json:
-        place = {"line": error.line, "column": error.column, "found": error.found, "expected": error.expected}
-        _show_json({"error": str(error), **place})
+        _show_json({"error": str(error), **{name: getattr(error, name) for name in names}})
         return
     console = Console(stderr=True)
     _show(console, str(error), style="red")
-    for line in excerpt(text, error.line, error.column):
-        _show(console, "  " + line)
+    if isinstance(error, ClauseError):
+        for line in excerpt(text, error.line, error.column):
+            _show(console, "  " + line)
 
 
 def excerpt(text: str, line: int, column: int) -> tuple[str, str]:

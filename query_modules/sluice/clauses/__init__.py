@@ -1,17 +1,19 @@
 """
-The stream clauses: `text -> statement -> CALL`. No I/O, and nothing of ours but `sluice.errors`.
+The stream clauses: `text -> statement -> CALL`. No I/O, and nothing of ours but `sluice.cypher` and `sluice.errors`.
 
-Reading order: `statements` and `values` (what can be said), `parser` (the grammar), `translation` (what it becomes).
-`lexer` knows Cypher's lexemes, `source` what may stand where a value may, `printer` is the way back.
+Reading order: `statements` and `values` (what can be said), `parser` and `grammar` (how), `binding` (what parameters
+may hold), `translation` (what it becomes). `source` knows what may stand where a value may, `printer` is the way back.
 """
 
-from sluice.clauses.parser import is_clause, parse
+from sluice.clauses.parser import Beginning, parse, recognise
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import (
     AlterStream,
     CreateStream,
     DropStream,
     Existing,
+    Explain,
+    Explanation,
     ReloadTransform,
     SeekStream,
     ShowCreateStream,
@@ -23,7 +25,7 @@ from sluice.clauses.statements import (
     StopStream,
     TestStream,
 )
-from sluice.clauses.translation import Translation, translate
+from sluice.clauses.translation import Translation, translate, translation_of
 from sluice.clauses.values import (
     Config,
     Count,
@@ -41,12 +43,15 @@ from sluice.clauses.values import (
 
 __all__ = [
     "AlterStream",
+    "Beginning",
     "Config",
     "Count",
     "CreateStream",
     "DropStream",
     "End",
     "Existing",
+    "Explain",
+    "Explanation",
     "Map",
     "Offsets",
     "Parameter",
@@ -67,8 +72,9 @@ __all__ = [
     "Text",
     "Timestamp",
     "Translation",
-    "is_clause",
     "parse",
+    "recognise",
     "to_text",
     "translate",
+    "translation_of",
 ]

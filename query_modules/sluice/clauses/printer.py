@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from sluice.clauses.statements import (
     AlterStream,
+    Command,
     CreateStream,
     DropStream,
     Existing,
+    Explain,
     ReloadTransform,
     SeekStream,
     ShowCreateStream,
@@ -32,7 +34,7 @@ from sluice.clauses.values import (
 )
 from sluice.cypher.lexer import is_decimal, name_end
 
-_ESCAPES = {"\\": r"\\", "'": r"\'", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_ESCAPES = {"\\": r"\\", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 _CREATE = {
     Existing.REFUSE: "CREATE STREAM",
@@ -43,6 +45,12 @@ _CREATE = {
 
 def to_text(statement: Statement) -> str:
     """The clause that parses to `statement`."""
+    if isinstance(statement, Explain):
+        return f"{statement.plan.name} {_command(statement.statement)}"
+    return _command(statement)
+
+
+def _command(statement: Command) -> str:
     match statement:
         case CreateStream():
             return (
@@ -121,10 +129,17 @@ def _scalar(value: Scalar | Parameter) -> str:
     if isinstance(value, Parameter):
         return _parameter(value)
     if isinstance(value, str):
-        return "'" + "".join(_ESCAPES.get(c) or (c if c.isprintable() else f"\\U{ord(c):08X}") for c in value) + "'"
+        return _string(value)
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return str(value).replace("e+", "e")  # an exponent has no plus in Cypher
+
+
+def _string(value: str) -> str:
+    # In the quotes that it has none of: consoles show a backslash twice, so that the clause could not be pasted back.
+    quote = '"' if "'" in value and '"' not in value else "'"
+    escapes = {**_ESCAPES, quote: "\\" + quote}
+    return quote + "".join(escapes.get(c) or (c if c.isprintable() else f"\\U{ord(c):08X}") for c in value) + quote
 
 
 def _option(words: str, value: Count | None) -> str:

@@ -82,10 +82,12 @@ class Source:
         """A string."""
         return self._text_value("a string or a $parameter", Kind.STRING)
 
-    def count(self, expected: str = _INTEGER) -> Count:
-        """An integer without a sign."""
+    def count(self, expected: str = _INTEGER, *, of: str = "") -> Count:
+        """An integer without a sign; `of` is what it is the number of."""
         if self.token.kind is Kind.PARAMETER:
             return self.parameter(expected)
+        if of and self.token.text == "-":
+            raise self.error(expected, hint=f"{of} must be a positive integer")
         return self._integer(expected)
 
     def signed(self) -> Signed:

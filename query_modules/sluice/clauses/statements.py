@@ -13,6 +13,9 @@ from typing import TypeAlias
 from sluice.clauses.values import Config, Count, Parameter, Target, Text, check_integer, check_text
 from sluice.errors import SettingError
 
+_COUNTS = ("batch_interval_ms", "batch_size", "limit_batches")
+_TEXTS = ("name", "uri", "topic", "transform")
+
 
 class Existing(enum.Enum):
     """What CREATE does if there is a stream of that name."""
@@ -24,8 +27,24 @@ class Existing(enum.Enum):
     "`OR REPLACE`."
 
 
+class _Checked:
+    """Refuses fields that cannot be written in a clause."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, Parameter) or (value is None and field.default is None):
+                continue
+            if field.name in _COUNTS:
+                check_integer(field.name, value)
+            elif field.name in _TEXTS:
+                check_text(field.name, value, may_be_empty=field.name != "name")
+
+
 @dataclass(frozen=True, slots=True)
-class CreateStream:
+class CreateStream(_Checked):
     """`CREATE STREAM name AS LOAD DATA KAFKA uri WITH TOPIC topic WITH TRANSFORM transform [options]`."""
 
     name: Text
@@ -39,23 +58,17 @@ class CreateStream:
     config: Config | None = None
     existing: Existing = Existing.REFUSE
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 @dataclass(frozen=True, slots=True)
-class DropStream:
+class DropStream(_Checked):
     """`DROP STREAM [IF EXISTS] name`."""
 
     name: Text
     if_exists: bool = False
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 @dataclass(frozen=True, slots=True)
-class AlterStream:
+class AlterStream(_Checked):
     """`ALTER STREAM name SET change, ...`; at least one change."""
 
     name: Text
@@ -66,31 +79,25 @@ class AlterStream:
     config: Config | None = None
 
     def __post_init__(self) -> None:
-        _check(self)
+        _Checked.__post_init__(self)
         if all(getattr(self, field.name) is None for field in fields(self)[1:]):
             raise SettingError("ALTER STREAM has to change something")
 
 
 @dataclass(frozen=True, slots=True)
-class ReloadTransform:
+class ReloadTransform(_Checked):
     """`RELOAD TRANSFORM OF STREAM name`."""
 
     name: Text
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 @dataclass(frozen=True, slots=True)
-class SeekStream:
+class SeekStream(_Checked):
     """`SEEK STREAM name TO target [DRY RUN]`."""
 
     name: Text
     to: Target
     dry_run: bool = False
-
-    def __post_init__(self) -> None:
-        _check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,35 +106,26 @@ class ShowStreams:
 
 
 @dataclass(frozen=True, slots=True)
-class ShowCreateStream:
+class ShowCreateStream(_Checked):
     """`SHOW CREATE STREAM name`."""
 
     name: Text
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 @dataclass(frozen=True, slots=True)
-class StartStream:
+class StartStream(_Checked):
     """`START STREAM name [LIMIT limit_batches BATCHES]`."""
 
     name: Text
     limit_batches: Count | None = None
     "None: not given, no limit."
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 @dataclass(frozen=True, slots=True)
-class StopStream:
+class StopStream(_Checked):
     """`STOP STREAM name`."""
 
     name: Text
-
-    def __post_init__(self) -> None:
-        _check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +139,15 @@ class StopAllStreams:
 
 
 @dataclass(frozen=True, slots=True)
-class TestStream:
+class TestStream(_Checked):
     """`TEST STREAM name [LIMIT limit_batches BATCHES]`."""
 
     name: Text
     limit_batches: Count | None = None
     "None: not given, which means 1."
 
-    def __post_init__(self) -> None:
-        _check(self)
 
-
-Statement: TypeAlias = (
+Command: TypeAlias = (
     CreateStream
     | DropStream
     | AlterStream
@@ -166,18 +161,23 @@ Statement: TypeAlias = (
     | StopAllStreams
     | TestStream
 )
+"What a text asks for."
 
 
-_COUNTS = ("batch_interval_ms", "batch_size", "limit_batches")
-_TEXTS = ("name", "uri", "topic", "transform")
+class Explanation(enum.Enum):
+    """How a clause is explained."""
+
+    EXPLAIN = "what the server would do"
+    PROFILE = "what it does, and how long each part takes"
 
 
-def _check(statement: Statement) -> None:
-    for field in fields(statement):
-        value = getattr(statement, field.name)
-        if isinstance(value, Parameter) or (value is None and field.default is None):
-            continue
-        if field.name in _COUNTS:
-            check_integer(field.name, value)
-        elif field.name in _TEXTS:
-            check_text(field.name, value, may_be_empty=field.name != "name")
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """`EXPLAIN clause` and `PROFILE clause`: the server's plan for the CALL that the clause becomes."""
+
+    statement: Command
+    plan: Explanation = Explanation.EXPLAIN
+
+
+Statement: TypeAlias = Command | Explain
+"What a text says."

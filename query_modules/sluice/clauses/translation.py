@@ -9,30 +9,30 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, Union
+from typing import Any, NamedTuple
 
-from sluice.clauses.parser import parse
+from sluice.clauses.binding import Argument, bind
+from sluice.clauses.parser import Beginning, recognise
 from sluice.clauses.printer import quoted
 from sluice.clauses.statements import (
     AlterStream,
+    Command,
     CreateStream,
     DropStream,
     Existing,
+    Explain,
+    Explanation,
     ReloadTransform,
     SeekStream,
     ShowCreateStream,
     ShowStreams,
     StartAllStreams,
     StartStream,
-    Statement,
     StopAllStreams,
     StopStream,
     TestStream,
 )
 from sluice.clauses.values import Config, End, Offsets, Parameter, Relative, Scalar, Target, Timestamp
-
-Argument: TypeAlias = Union[Scalar, Parameter, "dict[str, Argument]"]
-"A procedure's: a value, or a map of them."
 
 DEFAULTS: Mapping[str, Scalar] = {"batch_interval": 100, "batch_size": 10, "config": None}
 "The procedures'. Written out only where an argument that comes after is given."
@@ -45,6 +45,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "streams.test": ("query", "params"),
 }
 "Those of the procedures that have any, in the order in which a clause's result has them."
+
+PLAN_COLUMNS: Mapping[Explanation, tuple[str, ...]] = {
+    Explanation.EXPLAIN: ("QUERY PLAN",),
+    Explanation.PROFILE: ("OPERATOR", "ACTUAL HITS", "RELATIVE TIME", "ABSOLUTE TIME"),
+}
+"Those of the server's plans."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +78,30 @@ def translate(text: str, parameters: Mapping[str, Any] | None = None) -> Transla
 
     Args:
         text: any query.
-        parameters: the client's, name -> value; values are passed on and not looked at.
+        parameters: the client's, name -> value.
 
     Returns:
         None where `text` is not a stream clause and is to be sent as it is.
 
     Raises:
         ClauseError: it begins like a stream clause and goes on like none.
+        SettingError: a parameter is of a type that cannot stand where the clause has it.
     """
-    statement = parse(text)
-    if statement is None:
-        return None
-    return _translation(_kind(statement), _call(statement), parameters or {})
+    beginning = recognise(text)
+    return None if beginning is None else translation_of(beginning, parameters or {})
 
 
-def _call(statement: Statement) -> _Call:
+def translation_of(beginning: Beginning, parameters: Mapping[str, Any]) -> Translation:
+    """The same for a text that has been recognised."""
+    statement = beginning.parse()
+    if not isinstance(statement, Explain):
+        return _translation(_kind(statement), _call(statement), parameters)
+    plan, call = statement.plan, _translation(_kind(statement.statement), _call(statement.statement), parameters)
+    columns, kind = PLAN_COLUMNS[plan], f"{plan.name} {call.kind}"
+    return Translation(f"{plan.name} {call.query}", call.parameters, columns, kind)
+
+
+def _call(statement: Command) -> _Call:
     # STOP is reserved up to Memgraph 2.15 and needs its backticks. The other names do not, in any version.
     match statement:
         case CreateStream():
@@ -158,13 +173,13 @@ def _to(target: Target) -> Argument:
             return target
 
 
-def _kind(statement: Statement) -> str:
+def _kind(statement: Command) -> str:
     """`StartAllStreams` is START ALL STREAMS."""
     return re.sub("(?!^)(?=[A-Z])", " ", type(statement).__name__).upper()
 
 
 def _translation(kind: str, call: _Call, client: Mapping[str, Any]) -> Translation:
-    arguments = dict(call.arguments)
+    arguments = bind(call.arguments, client)
     while arguments and arguments[last := next(reversed(arguments))] is None:
         del arguments[last]
     # A parameter that the clause names and the client forgot has to stay missing, so that the server says so.

@@ -215,8 +215,10 @@ def test_a_clause_says(text: str, statement: clauses.Statement):
         pytest.param("CREATE KAFKA STREAM s TOPICS t TRANSFORM m.f", id="CREATE KAFKA STREAM"),
         pytest.param("CREATE PULSAR STREAM s TOPICS t TRANSFORM m.f", id="CREATE PULSAR STREAM"),
         pytest.param("CHECK STREAM s", id="CHECK STREAM"),
-        pytest.param("EXPLAIN START STREAM s", id="EXPLAIN"),
-        pytest.param("PROFILE SHOW STREAMS", id="PROFILE"),
+        pytest.param("EXPLAIN MATCH (n) RETURN n", id="EXPLAIN of a query"),
+        pytest.param("EXPLAIN CREATE STREAM = (:A)", id="EXPLAIN of a path called stream"),
+        pytest.param("EXPLAIN PROFILE SHOW STREAMS", id="EXPLAIN twice"),
+        pytest.param("EXPLAINSHOW STREAMS", id="another word"),
         pytest.param("CREATE stream = (a)-[:R]->(b) RETURN stream", id="a path called stream"),
         pytest.param("CREATE stream=(a)", id="a path called stream, without blanks"),
         pytest.param(

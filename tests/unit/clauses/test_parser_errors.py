@@ -76,7 +76,6 @@ TIME = "ISO 8601 in quotes, milliseconds since 1970 or a $parameter"
             id="an option of another clause",
         ),
         pytest.param(f"{CREATE} BATCH_SIZE '7'", (1, 85), INTEGER, "'7'", id="a size in quotes"),
-        pytest.param(f"{CREATE} BATCH_SIZE -7", (1, 85), INTEGER, "-", id="a negative size"),
         pytest.param(f"{CREATE} BATCH_SIZE 1.5", (1, 85), INTEGER, "1.5", id="a size with a fraction"),
         pytest.param(f"{CREATE} BATCH_INTERVAL 10ms", (1, 89), INTEGER, "10ms", id="an interval with a unit"),
         pytest.param(f"{CREATE} BATCH_INTERVAL 09", (1, 89), INTEGER, "09", id="an octal nine"),
@@ -251,6 +250,23 @@ def test_what_begins_like_a_clause_and_is_wrong_says_where(
             "Syntax error at line 1, column 26: expected a stream name, found IF"
             " (OR REPLACE and IF NOT EXISTS exclude each other)",
             id="OR REPLACE and IF NOT EXISTS",
+        ),
+        pytest.param(
+            f"{CREATE} BATCH_SIZE -7",
+            "Syntax error at line 1, column 85: expected an integer or a $parameter, found -"
+            " (BATCH_SIZE must be a positive integer)",
+            id="a negative size",
+        ),
+        pytest.param(
+            "TEST STREAM s LIMIT -3 BATCHES",
+            "Syntax error at line 1, column 21: expected an integer or a $parameter, found -"
+            " (LIMIT must be a positive integer)",
+            id="a negative limit",
+        ),
+        pytest.param(
+            "EXPLAIN START STREAM s LIMIT x BATCHES",
+            "Syntax error at line 1, column 30: expected an integer or a $parameter, found x",
+            id="a clause that is explained, and wrong",
         ),
         pytest.param(
             "ALTER STREAM s SET TOPIC 't'",

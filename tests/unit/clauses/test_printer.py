@@ -85,6 +85,14 @@ from sluice.errors import SettingError
             SeekStream("s", clauses.Offsets(((1, 5), (0, Parameter("n"))))), "SEEK STREAM s TO {1: 5, 0: $n}", id="each"
         ),
         pytest.param(SeekStream("s", Parameter("to")), "SEEK STREAM s TO $to", id="to a parameter"),
+        pytest.param(
+            CreateStream("s", "it's", 'a "b"', '"it\'s"'),
+            """CREATE STREAM s AS LOAD DATA KAFKA "it's" WITH TOPIC 'a "b"' WITH TRANSFORM '"it\\'s"'""",
+            id="the quotes that need no backslash",
+        ),
+        pytest.param(
+            clauses.Explain(StopStream("s"), clauses.Explanation.PROFILE), "PROFILE STOP STREAM s", id="PROFILE"
+        ),
         pytest.param(DropStream("drop"), "DROP STREAM drop", id="DROP STREAM"),
         pytest.param(clauses.ShowStreams(), "SHOW STREAMS", id="SHOW STREAMS"),
         pytest.param(StartStream("a `b"), "START STREAM `a ``b`", id="a name that has to be quoted"),

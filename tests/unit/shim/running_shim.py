@@ -11,7 +11,6 @@ from typing import Any
 
 import uvloop
 
-from sluice.clauses import translate
 from sluice_tools.shim.proxy import Proxy
 from sluice_tools.shim.session import Session
 from sluice_tools.shim.settings import Address, ShimSettings
@@ -81,7 +80,7 @@ class RunningShim:
 
     async def _main(self) -> None:
         self._stop = asyncio.Event()
-        self._proxy = Proxy(self.settings, lambda name: Session(name, translate))
+        self._proxy = Proxy(self.settings, Session)
         self.port = await self._proxy.start()
         self._listening.set()
         await self._stop.wait()

@@ -309,20 +309,6 @@ def test_clients_that_do_not_begin_tls_count_as_well(loop: str, certificate: Pat
         eventually(lambda: shim.connections, equals=0)
 
 
-def test_a_web_page_that_is_not_named_is_told_so(loop: str, caplog: pytest.LogCaptureFixture) -> None:
-    # Whether the server hears of it at all depends on who is quicker.
-    with socket.create_server(("127.0.0.1", 0)) as server, RunningShim(server.getsockname()[1], loop) as shim:
-        with socket.create_connection(("127.0.0.1", shim.port)) as plain:
-            plain.settimeout(PATIENCE)
-            plain.sendall(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nOrigin: https://evil.example\r\n\r\n")
-            answer = b""
-            while more := plain.recv(1000):
-                answer += more
-        assert answer.startswith(b"HTTP/1.1 403 ")
-        eventually(lambda: shim.connections, equals=0)
-    assert "https://evil.example" in caplog.text
-
-
 def test_a_client_that_says_all_at_once_and_no_more_gets_all_answers(loop: str) -> None:
     said = b"".join(map(frame, (messages.hello({"user_agent": "x"}), messages.logon({"scheme": "none"}))))
     clause = frame(messages.run("DROP STREAM s", {}, {})) + frame(messages.pull())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,11 +12,15 @@ from hypothesis import strategies as st
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import Message, Proposal, Tag, Version
-from sluice.clauses import Statement, translate
+from sluice.clauses import Statement, parser, translate, translation
 from sluice.errors import ClauseError
+from sluice_tools.shim import rewriting
+from sluice_tools.shim.corrections import TRANSIENT
 from sluice_tools.shim.handshake import MANIFEST, Kind
-from sluice_tools.shim.rewriting import MAX_CLAUSE, STAND_IN, TRANSIENT
-from sluice_tools.shim.session import MAX_HELD, Session
+from sluice_tools.shim.native_streams import NativeStreams
+from sluice_tools.shim.readers import MAX_HELD
+from sluice_tools.shim.rewriting import MAX_CLAUSE, STAND_IN
+from sluice_tools.shim.session import Session
 from tests.unit.clauses.strategies import statements_and_texts
 
 CODE = "Memgraph.ClientError.MemgraphError.MemgraphError"
@@ -33,8 +39,8 @@ def failure_of(kind: str, text: str) -> bytes:
 class Talk:
     """Both sides of a session, message by message."""
 
-    def __init__(self) -> None:
-        self.session = Session("T", translate)
+    def __init__(self, natives: NativeStreams | None = None) -> None:
+        self.session = Session("T", natives=natives)
         assert self.session.from_client(HANDSHAKE) == HANDSHAKE
         assert self.session.from_server(ANSWER) == ANSWER
         assert self.session.opening.kind is Kind.BOLT
@@ -77,7 +83,7 @@ def test_a_clause_becomes_a_call_and_all_around_it_passes() -> None:
 
 
 def test_the_part_of_an_answer_that_had_arrived_comes_first_where_the_client_cannot_be_followed() -> None:
-    session = Session("T", translate)
+    session = Session("T")
     asks = messages.MAGIC + MANIFEST + bytes(12)
     assert session.from_client(asks) == asks
     assert session.from_server(MANIFEST + b"\x02\0") == b""
@@ -90,21 +96,12 @@ def test_the_part_of_an_answer_that_had_arrived_comes_first_where_the_client_can
 def test_a_server_that_goes_on_before_the_client_has_chosen_is_not_followed() -> None:
     listed = MANIFEST + b"\x01\0\0\x08\x05\0"
     for parts in ([listed, b"more"], [listed + b"more"]):
-        session = Session("T", translate)
+        session = Session("T")
         asks = messages.MAGIC + MANIFEST + bytes(12)
         assert session.from_client(asks) == asks
         assert b"".join(map(session.from_server, parts[:-1])) + session.from_server(parts[-1]) == listed + b"more"
         assert session.opening.kind is Kind.RAW
         assert session.from_client(b"choice") == b"choice"
-
-
-def test_what_was_refused_stays_refused() -> None:
-    session = Session("T", translate, origins=frozenset({"https://lab.example.org"}))
-    head = b"GET / HTTP/1.1\r\nOrigin: https://page.example.com\r\n\r\n"
-    assert session.from_client(head) == b""
-    assert session.from_server(b"x") == b""
-    assert session.from_client(HANDSHAKE) == session.release() == b""
-    assert session.refused
 
 
 def test_bolt_1_has_no_settings_in_run() -> None:
@@ -126,7 +123,9 @@ def test_bolt_1_has_no_settings_in_run() -> None:
         "DROP INDEX ON :STREAM",
         "SHOW STREAM INFO",
         "STARTS WITH",
-        "EXPLAIN SHOW STREAMS",
+        "EXPLAIN MATCH (n) RETURN n",
+        "EXPLAIN EXPLAIN SHOW STREAMS",
+        "PROFILE",
         "// SHOW STREAMS",
         "/* START STREAM s */ RETURN 1",
         "\u00a0MATCH (n) RETURN n",
@@ -151,6 +150,11 @@ FAILURES = [
         failure_of("sluice.errors.ConflictError", "Cannot resolve"),
         messages.failure(TRANSIENT, "Cannot resolve"),
         id="a conflict",
+    ),
+    pytest.param(
+        failure_of("sluice.errors.CallAborted", "aborted by TERMINATE TRANSACTIONS"),
+        messages.failure(TRANSIENT, "aborted by TERMINATE TRANSACTIONS"),
+        id="a call that was ended",
     ),
     pytest.param(
         failure_of("mgp.SerializationError", "Operation cannot be serialized."),
@@ -201,6 +205,86 @@ def test_the_failure_of_a_clause_is_put_right(said: bytes, told: bytes) -> None:
     talk.passes(messages.reset(), messages.run("CALL streams.start('s')"), messages.pull())
     # The same refusal of a query that the client wrote itself.
     talk.answers_pass(OK, OK, said)
+
+
+@pytest.mark.parametrize("step", [7, 1000], ids=["in pieces", "at once"])
+@pytest.mark.parametrize("text", ["DROP STREAM s", " /* */ explain stop stream s", "START STREAM s LIMIT"])
+def test_a_clause_is_recognised_once_and_parsed_once(step: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk, seen = Talk(), Counter[str]()
+
+    def counted(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            seen[name] += 1
+            return original(*arguments)
+
+        return call
+
+    for module, name in ((rewriting, "recognise"), (parser, "Source"), (translation, "_call")):
+        monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
+    wire = frame(messages.run(text)) + frame(messages.pull())
+    sent = b"".join(talk.session.from_client(wire[at : at + step]) for at in range(0, len(wire), step))
+    assert sent != wire
+    assert seen == {"recognise": 1, "Source": 1, **({} if "LIMIT" in text else {"_call": 1})}
+
+
+def test_a_clause_is_explained_by_its_call() -> None:
+    talk = Talk()
+    [explain, profile] = talk.client(messages.run("EXPLAIN SHOW STREAMS"), messages.run("profile\nstop stream s;"))
+    assert explain.fields[0] == "EXPLAIN CALL streams.show() YIELD name, uri, topic, transform, status"
+    assert profile.fields == ["PROFILE CALL streams.`stop`($name)", {"name": "s"}, {}]
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters", "complaint"),
+    [
+        ("START STREAM s LIMIT $n BATCHES", {"n": None}, "LIMIT must be an integer, got null"),
+        ("TEST STREAM s LIMIT $n BATCHES", {"n": "x"}, "LIMIT must be an integer, got 'x'"),
+        ("STOP STREAM $n", {"n": 5}, "the stream's name must be a string, got 5"),
+    ],
+)
+def test_a_parameter_of_a_wrong_type_is_refused_in_the_clauses_words(
+    text: str, parameters: dict[str, Any], complaint: str
+) -> None:
+    talk = Talk()
+    [run] = talk.client(messages.run(text, parameters))
+    assert run.fields[0] == STAND_IN
+    [told] = talk.server(messages.failure(CODE, "syntax"))
+    assert told.fields[0] == {"code": CODE, "message": complaint}
+
+
+def test_the_summary_of_a_clause_does_not_count_our_nodes() -> None:
+    talk = Talk()
+    stats = {"type": "w", "stats": {"nodes-created": 2, "properties-set": 22}, "plan_execution_time": 0.1}
+    for end in (messages.pull(), messages.discard()):
+        talk.client(messages.run("DROP STREAM s"), end)
+        [_, summary] = talk.server(messages.success({"fields": []}), messages.success(stats))
+        assert summary.fields == [{"type": "w", "plan_execution_time": 0.1}]
+    talk.passes(messages.run("CREATE (:A)"), messages.pull())
+    talk.answers_pass(messages.success({"fields": []}), messages.success(stats))
+
+
+NOT_FOUND = failure_of("sluice.errors.StreamNotFound", "Kafka stream mine, stream not found")
+NATIVE = "create  kafka STREAM `mine` TOPICS t TRANSFORM m.p"
+
+
+@pytest.mark.parametrize(
+    ("create", "answer", "hint"),
+    [
+        (NATIVE, OK, " (CREATE KAFKA STREAM made a stream of that name that is Memgraph's own: "
+         "manage it on Memgraph's own port)"),
+        (NATIVE, messages.failure(CODE, "no"), ""),
+        ("CREATE KAFKA STREAM other TOPICS t TRANSFORM m.p", OK, ""),
+    ],
+    ids=["made", "refused", "another"],
+)  # fmt: skip
+def test_whoever_looks_for_a_stream_of_memgraphs_own_is_told_so(create: str, answer: bytes, hint: str) -> None:
+    natives = NativeStreams()
+    maker, user = Talk(natives), Talk(natives)
+    maker.passes(messages.run(create), messages.pull())
+    maker.answers_pass(OK, answer)
+    user.client(messages.run("START STREAM mine"), messages.pull())
+    [_, told] = user.server(OK, NOT_FOUND)
+    assert told.fields[0]["message"] == "Kafka stream mine, stream not found" + hint
 
 
 def test_what_else_a_failure_tells_is_kept() -> None:
@@ -372,7 +456,7 @@ def run_through(
     opening: tuple[list[bytes], list[bytes]], client: list[bytes], server: list[bytes]
 ) -> tuple[bytes, bytes]:
     """The opening, then the pieces of each side, one side after the other: as late as answers can come."""
-    session = Session("T", translate)
+    session = Session("T")
     to_server, to_client = b"", b""
     for said, answered in zip(*opening, strict=True):
         to_server += session.from_client(said)
@@ -409,7 +493,7 @@ def test_however_the_bytes_are_cut_they_come_out_the_same(
 
 
 def test_what_follows_the_sign_in_waits_for_the_answer() -> None:
-    session = Session("T", translate)
+    session = Session("T")
     run = frame(messages.run("DROP STREAM s"))
     # A client that does not even wait for the handshake's answer.
     assert session.from_client(HANDSHAKE + HELLO_AND_LOGON + run) == HANDSHAKE
@@ -427,7 +511,7 @@ def test_what_follows_the_sign_in_waits_for_the_answer() -> None:
 
 
 def test_before_5_1_hello_signs_in() -> None:
-    session = Session("T", translate)
+    session = Session("T")
     session.from_client(HANDSHAKE)
     session.from_server(messages.answer(Version(4, 3)))
     assert session.from_client(frame(SIGN_IN[0])) == frame(SIGN_IN[0])
@@ -437,7 +521,7 @@ def test_before_5_1_hello_signs_in() -> None:
 
 
 def test_of_a_client_that_is_not_accepted_nothing_is_held_or_translated() -> None:
-    session = Session("T", translate)
+    session = Session("T")
     session.from_client(HANDSHAKE)
     session.from_server(ANSWER)
     # A clause before the sign-in, whole and in parts, passes byte for byte as it arrives.
@@ -451,31 +535,6 @@ def test_of_a_client_that_is_not_accepted_nothing_is_held_or_translated() -> Non
     assert session.release() == b""
     assert (session.waiting, session.accepted) == (False, False)
     assert session.from_client(clause) == clause
-
-
-WEBSOCKET = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-
-
-@pytest.mark.parametrize(
-    ("origin", "allowed", "passes"),
-    [
-        (b"", set(), True),
-        (b"Origin: https://evil.example\r\n", set(), False),
-        (b"Origin: https://lab.example\r\n", {"https://lab.example"}, True),
-        (b"oRIGIN:   HTTPS://LAB.EXAMPLE  \r\n", {"https://lab.example"}, True),
-        (b"Origin: https://lab.example.evil\r\n", {"https://lab.example"}, False),
-        (b"Origin: https://lab.example\r\nOrigin: null\r\n", {"https://lab.example"}, False),
-        (b"Origin: https://evil.example\r\n", {"*"}, True),
-        (b"X: " + b"x" * 0x4000 + b"\r\n", {"https://lab.example"}, False),
-    ],
-)
-def test_a_web_page_may_open_a_websocket_only_if_it_is_named(origin: bytes, allowed: set[str], passes: bool) -> None:
-    session = Session("T", translate, origins=allowed)
-    head = WEBSOCKET + origin + b"\r\n"
-    passed = b"".join(session.from_client(head[at : at + 7]) for at in range(0, len(head), 7))
-    assert passed == (head if passes else b"")
-    assert session.refused is not passes
-    assert session.from_client(b"more") == (b"more" if passes else b"")
 
 
 def boundaries(wire: bytes) -> list[int]:
@@ -494,7 +553,7 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
 def test_byte_by_byte() -> None:
     for opening in OPENINGS:
         client, server, to_server, to_client = wires(opening)
-        session = Session("T", translate)
+        session = Session("T")
         asked, answered = 0, 0
         arrived, received = b"", b""
         for ask, reply in [*zip(map(len, opening[0]), map(len, opening[1]), strict=True), (len(client), len(server))]:
@@ -539,7 +598,10 @@ def test_every_clause_that_can_be_written_is_found(pair: tuple[Statement, str]) 
 
 
 @settings(deadline=None)
-@given(st.sampled_from(["", "CREATE ", "SHOW ", "start", "ALTER ", "SEEK", " DROP ", "/* */ "]), characters)
+@given(
+    st.sampled_from(["", "CREATE ", "SHOW ", "start", "ALTER ", "SEEK", " DROP ", "/* */ ", "EXPLAIN ", "profile "]),
+    characters,
+)
 def test_what_the_grammar_leaves_alone_passes(opening: str, rest: str) -> None:
     text = opening + rest
     try:
@@ -586,7 +648,7 @@ def test_a_flood_of_trifles_is_cheap(flood: bytes) -> None:
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.binary(max_size=300)), max_size=20))
 def test_any_bytes_pass_and_nothing_raises(pieces: list[tuple[bool, bytes]]) -> None:
-    session = Session("T", translate)
+    session = Session("T")
     sent: dict[bool, bytes] = {True: b"", False: b""}
     passed: dict[bool, bytes] = {True: b"", False: b""}
     for from_client, data in pieces:
@@ -626,21 +688,6 @@ def test_messages_of_the_wrong_shape_pass_too(shapes: list[tuple[Tag, list[Any]]
     assert talk.session.from_server(wire) == wire
 
 
-HEAD = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n"
-
-
-@pytest.mark.parametrize("step", range(1, len(HEAD) + 1))
-def test_the_head_of_a_websocket_goes_on_in_one_piece(step: int) -> None:
-    session = Session("T", translate)
-    passed = [session.from_client(HEAD[at : at + step]) for at in range(0, len(HEAD), step)]
-    assert passed[-1] == HEAD
-    assert not any(passed[:-1])
-    assert session.opening.kind is Kind.RAW
-    frames = frame(messages.run("SHOW STREAMS"))
-    assert session.from_client(frames) == frames
-    assert session.from_server(b"HTTP/1.1 101 Switching") == b"HTTP/1.1 101 Switching"
-
-
 @pytest.mark.parametrize(
     ("client", "server"),
     [
@@ -652,7 +699,7 @@ def test_the_head_of_a_websocket_goes_on_in_one_piece(step: int) -> None:
     ],
 )
 def test_what_is_no_bolt_passes_for_good(client: bytes, server: bytes) -> None:
-    session = Session("T", translate)
+    session = Session("T")
     assert session.from_client(client) == client
     assert session.from_server(server) == server
     assert session.opening.kind is Kind.RAW

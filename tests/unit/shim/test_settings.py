@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from sluice.clauses import translate
 from sluice.errors import SettingError
 from sluice_tools.shim.service import describe, serve
 from sluice_tools.shim.settings import Address, ShimSettings
@@ -67,9 +66,9 @@ def test_an_address_in_use_is_an_error_in_a_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
         with pytest.raises(SettingError, match=f"cannot listen on {address}: .*in use"):
-            serve(ShimSettings(address, THERE), translate)
+            serve(ShimSettings(address, THERE))
 
 
 def test_more_connections_than_the_system_has_files_for_are_an_error() -> None:
     with pytest.raises(SettingError, match="open files are needed"):
-        serve(ShimSettings(HERE, THERE, max_connections=2**40), translate)
+        serve(ShimSettings(HERE, THERE, max_connections=2**40))

@@ -1,5 +1,5 @@
 """
-Two connections, a client's and its own to the server, and what passes between them.
+A client, its connection to the server, and what passes between them: the shell around `lifecycle` and `Session`.
 
 Memory is bounded: whoever does not read stops the other side's being read.
 """
@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
-import struct
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Protocol
 
-from sluice.bolt.transport import reason_of, tune
-from sluice_tools.shim.handshake import FORBIDDEN, Kind
+from sluice.bolt.transport import reason_of
+from sluice_tools.shim.handshake import Kind
+from sluice_tools.shim.lifecycle import Event, State, Step, react
+from sluice_tools.shim.peer import Pause, Peer
 from sluice_tools.shim.session import Session
 from sluice_tools.shim.settings import ShimSettings
-from sluice_tools.shim.statistics import Meter, Statistics
-
-HIGH_WATER = 0x40000
-"Bytes waiting for one side at which the other is not read any more. What one read brings comes on top."
-
-A_LOT = 0x30000
-"Bytes of one read that show that more are waiting, when the loop would read on from the same connection."
+from sluice_tools.shim.statistics import Statistics
+from sluice_tools.shim.websocket import FIRST_BYTES, WebSocket
 
 LINGER = 30.0
 "How long a side may take to read the last words of the other, in seconds."
@@ -34,225 +29,110 @@ log = logging.getLogger("sluice.shim")
 
 
 class Owner(Protocol):
-    """Who has the links; `Proxy`."""
+    """Who has the connections; `Proxy`."""
 
     @property
     def tally(self) -> Statistics:
         """Where to count."""
 
-    def accepted(self, link: ShimConnection) -> None:
+    def accepted(self, connection: ShimConnection) -> None:
         """The server has accepted a client."""
 
-    def forget(self, link: ShimConnection) -> None:
+    def forget(self, connection: ShimConnection) -> None:
         """A client is gone, and so is its connection to the server."""
 
     def upstream_is(self, fault: str | None) -> None:
-        """How connecting to the server went; None: well."""
-
-
-class Peer(asyncio.Protocol):
-    """
-    One of the two connections of a link: what it receives goes, filtered, to the other.
-
-    Threads: the event loop's.
-    """
-
-    def __init__(self, link: ShimConnection, ended: Callable[[], bytes], meter: Meter) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.other: Peer
-        self.passes: Callable[[bytes], bytes]
-        "What goes to the other side for what came from this one."
-        self.say: Callable[[bytes], None] = link.keep
-        "Send, if there is anybody to send to. The transport's own function then, for every query comes by here."
-        self.silent = False
-        "Whether this side has said that it sends no more."
-        self._ended = ended
-        self._link = link
-        self._meter = meter
-        self._blocked = False
-        "Whether the other side has to take something first, before more is read from this one."
-        self._resting = False
-        "Whether the other connections have their turn first."
-        self._waiting = False
-        "Whether the server has to accept the client first."
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # which uvloop's are not, by their class
-        self.transport.set_write_buffer_limits(HIGH_WATER)
-        _tune(self.transport)
-        self.say = self.transport.write
-        self._link.made(self)
-
-    def data_received(self, data: bytes) -> None:
-        self._meter.bytes += len(data)
-        try:
-            passing = self.passes(data)
-        except Exception:
-            # A fault of ours ends one connection, and no other.
-            log.exception("[#%s]  closed by a fault in the shim", self._link.name)
-            self._link.abort()
-            return
-        self.other.say(passing)
-        if len(data) > A_LOT:
-            # One connection's bulk must not keep the others waiting: libuv would read 32 times before it looks up.
-            self._resting = True
-            self._read_or_wait()
-            asyncio.get_running_loop().call_soon(self._rested)
-
-    def eof_received(self) -> bool:
-        self.silent = True
-        if self is self._link.client and self._link.session.waiting:
-            return self.transport is not None and self.transport.can_write_eof()
-        if last_words := self._ended():
-            self.other.say(last_words)
-        if self._link.connecting or (self.other.end() and not self.other.silent):
-            # Half closed: the other side may still have something to say. With TLS there is no such state.
-            return self.transport is not None and self.transport.can_write_eof()
-        self._link.close()
-        return False
-
-    def end(self) -> bool:
-        """Say that no more will be sent; whether that can be said without closing."""
-        if self.transport is None or not self.transport.can_write_eof():
-            return False
-        self.transport.write_eof()
-        return True
-
-    def pause_writing(self) -> None:
-        self.other.block(True)
-
-    def resume_writing(self) -> None:
-        self.other.block(False)
-
-    def block(self, blocked: bool) -> None:
-        """Read no more, or go on."""
-        self._blocked = blocked
-        self._read_or_wait()
-
-    def wait(self, waiting: bool) -> None:
-        """Read no more until the server has accepted the client, or go on."""
-        if waiting != self._waiting:
-            self._waiting = waiting
-            self._read_or_wait()
-
-    def _rested(self) -> None:
-        self._resting = False
-        self._read_or_wait()
-
-    def _read_or_wait(self) -> None:
-        if self.transport is None or self.transport.is_closing():
-            return
-        if self._blocked or self._resting or self._waiting:
-            self.transport.pause_reading()
-        else:
-            self.transport.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
-        self.say = self._link.keep
-        self._link.lost(self, exc)
+        """How connecting to the server went; None: it succeeded."""
 
 
 class ShimConnection:
-    """A client, its connection to the server, and the session that says what passes between them."""
+    """
+    The two sockets, the state they are in, and the session that says what passes between them.
+
+    Threads: the event loop's.
+    """
 
     def __init__(self, owner: Owner, name: str, session: Session) -> None:
         self.name = name
         "In the log."
         self.session = session
-        self.client = Peer(self, session.client_ended, owner.tally.from_clients)
-        self.server = Peer(self, session.server_ended, owner.tally.from_server)
+        self.state = State.CONNECTING
+        self.client = Peer(name, self.feed, owner.tally.from_clients, Event.CLIENT_ENDED, Event.CLIENT_LOST)
+        self.server = Peer(name, self.feed, owner.tally.from_server, Event.SERVER_ENDED, Event.SERVER_LOST)
         self.client.other, self.server.other = self.server, self.client
-        self.client.passes, self.server.passes = self._open_client, self._open_server
-        self.connecting = True
-        "Whether there was no connection to the server yet."
-        self._early = bytearray()
-        "What the client said meanwhile: what one read brings, then it is not read any more."
+        self.client.passes, self.server.passes = self._first_bytes, self._open_server
+        self.client.pause(Pause.CONNECTING)
         self._owner = owner
+        self._origins: Set[str] = frozenset()
+        self._first = b""
+        self._websocket: WebSocket | None = None
+        "What the client speaks Bolt over; None: TCP, or TLS."
         self._handshaking: socket.socket | None = None
         "The client's, until its TLS handshake is over. Shut down, not cancelled: that would leave it open."
-        self._accepting: asyncio.Task[None] | None = None
-        self._connecting: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[None]
         self._timers: list[asyncio.TimerHandle] = []
 
     def accept(self, client: socket.socket, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
         """Take a client's connection, with TLS where it has to speak that, and connect it to the server."""
+        self._origins = settings.websocket_origins
         self._timers.append(loop.call_later(settings.sign_in_timeout, self._check_accepted))
-        self._accepting = self._begin(self._accept(client, settings, loop), loop)
+        self._handshaking = client
+        self._opening = loop.create_task(self._open(client, settings, loop))
+        self._opening.add_done_callback(lambda _: self._check_gone())
 
-    def made(self, end: Peer) -> None:
-        """One of the two connections is there."""
-        if end is self.client:
-            return  # `_accept` goes on from here
-        if self.client.transport is None:
-            self.abort()
-        else:
-            self.connecting = False
-            # First, for what is said then may be much, and stop the client's being read again.
-            self.client.block(False)
-            end.say(bytes(self._early))
-            self._early.clear()
-            if self.client.silent and not end.end():
-                self.close()
-
-    def keep(self, data: bytes) -> None:
-        """What a client says before there is a server to hear it."""
-        if self.connecting:
-            self._early += data
-            self.client.block(True)
-
-    def close(self) -> None:
-        """Close both connections when what they are to be told is sent; LINGER seconds later at the latest."""
-        for end in (self.client, self.server):
-            if end.transport is not None:
-                end.transport.close()
-        if self.client.transport is not None or self.server.transport is not None:
-            self._timers.append(asyncio.get_running_loop().call_later(LINGER, self.abort))
-
-    def abort(self) -> None:
-        """Close both connections at once."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._handshaking is not None:
-            with suppress(OSError):
-                self._handshaking.shutdown(socket.SHUT_RDWR)
-        for end in (self.client, self.server):
-            if end.transport is not None:
-                end.transport.abort()
-
-    def refuse(self) -> None:
-        """Reset the client's connection: what it would get from a server that is not there."""
-        if self.client.transport is not None:
-            with _socket_of(self.client.transport) as plain:
-                reset(plain)
-            self.client.transport.abort()
+    def feed(self, event: Event) -> State:
+        """Something happened: do what the table says. The state that follows."""
+        self.state, steps = react(self.state, event)
+        for step in steps:
+            _DO[step](self)
+        self._check_gone()
+        return self.state
 
     def leave(self) -> None:
         """Close as soon as nothing is under way."""
         if self.session.idle:
-            self.close()
+            self.feed(Event.FINISH)
             return
 
+        passes = self.server.passes
+
         def pass_and_leave(data: bytes) -> bytes:
-            passing = self.session.from_server(data)
+            passing = passes(data)
+            self.server.passes = pass_and_leave  # where signing in has put another in its place
             if self.session.idle:
-                asyncio.get_running_loop().call_soon(self.close)
+                asyncio.get_running_loop().call_soon(self.feed, Event.FINISH)
             return passing
 
         self.server.passes = pass_and_leave
 
-    def lost(self, end: Peer, error: Exception | None) -> None:
-        """One of the two connections is gone, so the other has to go."""
-        if error is not None:
-            log.debug("[#%s]  %s lost: %s", self.name, "client" if end is self.client else "server", error)
-        if end.other.transport is not None:
-            if not end.silent:
-                end.other.say(self.session.client_ended() if end is self.client else self.session.server_ended())
-            self.close()
-        else:
-            if self._connecting is not None:
-                self._connecting.cancel()
-            self._forget_if_over()
+    def _first_bytes(self, data: bytes) -> bytes:
+        self._first += data
+        if FIRST_BYTES.startswith(self._first):
+            return b""  # a WebSocket, it seems
+        self.client.passes = self._open_client
+        if self._first.startswith(FIRST_BYTES):
+            self._websocket = WebSocket(self._origins)
+            self.client.passes, self.server.passes = self._from_page, self._to_page
+            self.client.answered_here = True
+        return self.client.passes(self._first)
+
+    def _from_page(self, data: bytes) -> bytes:
+        assert self._websocket is not None
+        bolt = self._websocket.received(data)
+        passing = self.session.from_client(bolt) if self._websocket.trusted else self._open_client(bolt)
+        self.client.say(self._websocket.reply())
+        if self._websocket.over:
+            if self._websocket.refusal:
+                log.warning("[#%s]  refused: %s", self.name, self._websocket.refusal)
+            self.server.say(passing)
+            self.feed(Event.FINISH)
+            return b""
+        return passing
+
+    def _to_page(self, data: bytes) -> bytes:
+        assert self._websocket is not None
+        bolt = self.session.from_server(data) if self._websocket.trusted else self._open_server(data)
+        return self._websocket.framed(bolt)
 
     def _open_client(self, data: bytes) -> bytes:
         passing = self.session.from_client(data)
@@ -265,52 +145,39 @@ class ShimConnection:
         return passing
 
     def _settle(self) -> None:
+        """What the session has learned by now decides who is read, and what is passed how."""
         session = self.session
-        if session.refused:
-            log.warning("[#%s]  refused: %s", self.name, session.opening.reason)
-            self.client.say(FORBIDDEN)
-            self.close()
-            return
         if released := session.release():
             self.server.say(released)
-            if self.client.silent:
-                self.server.say(session.client_ended())
-                self.server.end()
-        self.client.wait(session.waiting)
+        if session.waiting:
+            self.client.pause(Pause.SIGN_IN)
+        else:
+            self.client.resume(Pause.SIGN_IN)
         if not session.accepted:
             return
         if session.opening.kind is Kind.RAW:
             log.info("[#%s]  passes as it is, clauses and all: %s", self.name, session.opening.reason)
-        self.client.passes, self.server.passes = session.from_client, session.from_server
+        if self._websocket is None:
+            self.client.passes, self.server.passes = session.from_client, session.from_server
+        else:
+            self._websocket.trusted = True
         self._owner.accepted(self)
 
-    def _begin(self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
-        task = loop.create_task(work)
-        task.add_done_callback(lambda _: self._forget_if_over())
-        return task
-
-    def _forget_if_over(self) -> None:
-        if self.client.transport is not None or self.server.transport is not None:
-            return
-        if any(task is not None and not task.done() for task in (self._accepting, self._connecting)):
-            return
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-        self._owner.forget(self)
-
-    async def _accept(self, client: socket.socket, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
-        self._handshaking, tls = client, settings.listen_tls
+    async def _open(self, client: socket.socket, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
+        tls = settings.listen_tls
         limit = settings.sign_in_timeout if tls else None
         try:
             await loop.connect_accepted_socket(lambda: self.client, client, ssl=tls, ssl_handshake_timeout=limit)
         except (OSError, asyncio.TimeoutError) as error:
             log.debug("[#%s]  no TLS with the client: %s", self.name, error)
+            self.feed(Event.CLIENT_LOST)
             return
         finally:
             self._handshaking = None
-        if self.client.transport is not None:
-            self._connecting = self._begin(self._connect(settings, loop), loop)
+        if self.state is State.CONNECTING:
+            await self._connect(settings, loop)
+        else:
+            self.feed(Event.ABORT)
 
     async def _connect(self, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
         host, port = settings.upstream
@@ -322,19 +189,68 @@ class ShimConnection:
             await asyncio.wait_for(connecting, settings.connect_timeout)
         except BaseException as error:
             # What has been connected and is not wanted any more, uvloop closes without a word to its protocol.
-            self.server.transport = None
+            self.server.gone()
             fault = _fault_of(error)
             if fault is None:
                 raise
             self._owner.upstream_is(fault)
-            self.refuse()
+            self.feed(Event.UNREACHABLE)
         else:
             self._owner.upstream_is(None)
 
     def _check_accepted(self) -> None:
         if not self.session.accepted:
             log.debug("[#%s]  the client has not signed in in time", self.name)
-            self.abort()
+            self.feed(Event.ABORT)
+
+    def _check_gone(self) -> None:
+        left = (self.client.transport, self.server.transport)
+        if self.state is State.CLOSING and self._opening.done() and left == (None, None):
+            self.feed(Event.GONE)
+
+    def _flush_to_client(self) -> None:
+        last = self.session.server_ended()
+        self.client.say(last if self._websocket is None else self._websocket.framed(last))
+
+    def _end_client(self) -> None:
+        if self._websocket is not None:
+            self.client.say(self._websocket.end())
+        self.client.end()
+
+    def _close(self) -> None:
+        if self._websocket is not None:
+            self.client.say(self._websocket.end())
+        for peer in (self.client, self.server):
+            peer.close()
+        self._timers.append(asyncio.get_running_loop().call_later(LINGER, self.feed, Event.ABORT))
+
+    def _abort(self) -> None:
+        if self._handshaking is not None:
+            with suppress(OSError):
+                self._handshaking.shutdown(socket.SHUT_RDWR)
+        elif not self._opening.done():
+            self._opening.cancel()
+        for peer in (self.client, self.server):
+            peer.abort()
+
+    def _forget(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._owner.forget(self)
+
+
+_DO: Mapping[Step, Callable[[ShimConnection], None]] = {
+    Step.READ_CLIENT: lambda connection: connection.client.resume(Pause.CONNECTING),
+    Step.FLUSH_TO_SERVER: lambda connection: connection.server.say(connection.session.client_ended()),
+    Step.FLUSH_TO_CLIENT: ShimConnection._flush_to_client,
+    Step.END_SERVER: lambda connection: connection.server.end(),
+    Step.END_CLIENT: ShimConnection._end_client,
+    Step.RESET_CLIENT: lambda connection: connection.client.reset(),
+    Step.CLOSE: ShimConnection._close,
+    Step.ABORT: ShimConnection._abort,
+    Step.FORGET: ShimConnection._forget,
+}
+"What each step means for the sockets."
 
 
 def _fault_of(error: BaseException) -> str | None:
@@ -344,18 +260,3 @@ def _fault_of(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return reason_of(error)
     return str(error) if isinstance(error, ValueError) else None  # of a name that can be none, such as a..b
-
-
-def _socket_of(transport: asyncio.Transport) -> socket.socket:
-    # A second descriptor of the same socket: the one that uvloop gives out has no options.
-    return socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    with _socket_of(transport) as plain:
-        tune(plain)
-
-
-def reset(client: socket.socket) -> None:
-    """Have closing this connection reset it."""
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

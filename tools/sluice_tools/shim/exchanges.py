@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from sluice.bolt.messages import Tag
+from sluice_tools.shim.native_streams import NativeStream
 
 _RUN, _UNANSWERED = int(Tag.RUN), int(Tag.GOODBYE)
 _BEGINS_ANEW = frozenset((Tag.BEGIN, Tag.COMMIT, Tag.ROLLBACK, Tag.RESET, Tag.HELLO, Tag.LOGON, Tag.LOGOFF))
@@ -27,12 +28,14 @@ LATEST = -1
 
 @dataclass(frozen=True)
 class Clause:
-    """A RUN that held a clause of ours and went to the server as something else."""
+    """A RUN whose answers matter: with a clause of ours, or one that makes a stream of Memgraph's own."""
 
     kind: str
     "Its keywords, such as START STREAM; `rewriting.REFUSED` where it cannot be read."
-    complaint: str | None
+    complaint: str | None = None
     "What is wrong with the clause. The server was given a text that it refuses, and the client is told this."
+    native: NativeStream | None = None
+    "What the server makes, if it agrees; None: it is a clause of ours."
 
 
 @dataclass(frozen=True)

@@ -7,25 +7,15 @@ Source: Bolt documentation, "Handshake specification", with the manifest of Bolt
 from __future__ import annotations
 
 import enum
-import re
-from collections.abc import Set
 
 from sluice.bolt.messages import ANSWER_SIZE, HANDSHAKE_SIZE, MAGIC, Version
 
 MANIFEST = bytes.fromhex("000001FF")
 "A proposal, and an answer: the server lists what it speaks, and the client chooses."
 
-MAX_HEAD = 0x4000
-"Most bytes of an HTTP head that are gathered, and of a manifest."
+MAX_MANIFEST = 0x4000
+"Most bytes of a manifest."
 
-FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-"What a web page is told that is not allowed."
-
-_GET = b"GET "
-_HEAD_END = b"\r\n\r\n"
-_ORIGIN = re.compile(rb"\r\n[ \t]*origin[ \t]*:([^\r\n]*)", re.IGNORECASE)
-_MAX_SHOWN = 100
-"Characters of an origin that the log has."
 _NEWEST = 0x20
 "No major version of Bolt is above; what is, is not the answer to a handshake."
 
@@ -37,8 +27,6 @@ class Kind(enum.Enum):
     BOLT = enum.auto()
     RAW = enum.auto()
     "Something else. Passes as it is, for good."
-    REFUSED = enum.auto()
-    "A WebSocket from a web page that is not allowed. Nothing of it passes."
 
 
 class Handshake:
@@ -51,18 +39,12 @@ class Handshake:
     Each part is passed on once it is whole.
     """
 
-    def __init__(self, origins: Set[str] = frozenset()) -> None:
-        """
-        Args:
-            origins: the web pages that may open a WebSocket, such as `https://lab.example.org`; `*` is any. A client
-                that is no browser sends no Origin, and is not asked for one.
-        """
+    def __init__(self) -> None:
         self.kind = Kind.UNDECIDED
         self.version = Version(0, 0)
         "Of Bolt, once `kind` is BOLT."
         self.reason = ""
-        "Why it is RAW or REFUSED, for the log."
-        self._origins = origins
+        "Why it is RAW, for the log."
         self._client: bytearray | None = bytearray()
         "What has arrived of the client's part; None: it is over."
         self._server: bytearray | None = bytearray()
@@ -73,8 +55,6 @@ class Handshake:
 
     def from_client(self, data: bytes) -> tuple[bytes, bytes]:
         """What of `data`, and of what was kept, passes now, and which messages follow it."""
-        if self.kind is Kind.REFUSED:
-            return b"", b""
         if self._client is None or self.kind is Kind.RAW:
             return b"", data
         self._client += data
@@ -82,15 +62,10 @@ class Handshake:
             # A client that goes on before it has seen whether it has a choice cannot be followed.
             size = _choice_size(self._client) if self._manifest else -1
         else:
-            size = self._proposals_size(self._client)
+            size = _proposals_size(self._client)
         if size is None:
             return b"", b""
         if size < 0:
-            refusal = self._refusal_of(self._client)
-            if refusal is not None:
-                self._client.clear()
-                self.kind, self.reason = Kind.REFUSED, refusal
-                return b"", b""
             return self._give_up(self._client, _what_it_is(self._client)), b""
         part, rest = bytes(self._client[:size]), bytes(self._client[size:])
         if self._manifest:
@@ -108,8 +83,6 @@ class Handshake:
 
     def from_server(self, data: bytes) -> tuple[bytes, bytes]:
         """The same for the server's side."""
-        if self.kind is Kind.REFUSED:
-            return b"", b""
         if self._server is None and self.kind is Kind.UNDECIDED:
             return self._give_up(bytearray(data), "the server goes on before the client has chosen"), b""
         if self._server is None or self.kind is Kind.RAW:
@@ -152,36 +125,17 @@ class Handshake:
         kept.clear()
         return passing
 
-    def _refusal_of(self, arrived: bytearray) -> str | None:
-        """Why what is not Bolt does not pass at all; None: it passes."""
-        if not arrived.startswith(_GET):
-            return None
-        head, end, _ = bytes(arrived).partition(_HEAD_END)
-        if not end:
-            return f"its HTTP head is longer than {MAX_HEAD // 1024} KiB"
-        if "*" in self._origins:
-            return None
-        origins = [value.strip().decode("latin-1") for value in _ORIGIN.findall(head)]
-        if strangers := [origin for origin in origins if origin.lower() not in self._origins]:
-            shown = strangers[0][:_MAX_SHOWN].encode("unicode_escape").decode("ascii")
-            return f"a web page of {shown} opens a WebSocket, and --websocket-origin does not name it"
-        return None
 
-    def _proposals_size(self, arrived: bytearray) -> int | None:
-        """Of the client's first part; -1: it is no Bolt; None: more has to arrive."""
-        if arrived[:4] == MAGIC[: len(arrived)]:
-            return HANDSHAKE_SIZE if len(arrived) >= HANDSHAKE_SIZE else None
-        if arrived[:4] == _GET[: len(arrived)] and _HEAD_END not in arrived and len(arrived) < MAX_HEAD:
-            # A WebSocket, it seems. Memgraph recognises it only if the whole head arrives at once.
-            return None
+def _proposals_size(arrived: bytearray) -> int | None:
+    """Of the client's first part; -1: it is no Bolt; None: more has to arrive."""
+    if arrived[:4] != MAGIC[: len(arrived)]:
         return -1
+    return HANDSHAKE_SIZE if len(arrived) >= HANDSHAKE_SIZE else None
 
 
 def _what_it_is(arrived: bytearray) -> str:
     if arrived.startswith(b"\x16\x03"):
         return "the client speaks TLS to the server, and not to the shim"
-    if arrived.startswith(_GET):
-        return "the client speaks Bolt over WebSocket"
     return "the client does not speak Bolt"
 
 
@@ -200,7 +154,7 @@ def _manifest_size(arrived: bytearray) -> int | None:
         return None
     count, end = versions
     capabilities = _varint(arrived, end + 4 * count)
-    if len(arrived) > MAX_HEAD or 4 * count > MAX_HEAD:
+    if len(arrived) > MAX_MANIFEST or 4 * count > MAX_MANIFEST:
         return -1
     return capabilities[1] if capabilities else None
 
@@ -209,7 +163,7 @@ def _choice_size(arrived: bytearray) -> int | None:
     """The version and a number whose bits are capabilities."""
     capabilities = _varint(arrived, 4)
     if capabilities is None:
-        return None if len(arrived) <= MAX_HEAD else -1
+        return None if len(arrived) <= MAX_MANIFEST else -1
     return capabilities[1]
 
 

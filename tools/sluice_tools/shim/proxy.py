@@ -13,7 +13,9 @@ import logging
 import socket
 from collections.abc import Callable
 
-from sluice_tools.shim.connection import ShimConnection, reset
+from sluice_tools.shim.connection import ShimConnection
+from sluice_tools.shim.lifecycle import Event
+from sluice_tools.shim.peer import make_resetting
 from sluice_tools.shim.session import Session
 from sluice_tools.shim.settings import Address, ShimSettings
 from sluice_tools.shim.statistics import Statistics
@@ -29,7 +31,7 @@ log = logging.getLogger("sluice.shim")
 
 class Proxy:
     """
-    Listens, and has a link for every client.
+    Listens, and has a connection for every client.
 
     Threads: the event loop's.
     """
@@ -45,7 +47,7 @@ class Proxy:
         self.tally = tally or Statistics()
         self._settings = settings
         self._make_session = make_session
-        self._links: set[ShimConnection] = set()
+        self._connections: set[ShimConnection] = set()
         self._numbers = itertools.count(1)
         self._pending: dict[ShimConnection, None] = {}
         "Those that the server has not accepted, the oldest first."
@@ -57,7 +59,7 @@ class Proxy:
     @property
     def connections(self) -> int:
         """How many clients there are."""
-        return len(self._links)
+        return len(self._connections)
 
     async def start(self) -> int:
         """
@@ -77,26 +79,26 @@ class Proxy:
             task.cancel()
             await asyncio.wait([task])
             listener.close()
-        for link in list(self._links):
-            link.leave()
+        for connection in list(self._connections):
+            connection.leave()
         try:
             await asyncio.wait_for(self._wait_until_empty(), self._settings.grace)
         except asyncio.TimeoutError:
-            log.warning("shim: %d connections cut off", len(self._links))
-            for link in list(self._links):
-                link.abort()
+            log.warning("shim: %d connections cut off", len(self._connections))
+            for connection in list(self._connections):
+                connection.feed(Event.ABORT)
             await self._wait_until_empty()
 
-    def accepted(self, link: ShimConnection) -> None:
+    def accepted(self, connection: ShimConnection) -> None:
         """The server has accepted a client."""
-        self._pending.pop(link, None)
+        self._pending.pop(connection, None)
 
-    def forget(self, link: ShimConnection) -> None:
+    def forget(self, connection: ShimConnection) -> None:
         """A client is gone."""
-        self._links.discard(link)
-        self._pending.pop(link, None)
-        self.tally.open = len(self._links)
-        if not self._links:
+        self._connections.discard(connection)
+        self._pending.pop(connection, None)
+        self.tally.open = len(self._connections)
+        if not self._connections:
             self._empty.set()
 
     def upstream_is(self, fault: str | None) -> None:
@@ -120,31 +122,31 @@ class Proxy:
                 self._accept(client, loop)
 
     def _accept(self, client: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
-        full = len(self._links) >= self._settings.max_connections
+        full = len(self._connections) >= self._settings.max_connections
         if full and not self._full:
-            log.warning("shim: %d connections, no more are accepted", len(self._links))
+            log.warning("shim: %d connections, no more are accepted", len(self._connections))
         self._full = full
         self.tally.accepted += 1
         if full:
             self.tally.refused_for_limit += 1
-            reset(client)
+            make_resetting(client)
             client.close()
             return
         if len(self._pending) >= self._settings.max_pending:
             oldest = next(iter(self._pending))
             self._pending.pop(oldest)
             log.debug("[#%s]  closed: too many clients have not signed in", oldest.name)
-            oldest.abort()
+            oldest.feed(Event.ABORT)
         name = f"{next(self._numbers):04X}"
-        link = ShimConnection(self, name, self._make_session(name))
-        self._links.add(link)
-        self._pending[link] = None
-        self.tally.open = len(self._links)
-        link.accept(client, self._settings, loop)
+        connection = ShimConnection(self, name, self._make_session(name))
+        self._connections.add(connection)
+        self._pending[connection] = None
+        self.tally.open = len(self._connections)
+        connection.accept(client, self._settings, loop)
 
     async def _wait_until_empty(self) -> None:
         self._empty.clear()
-        if self._links:
+        if self._connections:
             await self._empty.wait()
 
 

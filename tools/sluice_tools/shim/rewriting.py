@@ -1,19 +1,18 @@
 """
-What the shim says differently: a RUN that holds a clause of ours, and the FAILURE of such a clause. No I/O.
+What the shim says in the client's place: a RUN that holds a clause of ours. No I/O.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from sluice.bolt import messages
 from sluice.bolt.messages import Message, Tag
-from sluice.bolt.replies import TRACEBACK
 from sluice.bolt.values import STRING, Value
-from sluice.clauses import is_clause
-from sluice.errors import ClauseError, ProtocolError
+from sluice.clauses import Beginning, recognise, translation_of
+from sluice.errors import ClauseError, ProtocolError, SettingError
+from sluice_tools.shim.native_streams import NativeStream, native_stream_in
 
 MAX_CLAUSE = 0x2000
 "Most bytes in the text of a clause, whose names, URIs and counts fit in a small part of that. A longer one is refused."
@@ -28,9 +27,7 @@ clause itself will not do: to a server with streams of its own it may be somethi
 REFUSED = "a clause that is refused"
 "The kind of a clause that cannot be read."
 
-TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
-
-_MAY_BE_CLAUSE = re.compile(rb"[\s\x1c-\x1f]*(?:[ACDRSTacdrst/\x80-\xff]|$)")
+_MAY_BE_CLAUSE = re.compile(rb"[\s\x1c-\x1f]*(?:[ACDEPRSTacdeprst/\x80-\xff]|$)")
 """
 A text that begins with the letter of one of our keywords, with a comment or with a blank that is not ASCII; or that has
 not begun. Only such a text is held until it is whole and shown to the translator.
@@ -38,54 +35,6 @@ not begun. Only such a text is held until it is whole and shown to the translato
 
 _TEXT_WIDTHS = {STRING.u8: 1, STRING.u16: 2, STRING.u32: 4}
 "Marker -> how many bytes the size of the text takes."
-
-_LAST_LINE = re.compile(r"(?P<kind>[\w.]+Error|sluice\.errors\.\w+)(?:: (?P<text>.*))?")
-"The end of a traceback."
-
-_ACCESS_MODE = re.compile(r"Accessor type \S+ and query type \S+ are misaligned")
-"""
-What 3.x says to a query that writes in a transaction of access mode READ; 2.14.1 lets it write.
-
-Source: `AccessorCompliance` in `interpreter.cpp`, August 2026.
-"""
-
-_FAULT = (
-    "a fault of the module streams: please report it, with the traceback that the CALL gives on Memgraph's own port"
-)
-"What is said where a procedure raises what nobody has thought of."
-
-WRITES = "(this clause writes: it needs a session, or a transaction, with access mode WRITE)"
-"What is added where a client has said that it only reads."
-
-_CONFLICTS = frozenset(("sluice.errors.ConflictError", "mgp.SerializationError", "_mgp.SerializationError"))
-"What a procedure raises that is worth another try of the whole transaction."
-
-
-class Translated(Protocol):
-    """What a clause becomes."""
-
-    @property
-    def kind(self) -> str:
-        """The clause's keywords, such as START STREAM."""
-
-    @property
-    def query(self) -> str: ...
-
-    @property
-    def parameters(self) -> Mapping[str, Value]:
-        """The client's and ours."""
-
-
-class Translate(Protocol):
-    """Makes a query out of a clause; `sluice.clauses.translate`."""
-
-    def __call__(self, text: str, parameters: Mapping[str, Value] | None = None, /) -> Translated | None:
-        """
-        The query for a clause of ours; None: the text is none.
-
-        Raises:
-            ClauseError: it begins like a clause and cannot be read.
-        """
 
 
 class Rewritten(NamedTuple):
@@ -99,8 +48,13 @@ class Rewritten(NamedTuple):
     "What to tell the client when the server refuses it; None: what the server says."
 
 
-def holds_clause(payload: bytes | bytearray) -> bool | None:
-    """Whether the RUN that begins with `payload` holds a clause of ours; None: too little has arrived to know."""
+def clause_in(payload: bytes | bytearray) -> Beginning | NativeStream | Literal[False] | None:
+    """
+    The clause in the RUN that begins with `payload`, or the stream of Memgraph's own that it creates.
+
+    Returns:
+        False where there is neither; None where too little has arrived to know.
+    """
     if len(payload) < 3:
         return None
     marker = payload[2]
@@ -120,12 +74,13 @@ def holds_clause(payload: bytes | bytearray) -> bool | None:
     if len(text) < looked_at:
         return None
     try:
-        return is_clause(text.decode(errors="strict" if looked_at == size else "ignore"))
+        query = text.decode(errors="strict" if looked_at == size else "ignore")
     except UnicodeDecodeError:
         return False
+    return recognise(query) or native_stream_in(query) or False
 
 
-def rewrite(payload: bytes, translate: Translate) -> Rewritten | None:
+def rewrite(payload: bytes, clause: Beginning) -> Rewritten | None:
     """The RUN to send instead; None: not what it seemed to be, and to be sent as it is."""
     try:
         message = messages.parse(payload)
@@ -140,12 +95,9 @@ def rewrite(payload: bytes, translate: Translate) -> Rewritten | None:
     try:
         if len(text.encode()) > MAX_CLAUSE:
             return _refusal(rest, f"a stream clause has to be shorter than {MAX_CLAUSE // 1024} KiB")
-        translated = translate(text, parameters)
-        if translated is None:
-            return None
-        fields = [translated.query, dict(translated.parameters), *rest]
-        return Rewritten(messages.pack_message(Message(Tag.RUN, fields)), translated.kind, None)
-    except ClauseError as error:
+        call = translation_of(clause, parameters)
+        return Rewritten(messages.pack_message(Message(Tag.RUN, [call.query, call.parameters, *rest])), call.kind, None)
+    except (ClauseError, SettingError) as error:
         return _refusal(rest, str(error))
     except ProtocolError:
         return None  # the client sent a value that is against the rules; the server shall judge it
@@ -158,41 +110,6 @@ def refuse(beginning: bytes | bytearray, complaint: str) -> Rewritten:
 
 def _refusal(rest: list[Value], complaint: str) -> Rewritten:
     return Rewritten(messages.pack_message(Message(Tag.RUN, [STAND_IN, {}, *rest])), REFUSED, complaint)
-
-
-def mend(payload: bytes, complaint: str | None) -> bytes | None:
-    """The FAILURE to send to the client of a clause that the server refused; None: the server's."""
-    try:
-        match messages.parse(payload, lenient=True).fields:
-            case [dict(metadata)]:
-                mended = _mended(metadata, complaint)
-                return messages.pack_message(Message(Tag.FAILURE, [mended])) if mended else None
-    except ProtocolError:
-        pass  # the client shall judge it
-    return None
-
-
-def _mended(metadata: dict[str, Value], complaint: str | None) -> dict[str, Value] | None:
-    """
-    What a FAILURE is to say; None: what it says already.
-
-    An exception of ours arrives as a traceback, whose last line is the class and the text.
-    """
-    if complaint is not None:
-        return {**metadata, "message": complaint}
-    message = str(metadata.get("message", "")).strip()
-    if _ACCESS_MODE.search(message):
-        return {**metadata, "message": f"{message} {WRITES}"}
-    last = (message.splitlines() or [""])[-1].strip()
-    found = _LAST_LINE.fullmatch(last)
-    if found and (found["kind"] in _CONFLICTS or found["kind"].startswith("sluice.errors.")):
-        mended = {**metadata, "message": found["text"] or found["kind"]}
-        if found["kind"] in _CONFLICTS:
-            mended["code"] = TRANSIENT
-        return mended
-    if TRACEBACK in message:
-        return {**metadata, "message": f"{last} ({_FAULT})"}
-    return None
 
 
 def qid_of(payload: bytes) -> int | None:

@@ -15,8 +15,8 @@ from contextlib import AbstractContextManager, nullcontext
 import uvloop
 
 from sluice.errors import SettingError
+from sluice_tools.shim.native_streams import NativeStreams
 from sluice_tools.shim.proxy import Proxy
-from sluice_tools.shim.rewriting import Translate
 from sluice_tools.shim.session import Session
 from sluice_tools.shim.settings import ShimSettings
 from sluice_tools.shim.statistics import Statistics
@@ -33,7 +33,6 @@ Watch = Callable[[Statistics], AbstractContextManager[None]]
 
 def serve(
     settings: ShimSettings,
-    translate: Translate,
     ready: Callable[[int], None] | None = None,
     watch: Watch = lambda _: nullcontext(),
 ) -> None:
@@ -41,7 +40,6 @@ def serve(
     Run the shim until SIGTERM or SIGINT; then stop as `Proxy.stop` does, or at once at the second signal.
 
     Args:
-        translate: `sluice.clauses.translate`.
         ready: called with the port once clients are accepted.
         watch: entered before clients are accepted; what it raises is raised.
 
@@ -55,16 +53,15 @@ def serve(
     try:
         tally = Statistics()
         with watch(tally):
-            loop.run_until_complete(_serve(settings, translate, ready, tally))
+            loop.run_until_complete(_serve(settings, ready, tally))
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())  # which looks up the server's name
         loop.close()
 
 
-async def _serve(
-    settings: ShimSettings, translate: Translate, ready: Callable[[int], None] | None, tally: Statistics
-) -> None:
-    proxy = Proxy(settings, lambda name: Session(name, translate, tally, settings.websocket_origins), tally)
+async def _serve(settings: ShimSettings, ready: Callable[[int], None] | None, tally: Statistics) -> None:
+    natives = NativeStreams()
+    proxy = Proxy(settings, lambda name: Session(name, tally, natives), tally)
     loop = asyncio.get_running_loop()
     told, at_once = asyncio.Event(), asyncio.Event()
 

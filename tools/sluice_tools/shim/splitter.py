@@ -162,13 +162,15 @@ class MessageSplitter:
         out: list[bytes] = []
         # data[:flushed] is in `out` or replaced or held, the rest of what was looked at will pass as it is.
         flushed = 0
+        skimmed = True
         while position < len(data):
             if not self._walker.begun:
-                position = self._skim(data, position)
+                position = position if skimmed else self._skim(data, position)
                 if position == len(data):
                     break
                 self._verdict = Verdict.MORE
                 self._payload.clear()
+            skimmed = False
             start = position
             decided = self._verdict is Verdict.PASS or self._verdict is Verdict.DROP
             position, ended = self._walker.walk(data, start, None if decided else self._payload)
