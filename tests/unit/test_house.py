@@ -46,7 +46,7 @@ def test_the_inside_needs_little_and_nothing_of_the_outside() -> None:
 
 
 def test_long_modules_are_the_two_that_have_a_reason() -> None:
-    # The procedures with their docstrings, which users read; and the one file that the transform process is started with.
+    # The procedures with their docstrings, which users read; and the file that the transform process is started with.
     assert {name for _, name in long_modules(FOUND)} <= {"streams", "sluice.scripting.child"}
 
 
