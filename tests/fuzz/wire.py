@@ -21,7 +21,7 @@ from sluice.scripting.frames import ROWS, answer_of
 from sluice.scripting.process import TransformProcess
 from sluice.values.model import Transform
 from sluice.values.record import Record, Records
-from sluice_tools.shim.handshake import Handshake, Kind
+from sluice_tools.shim.handshake import Handshake, HandshakeKind
 from sluice_tools.shim.session import Session
 from sluice_tools.shim.websocket import WebSocket
 from tests.fuzz.runner import Target
@@ -104,7 +104,7 @@ def shim_handshake(data: bytes) -> None:
         for part in pieces(step):
             passing, following = (handshake.from_client if side == CLIENT else handshake.from_server)(part)
             passed[side] += passing
-            if handshake.kind is Kind.RAW:  # what was gathered to see whether it is Bolt comes first
+            if handshake.kind is HandshakeKind.RAW:  # what was gathered to see whether it is Bolt comes first
                 passed[side] += handshake.client_ended() if side == CLIENT else handshake.server_ended()
             passed[side] += following
     passed[CLIENT] += handshake.client_ended()
@@ -134,7 +134,7 @@ def shim_session(data: bytes) -> None:
             passed[CLIENT] += session.release()
     passed[CLIENT] += session.client_ended()
     passed[SERVER] += session.server_ended()
-    assert session.opening.kind is Kind.BOLT or passed == said
+    assert session.opening.kind is HandshakeKind.BOLT or passed == said
 
 
 class FakeClient:

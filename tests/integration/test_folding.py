@@ -15,7 +15,7 @@ import pytest
 from sluice.bolt import messages
 from sluice.bolt.client import Connection
 from sluice.bolt.framing import frame
-from sluice.bolt.replies import Failure, Records, Success
+from sluice.bolt.replies import Failure, RawRecords, Success
 from sluice.folding.chain import ROOTLESS
 from tests.hosts import Host
 from tests.unit.folding.batches import named
@@ -109,7 +109,7 @@ class Database:
 
     def _rows(self, query: str) -> list[Any]:
         """Raises Refused: there is more than can be compared; queries that each find what the last made grow fast."""
-        records = Records()
+        records = RawRecords()
         request = frame(messages.run(f"{query} LIMIT {LARGEST + 1}")) + PULL
         replies = self._connection.exchange(request, 2, records=records)
         assert all(isinstance(reply, Success) for reply in replies), replies

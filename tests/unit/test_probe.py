@@ -11,7 +11,7 @@ from sluice.bolt import messages
 from sluice.bolt.client import Connection
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import Tag
-from sluice.bolt.replies import Failure, Ignored, Records, Reply, Success
+from sluice.bolt.replies import Failure, Ignored, RawRecords, Reply, Success
 from sluice.engine.host_state import HostState
 from sluice.errors import QueryRefused
 from sluice.folding import REASONS, Folder, Need
@@ -52,7 +52,7 @@ class Server:
         self.requests = 0
 
     def exchange(
-        self, frames: bytes, replies: int, *, records: Records | None = None, timeout: float | None = None
+        self, frames: bytes, replies: int, *, records: RawRecords | None = None, timeout: float | None = None
     ) -> list[Reply]:
         assert timeout
         found = [messages.parse(bytes(message)) for message in MessageBuffer(1 << 20).feed(frames)]
@@ -71,7 +71,7 @@ class Server:
             self.has_left_something = False
         return [{"positions": "b", "v": 6}] if self.has_left_something else []
 
-    def _answer(self, tag: int, fields: Sequence[Any], records: Records | None) -> Reply:
+    def _answer(self, tag: int, fields: Sequence[Any], records: RawRecords | None) -> Reply:
         if tag == Tag.BEGIN:
             assert not self.open
             self.open = True
@@ -82,7 +82,7 @@ class Server:
             return self._run(query, parameters, records)
         return Success(messages.success())
 
-    def _run(self, query: str, parameters: dict[str, Any], records: Records | None) -> Reply:
+    def _run(self, query: str, parameters: dict[str, Any], records: RawRecords | None) -> Reply:
         rows: list[list[Any]] = []
         if query.startswith("CREATE (r:"):
             rows = [[ROOT]]
@@ -233,7 +233,7 @@ def test_as_long_as_nobody_has_asked_nothing_is_folded() -> None:
 
 def test_who_may_not_ask_learns_it() -> None:
     class Refusing(Server):
-        def _run(self, query: str, parameters: dict[str, Any], records: Records | None) -> Reply:
+        def _run(self, query: str, parameters: dict[str, Any], records: RawRecords | None) -> Reply:
             return Failure(CODE, "You are not authorized to execute this query!")
 
     with pytest.raises(QueryRefused, match="not authorized"):

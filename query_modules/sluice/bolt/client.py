@@ -16,7 +16,7 @@ from types import TracebackType
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, end_of, frame
 from sluice.bolt.messages import Proposal, Version
-from sluice.bolt.replies import Failure, Records, Reply, Success, error_of, is_record, reply_of
+from sluice.bolt.replies import Failure, RawRecords, Reply, Success, error_of, is_record, reply_of
 from sluice.bolt.transport import Transport
 from sluice.bolt.values import Value
 from sluice.errors import CommitUnknown, ConnectionLost, GraphError, RemoteProtocolError
@@ -109,9 +109,9 @@ class Connection:
 
     def fetch_records(
         self, query: str, parameters: Mapping[str, Value] | None = None, *, timeout: float | None = None
-    ) -> tuple[list[str], Records]:
+    ) -> tuple[list[str], RawRecords]:
         """As `fetch`, but returns the names of the result's fields, and the records, not yet parsed."""
-        records = Records()
+        records = RawRecords()
         request = frame(messages.run(query, parameters)) + frame(messages.pull())
         replies = self.exchange(request, 2, records=records, timeout=timeout)
         for index, reply in enumerate(replies):
@@ -129,7 +129,7 @@ class Connection:
         replies: int,
         *,
         commit_at: int | None = None,
-        records: Records | None = None,
+        records: RawRecords | None = None,
         timeout: float | None = None,
     ) -> list[Reply]:
         """
@@ -168,7 +168,7 @@ class Connection:
         replies: int,
         *,
         commit_at: int | None = None,
-        records: Records | None = None,
+        records: RawRecords | None = None,
         timeout: float | None = None,
     ) -> list[Reply]:
         """
@@ -253,7 +253,7 @@ class Connection:
             self.server = self.server or str(reply.metadata.get("server", ""))
 
     def _pump(
-        self, outgoing: memoryview, answers: list[Reply], wanted: int, records: Records | None, timeout: float | None
+        self, outgoing: memoryview, answers: list[Reply], wanted: int, records: RawRecords | None, timeout: float | None
     ) -> None:
         """Write `outgoing` and read until there are `wanted` answers, both at the same time, whichever is possible."""
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -52,7 +52,7 @@ Reply = Union[Success, Failure, Ignored]  # noqa: UP007
 
 
 @dataclass
-class Records:
+class RawRecords:
     """Collects the RECORDs of an exchange, not parsed until needed."""
 
     messages: list[bytes] = field(default_factory=list, repr=False)

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from sluice.bolt.client import Connection
-from sluice.bolt.replies import Records
+from sluice.bolt.replies import RawRecords
 from sluice.errors import ConnectionLost, FenceLost, QueryRefused, SchemaError, TransientFailure
 from sluice.folding import Need
 from sluice.host.settings import Settings
@@ -130,7 +130,7 @@ class Loopback:
         self._timeout = settings.loopback_timeout
         self.server = ServerFacts(self.connection, self._timeout)
         "What the server says of itself."
-        self._listed: dict[VertexId, tuple[Records, Sequence[StreamRow]]] = {}
+        self._listed: dict[VertexId, tuple[RawRecords, Sequence[StreamRow]]] = {}
         "The latest answer to `list_streams`, by catalog."
 
     def __enter__(self) -> Loopback:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sluice.bolt import messages
 from sluice.bolt.client import Connection
 from sluice.bolt.framing import frame
-from sluice.bolt.replies import Failure, Ignored, Records, Reply, error_of
+from sluice.bolt.replies import Failure, Ignored, RawRecords, Reply, error_of
 from sluice.bolt.values import Value
 from sluice.errors import INFRASTRUCTURE, QueryRefused, TransientFailure
 from sluice.folding import Need
@@ -145,7 +145,7 @@ def _asked(connection: Connection, question: Question) -> str:
     requests = [messages.run(question.before, given), messages.discard()] if question.before else []
     requests += [messages.run(question.query, given), messages.discard()]
     requests += [messages.run(question.look, given), messages.pull(), messages.rollback()]
-    records = Records()
+    records = RawRecords()
     replies = _exchange(connection, requests, records)
     failure = next((reply for reply in replies if isinstance(reply, Failure)), None)
     if failure is not None:
@@ -163,7 +163,7 @@ def _fence(connection: Connection) -> str | None:
     begin = f"MATCH (k) WHERE id(k) = $id SET k.positions = 'a', k.{nodes.OWNER} = $uid"
     add = "UNWIND range(1, 3) AS x MATCH (k) WHERE id(k) = $id SET k.v = coalesce(k.v, 0) + x RETURN k.v AS v"
     look = "MATCH (k) WHERE id(k) = $id RETURN k.positions AS positions, k.v AS v"
-    records = Records()
+    records = RawRecords()
     replies = _exchange(
         connection,
         [
@@ -219,7 +219,7 @@ def _raise_if_passing(error: QueryRefused) -> None:
 
 def _made(connection: Connection) -> int:
     """Begins a transaction and creates a vertex in it; returns its id."""
-    records = Records()
+    records = RawRecords()
     requests = [messages.begin(METADATA), messages.run(f"CREATE (r:{LABEL}) RETURN id(r) AS id"), messages.pull()]
     replies = _exchange(connection, requests, records)
     for index, reply in enumerate(replies):
@@ -230,5 +230,5 @@ def _made(connection: Connection) -> int:
     return int(root)
 
 
-def _exchange(connection: Connection, requests: Sequence[bytes], records: Records) -> list[Reply]:
+def _exchange(connection: Connection, requests: Sequence[bytes], records: RawRecords) -> list[Reply]:
     return connection.exchange(b"".join(map(frame, requests)), len(requests), records=records, timeout=PATIENCE)

@@ -74,7 +74,7 @@ PR_SET_PDEATHSIG = 1
 "From <sys/prctl.h>."
 
 
-class Channel:
+class ParentChannel:
     """
     The child's end of the socket pair, moved away from the standard streams so that a script's print and input
     cannot meet it.
@@ -112,7 +112,7 @@ def main() -> None:
     Fetches the script, if the first frame asks for that, and loads it; then answers a frame for each group until the
     parent hangs up.
     """
-    channel = Channel()
+    channel = ParentChannel()
     number, task = channel.receive()
     _limit(task["memory_bytes"])
     sys.path[:] = joined_path(sys.path, task["path"], own_first=task["own_first"])
@@ -133,7 +133,7 @@ def main() -> None:
         return
     gc.freeze()
     channel.send(number, READY, entry.name.encode())
-    worker = Transformer(entry, task["uri"], int(sys.argv[1]))
+    worker = LoadedTransform(entry, task["uri"], int(sys.argv[1]))
     while True:
         number, (kind, batches, lacks, wants_keys) = channel.receive()
         try:
@@ -149,7 +149,7 @@ def main() -> None:
             channel.send(number, kind, *answer)
 
 
-class Transformer:
+class LoadedTransform:
     """The transform, and the queries that it gives as bytes."""
 
     def __init__(self, entry: Entry, uri: str, counter: int) -> None:

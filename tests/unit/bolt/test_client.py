@@ -11,7 +11,7 @@ from sluice.bolt import messages
 from sluice.bolt.client import PROPOSALS, Connection
 from sluice.bolt.framing import frame
 from sluice.bolt.messages import Tag, Version
-from sluice.bolt.replies import Failure, Ignored, Records, Success, error_of
+from sluice.bolt.replies import Failure, Ignored, RawRecords, Success, error_of
 from sluice.errors import (
     CommitUnknown,
     ConnectionLost,
@@ -174,7 +174,7 @@ def test_every_request_of_a_pipeline_has_its_answer() -> None:
         session.expect(Tag.GOODBYE)
 
     with FakeServer(script) as server, open_to(server) as connection:
-        records = Records()
+        records = RawRecords()
         replies = connection.exchange(BATCH, 4, commit_at=COMMIT_AT, records=records)
         connection.reset()
     assert [type(reply) for reply in replies] == [Success, Success, Failure, Ignored]

@@ -16,7 +16,7 @@ from sluice.clauses import Statement, parser, translate, translation
 from sluice.errors import ClauseError
 from sluice_tools.shim import rewriting
 from sluice_tools.shim.corrections import TRANSIENT
-from sluice_tools.shim.handshake import MANIFEST, Kind
+from sluice_tools.shim.handshake import MANIFEST, HandshakeKind
 from sluice_tools.shim.native_streams import NativeStreams
 from sluice_tools.shim.readers import MAX_HELD
 from sluice_tools.shim.rewriting import MAX_CLAUSE, STAND_IN
@@ -43,7 +43,7 @@ class Talk:
         self.session = Session("T", natives=natives)
         assert self.session.from_client(HANDSHAKE) == HANDSHAKE
         assert self.session.from_server(ANSWER) == ANSWER
-        assert self.session.opening.kind is Kind.BOLT
+        assert self.session.opening.kind is HandshakeKind.BOLT
         self.passes(*SIGN_IN)
         self.answers_pass(OK, OK)
         assert self.session.release() == b""
@@ -88,7 +88,7 @@ def test_the_part_of_an_answer_that_had_arrived_comes_first_where_the_client_can
     assert session.from_client(asks) == asks
     assert session.from_server(MANIFEST + b"\x02\0") == b""
     assert session.from_client(b"on") == b"on"
-    assert session.opening.kind is Kind.RAW
+    assert session.opening.kind is HandshakeKind.RAW
     assert session.from_server(b"more") == MANIFEST + b"\x02\0more"
     assert session.server_ended() == b""
 
@@ -100,7 +100,7 @@ def test_a_server_that_goes_on_before_the_client_has_chosen_is_not_followed() ->
         asks = messages.MAGIC + MANIFEST + bytes(12)
         assert session.from_client(asks) == asks
         assert b"".join(map(session.from_server, parts[:-1])) + session.from_server(parts[-1]) == listed + b"more"
-        assert session.opening.kind is Kind.RAW
+        assert session.opening.kind is HandshakeKind.RAW
         assert session.from_client(b"choice") == b"choice"
 
 
@@ -702,7 +702,7 @@ def test_what_is_no_bolt_passes_for_good(client: bytes, server: bytes) -> None:
     session = Session("T")
     assert session.from_client(client) == client
     assert session.from_server(server) == server
-    assert session.opening.kind is Kind.RAW
+    assert session.opening.kind is HandshakeKind.RAW
     frames = frame(messages.run("SHOW STREAMS"))
     assert session.from_client(frames) == frames
     assert session.from_server(frames) == frames

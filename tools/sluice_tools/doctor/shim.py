@@ -7,7 +7,7 @@ from functools import partial
 from sluice.bolt import messages
 from sluice.bolt.client import Connection
 from sluice.bolt.framing import frame
-from sluice.bolt.replies import Failure, Records, Success
+from sluice.bolt.replies import Failure, RawRecords, Success
 from sluice.errors import GraphError, ProtocolError
 from sluice_tools.doctor.bolt import Target, connect
 from sluice_tools.doctor.checks import Check, CheckFailed, Finding, fix
@@ -41,7 +41,7 @@ def _examine(target: Target) -> str | Finding:
 
 def _ask(target: Target, connection: Connection) -> str | Finding:
     request = frame(messages.run(CLAUSE, None)) + frame(messages.pull())
-    first, *_ = connection.exchange(request, 2, records=Records(), timeout=target.timeout)
+    first, *_ = connection.exchange(request, 2, records=RawRecords(), timeout=target.timeout)
     if isinstance(first, Success) and first.metadata.get("fields") == COLUMNS:
         return f"{target} takes the clauses"
     if isinstance(first, Failure) and "streams" in first.message and "procedure" in first.message:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from sluice.bolt.transport import reason_of
-from sluice_tools.shim.handshake import Kind
+from sluice_tools.shim.handshake import HandshakeKind
 from sluice_tools.shim.lifecycle import Event, State, Step, react
 from sluice_tools.shim.peer import Pause, Peer
 from sluice_tools.shim.session import Session
@@ -155,7 +155,7 @@ class ShimConnection:
             self.client.resume(Pause.SIGN_IN)
         if not session.accepted:
             return
-        if session.opening.kind is Kind.RAW:
+        if session.opening.kind is HandshakeKind.RAW:
             log.info("[#%s]  passes as it is, clauses and all: %s", self.name, session.opening.reason)
         if self._websocket is None:
             self.client.passes, self.server.passes = session.from_client, session.from_server

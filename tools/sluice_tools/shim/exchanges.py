@@ -39,7 +39,7 @@ class Clause:
 
 
 @dataclass(frozen=True)
-class Watched:
+class PendingClause:
     """A request whose answer has to be looked at."""
 
     index: int
@@ -67,7 +67,7 @@ class Exchanges:
         "Whether the next PULL or DISCARD may be for a clause of ours: there was one in this scope."
         self.next_watched = NEVER
         "The index of the next answer that has to be looked at."
-        self._watched: deque[Watched] = deque()
+        self._watched: deque[PendingClause] = deque()
         "Ordered by index."
         self._scope = 0
         self._in_transaction = False
@@ -95,17 +95,17 @@ class Exchanges:
     def ask_clause(self, clause: Clause) -> None:
         """A RUN passed that holds a clause of ours."""
         self._run(clause)
-        self._watch(Watched(self.asked, clause, self._scope, is_run=True))
+        self._watch(PendingClause(self.asked, clause, self._scope, is_run=True))
         self.asked += 1
 
     def ask_for_records(self, qid: int) -> None:
         """A PULL or DISCARD passed."""
         if qid != LATEST or self._latest is not None:
             clause = self._latest if qid == LATEST else None
-            self._watch(Watched(self.asked, clause, self._scope, qid))
+            self._watch(PendingClause(self.asked, clause, self._scope, qid))
         self.asked += 1
 
-    def answer(self) -> Watched | None:
+    def answer(self) -> PendingClause | None:
         """An answer came; what was watched for with it, if anything, with its clause filled in."""
         index = self.answered
         # A server that says more than it was asked for, in its last words, must not shift what comes after.
@@ -116,10 +116,10 @@ class Exchanges:
         self.next_watched = self._watched[0].index if self._watched else NEVER
         if watched.clause is None:
             clause = self._results.get((watched.scope, watched.qid))
-            watched = Watched(watched.index, clause, watched.scope, watched.qid)
+            watched = PendingClause(watched.index, clause, watched.scope, watched.qid)
         return watched
 
-    def open_result(self, watched: Watched, qid: int) -> None:
+    def open_result(self, watched: PendingClause, qid: int) -> None:
         """The server told the `qid` of a clause's result."""
         if watched.clause is not None:
             self._results[watched.scope, qid] = watched.clause
@@ -131,7 +131,7 @@ class Exchanges:
         if clause is not None:
             self.pulls_matter, self.quiet = True, False
 
-    def _watch(self, watched: Watched) -> None:
+    def _watch(self, watched: PendingClause) -> None:
         self._watched.append(watched)
         self.next_watched = self._watched[0].index
 

@@ -20,7 +20,7 @@ _NEWEST = 0x20
 "No major version of Bolt is above; what is, is not the answer to a handshake."
 
 
-class Kind(enum.Enum):
+class HandshakeKind(enum.Enum):
     """What a connection turned out to be."""
 
     UNDECIDED = enum.auto()
@@ -40,7 +40,7 @@ class Handshake:
     """
 
     def __init__(self) -> None:
-        self.kind = Kind.UNDECIDED
+        self.kind = HandshakeKind.UNDECIDED
         self.version = Version(0, 0)
         "Of Bolt, once `kind` is BOLT."
         self.reason = ""
@@ -55,7 +55,7 @@ class Handshake:
 
     def from_client(self, data: bytes) -> tuple[bytes, bytes]:
         """What of `data`, and of what was kept, passes now, and which messages follow it."""
-        if self._client is None or self.kind is Kind.RAW:
+        if self._client is None or self.kind is HandshakeKind.RAW:
             return b"", data
         self._client += data
         if self._proposals:
@@ -83,9 +83,9 @@ class Handshake:
 
     def from_server(self, data: bytes) -> tuple[bytes, bytes]:
         """The same for the server's side."""
-        if self._server is None and self.kind is Kind.UNDECIDED:
+        if self._server is None and self.kind is HandshakeKind.UNDECIDED:
             return self._give_up(bytearray(data), "the server goes on before the client has chosen"), b""
-        if self._server is None or self.kind is Kind.RAW:
+        if self._server is None or self.kind is HandshakeKind.RAW:
             return b"", data
         self._server += data
         if not self._proposals:
@@ -117,10 +117,10 @@ class Handshake:
 
     def _settle(self) -> None:
         if self._client is None and self._server is None:
-            self.kind = Kind.BOLT
+            self.kind = HandshakeKind.BOLT
 
     def _give_up(self, kept: bytearray, reason: str) -> bytes:
-        self.kind, self.reason = Kind.RAW, reason
+        self.kind, self.reason = HandshakeKind.RAW, reason
         passing = bytes(kept)
         kept.clear()
         return passing

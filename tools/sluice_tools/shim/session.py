@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sluice_tools.shim.exchanges import Exchanges
-from sluice_tools.shim.handshake import Handshake, Kind
+from sluice_tools.shim.handshake import Handshake, HandshakeKind
 from sluice_tools.shim.native_streams import NativeStreams
 from sluice_tools.shim.readers import MAX_HELD, AnswerReader, RequestReader
 from sluice_tools.shim.sign_in import SignIn
@@ -51,7 +51,7 @@ class Session:
     @property
     def accepted(self) -> bool:
         """Whether the server has accepted the client: signed in, or, where Bolt is not spoken to us, answered."""
-        if self.opening.kind is Kind.BOLT:
+        if self.opening.kind is HandshakeKind.BOLT:
             return self._sign_in is None
         return self._heard
 
@@ -60,7 +60,7 @@ class Session:
         """Whether the client is not to be read for now: the server has to accept it first."""
         if self._sign_in is not None:
             return self._sign_in.waiting
-        return bool(self._early) and self.opening.kind is Kind.UNDECIDED
+        return bool(self._early) and self.opening.kind is HandshakeKind.UNDECIDED
 
     @property
     def idle(self) -> bool:
@@ -93,7 +93,7 @@ class Session:
     def _open_client(self, data: bytes) -> bytes:
         passing, following = self.opening.from_client(data)
         self._settle()
-        if self.opening.kind is Kind.UNDECIDED:
+        if self.opening.kind is HandshakeKind.UNDECIDED:
             self._early += following
             return passing
         return passing + self.from_client(following) if following else passing
@@ -104,10 +104,10 @@ class Session:
         return passing + self.from_server(following) if following else passing
 
     def _settle(self) -> None:
-        if self.opening.kind is Kind.BOLT:
+        if self.opening.kind is HandshakeKind.BOLT:
             self._sign_in = SignIn(self.ledger, self.opening.version)
             self.from_client, self.from_server = self._sign_in.from_client, self._sign_in_server
-        elif self.opening.kind is Kind.RAW:
+        elif self.opening.kind is HandshakeKind.RAW:
             # What was gathered to see whether it is Bolt comes first.
             self._early[:0] = self.opening.client_ended()
             self.from_client, self.from_server = self._pass_early, self._hear
