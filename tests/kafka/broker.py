@@ -74,6 +74,8 @@ class KafkaBroker(Server):
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(self._listeners, ports, strict=True)}
         "Name -> host and port of the further listeners."
+        self.advertised: dict[str, str] = {}
+        "Name -> host and port that clients of a listener are told instead of its own, from the next start on."
         self.topics = Topics(self.bootstrap)
         self.cluster_id = _kafka_uuid()
         self.voters = self.voter
@@ -128,10 +130,12 @@ class KafkaBroker(Server):
         """
         data = self._folder / "data"
         plain = {"PLAINTEXT": self.bootstrap, "CONTROLLER": f"127.0.0.1:{self._controller_port}"}
+        told = {"PLAINTEXT": self.bootstrap, **self.addresses, **self.advertised}
         protocols = {**dict.fromkeys(plain, "PLAINTEXT"), **self._listeners}
         own = {
             "log.dirs": str(data),
             "listeners": ",".join(f"{name}://{place}" for name, place in {**plain, **self.addresses}.items()),
+            "advertised.listeners": ",".join(f"{name}://{place}" for name, place in told.items()),
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in protocols.items()),
             "controller.quorum.voters": self.voters,
         }

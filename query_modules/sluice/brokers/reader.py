@@ -82,6 +82,7 @@ class TopicReader:
             "queued.min.messages": QUEUED,
             "fetch.queue.backoff.ms": 10,  # else it is a second before more is asked for once that many were held
             "reconnect.backoff.max.ms": 500,
+            "socket.connection.setup.timeout.ms": 8000,  # or an address that nobody answers at is named after 30 s
         }
         if "message.max.bytes" not in dict(spec.config.kafka):  # librdkafka wants this to be less
             defaults["fetch.max.bytes"] = FETCH_BYTES

@@ -21,6 +21,9 @@ PATIENCE = 1.5
 TOPIC_PATIENCE = 1.0
 "Seconds for which a broker that has just started, or has just made the topic, may say that there is none."
 
+SLICE = 0.3
+"Seconds of a question to a leader, after which it is looked whether the connection could be made."
+
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
 "What a broker says of a topic that is not there."
 
@@ -92,6 +95,37 @@ class TopicMetadata:
                 hopeless = known is not None and (known.code() in HOPELESS or waited >= patience)
                 if hopeless or waited >= timeout:
                     raise BrokerUnreachable(self._complaints.unreachable(known or error.args[0])) from error
+
+    def check_leaders(self) -> None:
+        """
+        Finds out if leaders of the topic's partitions have addresses of which the stream's URI knows nothing, and
+        cannot be reached there: those that are asked for metadata need not be among them.
+
+        Raises:
+            BrokerUnreachable: so it is.
+            KafkaException: there is no metadata.
+        """
+        metadata = self._client.list_topics(self._spec.topic, timeout=self._timeout)
+        led = {place.leader: partition for partition, place in metadata.topics[self._spec.topic].partitions.items()}
+        for leader, partition in led.items():
+            broker = metadata.brokers.get(leader)
+            if broker is not None and self._complaints.is_foreign(f"{broker.host}:{broker.port}"):
+                self._check_leader(f"{broker.host}:{broker.port}", partition)
+
+    def _check_leader(self, address: str, partition: int) -> None:
+        deadline = time.monotonic() + self._timeout
+        place = TopicPartition(self._spec.topic, partition)
+        while True:
+            try:
+                if self._client.get_watermark_offsets(place, timeout=SLICE) is not None:
+                    return
+            except KafkaException:
+                time.sleep(0.1)
+            self._client.poll(0)  # serves the error callback
+            if self._complaints.advertised is not None or time.monotonic() >= deadline:
+                break
+        reason = self._complaints.latest or KafkaError(KafkaError._TIMED_OUT, f"{address} does not answer")
+        raise BrokerUnreachable(self._complaints.unreachable(reason))
 
     def watermarks(self, partition: int) -> tuple[int, int]:
         """

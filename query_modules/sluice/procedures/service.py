@@ -18,7 +18,7 @@ from sluice import __version__
 from sluice.brokers.consumer import Consumer
 from sluice.engine.test_execution import TestExecution
 from sluice.engine.topic_guard import check_topics
-from sluice.errors import BrokerError, NoReport, NothingToRead, SettingError, StreamExists
+from sluice.errors import NoReport, NothingToRead, SettingError, StreamExists
 from sluice.host.settings import Settings
 from sluice.procedures import steering
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
@@ -299,8 +299,7 @@ def _read(
                 break
             batches += group.batches
         if not batches and not consumer.at_end:
-            text = f"the broker at {spec.uri} sent nothing of topic {spec.topic} within {settings.test_timeout:g} s"
-            raise BrokerError(f"Kafka stream {spec.name}, {text}")
+            raise consumer.complaints.silence(spec.topic, settings.test_timeout)
     if not batches:
         text = f"topic {spec.topic} has no messages after the stream's position"
         raise NothingToRead(f"Kafka stream {spec.name}, {text}")
