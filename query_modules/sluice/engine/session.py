@@ -13,7 +13,7 @@ from types import TracebackType
 from sluice.brokers import clients
 from sluice.brokers.consumer import Consumer
 from sluice.brokers.dead_letters import DeadLetters
-from sluice.engine.broker_health import BrokerHealth
+from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth
 from sluice.engine.calls import Calls
 from sluice.engine.committer import Committer
 from sluice.engine.idle import IdleDetector
@@ -180,7 +180,7 @@ class StreamSession:
             except OffsetGone as gone:
                 self._guard.pass_gap(gone)
                 continue
-            self._look(busy=group is not None)
+            self._look(busy=group is not None or bool(applier.in_flight) or self._consumer.held_back)
             if group is not None:
                 self._apply(group)
             elif applier.in_flight:
@@ -210,6 +210,7 @@ class StreamSession:
 
     def _begin(self) -> None:
         """Begins to read, as soon as a broker answers. Raises as `TopicGuard.begin`, and Stopped."""
+        began = time.monotonic()
         while True:
             try:
                 self._guard.begin()
@@ -218,9 +219,17 @@ class StreamSession:
                 self._listener.failed(str(error), 0.0)
                 if self._wants_stop():
                     raise Stopped from error
+                if time.monotonic() - began >= RENEW_AFTER:
+                    raise self._renewed(f"{error}; replaces its clients") from error
             else:
                 self._listener.reading()
                 return
+
+    def _renewed(self, why: str) -> BrokerUnreachable:
+        """Sees to it that the next session has clients of its own. What the stream shares with others goes as well."""
+        log.warning("stream %s: %s", self._spec.name, why)
+        clients.forget(self._broker_health.admin)
+        return BrokerUnreachable(why)
 
     def _is_busy(self) -> bool:
         """Whether there is anything to do, or wrong, besides that messages come."""
@@ -275,8 +284,11 @@ class StreamSession:
         self._listener.pulse()
         if (complaint := consumer.complaints.take()) is not None:
             broker_health.doubt(complaint)
+        broker_health.obstacle = consumer.complaints.obstacle
         broker_health.follow(consumer.assigned)
-        broker_health.look(busy=busy, resting=resting)
+        broker_health.look(busy=busy, resting=resting, positions=self._applier.held.positions)
+        if broker_health.stuck is not None:
+            raise self._renewed(broker_health.stuck)
         if busy and time.monotonic() >= self._next_ends:
             self._next_ends = time.monotonic() + ENDS_INTERVAL
             broker_health.heard(consumer.ends())
