@@ -12,7 +12,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
-from tests.kafka.jars import HERE, jars, java
+from tests.kafka.jars import HERE, formatted, jars, java
 from tests.kafka.topics import Topics, log
 from tests.ports import free_ports
 from tests.server import Server
@@ -124,9 +124,9 @@ class KafkaBroker(Server):
 
     def _format(self) -> None:
         """
-        Write the settings, and what `kafka-storage.sh format` writes into an empty data folder, without a JVM for it.
+        Write the settings, and into an empty data folder what `kafka-storage.sh format` does, without a JVM for each.
 
-        Source: Kafka, `MetaProperties`: version 1 is what KRaft uses. Features come from the defaults of the release.
+        Source: Kafka, `MetaProperties`: version 1 is what KRaft uses.
         """
         data = self._folder / "data"
         plain = {"PLAINTEXT": self.bootstrap, "CONTROLLER": f"127.0.0.1:{self._controller_port}"}
@@ -141,7 +141,7 @@ class KafkaBroker(Server):
         }
         _write_properties(self._folder / "server.properties", {**own, **self._settings})
         if not data.exists():
-            data.mkdir()
+            shutil.copytree(formatted(), data)
             ids = {"cluster.id": self.cluster_id, "directory.id": _kafka_uuid()}
             _write_properties(data / "meta.properties", {"version": "1", "node.id": self._settings["node.id"], **ids})
 
