@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from sluice.brokers import topic
 from sluice.brokers.complaints import LASTS, Complaints
@@ -77,11 +77,12 @@ def test_an_address_that_brokers_give_and_nobody_reaches_is_named(text: str, add
 class Led:
     """A client whose topic is led by one broker; asked for offsets it complains, or answers."""
 
-    def __init__(self, address: str, error: str | None) -> None:
+    def __init__(self, address: str, error: str | None, refusal: int | None = None) -> None:
         host, port = address.split(":")
         self.complaints = Complaints(SPEC)
         self.asked = 0
         self._error = error
+        self._refusal = refusal
         self._metadata = SimpleNamespace(
             topics={"t": SimpleNamespace(partitions={0: SimpleNamespace(leader=1), 1: SimpleNamespace(leader=-1)})},
             brokers={1: SimpleNamespace(host=host, port=int(port))},
@@ -92,6 +93,8 @@ class Led:
 
     def get_watermark_offsets(self, *_: Any, **__: Any) -> tuple[int, int] | None:
         self.asked += 1
+        if self._refusal is not None:
+            raise KafkaException(KafkaError(self._refusal))
         return (0, 0) if self._error is None else None
 
     def poll(self, _: float) -> None:
@@ -110,12 +113,16 @@ def test_leaders_that_are_not_in_the_uri_are_reached_or_named():
     reached = Led("10.0.0.5:9095", None)
     reached.check()
     assert reached.asked == 1
+    denied = Led("10.0.0.5:9095", "", KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    denied.check()
+    assert denied.asked == 1
     with pytest.raises(BrokerUnreachable, match=r"give 10\.0\.0\.5:9095 as their address") as caught:
         Led("10.0.0.5:9095", REFUSED).check()
     assert "Connection refused" in str(caught.value)
 
 
-def test_a_leader_that_says_nothing_is_named_in_time(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("complaint", ["", "10.0.0.7:9095/3: Connect to ipv4#10.0.0.7:9095 failed: Connection refused"])
+def test_a_leader_that_says_nothing_is_named_in_time(monkeypatch: pytest.MonkeyPatch, complaint: str):
     monkeypatch.setattr(topic, "SLICE", 0.01)
     with pytest.raises(BrokerUnreachable, match=r"10\.0\.0\.5:9095 does not answer"):
-        Led("10.0.0.5:9095", "").check()
+        Led("10.0.0.5:9095", complaint).check()

@@ -98,34 +98,38 @@ class TopicMetadata:
 
     def check_leaders(self) -> None:
         """
-        Finds out if leaders of the topic's partitions have addresses of which the stream's URI knows nothing, and
-        cannot be reached there: those that are asked for metadata need not be among them.
+        Finds out if leaders of the topic's partitions have addresses that are not in the stream's URI and cannot be
+        reached: the broker that is asked for metadata need not be among them. To be called once `partitions` are known.
 
         Raises:
             BrokerUnreachable: so it is.
-            KafkaException: there is no metadata.
         """
-        metadata = self._client.list_topics(self._spec.topic, timeout=self._timeout)
-        led = {place.leader: partition for partition, place in metadata.topics[self._spec.topic].partitions.items()}
+        topic, deadline = self._spec.topic, time.monotonic() + self._timeout
+        try:
+            metadata = self._client.list_topics(topic, timeout=self._timeout)
+        except KafkaException:
+            return  # it has answered a moment ago: a passing trouble
+        led = {place.leader: partition for partition, place in metadata.topics[topic].partitions.items()}
         for leader, partition in led.items():
             broker = metadata.brokers.get(leader)
-            if broker is not None and self._complaints.is_foreign(f"{broker.host}:{broker.port}"):
-                self._check_leader(f"{broker.host}:{broker.port}", partition)
+            address = "" if broker is None else f"{broker.host}:{broker.port}"
+            if address and self._complaints.is_foreign(address):
+                self._check_leader(address, TopicPartition(topic, partition), deadline)
 
-    def _check_leader(self, address: str, partition: int) -> None:
-        deadline = time.monotonic() + self._timeout
-        place = TopicPartition(self._spec.topic, partition)
+    def _check_leader(self, address: str, place: TopicPartition, deadline: float) -> None:
         while True:
             try:
                 if self._client.get_watermark_offsets(place, timeout=SLICE) is not None:
                     return
-            except KafkaException:
+            except KafkaException as error:
+                if error.args[0].code() > 0:
+                    return  # a broker's answer
                 time.sleep(0.1)
             self._client.poll(0)  # serves the error callback
-            if self._complaints.advertised is not None or time.monotonic() >= deadline:
-                break
-        reason = self._complaints.latest or KafkaError(KafkaError._TIMED_OUT, f"{address} does not answer")
-        raise BrokerUnreachable(self._complaints.unreachable(reason))
+            refused = self._complaints.advertised == address
+            if refused or time.monotonic() >= deadline:
+                silent = KafkaError(KafkaError._TIMED_OUT, f"{address} does not answer")
+                raise BrokerUnreachable(self._complaints.unreachable((refused and self._complaints.latest) or silent))
 
     def watermarks(self, partition: int) -> tuple[int, int]:
         """
