@@ -58,6 +58,10 @@ def test_a_complaint_is_news_once():
     [
         (REFUSED, "10.0.0.5:9095"),
         ("sasl_ssl://inner:9095/2: Failed to resolve 'inner:9095': Name or service not known", "inner:9095"),
+        (
+            "10.0.0.5:9095/1: Connection setup timed out in state CONNECT (after 8000ms in state CONNECT)",
+            "10.0.0.5:9095",
+        ),
         ("kafka:9092/1: Connect to ipv4#10.0.0.5:9092 failed: Connection refused", None),
         ("localhost:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection refused", None),
         ("other:9092/bootstrap: Connect to ipv4#10.0.0.5:9092 failed: Connection refused", None),

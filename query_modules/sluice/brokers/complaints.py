@@ -29,7 +29,9 @@ A broker's answer that the client does not take: it drops the connection, asks a
 Source: `rd_kafka_recv` in `rdkafka_broker.c`, v2.16.0.
 """
 
-ADVERTISED = re.compile(r"^(?:\w+://)?(?P<address>[^/\s]+)/\d+: (?:Connect to|Failed to resolve)")
+ADVERTISED = re.compile(
+    r"^(?:\w+://)?(?P<address>[^/\s]+)/\d+: (?:Connect to|Failed to resolve|Connection setup timed out)"
+)
 """
 A connection that could not be made to an address that brokers have told: it is followed by a broker's number, where
 those of the stream's URI are followed by "bootstrap".
