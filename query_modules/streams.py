@@ -40,8 +40,8 @@ def create(
 
     `config` says what happens to a message that cannot be applied, and holds settings of librdkafka:
 
-    - on_error: 'stop' (default), 'skip', 'keep' (as a node, for streams.retry) or 'dead_letter'
-    - keep_limit: how many may be kept, 1000 by default; dead_letter_topic: where dead letters go
+    - on_error: 'stop' (default), 'skip', 'park' (as a node, for streams.retry) or 'dead_letter'
+    - park_limit: how many may be parked, 1000 by default; dead_letter_topic: where dead letters go
     - isolate: 'bisect' (default), or 'never' if the transform depends on the batch as a whole
     - on_gap: 'stop' (default) or 'skip' when Kafka no longer has the messages at the stream's position
     - start: 'earliest' (default), 'latest', or a time (ISO 8601 or milliseconds since 1970): where the stream begins in
@@ -195,7 +195,7 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     total_lag=mgp.Nullable[int],
     batches=int,
     messages=int,
-    set_aside=int,
+    failed=int,
     rates=mgp.Map,
     times_ms=mgp.Map,
     retries=int,
@@ -213,7 +213,7 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     By partition: `positions`, the offset of the next message; `watermarks`, `{low, high}`; `lag`, how many offsets are
     between the two. The last two are null while the stream does not run, and until the broker has told.
 
-    `messages` took effect, `set_aside` did not. `rates` are `messages_per_s` and `batches_per_s` over the last minute;
+    `messages` took effect, `failed` did not. `rates` are `messages_per_s` and `batches_per_s` over the last minute;
     `times_ms` the milliseconds spent in `poll`, `transform`, `write`, `commit`; `last_batch` is the first record of
     `streams.batches`, `last_error` has `time` and `error`; `folding` says what became of the `queries`: how many were
     `sent`, and, by their `texts`, how they fold or why not. These, and `retries`, begin anew with the server's process.
@@ -236,7 +236,7 @@ def batches(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     end=mgp.Map,
     batches=int,
     messages=int,
-    set_aside=int,
+    failed=int,
     queries=int,
     sent=int,
     ms=mgp.Map,
@@ -288,7 +288,7 @@ def errors(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     """
     The latest messages that could not be applied, the newest first.
 
-    `action` is what the stream did: stop, skip, keep, dead_letter; or gap, where `count` offsets from `offset` on
+    `action` is what the stream did: stop, skip, park, dead_letter; or gap, where `count` offsets from `offset` on
     were no longer in Kafka. Payloads and other texts are cut where they are long; what is no UTF-8 begins with
     `base64:`.
 
@@ -299,7 +299,7 @@ def errors(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
 
 
 @mgp.read_proc
-def set_aside(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
+def parked(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     time=str,
     topic=str,
     partition=int,
@@ -317,15 +317,15 @@ def set_aside(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     transform_sha256=str,
 ):
     """
-    The messages that a stream with on_error 'keep' has set aside, whole, the oldest first.
+    The messages that a stream with on_error 'park' has parked, whole, the oldest first.
 
     `attempts` counts retries, `tried` is when the last one was, and `error` what it ended with; `waiting` says that one
     was asked for and is not done. What is no UTF-8 begins with `base64:`.
 
     Example:
-        CALL streams.set_aside('mystream') YIELD partition, offset, payload, attempts, error;
+        CALL streams.parked('mystream') YIELD partition, offset, payload, attempts, error;
     """
-    return _answer(sluice.procedures.retry.set_aside, ctx.graph, name, limit)
+    return _answer(sluice.procedures.retry.list_parked, ctx.graph, name, limit)
 
 
 @mgp.write_proc
@@ -337,11 +337,11 @@ def retry(
     offset: mgp.Nullable[int] = None,
 ) -> mgp.Record(messages=int):
     """
-    Applies messages that were set aside again, with the stream's transform as it is now: all, the `limit` oldest, those
+    Applies parked messages again, with the stream's transform as it is now: all, the `limit` oldest, those
     of a partition, or one. The stream may be running or not.
 
     Says at once how many that are; it is done as soon as the transaction is committed. What takes effect is gone from
-    `streams.set_aside` in the same transaction, what fails stays, with its new error.
+    `streams.parked` in the same transaction, what fails stays, with its new error.
 
     Example:
         CALL streams.retry('mystream', 100) YIELD messages;
@@ -359,6 +359,18 @@ def version() -> mgp.Record(version=str, trouble=mgp.Nullable[str]):
         CALL streams.version() YIELD version, trouble;
     """
     return _answer(sluice.procedures.service.version)
+
+
+@mgp.read_proc
+def instance() -> mgp.Record(process=str):
+    """
+    Which server process answers: a text that no other process has, another one after each start. The streams' own
+    connections ask it, so that a server whose port is taken never runs the streams of the one that has it.
+
+    Example:
+        CALL streams.instance() YIELD process;
+    """
+    return _answer(sluice.procedures.service.instance)
 
 
 @mgp.read_proc

@@ -11,7 +11,7 @@ Needs the package fastavro in the Python that runs transforms: the server's, unl
 
 A schema is fetched when its id is met for the first time, and kept as long as the process lives: a registry never gives
 an id to another schema. While the registry cannot be reached, a message with a new id is one that cannot be applied:
-with `on_error: 'keep'` it waits for `streams.retry`, with 'stop' for START.
+with `on_error: 'park'` it waits for `streams.retry`, with 'stop' for START.
 
 Create, once, the index that MERGE looks up:
 

@@ -33,12 +33,12 @@ class Comparison:
 
     messages: int = 0
     "That Kafka has and that should have taken effect."
-    set_aside: int = 0
+    failed: int = 0
     "That Kafka has and that should not."
     lost: int = 0
     twice: int = 0
     strange: int = 0
-    "Vertices of no message, or of a message with another checksum, or of one that was to be set aside."
+    "Vertices of no message, or of a message with another checksum, or of one that was to fail."
     disordered: int = 0
     "Partitions whose messages took effect in another order than Kafka's."
     examples: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Comparison:
 
     def __iadd__(self, other: Comparison) -> Comparison:
         """The sum of two."""
-        for name in ("messages", "set_aside", "lost", "twice", "strange", "disordered"):
+        for name in ("messages", "failed", "lost", "twice", "strange", "disordered"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.examples += other.examples
         return self
@@ -97,7 +97,7 @@ def compare(
     """
     Args:
         label: of the vertices.
-        poison_stays: poisoned messages were to be set aside; else their gates were opened.
+        poison_stays: poisoned messages were to fail; else their gates were opened.
         late: messages that were to take effect, in order, after all others of their partitions.
     """
     comparison = Comparison()
@@ -106,7 +106,7 @@ def compare(
         for message in _stored(bootstrap, topic, partition, topics.watermarks(topic, partition)[1]):
             _, sequence, mark, _ = message.split(b" ", 3)
             if poison_stays and mark != GOOD.encode():
-                comparison.set_aside += 1
+                comparison.failed += 1
             else:
                 expected.append(Entry(int(sequence), checksum(message)))
         expected.sort(key=lambda entry: (partition, entry.sequence) in late)

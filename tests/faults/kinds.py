@@ -37,8 +37,8 @@ class Kind:
 
     @property
     def keeps(self) -> bool:
-        """Whether poisoned messages are kept, and retried in the end."""
-        return self.config.get("on_error") == "keep"
+        """Whether poisoned messages are parked, and retried in the end."""
+        return self.config.get("on_error") == "park"
 
 
 def kill_host(rig: Rig, rng: random.Random) -> None:
@@ -185,7 +185,7 @@ KINDS: Mapping[str, Kind] = {
     "poison-skip": Kind(poisoned=True, config={"on_error": "skip"}),
     "poison-letter": Kind(poisoned=True, config={"on_error": "dead_letter"}),
     "kill-letter": Kind(kill_host, poisoned=True, config={"on_error": "dead_letter"}),
-    "kill-retry": Kind(kill_host, poisoned=True, config={"on_error": "keep"}),
+    "kill-retry": Kind(kill_host, poisoned=True, config={"on_error": "park"}),
     "all": Kind(poisoned=True, everything=True),
     "all-skip": Kind(poisoned=True, config={"on_error": "skip"}, everything=True),
 }

@@ -230,8 +230,8 @@ class Rig:
         return sum(self.broker.topics.watermarks(self.topic, number)[1] for number in numbers)
 
     def told(self, name: str) -> Row:
-        """What a stream says of itself: positions, messages, set_aside."""
-        columns = "positions, messages, set_aside"
+        """What a stream says of itself: positions, messages, failed."""
+        columns = "positions, messages, failed"
         return self.insist(f"CALL streams.info($name) YIELD {columns} RETURN {columns}", name=name)[0]
 
     def _passed(self, name: str) -> int:
@@ -247,7 +247,7 @@ class Rig:
         self.healed.add(place)
 
     def retry(self) -> int:
-        """Ask for what was set aside to be applied again; how many messages that is."""
+        """Ask for parked messages to be applied again; how many messages that is."""
         query = "CALL streams.retry($name) YIELD messages RETURN messages"
         return int(self.insist(query, name=self.stream)[0]["messages"])
 

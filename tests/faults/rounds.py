@@ -69,8 +69,8 @@ class Verdict:
         """One line; what is wrong on lines of its own."""
         found = self.comparison
         counts = f"{found.messages} messages, {found.lost} lost, {found.twice} twice"
-        if found.set_aside:
-            counts += f", {found.set_aside} set aside"
+        if found.failed:
+            counts += f", {found.failed} failed"
         if found.strange or found.disordered:
             counts += f", {found.strange} strange, {found.disordered} partitions out of order"
         done = ", ".join(f"{count} {what}" for what, count in sorted(self.tally.items())) or "nothing"
@@ -232,7 +232,7 @@ def _retry(rig: Rig, kills: int, rng: random.Random) -> None:
         elif not left:
             return
         elif time.monotonic() > deadline:
-            raise RoundFailed(f"{left} messages stay set aside")
+            raise RoundFailed(f"{left} messages stay parked")
         else:
             time.sleep(SHAKE)
 
@@ -243,8 +243,8 @@ def _compared(rig: Rig, kind: Kind) -> Comparison:
     late = rig.healed if kind.keeps else ()
     found = compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, poison_stays=stays, late=late)
     told = rig.told(rig.stream)
-    if (told["messages"], told["set_aside"]) != (found.messages, found.set_aside):
-        rig.violations.append(f"it counts {told['messages']} messages and {told['set_aside']} set aside")
+    if (told["messages"], told["failed"]) != (found.messages, found.failed):
+        rig.violations.append(f"it counts {told['messages']} messages and {told['failed']} failed")
     ends = {str(number): rig.broker.topics.watermarks(rig.topic, number)[1] for number in range(rig.content.partitions)}
     if told["positions"] != ends:
         rig.violations.append(f"it ends at {told['positions']}, the topic at {ends}")
@@ -253,7 +253,7 @@ def _compared(rig: Rig, kind: Kind) -> Comparison:
     if rig.letters is not None:
         _check_letters(rig, rig.letters)
     for number, name in enumerate(rig.riders):
-        if (told := rig.told(name)) != {"positions": ends, "messages": rig.stored(), "set_aside": 0}:
+        if (told := rig.told(name)) != {"positions": ends, "messages": rig.stored(), "failed": 0}:
             rig.violations.append(f"{name} tells of {told}")
         label = f"Message{number}"
         found += compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, label=label, poison_stays=False)

@@ -13,7 +13,7 @@ VARIANTS = ("exactly-once", "at-least-once", "at-most-once")
 # Added to the sink's module. The checkpoint's transaction comes after the batch's, or before it, in the same write.
 SPLIT = """
 
-def _send(self, queries, reached, properties, kept=()):
+def _send(self, queries, reached, properties, parked=()):
     parameters = {{"id": self._checkpoint_id, "from": encode_positions(self.reached.positions), "to": properties}}
     checkpoint = b"".join((BEGIN, frame(messages.run(FENCE, parameters)), PULL_ALL, COMMIT))
     batch = b"".join((BEGIN, queries.frames, COMMIT))

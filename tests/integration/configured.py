@@ -34,7 +34,7 @@ def query(message):
 """
 "A vertex for each message, but for those that say how they fail."
 
-INFO = "name, status, reason, generation, positions, batches, messages, set_aside, transform_sha256, config"  # in order
+INFO = "name, status, reason, generation, positions, batches, messages, failed, transform_sha256, config"  # in order
 ERRORS = (
     "time, action, topic, partition, offset, count, key, payload, payload_bytes, headers, query, params, error, "
     "transform_sha256"

@@ -61,7 +61,7 @@ def test_a_limit_counts_batches_though_a_constraint_refuses_one_at_its_commit(st
         stream.await_status("stopped")
         assert stream.info["positions"] == {"0": 30}
         assert stream.values == values[:29]
-        assert (stream.info["batches"], stream.info["set_aside"]) == (3, 1)
+        assert (stream.info["batches"], stream.info["failed"]) == (3, 1)
     stream.start()
     stream.await_values(values)
 
@@ -112,7 +112,7 @@ def test_a_violated_uniqueness_constraint_does_not_end_the_server(
 
     eventually(is_done, timeout=60)
     assert sorted(stream.values) == sorted(set(values))
-    assert stream.info["set_aside"] == len(values) - len(set(values))
+    assert stream.info["failed"] == len(values) - len(set(values))
     assert host.run(f"MATCH (s:{nodes.STREAM})-->(k) RETURN labels(k) AS labels") == [{"labels": []}]
 
 
@@ -205,7 +205,7 @@ def test_a_graph_that_is_deleted_while_something_is_tried_again_stays_deleted(
 ) -> None:
     host = own_host()
     stream = Configured(host.run, kafka, tmp_path, "deleted")
-    stream.configured({"on_error": "keep"})
+    stream.configured({"on_error": "park"})
     stream.start()
     stream.send(["a", *(f"raise{number}" for number in range(20))])
     stream.await_position(21)
@@ -225,9 +225,9 @@ def test_a_graph_that_is_deleted_while_something_is_tried_again_stays_deleted(
     empty = {nodes.CATALOG: 1, nodes.STREAM: 0, nodes.CHECKPOINT: 0}
     eventually(lambda: metadata(host.run), equals=empty, timeout=20)
     again = stream.another(tmp_path)
-    again.configured({"on_error": "keep"})
+    again.configured({"on_error": "park"})
     again.start()
-    eventually(lambda: again.info["set_aside"], equals=20, timeout=20)
+    eventually(lambda: again.info["failed"], equals=20, timeout=20)
     assert host.run("MATCH (n) WHERE n.value IS NOT NULL AND NOT n:Again_deleted RETURN n") == []
 
 

@@ -27,7 +27,7 @@ from tests.unit.bolt.certificate import make_certificate
 
 Check = dict[str, str]
 
-SET_ASIDE = "CALL streams.info($name) YIELD set_aside"
+FAILED = "CALL streams.info($name) YIELD failed"
 STATUS = "CALL streams.info($name) YIELD status"
 CREATE = "CALL streams.create($name, $uri, $topic, $transform)"
 
@@ -335,5 +335,5 @@ def test_a_stream_that_ended(host: Host, run: Run, kafka: KafkaBroker, stream_na
     assert f"put that right, then START STREAM {stream_name}" in found["remedy"]
     run("CALL streams.configure($name, {on_error: 'skip'})", name=stream_name)
     run("CALL streams.start($name)", name=stream_name)
-    eventually(lambda: run(SET_ASIDE, name=stream_name), equals=[{"set_aside": 1}], timeout=40)
+    eventually(lambda: run(FAILED, name=stream_name), equals=[{"failed": 1}], timeout=40)
     assert faults(doctor(*asked)) == []

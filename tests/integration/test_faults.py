@@ -43,7 +43,7 @@ def test_under_all_faults_at_once_every_message_takes_effect_once_in_order(
 
 @pytest.mark.soak
 @pytest.mark.faults
-def test_what_was_set_aside_and_is_retried_takes_effect_once(
+def test_a_parked_message_that_is_retried_takes_effect_once(
     own_host: OwnHost, own_kafka: Callable[[], KafkaBroker], tmp_path: Path
 ) -> None:
     order = Order("kill-retry", SEED, messages=1500, strikes=60, kills=3, partitions=3, batch_size=10, chained=True)

@@ -14,7 +14,7 @@ from tests.eventually import eventually
 from tests.hosts import ScriptServer
 from tests.integration.configured import Configured
 from tests.integration.test_kit import SHOW, VALUES, OwnHost, Row, Run, numbers, refusal
-from tests.integration.test_set_aside import GATED, KEEP, Keeping
+from tests.integration.test_parking import GATED, KEEP, Keeping
 from tests.kafka import KafkaBroker
 
 UNSIGNED = "the script in its node is not signed with this server's key"
@@ -266,7 +266,7 @@ def test_a_forged_dropped_stream_takes_nothing_along(
         f"CREATE (d:{nodes.STREAM} {{uid: 'forged', name: 'forged', dropped: true}})-[:{nodes.HAS_CHECKPOINT}]->(u), "
         f"(d)-[:{nodes.HAS_CHECKPOINT}]->(k), "
         f"(d)-[:{nodes.HAS_CHECKPOINT}]->(o:{nodes.CHECKPOINT} {{{nodes.OWNER}: 'forged'}}), "
-        f"(o)-[:{nodes.HAS_SET_ASIDE}]->(v)"
+        f"(o)-[:{nodes.HAS_PARKED}]->(v)"
     )
     host.restart()  # dropped streams are looked for when the module is loaded
     forged = f"MATCH (s:{nodes.STREAM} {{name: 'forged'}}) RETURN count(s) AS count"
@@ -284,19 +284,19 @@ def test_messages_that_are_not_the_streams_are_neither_listed_nor_applied_nor_de
     stream.configured(KEEP, GATED)
     stream.start()
     stream.send(["bad 1", "2"])
-    stream.await_kept([0])
+    stream.await_parked([0])
     # A user's vertex, and a message that claims to be another stream's.
     (row,) = stream.insist(
-        f"{MATCH}-[:{nodes.HAS_CHECKPOINT}]->(k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE}) "
-        f"CREATE (k)-[:{nodes.HAS_SET_ASIDE}]->(u:User_{stream.name}), "
-        f"(k)-[:{nodes.HAS_SET_ASIDE}]->(n:{nodes.SET_ASIDE}) "
+        f"{MATCH}-[:{nodes.HAS_CHECKPOINT}]->(k)-[:{nodes.HAS_PARKED}]->(m:{nodes.PARKED}) "
+        f"CREATE (k)-[:{nodes.HAS_PARKED}]->(u:User_{stream.name}), "
+        f"(k)-[:{nodes.HAS_PARKED}]->(n:{nodes.PARKED}) "
         f"SET u = properties(m), n = properties(m), n.{nodes.OWNER} = 'another', n.offset = 7, u.offset = 8 "
         "RETURN id(u) AS user, id(n) AS other"
     )
-    assert stream.kept == [0]
+    assert stream.waiting_offsets == [0]
     stream.open_gate()
     assert stream.retry() == 1
-    stream.await_kept([])
+    stream.await_parked([])
     stream.await_values(["2", "bad 1"])
     found = "MATCH (n) WHERE id(n) = $user OR id(n) = $other RETURN n.offset AS offset ORDER BY offset"
     assert stream.run(found, **row) == [{"offset": 7}, {"offset": 8}]

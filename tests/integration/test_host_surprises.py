@@ -16,6 +16,7 @@ from sluice.bolt.messages import Tag
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
 from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
 from sluice.supervising.status import Monitor
@@ -303,7 +304,9 @@ def _second_worker(host: ServerHost, proxy: CuttingProxy, monitor: Monitor) -> W
     settings = Settings(loopback_port=proxy.port)
     with Loopback(settings) as loopback:
         (row,) = [row for catalog in loopback.find_catalogs() for row in loopback.list_streams(catalog) or []]
-        return Worker(loopback.desired(row), settings, monitor, HostState(Attempts(None)), MergeGuard())
+        return Worker(
+            loopback.desired(row), settings, monitor, HostState(Attempts(None), Installation(None)), MergeGuard()
+        )
 
 
 def _stop_quickly(host: ServerHost) -> None:

@@ -99,7 +99,7 @@ def test_what_retention_took_from_a_stopped_stream_stops_it_with_the_count(strea
     stream.await_values([*numbers(0, 50), *numbers(120, 150)])
     (gap,) = stream.errors()
     assert [gap[name] for name in ("action", "partition", "offset", "count")] == ["gap", 0, 50, 70]
-    assert (stream.info["set_aside"], stream.info["reason"]) == (0, None)
+    assert (stream.info["failed"], stream.info["reason"]) == (0, None)
 
 
 def test_a_gap_can_be_passed_by_configuration(stream: Configured) -> None:
@@ -267,9 +267,9 @@ def test_a_dead_letter_waits_for_its_broker(
     broker.kill()
     gone.touch()
     stream.await_reason("not delivered")
-    assert (stream.status, stream.info["set_aside"]) == ("running", 0)
+    assert (stream.status, stream.info["failed"]) == ("running", 0)
     broker.start()
-    eventually(lambda: stream.info["set_aside"], equals=2, timeout=60)
+    eventually(lambda: stream.info["failed"], equals=2, timeout=60)
     # At least once: one whose confirmation was lost is there twice.
     assert {letter.value for letter in broker.topics.read(letters)} == {b"a", b"b"}
 

@@ -64,6 +64,15 @@ def test_a_loopback_whose_port_is_somebody_elses_is_told(astray: Astray, script_
     assert f"127.0.0.1:{script_server.port}: " in stream.info["reason"]
 
 
+def test_another_servers_streams_are_not_run(astray: Astray, own_host: OwnHost) -> None:
+    other = own_host()
+    stream = astray({"SLUICE_LOOPBACK_PORT": str(other.port)})
+    assert f"another server answers at 127.0.0.1:{other.port}" in stream.info["reason"]
+    assert stream.count == 0
+    assert other.run("CALL streams.version() YIELD trouble") == [{"trouble": None}]
+    assert other.run("CALL streams.instance() YIELD process") != stream.run("CALL streams.instance() YIELD process")
+
+
 @pytest.mark.soak
 def test_a_loopback_with_tls_where_the_server_has_none_is_told(astray: Astray) -> None:
     assert "TLS" in astray({"SLUICE_LOOPBACK_TLS": "true"}).info["reason"]

@@ -23,10 +23,10 @@ from tests.ports import free_port
 
 INFO = (
     "name, status, reason, since, retrying, uri, topic, transform, transform_sha256, transform_source, batch_interval, "
-    "batch_size, config, generation, positions, watermarks, lag, total_lag, batches, messages, set_aside, rates, "
+    "batch_size, config, generation, positions, watermarks, lag, total_lag, batches, messages, failed, rates, "
     "times_ms, retries, last_batch, last_error"
 )
-BATCHES = "time, begin, end, batches, messages, set_aside, queries, sent, ms, retries, transform_sha256"
+BATCHES = "time, begin, end, batches, messages, failed, queries, sent, ms, retries, transform_sha256"
 
 AT_ONCE = 5.0
 """
@@ -145,7 +145,7 @@ def test_counters_and_ledger_are_equal_at_any_moment(new_stream: NewOperated, ho
             with session.begin_transaction() as transaction:
                 inside = stream.within(transaction)
                 info, ledger = inside.info, inside.batches()
-            for name in ("batches", "messages", "set_aside"):
+            for name in ("batches", "messages", "failed"):
                 assert sum(row[name] for row in ledger) == info[name], name
             assert (info["last_batch"] or {}).get("end") == (ledger[0]["end"] if ledger else None)
             messages = info["messages"]
@@ -157,7 +157,7 @@ def check_ledger(stream: Operated, positions: dict[str, int]) -> None:
     """The ledger adds up to the counters, and leads from the beginning to these positions without a gap."""
     ledger = list(reversed(stream.batches()))
     info = stream.info
-    for name in ("batches", "messages", "set_aside"):
+    for name in ("batches", "messages", "failed"):
         assert sum(row[name] for row in ledger) == info[name], name
     reached: dict[str, int] = {}
     for row in ledger:
@@ -171,7 +171,7 @@ def check_ledger(stream: Operated, positions: dict[str, int]) -> None:
     }
 
 
-def test_the_ledger_adds_up_where_messages_are_set_aside(stream: Operated) -> None:
+def test_the_ledger_adds_up_where_messages_fail(stream: Operated) -> None:
     values = numbers(0, 30)
     values[4], values[13], values[29] = "raise", "refused", "missing"
     stream.send(values)
@@ -180,7 +180,7 @@ def test_the_ledger_adds_up_where_messages_are_set_aside(stream: Operated) -> No
     stream.await_position(30)
     check_ledger(stream, {"0": 30})
     info = stream.info
-    assert (info["messages"], info["set_aside"]) == (27, 3)
+    assert (info["messages"], info["failed"]) == (27, 3)
     assert info["last_error"]["error"]
     (latest,) = stream.batches(1)
     assert latest["end"] == {"0": 30}

@@ -67,8 +67,8 @@ def test_the_streams_own_is_read_and_written(run: Run, loopback: Loopback, verte
     assert loopback.read_checkpoint(checkpoint).positions == {0: 6}
     loopback.end_run(checkpoint, 7, Status.ERROR, "no")
     assert loopback.read_checkpoint(checkpoint).error == "no"
-    ((message_id, message),) = loopback.list_kept(checkpoint)
-    assert loopback.count_kept(checkpoint) == 1
-    assert [found.payload for _, found in loopback.read_kept(UID, [message_id])] == ["x"]
-    assert loopback.read_kept("another", [message_id]) == []
+    ((message_id, message),) = loopback.list_parked(checkpoint)
+    assert loopback.count_parked(checkpoint) == 1
+    assert [found.payload for _, found in loopback.read_parked(UID, [message_id])] == ["x"]
+    assert loopback.read_parked("another", [message_id]) == []
     assert message.number == 1

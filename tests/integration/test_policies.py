@@ -37,7 +37,7 @@ def test_a_bad_message_stops_the_stream_with_all_before_it_applied(stream: Confi
     reason = stream.info["reason"]
     assert reason.startswith(f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offset {bad}: ")
     assert reason.endswith(
-        f"START STREAM {stream.name} tries it again, on_error 'skip', 'keep' or 'dead_letter' continues after it"
+        f"START STREAM {stream.name} tries it again, on_error 'skip', 'park' or 'dead_letter' continues after it"
     )
     # START comes to the same message again: nothing is skipped, nothing applied twice.
     stream.start()
@@ -49,7 +49,7 @@ def test_a_bad_message_stops_the_stream_with_all_before_it_applied(stream: Confi
     stream.start()
     stream.await_values(values)
     info = stream.info
-    assert (info["status"], info["reason"], info["set_aside"], info["messages"]) == ("running", None, 1, 50)
+    assert (info["status"], info["reason"], info["failed"], info["messages"]) == ("running", None, 1, 50)
     assert [(row["action"], row["offset"]) for row in stream.errors()] == [("skip", bad)]
 
 
@@ -66,14 +66,14 @@ def test_skip_goes_on_behind_every_bad_message(stream: Configured) -> None:
     good = numbers(0, 500)
     assert stream.values == good
     info = stream.info
-    assert (info["status"], info["messages"], info["set_aside"]) == ("running", 500, len(values) - 500)
+    assert (info["status"], info["messages"], info["failed"]) == ("running", 500, len(values) - 500)
     errors = stream.errors(100)
-    assert len(errors) == info["set_aside"]
+    assert len(errors) == info["failed"]
     assert [row["offset"] for row in errors] == sorted((row["offset"] for row in errors), reverse=True)
     assert [row["payload"] for row in reversed(errors)] == [value for value in values if value not in set(good)]
 
 
-def test_what_is_set_aside_carries_all_that_is_known(stream: Configured) -> None:
+def test_a_failed_message_carries_all_that_is_known(stream: Configured) -> None:
     stream.configured({"on_error": "skip"})
     stream.kafka.topics.produce(stream.topic, ["refused"], key="the key")
     stream.kafka.topics.produce(stream.topic, ["raise" + "x" * 5000])
@@ -134,7 +134,7 @@ def test_a_letter_that_is_too_large_for_its_topic_stops_the_stream(stream: Confi
     stream.await_status("error")
     assert f"dead_letter_topic {letters}, not delivered: " in stream.info["reason"]
     assert stream.values == ["a"]
-    assert stream.info["set_aside"] == 0
+    assert stream.info["failed"] == 0
 
 
 def test_a_batch_that_depends_on_itself_is_one_unit(stream: Configured) -> None:
@@ -143,7 +143,7 @@ def test_a_batch_that_depends_on_itself_is_one_unit(stream: Configured) -> None:
     stream.start()
     stream.await_position(15)
     assert stream.values == numbers(0, 5) + numbers(10, 15)
-    assert stream.info["set_aside"] == 5
+    assert stream.info["failed"] == 5
     assert [row["offset"] for row in stream.errors()] == [9, 8, 7, 6, 5]
 
 
@@ -184,7 +184,7 @@ def stream(batch):
         transaction.rollback()
     eventually(lambda: stream.run(f"MATCH (n:{stream.label}) RETURN n.n AS n"), equals=[{"n": 5}])
     stream.await_no_reason()
-    assert (stream.info["set_aside"], stream.errors()) == (0, [])
+    assert (stream.info["failed"], stream.errors()) == (0, [])
 
 
 def test_a_deadline_makes_a_looping_transform_an_error_of_data(
@@ -222,7 +222,7 @@ def test_configure_needs_a_stopped_stream(stream: Configured) -> None:
     stream.stop()
     stream.configure({"client.id": None, "isolate": "never"})
     assert stream.info["config"] == {"on_error": "skip", "isolate": "never"}
-    assert "on_error must be one of stop, skip, keep, dead_letter" in refusal(stream.configure, {"on_error": "x"})
+    assert "on_error must be one of stop, skip, park, dead_letter" in refusal(stream.configure, {"on_error": "x"})
     assert stream.info["config"] == {"on_error": "skip", "isolate": "never"}
 
 
@@ -245,7 +245,7 @@ def test_info_says_where_a_stream_is(stream: Configured) -> None:
     stream.configured(None)
     info = stream.info
     assert list(info) == [
-        "name", "status", "reason", "generation", "positions", "batches", "messages", "set_aside", "transform_sha256",
+        "name", "status", "reason", "generation", "positions", "batches", "messages", "failed", "transform_sha256",
         "config",
     ]  # fmt: skip
     assert (info["status"], info["reason"], info["generation"], info["positions"]) == ("stopped", None, 0, {})
@@ -254,7 +254,7 @@ def test_info_says_where_a_stream_is(stream: Configured) -> None:
     stream.await_position(25)
     info = stream.info
     assert (info["status"], info["reason"], info["generation"]) == ("running", None, 1)
-    assert (info["messages"], info["set_aside"], info["config"]) == (25, 0, {})
+    assert (info["messages"], info["failed"], info["config"]) == (25, 0, {})
     assert "stream not found" in refusal(stream.run, "CALL streams.info('nowhere') YIELD status RETURN status")
 
 

@@ -51,4 +51,4 @@ def test_a_replica_that_does_not_confirm_costs_nothing_and_repeats_nothing(
     stream.send(numbers(10, 200))
     # Each COMMIT takes effect here and is refused all the same: the checkpoint tells.
     stream.await_values(numbers(0, 200), timeout=60)
-    assert (stream.status, stream.info["set_aside"], stream.info["messages"]) == ("running", 0, 200)
+    assert (stream.status, stream.info["failed"], stream.info["messages"]) == ("running", 0, 200)

@@ -76,7 +76,7 @@ def test_a_query_with_a_wrong_character_that_is_not_ascii_is_an_error_of_data(st
     stream.configured({"on_error": "skip"}, TYPOGRAPHIC)
     stream.start()
     stream.await_values(["a", "b"])
-    assert stream.info["set_aside"] == 1
+    assert stream.info["failed"] == 1
 
 
 @pytest.mark.faults

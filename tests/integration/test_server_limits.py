@@ -74,7 +74,7 @@ def test_a_query_that_no_transaction_takes_is_an_error_of_its_message_alone(stre
     stream.start()
     stream.await_position(len(values), timeout=90)
     assert stream.values == [f"{index:02}" for index in range(len(REFUSED))]
-    assert stream.info["set_aside"] == len(REFUSED)
+    assert stream.info["failed"] == len(REFUSED)
     assert {row["payload"] for row in stream.errors(100)} == {f"!{query}" for query in REFUSED}
     assert stream.run("MATCH (n:Half) RETURN count(n) AS count") == [{"count": 0}]
 
@@ -125,7 +125,7 @@ def test_where_memory_is_at_its_limit_a_stream_waits_and_counts_nothing_against_
     stream.send([value * 5000 for value in numbers(0, 100)])
     stream.await_reason("Memory limit exceeded")
     info = stream.info
-    assert (info["status"], info["set_aside"]) == ("running", 0)
+    assert (info["status"], info["failed"]) == ("running", 0)
     while host.run("MATCH (f:Filler) RETURN count(f) AS count")[0]["count"]:
         eventually(lambda: [host.run("MATCH (f:Filler) WITH f LIMIT 1000 DELETE f")])
         host.run("FREE MEMORY")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_kit import Row, Run
-from tests.integration.test_set_aside import Keeping
+from tests.integration.test_parking import Keeping
 from tests.kafka import KafkaBroker
 
 WHOLE = """
@@ -65,15 +65,15 @@ def test_all_that_there_is_of_a_message(stream: Keeping) -> None:
 
 
 def test_a_bad_message_is_found_kept_and_retried_with_all_that_there_was(stream: Keeping) -> None:
-    stream.configured({"on_error": "keep"}, WHOLE, size=100)
+    stream.configured({"on_error": "park"}, WHOLE, size=100)
     stream.kafka.topics.produce(stream.topic, [str(n) for n in range(10)], partition=0, key="good")
     stream.kafka.topics.produce(stream.topic, ["spoilt"], partition=0, key="bad", headers=HEADERS)
     stream.kafka.topics.produce(stream.topic, [str(n) for n in range(11, 20)], partition=0, key="good")
     stream.start()
     stream.await_position(20)
-    (kept,) = stream.set_aside()
-    assert (kept["offset"], kept["key"]) == (10, "bad")
-    assert "stream_messages(batch) raised ValueError: a bad key" in kept["error"]
+    (parked,) = stream.parked()
+    assert (parked["offset"], parked["key"]) == (10, "bad")
+    assert "stream_messages(batch) raised ValueError: a bad key" in parked["error"]
     assert stream.count == 19
     stream.stop()
     stream.replace_transform(WHOLE.replace('message.key == b"bad"', "False"))
@@ -81,5 +81,5 @@ def test_a_bad_message_is_found_kept_and_retried_with_all_that_there_was(stream:
     stream.await_count(20)
     retried = made(stream)[10]
     assert [retried[name] for name in ("value", "key", "headers", "topic", "partition", "offset", "timestamp")] == [
-        "spoilt", "bad", repr(HEADERS), stream.topic, 0, 10, kept["timestamp"],
+        "spoilt", "bad", repr(HEADERS), stream.topic, 0, 10, parked["timestamp"],
     ]  # fmt: skip

@@ -10,8 +10,9 @@ import pytest
 from sluice.engine.host_state import HostState
 from sluice.engine.listener import Transaction
 from sluice.engine.merge_guard import MergeGuard
-from sluice.host import attempts
+from sluice.host import attempts, server_flags
 from sluice.host.attempts import MAX_ATTEMPTS, Attempts
+from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.supervising import worker
 from sluice.supervising.status import Monitor
@@ -43,7 +44,7 @@ class Loopback:
 
 
 def new_worker(counts: Attempts, kind: type[Worker] = Worker) -> Worker:
-    return kind(DESIRED, Settings(), Monitor(1), HostState(counts), MergeGuard())
+    return kind(DESIRED, Settings(), Monitor(1), HostState(counts, Installation(None)), MergeGuard())
 
 
 def test_transactions_that_were_never_answered_are_counted_from_start_to_start(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_the_file_is_in_the_servers_data_directory(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(attempts, "server_flags", lambda: flags)
+    monkeypatch.setattr(server_flags, "server_flags", lambda: flags)
     assert attempts.file_of_this_server() == (Path("here", attempts.FILE) if there else None)
 
 
@@ -116,7 +117,7 @@ def test_a_run_at_whose_first_transaction_the_server_ended_too_often_ends_with_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loopback, counts = Loopback(), Attempts(None)
-    monkeypatch.setattr(worker, "Loopback", loopback)
+    monkeypatch.setattr(worker, "open_loopback", loopback)
     for _ in range(MAX_ATTEMPTS):
         counts.begin("a", 7)
     started = new_worker(counts)

@@ -54,7 +54,7 @@ class FakeSink:
         self.transactions = 0
         self.properties: dict = {}
         self.error = error or QueryRefused(REFUSED, code=CLIENT_ERROR, index=0)
-        self.kept: list[ParkedMessage] = []
+        self.parked: list[ParkedMessage] = []
         self.notice = ""
         self._sent: deque[tuple[PackedQueries, Checkpoint, dict, list[ParkedMessage]]] = deque()
 
@@ -66,12 +66,12 @@ class FakeSink:
     def full(self) -> bool:
         return len(self._sent) >= 3
 
-    def send(self, queries: PackedQueries, reached: Checkpoint, properties: dict, kept=()) -> None:
-        self._sent.append((queries, reached, properties, list(kept)))
+    def send(self, queries: PackedQueries, reached: Checkpoint, properties: dict, parked=()) -> None:
+        self._sent.append((queries, reached, properties, list(parked)))
         self.reached = reached
 
     def settle(self) -> None:
-        queries, reached, properties, kept = self._sent.popleft()
+        queries, reached, properties, parked = self._sent.popleft()
         self.transactions += 1
         requests = MessageBuffer(1 << 20).feed(bytes(queries.frames))
         payloads = [parse(request).fields[0].encode() for request in requests[::2]]
@@ -80,7 +80,7 @@ class FakeSink:
             self.reached = self.held
             raise self.error
         self.applied += payloads
-        self.kept += kept
+        self.parked += parked
         self.held = reached
         self.properties |= properties
 
@@ -215,7 +215,7 @@ class Run:
             letters,
             stop,
             listener,
-            count_kept=lambda: len(self.sink.kept),
+            count_parked=lambda: len(self.sink.parked),
             violated=self._violated,
         )
         self.violations = 0
@@ -269,7 +269,7 @@ def test_skip_applies_every_good_message_once_and_in_order(how, places):
     run = Run(SKIP).feed(payloads)
     assert run.sink.applied == [payload for payload in payloads if payload != how]
     assert run.held.positions == {0: 10}
-    assert (run.held.messages, run.held.set_aside, run.held.batches) == (10 - len(places), len(places), 1)
+    assert (run.held.messages, run.held.failed, run.held.batches) == (10 - len(places), len(places), 1)
     assert [entry.offset for entry in run.held.history] == places[-5:]
 
 
@@ -313,11 +313,11 @@ def test_stop_applies_what_comes_before_and_says_where_it_stopped(place):
         run.feed(good(8), spoilt(8, [place]), good(8))
     assert str(caught.value) == (
         f"Kafka stream people, topic t, partition 0, offset {8 + place}: {REFUSED}; START STREAM people tries it "
-        "again, on_error 'skip', 'keep' or 'dead_letter' continues after it"
+        "again, on_error 'skip', 'park' or 'dead_letter' continues after it"
     )
     assert run.sink.applied == good(8) + good(8)[:place]
     assert run.held.positions == {0: 8 + place}
-    assert (run.held.set_aside, run.held.messages) == (0, 8 + place)
+    assert (run.held.failed, run.held.messages) == (0, 8 + place)
     assert [(entry.action, entry.offset) for entry in run.held.history] == [("stop", 8 + place)]
     assert run.sink.properties["ended_generation"] == 7
     assert run.sink.properties["ended_status"] == "error"
@@ -328,7 +328,7 @@ def test_batches_behind_a_refused_one_are_applied_after_it():
     run = Run(SKIP).feed(spoilt(4, [1]), good(4), spoilt(4, [0], RAISES), good(4), spoilt(4, [3]))
     assert run.sink.applied == spoilt(4, [1])[:1] + good(4)[2:] + good(4) + good(4)[1:] + good(4) + good(4)[:3]
     assert run.held.positions == {0: 20}
-    assert (run.held.batches, run.held.messages, run.held.set_aside) == (5, 17, 3)
+    assert (run.held.batches, run.held.messages, run.held.failed) == (5, 17, 3)
 
 
 def test_a_limit_counts_a_batch_with_a_bad_message_as_one():
@@ -352,13 +352,13 @@ def test_a_letter_that_is_not_delivered_holds_the_checkpoint():
     with pytest.raises(BrokerError):
         run.feed(spoilt(8, [2]))
     assert run.held.positions == {0: 2}
-    assert run.held.set_aside == 0
+    assert run.held.failed == 0
 
 
 def test_never_sets_aside_the_whole_batch():
     run = Run(dataclasses.replace(SKIP, isolate=Isolate.NEVER)).feed(good(3), spoilt(3, [1]), good(3))
     assert run.sink.applied == good(3) + good(3)
-    assert (run.held.set_aside, run.held.messages, run.held.batches) == (3, 6, 3)
+    assert (run.held.failed, run.held.messages, run.held.batches) == (3, 6, 3)
     assert [entry.offset for entry in run.held.history] == [3, 4, 5]
 
 
@@ -369,24 +369,24 @@ def test_never_stops_at_the_whole_batch():
     assert run.held.positions == {0: 3}
 
 
-KEEP = Configuration(on_error=OnError.KEEP, keep_limit=3)
+KEEP = Configuration(on_error=OnError.PARK, park_limit=3)
 
 
 @pytest.mark.parametrize("places", [[0], [4], [9], [0, 9], [3, 4, 5]], ids=str)
 def test_keep_makes_each_a_node_in_the_transaction_that_passes_it(places):
     run = Run(KEEP).feed(spoilt(10, places))
     assert run.sink.applied == [payload for payload in spoilt(10, places) if payload != BAD]
-    assert [(message.number, message.offset) for message in run.sink.kept] == list(enumerate(places, 1))
-    assert (run.held.positions, run.held.set_aside, run.held.kept) == ({0: 10}, len(places), len(places))
-    assert [entry.action for entry in run.held.history] == ["keep"] * len(places)
+    assert [(message.number, message.offset) for message in run.sink.parked] == list(enumerate(places, 1))
+    assert (run.held.positions, run.held.failed, run.held.parked) == ({0: 10}, len(places), len(places))
+    assert [entry.action for entry in run.held.history] == ["park"] * len(places)
 
 
 def test_keep_stops_where_there_is_no_more_room():
     run = Run(KEEP)
-    with pytest.raises(MessageRefused, match="offset 6: .*; 3 messages are kept already, and keep_limit is 3: CALL"):
+    with pytest.raises(MessageRefused, match="offset 6: .*; 3 messages are parked already, and park_limit is 3: CALL"):
         run.feed(spoilt(10, [1, 3, 5, 6]))
-    assert [message.offset for message in run.sink.kept] == [1, 3, 5]
-    assert (run.held.positions, run.held.set_aside) == ({0: 6}, 3)
+    assert [message.offset for message in run.sink.parked] == [1, 3, 5]
+    assert (run.held.positions, run.held.failed) == ({0: 6}, 3)
     assert run.held.history[-1].action == "stop"
 
 
@@ -421,7 +421,7 @@ def test_what_only_the_code_calls_transient_counts_against_the_message_in_the_en
     error = TransientFailure("Invalid string for date.", code="Memgraph.TransientError.X", index=0)
     run = Run(SKIP, error=error).feed(spoilt(10, [4, 7]))
     assert run.sink.applied == [payload for payload in spoilt(10, [4, 7]) if payload != BAD]
-    assert (run.held.positions, run.held.messages, run.held.set_aside) == ({0: 10}, 8, 2)
+    assert (run.held.positions, run.held.messages, run.held.failed) == ({0: 10}, 8, 2)
     # It was believed for a while; what was found out then need not be found out again.
     assert len(run.stop.waited) == TRIES
     assert run.listener.troubles[:TRIES] == [str(error)] * TRIES
@@ -496,7 +496,7 @@ def test_a_bad_message_in_a_group_costs_the_others_nothing(how, place):
     run = Run(SKIP).feed_group(*batches)
     assert run.sink.applied == [payload for payloads in batches for payload in payloads if payload != how]
     assert run.held.positions == {0: 50}
-    assert (run.held.messages, run.held.set_aside, run.held.batches) == (49, 1, 5)
+    assert (run.held.messages, run.held.failed, run.held.batches) == (49, 1, 5)
     assert [entry.offset for entry in run.held.history] == [10 * place[0] + place[1]]
 
 
@@ -616,7 +616,7 @@ def test_a_group_that_a_constraint_refuses_for_anothers_sake_is_tried_again_and_
     assert run.sink.applied == good(8)
     assert run.sink.transactions == VIOLATIONS
     assert len(run.stop.waited) == VIOLATIONS - 1
-    assert not run.held.set_aside
+    assert not run.held.failed
 
 
 @pytest.mark.parametrize("times", range(VIOLATION_TRIES))
@@ -624,20 +624,20 @@ def test_a_message_that_a_constraint_refuses_is_tried_again_before_it_is_to_blam
     run = Run(SKIP)
     run.serve_by(Racing(VIOLATIONS + times))
     run.feed(good(1))
-    assert (run.sink.applied, run.held.set_aside) == (good(1), 0)
+    assert (run.sink.applied, run.held.failed) == (good(1), 0)
 
 
 def test_what_violates_a_constraint_for_good_is_found_and_its_tries_are_bounded():
     run = Run(SKIP, error=QueryRefused(UNIQUE, code=CLIENT_ERROR))
     run.feed(spoilt(8, [3]))
     assert run.sink.applied == spoilt(8, [3])[:3] + spoilt(8, [3])[4:]
-    assert run.held.set_aside == 1
+    assert run.held.failed == 1
     first = run.sink.transactions
     assert first <= 2 * math.ceil(math.log2(8)) + VIOLATIONS + VIOLATION_TRIES - 1
     pauses = len(run.stop.waited)
     run.feed(spoilt(8, [5]))
     assert len(run.stop.waited) == pauses, "that trying again was of no use is remembered"
-    assert run.held.set_aside == 2
+    assert run.held.failed == 2
 
 
 def _merging(number: int) -> MergeKeys:
@@ -701,5 +701,5 @@ def test_what_was_refused_lets_others_have_their_turn():
     group = Group([batch([b"7", BAD])])
     run.applier.apply(group)
     run.applier.drain()
-    assert (run.sink.applied, run.held.set_aside) == ([b"7"], 1)
+    assert (run.sink.applied, run.held.failed) == ([b"7"], 1)
     assert run.other.try_enter(_merging(7))

@@ -63,10 +63,10 @@ def test_it_survives_the_node():
     ("given", "message"),
     [
         pytest.param(
-            {"on_error": "ignore"}, "on_error must be one of stop, skip, keep, dead_letter, got 'ignore'", id="error"
+            {"on_error": "ignore"}, "on_error must be one of stop, skip, park, dead_letter, got 'ignore'", id="error"
         ),
-        pytest.param({"keep_limit": 0}, "keep_limit must be an integer from 1 to 100000, got 0", id="keep limit"),
-        pytest.param({"keep_limit": True}, "keep_limit must be an integer from 1 to 100000, got True", id="no number"),
+        pytest.param({"park_limit": 0}, "park_limit must be an integer from 1 to 100000, got 0", id="keep limit"),
+        pytest.param({"park_limit": True}, "park_limit must be an integer from 1 to 100000, got True", id="no number"),
         pytest.param({"on_gap": 1}, "on_gap must be one of stop, skip, got 1", id="gap"),
         pytest.param({"isolate": "each"}, "isolate must be one of bisect, never, got 'each'", id="isolate"),
         pytest.param({"fold": "yes"}, "fold must be true or false, got 'yes'", id="fold"),

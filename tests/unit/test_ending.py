@@ -14,6 +14,7 @@ from sluice.brokers.reader import TopicReader
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
 from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.supervising import worker
 from sluice.supervising.status import Monitor
@@ -40,11 +41,11 @@ def go(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def fail(*_: object) -> Any:
         raise error
 
-    monkeypatch.setattr(worker, "Loopback", lambda _: Loopback())
+    monkeypatch.setattr(worker, "open_loopback", lambda _: Loopback())
     monkeypatch.setattr(worker, "StreamSession", fail)
     checkpoint_id = CheckpointId(VertexId(1), "a")
     desired: Any = SimpleNamespace(spec=SimpleNamespace(name="s", uid="a"), checkpoint_id=checkpoint_id, generation=1)
-    started = Worker(desired, Settings(), Monitor(1), HostState(Attempts(None)), MergeGuard())
+    started = Worker(desired, Settings(), Monitor(1), HostState(Attempts(None), Installation(None)), MergeGuard())
     started.start()
     assert started.join(10)
     return written

@@ -1,4 +1,4 @@
-"""What is known of a message that was set aside fits into a node, and comes back out of it."""
+"""What is known of a failed message fits into a node, and comes back out of it."""
 
 from __future__ import annotations
 

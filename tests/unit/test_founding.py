@@ -22,6 +22,10 @@ class Server:
         self.creating = frozenset(creating)
         self.blind = blind
 
+    @property
+    def server(self) -> Server:
+        return self
+
     def open_creations(self) -> frozenset[str] | None:
         return None if self.blind else self.creating
 

@@ -43,7 +43,7 @@ def message(offset: int, kind: type[Message] = Message) -> Message:
 
 
 def described(bad: Message) -> FailedMessage:
-    return of_message(bad, action="keep", error="why", query=None, transform_sha256="", payload_limit=8)
+    return of_message(bad, action="park", error="why", query=None, transform_sha256="", payload_limit=8)
 
 
 def process_of(function: str) -> TransformProcess:
@@ -87,7 +87,7 @@ def test_a_transform_that_wants_values_alone_is_given_them():
         assert process.pack([Batch([message(0, Unreadable)])]).error is None
 
 
-def test_what_is_set_aside_is_described_and_kept_without_them():
+def test_what_fails_is_described_and_parked_without_them():
     bad = message(5, Unreadable)
     entry = described(bad)
     assert (entry.offset, entry.headers) == (5, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ WAITS = WorkerState(trouble="refused", since="2026-11-26T10:00:00Z", next_try="2
         pytest.param(
             Status.STOPPED,
             replace(WAITS, only_retries=True),
-            "retrying what was set aside since 2026-11-26T10:00:00Z: refused; next try at 2026-11-26T10:00:05Z",
+            "retrying parked messages since 2026-11-26T10:00:00Z: refused; next try at 2026-11-26T10:00:05Z",
             id="stopped, with something to retry",
         ),
         pytest.param(Status.STOPPED, WAITS, None, id="stopped, and its worker is on its way out"),
@@ -74,7 +75,7 @@ WAITS = WorkerState(trouble="refused", since="2026-11-26T10:00:00Z", next_try="2
 )
 def test_the_reason_is_what_keeps_a_stream_from_what_it_was_asked_for(status, state, expected):
     ended = Checkpoint(positions={}, error="why it ended")
-    stream: Any = None  # what is known of its work is enough here
+    stream: Any = SimpleNamespace(is_copied=False)  # what is known of its work is enough here
     assert _reason(stream, status, ended, state, SharedState(1)) == expected
 
 

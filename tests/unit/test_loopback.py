@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sluice.errors import QueryRefused
-from sluice.persistence.loopback import ANALYTICAL, SHOW_CONSTRAINTS, SHOW_STORAGE, UNLABEL, Loopback
+from sluice.persistence.loopback import UNLABEL, Loopback
+from sluice.persistence.server_facts import ANALYTICAL, SHOW_CONSTRAINTS, SHOW_STORAGE, ServerFacts
 from sluice.values.model import CheckpointId, VertexId
 
 Rows = list[dict[str, Any]]
@@ -36,6 +37,7 @@ def loopback(answers: dict[str, Rows | QueryRefused]) -> Loopback:
     made = Loopback.__new__(Loopback)
     connection: Any = Connection(answers)
     made.connection, made._timeout = connection, 1.0
+    made.server = ServerFacts(connection, 1.0)
     return made
 
 
@@ -59,7 +61,7 @@ def info(**values: object) -> Rows:
     ],
 )
 def test_the_storage_mode_is_that_of_the_database_whatever_the_version_calls_it(answers, mode):
-    assert loopback(answers).storage_mode() == mode
+    assert loopback(answers).server.storage_mode() == mode
 
 
 UNIQUE: Rows = [{"constraint type": "unique", "label": "Person", "properties": ["id"]}]
@@ -72,6 +74,6 @@ EXISTS: Rows = [{"constraint type": "exists", "label": "Person", "properties": "
 )
 def test_a_checkpoint_loses_its_label_where_there_is_a_uniqueness_constraint(constraints, unlabelled):
     over: Any = loopback({SHOW_CONSTRAINTS: constraints, UNLABEL: []})
-    assert bool(over.uniqueness_constraints()) is unlabelled
+    assert bool(over.server.uniqueness_constraints()) is unlabelled
     assert over.unlabel(CheckpointId(VertexId(7), "a")) is unlabelled
     assert (UNLABEL in over.connection.asked) is unlabelled

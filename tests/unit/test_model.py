@@ -105,7 +105,7 @@ def test_a_stream_node_that_was_edited_into_the_impossible_cannot_be_run(name, v
     ("name", "value"),
     [
         ("positions", 5), ("positions", "x"), ("positions", {"0": 1}), ("batches", "x"), ("messages", -1),
-        ("set_aside", 0.5), ("topic_id", 5), ("generation", "x"), ("generation_batches", True),
+        ("failed", 0.5), ("topic_id", 5), ("generation", "x"), ("generation_batches", True),
         ("leader_epochs", 5), ("leader_epochs", '{"0":3}'), ("leader_epochs", '{"0":["1",3]}'),
         ("leader_epochs", '{"0":[1,4294967296]}'), ("ended_generation", "x"), ("ended_status", "x"),
         ("ended_status", 5), ("error", 5),

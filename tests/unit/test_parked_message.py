@@ -46,7 +46,7 @@ def test_a_message_comes_back_from_its_node(value, key, headers):
 def test_a_node_that_was_edited_is_an_error():
     good = keep(b"x").properties()
     for wrong in ({"number": "x"}, {"headers": "1"}, {"headers": "["}, {"partition": None}):
-        with pytest.raises(ValueError, match="a node of a message that was set aside cannot be read"):
+        with pytest.raises(ValueError, match="the node of a parked message cannot be read"):
             message_of({**good, **wrong})
     with pytest.raises(ValueError, match="base64"):
         as_bytes("base64:no!")
@@ -56,7 +56,7 @@ def test_a_node_that_was_edited_is_an_error():
     ("request_", "meant"),
     [
         pytest.param(RetryRequest(1, 99), [1, 2, 3], id="all"),
-        pytest.param(RetryRequest(1, 2), [1, 2], id="not what is set aside later"),
+        pytest.param(RetryRequest(1, 2), [1, 2], id="not what is parked later"),
         pytest.param(RetryRequest(1, 99, partition=1), [], id="another partition"),
         pytest.param(RetryRequest(1, 99, partition=0, offset=3), [3], id="one message"),
         pytest.param(RetryRequest(1, 2, partition=0, offset=3), [], id="one message, later"),

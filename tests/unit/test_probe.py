@@ -16,6 +16,7 @@ from sluice.engine.host_state import HostState
 from sluice.errors import QueryRefused
 from sluice.folding import REASONS, Folder, Need
 from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
 from sluice.persistence.probe import QUESTIONS, Findings, probe
 from sluice.persistence.sink import FENCE, FENCE_TEXT
 
@@ -122,7 +123,7 @@ def found_on(server: Server) -> Findings:
 
 
 def host_with(findings: Findings) -> HostState:
-    host = HostState(Attempts(None))
+    host = HostState(Attempts(None), Installation(None))
     host.findings = findings
     return host
 
@@ -224,7 +225,7 @@ def test_a_server_that_the_fence_does_not_hold_on_runs_no_stream(fence: str, tex
 
 
 def test_as_long_as_nobody_has_asked_nothing_is_folded() -> None:
-    host = HostState(Attempts(None))
+    host = HostState(Attempts(None), Installation(None))
     assert host.lacks() == frozenset(Need)
     assert host.limits() == []
     assert host.summary() == "not asked yet"

@@ -27,12 +27,12 @@ BAD, RAISES = b"bad", b"raises"
 
 
 class Graph:
-    """Loopback and sink in one: the nodes that are kept, and a server that refuses bad messages."""
+    """Loopback and sink in one: the nodes that are parked, and a server that refuses bad messages."""
 
     def __init__(self, values: Sequence[bytes], requests: Sequence[RetryRequest]) -> None:
-        self.kept = {VertexId(100 + n): keep(value, n) for n, value in enumerate(values, start=1)}
+        self.parked = {VertexId(100 + n): keep(value, n) for n, value in enumerate(values, start=1)}
         self.requests = tuple(requests)
-        self.held = Checkpoint({0: 50}, messages=40, set_aside=len(values), kept=len(values), batches=7)
+        self.held = Checkpoint({0: 50}, messages=40, failed=len(values), parked=len(values), batches=7)
         self.applied: list[str] = []
         self.transactions: list[list[str]] = []
         self.errors: list[Exception] = []
@@ -46,12 +46,12 @@ class Graph:
     def unlabel(self, checkpoint_id):
         self.unlabelled += 1
 
-    def list_kept(self, checkpoint_id):
-        return list(self.kept.items())
+    def list_parked(self, checkpoint_id):
+        return list(self.parked.items())
 
-    def read_kept(self, uid, ids):
+    def read_parked(self, uid, ids):
         assert uid == "u"
-        return [(vertex, self.kept[vertex]) for vertex in ids]
+        return [(vertex, self.parked[vertex]) for vertex in ids]
 
     def send(self, queries: PackedQueries, reached: Checkpoint, properties: dict) -> None:
         assert properties == nodes.checkpoint_properties(reached)
@@ -70,11 +70,11 @@ class Graph:
         for query, parameters, *_ in requests:
             if query == REMOVE:
                 for message in parameters["messages"]:
-                    assert self.kept.pop(message["id"]).number == message["number"]
+                    assert self.parked.pop(message["id"]).number == message["number"]
             elif query == CHANGE:
                 for message in parameters["messages"]:
-                    properties = self.kept[message["id"]].properties() | message["changes"]
-                    self.kept[message["id"]] = message_of(properties)
+                    properties = self.parked[message["id"]].properties() | message["changes"]
+                    self.parked[message["id"]] = message_of(properties)
             else:
                 self.applied.append(query)
         self.held = reached
@@ -106,7 +106,7 @@ def test_a_refused_commit_shows_that_there_is_a_uniqueness_constraint():
     refused = QueryRefused("Unable to commit due to unique constraint violation on :U(id)", code=CLIENT_ERROR)
     graph.errors = [refused] * VIOLATION_TRIES
     assert retry(graph).unlabelled == 1
-    assert len(graph.kept) == 1
+    assert len(graph.parked) == 1
     assert retry(Graph([BAD], [ALL])).unlabelled == 0
 
 
@@ -116,12 +116,17 @@ def test_all_that_can_be_applied_is_and_the_rest_stays(places, how):
     values = [how if place in places else f"m{place}".encode() for place in range(10)]
     graph = retry(Graph(values, [ALL]))
     assert graph.applied == [value.decode() for value in values if value != how]
-    left = list(graph.kept.values())
+    left = list(graph.parked.values())
     assert [message.number - 1 for message in left] == places
     assert all((message.attempts, message.transform_sha256) == (1, "ab12") for message in left)
     assert {message.query for message in left} <= ({"bad"} if how == BAD else {None})
     held = graph.held
-    assert (held.messages, held.set_aside, held.retries, held.positions) == (50 - len(places), len(places), 1, {0: 50})
+    assert (held.messages, held.failed, held.retry_completed, held.positions) == (
+        50 - len(places),
+        len(places),
+        1,
+        {0: 50},
+    )
     assert held.batches == 7
 
 
@@ -132,15 +137,15 @@ def test_effect_and_removal_are_one_transaction():
 
 def test_what_was_answered_is_not_asked_again():
     graph = Graph([b"a", b"b", b"c"], [RetryRequest(3, 1), RetryRequest(4, 3, 0, 3)])
-    graph.held = Checkpoint({}, retries=3)
+    graph.held = Checkpoint({}, retry_completed=3)
     assert retry(graph).applied == ["c"]
-    assert graph.held.retries == 4
+    assert graph.held.retry_completed == 4
 
 
 def test_never_is_all_or_nothing():
     graph = retry(Graph([b"a", BAD, b"c"], [ALL]), Configuration(isolate=Isolate.NEVER))
-    assert (graph.applied, len(graph.kept)) == ([], 3)
-    assert all(message.query == "bad" for message in graph.kept.values())
+    assert (graph.applied, len(graph.parked)) == ([], 3)
+    assert all(message.query == "bad" for message in graph.parked.values())
 
 
 def test_a_script_that_does_not_load_is_the_messages_error():
@@ -148,8 +153,8 @@ def test_a_script_that_does_not_load_is_the_messages_error():
         raise ScriptError("bad transform /t.py: SyntaxError")
 
     graph = retry(Graph([b"a"], [ALL]), pack=broken)
-    assert [message.error for message in graph.kept.values()] == ["bad transform /t.py: SyntaxError"]
-    assert graph.held.retries == 1
+    assert [message.error for message in graph.parked.values()] == ["bad transform /t.py: SyntaxError"]
+    assert graph.held.retry_completed == 1
 
 
 def test_a_script_that_does_not_load_in_time_is_nothing_against_the_message():
@@ -159,8 +164,8 @@ def test_a_script_that_does_not_load_in_time_is_nothing_against_the_message():
     graph = Graph([b"a"], [ALL])
     with pytest.raises(ScriptError):
         retry(graph, pack=slow)
-    assert [message.attempts for message in graph.kept.values()] == [0]
-    assert graph.held.retries == 0
+    assert [message.attempts for message in graph.parked.values()] == [0]
+    assert graph.held.retry_completed == 0
 
 
 CONFLICT = "Cannot resolve conflicting transactions."
@@ -172,7 +177,7 @@ def test_a_conflict_is_tried_again_until_it_is_over():
     stop = Stop()
     assert retry(graph, stop=stop).applied == ["a", "b"]
     assert len(stop.waited) == 3
-    assert graph.held.set_aside == 0
+    assert graph.held.failed == 0
 
 
 def test_what_somebody_else_has_removed_sends_back_to_the_checkpoint():
@@ -180,7 +185,7 @@ def test_what_somebody_else_has_removed_sends_back_to_the_checkpoint():
     graph.errors = [QueryRefused(f"Assertion failed: {GONE_TEXT}.", code=CLIENT_ERROR, index=0)]
     with pytest.raises(FenceLost):
         retry(graph)
-    assert (graph.held.retries, len(graph.kept), len(graph.transactions)) == (0, 2, 1)
+    assert (graph.held.retry_completed, len(graph.parked), len(graph.transactions)) == (0, 2, 1)
 
 
 def test_a_stop_leaves_the_rest_for_later():
@@ -189,4 +194,4 @@ def test_a_stop_leaves_the_rest_for_later():
     stop.set = True
     with pytest.raises(Stopped):
         retry(graph, stop=stop)
-    assert (graph.held.retries, graph.transactions) == (0, [])
+    assert (graph.held.retry_completed, graph.transactions) == (0, [])

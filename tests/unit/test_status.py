@@ -58,7 +58,7 @@ def test_the_latest_come_first_and_no_more_are_kept_than_asked_for():
 def test_an_entry_tells_what_the_checkpoint_did():
     stream = Stream(Monitor(history=3), Checkpoint(positions={0: 5, 1: 7}, batches=1, messages=12))
     stream.held = dataclasses.replace(
-        stream.held, positions={0: 5, 1: 9, 2: 1}, batches=2, messages=14, set_aside=1, topic_id="t"
+        stream.held, positions={0: 5, 1: 9, 2: 1}, batches=2, messages=14, failed=1, topic_id="t"
     )
     done = Transaction(stream.held, given=2, sent=1, polled=0.001, transformed=0.002, written=0.003, committed=0.004)
     stream.monitor.committed(done, "5ha")
@@ -70,7 +70,7 @@ def test_an_entry_tells_what_the_checkpoint_did():
         "end": {"1": 9, "2": 1},
         "batches": 1,
         "messages": 2,
-        "set_aside": 1,
+        "failed": 1,
         "queries": 2,
         "sent": 1,
         "ms": {"poll": 1.0, "transform": 2.0, "write": 3.0, "commit": 4.0},
@@ -81,7 +81,7 @@ def test_an_entry_tells_what_the_checkpoint_did():
 
 def test_what_counts_nothing_and_moves_nothing_is_no_entry():
     stream = Stream(Monitor(history=3))
-    stream.monitor.committed(Transaction(dataclasses.replace(stream.held, topic_id="t", retries=3)), "5ha")
+    stream.monitor.committed(Transaction(dataclasses.replace(stream.held, topic_id="t", retry_completed=3)), "5ha")
     assert stream.monitor.entries(10) == []
 
 

@@ -12,9 +12,11 @@ import pytest
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
 from sluice.folding import REASONS, Need
+from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
 from sluice.host.settings import Settings
-from sluice.persistence.loopback import RUN_COLUMNS, StreamRow
 from sluice.persistence.probe import Findings
+from sluice.persistence.stream_row import RUN_COLUMNS, StreamRow
 from sluice.supervising import supervisor
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.status import Monitor
@@ -24,7 +26,9 @@ from sluice.values.model import CheckpointId, VertexId
 from tests.eventually import eventually
 
 CATALOG = VertexId(1)
-ROW = StreamRow(VertexId(2), CheckpointId(VertexId(3), "1"), True, False, dict.fromkeys(RUN_COLUMNS, 1))
+ROW = StreamRow(
+    VertexId(2), CheckpointId(VertexId(3), "1"), True, False, {**dict.fromkeys(RUN_COLUMNS, 1), "installation": None}
+)
 
 
 class Server:
@@ -52,6 +56,10 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         """Nothing to close."""
+
+    @property
+    def server(self) -> Server:
+        return self
 
     def is_main(self) -> bool:
         return self.main
@@ -116,16 +124,18 @@ class Idle:
 
 
 @contextmanager
-def running(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SharedState, list[Idle]]]:
+def running(
+    server: Server, monkeypatch: pytest.MonkeyPatch, host: HostState | None = None
+) -> Iterator[tuple[SharedState, list[Idle]]]:
     """A supervisor with that server; the workers it has made."""
-    exchange, workers = SharedState(history=1), []
+    exchange, workers = SharedState(1, host), []
 
     def new_worker(desired: StreamRow, _: Settings, __: Monitor, ___: HostState, guard: MergeGuard) -> Idle:
         assert guard is exchange.guard
         workers.append(Idle(desired))
         return workers[-1]
 
-    monkeypatch.setattr(supervisor, "Loopback", server)
+    monkeypatch.setattr(supervisor, "open_loopback", server)
     monkeypatch.setattr(supervisor, "MODE_INTERVAL", 0.02)
     monkeypatch.setattr(supervisor, "CONSTRAINT_INTERVAL", 0.02)
     monkeypatch.setattr(supervisor, "Worker", new_worker)
@@ -267,3 +277,18 @@ def test_constraints_are_learnt_and_relied_on_where_they_do_the_server_no_harm(
         exchange.announce_catalog(CATALOG)
         eventually(lambda: len(exchange.guard.constraints), equals=1)
         assert exchange.guard.reduced(keys).is_empty is survives
+
+
+def test_a_stream_that_another_server_started_is_left_to_it_unless_this_was_its_replica(monkeypatch, tmp_path):
+    server = Server()
+    server.streams = [ROW._replace(properties={**ROW.properties, "installation": "another"})]
+    host = HostState(Attempts(None), Installation(tmp_path / "here.json"))
+    with running(server, monkeypatch, host) as (exchange, workers):
+        eventually(lambda: exchange.seen == frozenset({ROW.uid}))
+        assert workers == []
+        server.main = False
+        exchange.ring()
+        eventually(lambda: exchange.trouble == ON_REPLICA)
+        server.main = True
+        exchange.ring()
+        eventually(lambda: len(workers), equals=1)

@@ -29,6 +29,7 @@ GONE = re.compile(
             r"\brehears(?:al|e|ed)\b",
             r"\brous(?:e|es|ed|ing)\b",
             r"\bsieve\b",
+            r"\bset(?:s|ting)? aside\b",
             # "behind" where "after" is meant: a place in an order. A stream may be behind, and a server behind a proxy.
             rf"\bbehind (?:(?:the|its|an?|each|every|that|this|all) )?(?:\w+'s )?(?:\w+ )?{OF_A_STREAM}",
             r"\b(?:go|goes|going|went|continue[sd]?|comes?|came|stands?|nothing) (?:on )?behind\b",

@@ -22,10 +22,10 @@ from sluice.bolt.values import Value
 from sluice.errors import CommitUnknown, ConnectionLost, GraphError, RemoteProtocolError
 
 PROPOSALS = (Proposal(5, 2), Proposal(4, 3), Proposal(4, 1), Proposal(4, 0))
-"What Memgraph offers, the best first; it matches single versions, so no ranges."
+"What Memgraph offers, the best first. Memgraph matches single versions, so there are no ranges."
 
 MAX_MESSAGE = 256 * 1024 * 1024
-"Most bytes in a message from the server."
+"Maximum size of a message from the server, in bytes."
 
 _FAREWELL = 0.1
 "How long GOODBYE may wait for room in the socket, in seconds."
@@ -37,22 +37,22 @@ class Connection:
     """
     A session with the server.
 
-    After QueryRefused it goes on (`fetch` has reset it; after `shared_state` the caller does). After ConnectionLost,
-    CommitUnknown or a protocol error it is closed for good.
+    After QueryRefused it can still be used (`fetch` has reset it; after `exchange` the caller does). After
+    ConnectionLost, CommitUnknown or a protocol error it is closed permanently.
 
     Threads: one thread at a time uses a connection; any thread may call abort.
     """
 
     def __init__(self, transport: Transport) -> None:
-        """Not to be called; use `open`."""
+        """Do not call this; use `open`."""
         self.version = Version(0, 0)
         "The version of Bolt that the server chose."
         self.server = ""
-        "What the server calls itself."
+        "The server's name and version, as it reports them."
         self._transport = transport
         self._buffer = MessageBuffer(MAX_MESSAGE)
         self._inbox: deque[bytes] = deque()
-        "Messages that arrived and were not asked for yet."
+        "Messages that have arrived and were not yet asked for."
 
     @classmethod
     def open(
@@ -72,11 +72,11 @@ class Connection:
 
         Args:
             username: empty: log in without credentials.
-            tls_name: whom the server's certificate is for; None: `host`.
+            tls_name: the name that the server's certificate is for; None: `host`.
             timeout: for each of connecting and logging in, in seconds.
 
         Raises:
-            ConnectionLost: nobody there, or no Bolt that we speak.
+            ConnectionLost: no server answers, or none of our versions of Bolt is supported.
             QueryRefused: the credentials are wrong.
         """
         transport = Transport.open(host, port, tls, timeout, tls_name)
@@ -96,13 +96,13 @@ class Connection:
         self, query: str, parameters: Mapping[str, Value] | None = None, *, timeout: float | None = None
     ) -> list[dict[str, Value]]:
         """
-        Run a query in a transaction of its own, and fetch all of its result, one dict per record.
+        Run a query in its own transaction, and fetch the whole result, one dict per record.
 
         Args:
             timeout: for the whole of it, in seconds; None: until `abort`.
 
         Raises:
-            QueryRefused: nothing took effect; the session can be used on.
+            QueryRefused: nothing took effect; the session can still be used.
         """
         names, records = self.fetch_records(query, parameters, timeout=timeout)
         return [dict(zip(names, row, strict=True)) for row in records.rows()]
@@ -110,7 +110,7 @@ class Connection:
     def fetch_records(
         self, query: str, parameters: Mapping[str, Value] | None = None, *, timeout: float | None = None
     ) -> tuple[list[str], Records]:
-        """As `fetch`; the names of the result's fields, and the records, which are not taken apart yet."""
+        """As `fetch`, but returns the names of the result's fields, and the records, not yet parsed."""
         records = Records()
         request = frame(messages.run(query, parameters)) + frame(messages.pull())
         replies = self.exchange(request, 2, records=records, timeout=timeout)
@@ -143,9 +143,9 @@ class Connection:
             timeout: for the whole of it, in seconds; None: until `abort`.
 
         Raises:
-            CommitUnknown: the connection was lost with the whole COMMIT sent, its answer not read, and no refusal
-                before it.
-            ConnectionLost: the connection was lost otherwise; nothing that was not committed took effect.
+            CommitUnknown: the connection was lost after the whole COMMIT was sent and before its answer was read,
+                without a refusal before it.
+            ConnectionLost: the connection was lost in another way; nothing that was not committed took effect.
         """
         if self._inbox:
             raise RemoteProtocolError("the server sent an answer to no request")
@@ -174,7 +174,7 @@ class Connection:
         """
         Read the next `replies` answers to what was sent before.
 
-        Takes the arguments of `shared_state`. Every COMMIT that is not answered counts as sent.
+        Takes the arguments of `exchange`. Every COMMIT that is not answered counts as sent.
         """
         answers: list[Reply] = []
         try:
@@ -187,7 +187,9 @@ class Connection:
 
     @property
     def answered(self) -> bool:
-        """Whether an answer, or a part of one, has arrived that was not read. Raises ConnectionLost if it is closed."""
+        """
+        Whether an unread answer, or a part of one, has arrived. Raises ConnectionLost if the connection is closed.
+        """
         return bool(self._inbox) or self._transport.readable
 
     def reset(self, *, timeout: float | None = None) -> None:
@@ -206,7 +208,7 @@ class Connection:
         try:
             self._transport.transfer(memoryview(frame(messages.goodbye())), time.monotonic() + _FAREWELL)
         except GraphError:
-            pass  # closed already, which is what is wanted
+            pass  # already closed, as intended
         finally:
             self._transport.close()
 
@@ -243,7 +245,7 @@ class Connection:
             self._greet(messages.hello({"user_agent": user_agent, **auth}), timeout)
 
     def _greet(self, request: bytes, timeout: float) -> None:
-        # One by one: a server that refuses closes at once, and may not answer what came after.
+        # One by one: a server that refuses closes the connection at once, and may not answer what came after.
         [reply] = self.exchange(frame(request), 1, timeout=timeout)
         if isinstance(reply, Failure):
             raise error_of(reply)
@@ -253,7 +255,7 @@ class Connection:
     def _pump(
         self, outgoing: memoryview, answers: list[Reply], wanted: int, records: Records | None, timeout: float | None
     ) -> None:
-        """Write `outgoing` and read until there are `wanted` answers; both at once, whichever can go on."""
+        """Write `outgoing` and read until there are `wanted` answers, both at the same time, whichever is possible."""
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
             while True:
@@ -270,13 +272,13 @@ class Connection:
                 if data:
                     self._inbox.extend(self._buffer.feed(data))
         except BaseException:
-            # Whatever is still to come would be taken for the answer to something else.
+            # Whatever arrives later would be taken for the answer to another request.
             self._transport.close()
             raise
 
 
 def _raise_if_unknown(answers: list[Reply], commit_at: int, error: Exception) -> None:
-    """Raise CommitUnknown unless COMMIT was answered, or was bound to be ignored for a refusal before it."""
+    """Raise CommitUnknown unless COMMIT was answered, or must have been ignored because of an earlier refusal."""
     refused = bool(answers) and not isinstance(answers[-1], Success)
     if len(answers) <= commit_at and not refused:
         raise CommitUnknown(f"{error}, while the answer to COMMIT was awaited") from error

@@ -21,23 +21,23 @@ class MessageBuffer:
     """
     Bytes in, whole messages out.
 
-    Keeps what has arrived of a message that is not whole: never more than `limit` bytes and one chunk.
+    Keeps what has arrived of an incomplete message: never more than `limit` bytes and one chunk.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        "Most bytes in one message."
+        "Maximum size of one message, in bytes."
         self._received = bytearray()
-        "A chunk that is not whole yet."
+        "An incomplete chunk."
         self._message = bytearray()
-        "The whole chunks of a message that is not."
+        "The complete chunks of an incomplete message."
 
     def feed(self, data: bytes) -> list[bytes]:
         """
         The messages that `data` completes, in order: none, one or many.
 
         Raises:
-            RemoteProtocolError: a message is longer than the limit. The buffer is of no use afterwards.
+            RemoteProtocolError: a message is longer than the limit. The buffer cannot be used afterwards.
         """
         received = self._received
         received += data
@@ -66,7 +66,7 @@ class MessageBuffer:
 
 
 def frame(message: bytes) -> bytes:
-    """The chunks of one message, its end included."""
+    """The chunks of one message, including its end."""
     size = len(message)
     if size <= MAX_CHUNK:
         return size.to_bytes(2, "big") + message + NOOP
@@ -80,7 +80,7 @@ def frame(message: bytes) -> bytes:
 
 
 def end_of(framed: bytes, index: int) -> int:
-    """Where message number `index`, counted from 0, ends in what `frame` made; len(framed) if there are fewer."""
+    """Where message number `index`, counted from 0, ends in the result of `frame`; len(framed) if there are fewer."""
     position, inside = 0, False
     while position + 2 <= len(framed):
         size = int.from_bytes(framed[position : position + 2], "big")

@@ -1,5 +1,5 @@
 """
-What the two sides of Bolt say: the handshake and the messages, packed but not framed. No I/O.
+The messages of both sides of Bolt, and the handshake, packed but not framed. No I/O.
 
 Source: Bolt documentation, "Message specification" (versions 4.0 to 5.x) and "Handshake specification".
 """
@@ -16,9 +16,9 @@ from sluice.errors import LocalProtocolError, RemoteProtocolError
 
 MAGIC = bytes.fromhex("6060B017")
 HANDSHAKE_SIZE = 20
-"Bytes the client begins with: the magic and four proposals."
+"Length of the client's first bytes: the magic and four proposals."
 ANSWER_SIZE = 4
-"Bytes the server answers."
+"Length of the server's answer, in bytes."
 
 
 class Tag(IntEnum):
@@ -68,7 +68,7 @@ class Proposal(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message, taken apart. `tag` may be one that `Tag` does not know."""
+    """A parsed message. `tag` may be one that `Tag` does not know."""
 
     tag: int
     fields: list[Value]
@@ -83,7 +83,7 @@ _TAGS = frozenset(Tag)
 
 
 def handshake(proposals: Iterable[Proposal]) -> bytes:
-    """What a client sends first: at most four proposals, the best first."""
+    """The client's first bytes: at most four proposals, the best first."""
     slots = [bytes((0, item.back, item.minor, item.major)) for item in proposals]
     if len(slots) > 4:
         raise LocalProtocolError(f"{len(slots)} versions proposed, Bolt has room for 4")
@@ -99,12 +99,12 @@ def parse_handshake(data: bytes) -> list[Proposal]:
 
 
 def answer(version: Version | None) -> bytes:
-    """What a server answers: the version it chose, or None of them."""
+    """The server's answer: the version that it chose, or None."""
     return bytes(4) if version is None else bytes((0, 0, version.minor, version.major))
 
 
 def parse_answer(data: bytes) -> Version | None:
-    """The version the server chose; None: it speaks none of those proposed."""
+    """The version that the server chose; None: it supports none of those proposed."""
     if data == b"HTTP":
         raise RemoteProtocolError("the server speaks HTTP, not Bolt")
     if len(data) != ANSWER_SIZE or data[0] or data[1]:
@@ -136,7 +136,7 @@ def goodbye() -> bytes:
 
 
 def reset() -> bytes:
-    """Back to READY from wherever the session is; rolls back."""
+    """Return to READY from any state; rolls back."""
     return _message(Tag.RESET)
 
 
@@ -156,7 +156,7 @@ def rollback() -> bytes:
 
 
 def run(query: str, parameters: Mapping[str, Value] | None = None, extra: Mapping[str, Value] | None = None) -> bytes:
-    """Run a query, in the open transaction or in one of its own."""
+    """Run a query, in the open transaction or in its own."""
     return _message(Tag.RUN, query, dict(parameters or {}), dict(extra or {}))
 
 
@@ -166,7 +166,7 @@ def pull(n: int = -1, qid: int | None = None) -> bytes:
 
 
 def discard(n: int = -1, qid: int | None = None) -> bytes:
-    """As `pull`, but the server keeps the records to itself; the query is run to its end all the same."""
+    """As `pull`, but the server does not send the records; the query is still run to its end."""
     return _message(Tag.DISCARD, {"n": n} if qid is None else {"n": n, "qid": qid})
 
 
@@ -192,7 +192,7 @@ def record(values: list[Value]) -> bytes:
 
 def parse(message: bytes, *, lenient: bool = False) -> Message:
     """
-    Take an unframed message apart.
+    Parse an unframed message.
 
     Args:
         lenient: as `unpack`.

@@ -1,8 +1,8 @@
 """
 PackStream: Bolt's values, to bytes and back.
 
-`pack` is strict: what the protocol has no form for is a `LocalProtocolError` that names the value's path, never a
-guess. `unpack` checks every read against what is left, and how deep it goes.
+`pack` is strict: for a value that the protocol cannot represent it never guesses, but raises a `LocalProtocolError`
+that names the value's path. `unpack` checks every read against the bytes that are left, and limits the depth.
 
 Source: Bolt documentation, "PackStream".
 """
@@ -39,15 +39,15 @@ BULK = 16
 "Numbers in a list that are packed together."
 
 _WIDTHS = ((0x8000, 0xC9, "h"), (0x80000000, 0xCA, "i"), (0x8000000000000000, 0xCB, "q"))
-"Below which limit integers have which marker and form."
+"Limit, marker and format: an integer has the first format whose limit it is below."
 
 
 class _Unpackable(Exception):
-    """`pack` met a value it cannot write; becomes `LocalProtocolError` once its path is known."""
+    """`pack` met a value that it cannot write; becomes `LocalProtocolError` once the path is known."""
 
 
 _REFUSALS = (_Unpackable, UnicodeEncodeError, struct.error)
-"What packing raises; `struct.error` comes of a size beyond 32 bit."
+"What packing raises; `struct.error` is for a size beyond 32 bits."
 
 
 def pack(value: Value) -> bytes:
@@ -55,7 +55,7 @@ def pack(value: Value) -> bytes:
     The bytes of one value.
 
     Raises:
-        LocalProtocolError: Bolt has no form for it. The text begins with the value's path: `rows[3].x: ...`.
+        LocalProtocolError: Bolt cannot represent it. The text begins with the value's path: `rows[3].x: ...`.
     """
     buffer = bytearray()
     pack_into(buffer, value)
@@ -74,7 +74,7 @@ def pack_into(buffer: bytearray, value: Value) -> None:
 
 
 def _pack(buffer: bytearray, value: Value, depth: int) -> None:
-    # The commonest types first, in line: this is the loopback's hot loop, and a call costs more than a comparison.
+    # The most common types first, inline: this is the loopback's hot loop, and a call costs more than a comparison.
     kind = type(value)
     if kind is str:
         text = value.encode()
@@ -143,7 +143,7 @@ def _pack_list(buffer: bytearray, value: list[Value], depth: int) -> None:
 
 
 def _numbers(values: list[Value]) -> bytes | None:
-    """Integers, all in the form that the longest of them needs, or floats; None: they are something else."""
+    """Integers, all in the form that the largest of them needs, or floats; None: they are something else."""
     kinds = set(map(type, values))
     if kinds == {float}:
         return _marked(FLOAT, "d", values)
@@ -164,9 +164,9 @@ def _marked(marker: int, form: str, values: list[Value]) -> bytes:
 
 
 def _pack_other(buffer: bytearray, value: Value, depth: int) -> None:
-    """What is rare: structures, subclasses of the types that Bolt has (enums, ordered dicts, numpy's float)."""
+    """Rare types: structures, and subclasses of Bolt's types (enums, ordered dicts, numpy's float)."""
     if isinstance(value, bytes):
-        # Bolt has them, but Memgraph ends the connection when it meets one, so that nobody would learn what was wrong.
+        # Bolt has them, but Memgraph closes the connection when it meets one, without saying what was wrong.
         raise _Unpackable("Memgraph takes no bytes; text is made of them by decode()")
     if isinstance(value, Structure):
         if not depth:
@@ -209,7 +209,7 @@ def _fault(value: Value, error: Exception) -> tuple[str, str]:
     """
     The path of the innermost value that cannot be packed, and why.
 
-    Found by packing again, from the outside in: knowing the path all along would cost every value that is all right.
+    Found by packing again, from the outside in: tracking the path all the time would slow down every valid value.
     """
     path = ""
     for _ in range(MAX_DEPTH):
@@ -244,7 +244,8 @@ def unpack(data: bytes, *, lenient: bool = False) -> Value:
         lenient: bytes of a text that are not UTF-8 are replaced by U+FFFD, instead of refused.
 
     Raises:
-        RemoteProtocolError: the bytes end inside a value or go on after it, are nested too deep, or are no PackStream.
+        RemoteProtocolError: the bytes end inside a value or continue after it, are nested too deeply, or are not
+            PackStream.
     """
     reader = _Reader(data, "replace" if lenient else "strict")
     value = reader.value(MAX_DEPTH)
@@ -320,11 +321,11 @@ _CONSTANTS: dict[int, Value] = {
     TRUE: True,
     **{value & 0xFF: value for value in range(-0x10, 0x80)},
 }
-"Marker -> the value that it is all of."
+"Marker -> the value that it represents by itself."
 
 _LONG = {
     marker: (sized.u8 if sized.tiny is None else sized.tiny, width)
     for sized in (STRING, LIST, MAP, BYTES)
     for marker, width in ((sized.u8, 1), (sized.u16, 2), (sized.u32, 4))
 }
-"Marker -> what stands for its kind in `_Reader.value`, and the width of its size in bytes."
+"Marker -> the code of its kind in `_Reader.value`, and the width of its size in bytes."

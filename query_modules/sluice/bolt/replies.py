@@ -1,5 +1,5 @@
 """
-What a server answers to a request, and which of our errors a refusal is. No I/O.
+A server's answers to requests, and which error of Sluice a refusal becomes. No I/O.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ TRACEBACK = "Traceback (most recent call last):"
 
 
 class Success:
-    """The request was done. Taken apart only when looked into: of a thousand answers in a batch, hardly one is."""
+    """The request was done. Parsed only when needed, which is hardly one of a thousand answers in a batch."""
 
     def __init__(self, message: bytes) -> None:
         self._message = message
 
     @cached_property
     def metadata(self) -> dict[str, Value]:
-        """What the server says beside it: `fields` after RUN, `has_more`, `stats` and timings after PULL."""
+        """What the server adds: `fields` after RUN; `has_more`, `stats` and timings after PULL."""
         return _metadata(self._message)
 
     def __repr__(self) -> str:
@@ -40,7 +40,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Ignored:
-    """An earlier request was refused, so this one was not looked at."""
+    """An earlier request was refused, so this one was not processed."""
 
 
 # A union of names that `isinstance` takes on Python 3.10 as well.
@@ -49,7 +49,7 @@ Reply = Union[Success, Failure, Ignored]  # noqa: UP007
 
 @dataclass
 class Records:
-    """Collects the RECORDs of an exchange, not taken apart until asked."""
+    """Collects the RECORDs of an exchange, not parsed until needed."""
 
     messages: list[bytes] = field(default_factory=list, repr=False)
 
@@ -65,7 +65,7 @@ class Records:
 
 
 def is_record(message: bytes) -> bool:
-    """Whether `message` is a row, not an answer."""
+    """Whether `message` is a row, and not an answer."""
     return message[1:2] == b"\x71"
 
 
@@ -74,7 +74,7 @@ def reply_of(message: bytes) -> Reply:
     The answer that `message` is.
 
     Raises:
-        RemoteProtocolError: it is something that a server does not say.
+        RemoteProtocolError: it is not a message that a server sends.
     """
     tag = message[1] if len(message) > 1 else -1
     if tag == Tag.SUCCESS:
@@ -98,13 +98,13 @@ def error_of(failure: Failure, index: int | None = None) -> QueryRefused:
     kind = TransientFailure if passes else QueryRefused
     message = failure.message
     if TRACEBACK in message:
-        # Of a Python procedure: what it says is in the last line, and an error's text is cut at its end.
+        # From a Python procedure: its message is in the last line, and the end of an error's text may be cut off.
         message = message.rstrip().rpartition("\n")[2]
     return kind(message, code=failure.code, index=index)
 
 
 def _metadata(message: bytes) -> dict[str, Value]:
-    # Memgraph 3 cuts what it quotes of a query at a byte, not at a character: that must not cost the connection.
+    # Memgraph 3 cuts a quoted query at a byte, not at a character, which must not cost the connection.
     fields = parse(message, lenient=True).fields
     if len(fields) != 1 or not isinstance(fields[0], dict):
         raise RemoteProtocolError("an answer does not hold one map")

@@ -1,8 +1,9 @@
 """
 A byte stream to a server that is written and read at the same time.
 
-Runs inside a database server's process, hence: never a blocking call but `poll`, which lets the GIL go; never a signal
-for a closed peer (`MSG_NOSIGNAL`), which would end the database; TLS over memory, because `SSLSocket` takes no flags.
+It runs inside a database server's process. So the only blocking call is `poll`, which releases the GIL; a closed peer
+never causes a signal (`MSG_NOSIGNAL`), which would end the database; and TLS works over memory, because `SSLSocket`
+takes no flags.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sluice.errors import ConnectionLost
 
 _READ_SIZE = 0x40000
 _SEALED_SIZE = 0x10000
-"Bytes given to TLS at once: what it makes of them has to be kept until the socket takes it."
+"Bytes passed to TLS at once: its output has to be kept until the socket accepts it."
 
 
 class Transport:
@@ -34,16 +35,16 @@ class Transport:
         self.name = name
         "`host:port`, for messages."
         self.sent = 0
-        "Bytes that the kernel, or TLS, has taken since the beginning: what the server may have got."
+        "Bytes that the kernel, or TLS, has accepted since the beginning: what the server may have received."
         self._socket = connected
         self._poll = select.poll()
         self._poll.register(connected, select.POLLIN)
         self._tls: _Tls | None = None
         self._unsent = b""
-        "Encrypted, but not taken by the socket yet."
+        "Encrypted, but not yet accepted by the socket."
         self._deaf: OSError | None = None
-        "Why the peer takes nothing any more. Its last words may still be there to be read, so this is no end yet."
-        self._lock = threading.Lock()  # guards the descriptor: a shutdown after close could hit a stranger's socket
+        "Why the peer accepts nothing any more. Its last messages may still be unread, so this is not the end yet."
+        self._lock = threading.Lock()  # guards the descriptor: a shutdown after close could hit another socket
         self._aborted = False
         self._closed = False
 
@@ -55,7 +56,7 @@ class Transport:
         Connect, and negotiate TLS if there is a context.
 
         Args:
-            tls_name: whom the server's certificate is for; None: `host`.
+            tls_name: the name that the server's certificate is for; None: `host`.
 
         Raises:
             ConnectionLost: with the reason, in one line.
@@ -79,13 +80,14 @@ class Transport:
 
     def transfer(self, outgoing: memoryview, deadline: float | None) -> tuple[int, bytes]:
         """
-        One step: wait until the server sends something or takes some of `outgoing`, then do what can be done of both.
+        One step: wait until the server sends something or accepts some of `outgoing`, then do as much of both as
+        possible.
 
         Args:
             deadline: of `time.monotonic()`; None: wait until `abort`.
 
         Returns:
-            How many bytes of `outgoing` were taken, and what was received; (0, b"") happens.
+            How many bytes of `outgoing` were accepted, and what was received; may be (0, b"").
 
         Raises:
             ConnectionLost: closed by either side, aborted, or past the deadline.
@@ -93,7 +95,7 @@ class Transport:
         if deadline is not None and time.monotonic() > deadline:
             raise ConnectionLost(f"{self.name}: no answer in time")
         taken = self._take(outgoing)
-        # What was taken may have made room for more, so only glance at what has arrived.
+        # What was accepted may have made room for more, so check what has arrived without waiting.
         readable = self._wait(len(outgoing) > taken, time.monotonic() if taken else deadline)
         if not readable and not taken and deadline is not None and time.monotonic() > deadline:
             raise ConnectionLost(f"{self.name}: no answer in time")
@@ -101,27 +103,27 @@ class Transport:
 
     @property
     def readable(self) -> bool:
-        """Whether something has arrived, or the end has; does not wait."""
+        """Whether data or the end of the connection has arrived; does not wait."""
         return self._wait(False, time.monotonic())
 
     def abort(self) -> None:
-        """Make whoever is in `transfer`, or comes next, raise ConnectionLost at once."""
+        """Make the current `transfer`, or else the next one, raise ConnectionLost at once."""
         with self._lock:
             self._aborted = True
             if not self._closed:
                 try:
                     self._socket.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    return  # not connected any more, which is what was wanted
+                    return  # no longer connected, as intended
 
     def close(self) -> None:
-        """Close the socket; never raises, may be called again."""
+        """Close the socket. Never raises; may be called again."""
         with self._lock:
             self._closed = True
             self._socket.close()
 
     def _take(self, outgoing: memoryview) -> int:
-        """Hand over what can be handed over of `outgoing`, by way of TLS if there is one."""
+        """Pass on as much of `outgoing` as possible, through TLS if it is used."""
         if self._tls is None:
             taken = self._send(outgoing) if outgoing else 0
             self.sent += taken
@@ -152,7 +154,7 @@ class Transport:
             return 0
 
     def _wait(self, writing: bool, deadline: float | None) -> bool:
-        """Wait until the socket can be read or takes more, or the time is over; whether it can be read."""
+        """Wait until the socket can be read or accepts more, or the time is over. Returns whether it can be read."""
         if self._closed:
             raise ConnectionLost(f"{self.name}: the connection is closed")
         takes_more = (writing or self._unsent) and self._deaf is None
@@ -176,7 +178,7 @@ class Transport:
     def _reason_of_the_end(self) -> str:
         if self._aborted:
             return "aborted"
-        # The system tells of a reset once: if a write has met it, a read finds nothing but the end.
+        # The system reports a reset once: if a write has met it, a read finds only the end.
         return reason_of(self._deaf) if isinstance(self._deaf, ConnectionResetError) else "closed by the server"
 
     def _negotiate(self, deadline: float) -> None:
@@ -189,14 +191,14 @@ class Transport:
 
 
 class _Tls:
-    """One side of TLS, between plain bytes and sealed ones. Does no I/O."""
+    """One side of TLS, between plain and encrypted bytes. Does no I/O."""
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._arrived, self._leaving, server_hostname=host)
 
     def agreed(self) -> bool:
-        """Whether the handshake is over; goes on with it."""
+        """Continues the handshake; returns whether it is complete."""
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -204,15 +206,15 @@ class _Tls:
         return True
 
     def seal(self, data: memoryview) -> int:
-        """Encrypt `data`, to be had from `sealed`."""
+        """Encrypt `data`; the result is in `sealed`."""
         return self._tls.write(data)
 
     def sealed(self) -> bytes:
-        """What is to be sent."""
+        """The bytes to send."""
         return self._leaving.read()
 
     def opened(self, data: bytes) -> bytes:
-        """Decrypt what arrived; b"" if it was TLS talking to itself, or no whole record."""
+        """Decrypt what arrived; b"" if it was a TLS control message or an incomplete record."""
         if data:
             self._arrived.write(data)
         plain = bytearray()
@@ -220,7 +222,7 @@ class _Tls:
             while piece := self._tls.read(_READ_SIZE):
                 plain += piece
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
-            pass  # no whole record left, or the peer said that it will close; the end itself comes from the socket
+            pass  # no complete record is left, or the peer will close; the end itself comes from the socket
         return bytes(plain)
 
 
@@ -229,7 +231,7 @@ def reason_of(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ConnectionError) and error.errno:
-        return os.strerror(error.errno)  # asyncio has words of its own for them
+        return os.strerror(error.errno)  # asyncio has its own texts for them
     return error.strerror or str(error) or type(error).__name__
 
 

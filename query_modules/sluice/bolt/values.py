@@ -10,10 +10,10 @@ import struct
 from typing import Any, NamedTuple
 
 Value = Any
-"None, bool, int of 64 bit, float, str, bytes, list of values, dict from str to value, `Structure`; not tuple."
+"None, bool, 64-bit int, float, str, bytes, list of values, dict from str to value, `Structure`; not tuple."
 
 MAX_DEPTH = 200
-"How many lists, maps and structures may be inside one another; keeps both ways clear of Python's recursion limit."
+"Maximum depth of nested lists, maps and structures; keeps packing and unpacking below Python's recursion limit."
 
 
 class Structure(NamedTuple):
@@ -25,7 +25,7 @@ class Structure(NamedTuple):
 
 
 class Sized(NamedTuple):
-    """The markers of a type that has a size; `tiny` is None where there is no four-bit form."""
+    """The markers of a type that has a size; `tiny` is None if there is no four-bit form."""
 
     tiny: int | None
     u8: int

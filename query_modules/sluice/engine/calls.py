@@ -15,7 +15,7 @@ class Calls:
     """
 
     def __init__(self) -> None:
-        self.retries = 0
+        self.retry_requested = 0
         "The number of the last `RetryRequest`; only ever more."
         self.constrained = False
         "Whether a uniqueness constraint was seen that the worker has not heeded yet."

@@ -39,7 +39,7 @@ REASON_LIMIT = 300
 VIOLATION_TRIES = 3
 "Tries of what cannot be divided any more and violates a uniqueness constraint, before it is to blame."
 
-GOES_ON = "on_error 'skip', 'keep' or 'dead_letter' continues after it"
+GOES_ON = "on_error 'skip', 'park' or 'dead_letter' continues after it"
 
 Packer = Callable[[Group], PackedQueries]
 "A transform: batches to queries."
@@ -77,7 +77,7 @@ class Committer:
         *,
         fold: Packer | None = None,
         retry_policy: RetryPolicy | None = None,
-        count_kept: Callable[[], int] = lambda: 0,
+        count_parked: Callable[[], int] = lambda: 0,
         between: Callable[[], None] = lambda: None,
         violated: Callable[[], None] = lambda: None,
         admission: Admission | None = None,
@@ -87,7 +87,7 @@ class Committer:
             pack: the transform.
             fold: the transform, and what it gives folded; None: it never is.
             doubts: what is thought of refusals so far; None: nothing.
-            count_kept: how many messages are kept as nodes, as committed.
+            count_parked: how many messages are parked, as committed.
             between: called between the parts of a group, since those of a slow transform take their time.
             violated: called when a COMMIT was refused because of a uniqueness constraint, with nothing in flight.
             admission: the stream's turns among others that merge the same; None: there are no others.
@@ -106,12 +106,12 @@ class Committer:
         self._settled_at = 0.0
         self._refusals = 0  # in a row, for reasons that pass
         self._retry_policy = retry_policy or RetryPolicy()
-        self._count_kept = count_kept
+        self._count_kept = count_parked
         self._between = between
         self._violated = violated
         self._admission = admission or Admission(MergeGuard(), desired.checkpoint_id.vertex, stop, Waits())
-        self._keeping: list[ParkedMessage] = []  # set aside, to be written by the next transaction
-        self._passed: Checkpoint | None = None  # reached, and messages set aside after it that no transaction has told
+        self._parking: list[ParkedMessage] = []  # to be written by the next transaction
+        self._passed: Checkpoint | None = None  # reached, and failed messages after it that no transaction has told
 
     @property
     def in_flight(self) -> int:
@@ -269,7 +269,7 @@ class Committer:
 
         For k messages that cannot be applied, in a group of b batches of n, these are at most
         2 k (ceil(log2 b) + ceil(log2 n)) + 1 transactions, the refused one among them; and one more if the last message
-        is set aside, and no later transaction carries its checkpoint. If only the folded queries were at fault, three.
+        fails, and no later transaction carries its checkpoint. If only the folded queries were at fault, three.
         """
         self._heed(refused.error)
         self._listener.refused(f"{refused.error}; looking for the message that caused it", str(refused.error), 0)
@@ -289,7 +289,7 @@ class Committer:
             elif self._divisible(item.group):
                 untried += reversed(item.group.halves())
             else:
-                self._set_aside(item)
+                self._pass(item)
         if self._passed is not None:
             self._write(NOTHING, NO_QUERIES, self._passed)
 
@@ -325,7 +325,7 @@ class Committer:
             self._admission.enter(queries.keys, self._between)
             began = time.monotonic()
             self._listener.sent(_transaction(reached, _Sent(group, queries, 0.0, 0.0, began)))
-            self._sink.send(queries, reached, properties, self._keeping)
+            self._sink.send(queries, reached, properties, self._parking)
             now = time.monotonic()
             try:
                 self._settle_oldest()
@@ -342,10 +342,10 @@ class Committer:
         if violations:
             self._retry_policy.raced()
         self._passed = None
-        self._keeping = []
+        self._parking = []
         self._committed(_Sent(group, queries, 0.0, now - began, now))
 
-    def _set_aside(self, refused: Refused) -> None:
+    def _pass(self, refused: Refused) -> None:
         """
         Continues after a batch that cannot be applied, as the policy says: what comes next takes the checkpoint along.
 
@@ -367,23 +367,23 @@ class Committer:
             raise MessageRefused(text)
         if policy is OnError.DEAD_LETTER:
             self._letters.deliver(list(zip(batch.messages, entries, strict=True)))
-        if policy is OnError.KEEP:
-            numbered = enumerate(zip(batch.messages, entries, strict=True), before.kept + 1)
-            self._keeping += [parked(message, entry, number) for number, (message, entry) in numbered]
-            before = dataclasses.replace(before, kept=before.kept + len(batch))
+        if policy is OnError.PARK:
+            numbered = enumerate(zip(batch.messages, entries, strict=True), before.parked + 1)
+            self._parking += [parked(message, entry, number) for number, (message, entry) in numbered]
+            before = dataclasses.replace(before, parked=before.parked + len(batch))
         self._listener.refused(f"{place}: {refused.error}; {policy.value}", str(refused.error), len(batch))
         self._passed = self._progress.beyond(before, refused.group, entries)
 
     def _full_for(self, batch: Batch) -> str:
-        """What to do about there being no room to keep the batch's messages; empty if there is, or it is not wanted."""
+        """What to do about there being no room to park the batch's messages; empty if there is, or it is not wanted."""
         config, name = self._spec.config, self._spec.name
-        if config.on_error is not OnError.KEEP:
+        if config.on_error is not OnError.PARK:
             return ""
-        there = self._count_kept() + len(self._keeping)
-        if there + len(batch) <= config.keep_limit:
+        there = self._count_kept() + len(self._parking)
+        if there + len(batch) <= config.park_limit:
             return ""
-        held = f"{there} messages are kept already, and keep_limit is {config.keep_limit}"
-        more = f"CALL streams.configure('{name}', {{keep_limit: ...}}) makes room"
+        held = f"{there} messages are parked already, and park_limit is {config.park_limit}"
+        more = f"CALL streams.configure('{name}', {{park_limit: ...}}) makes room"
         return f"{held}: CALL streams.retry('{name}') applies them again, {more}"
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from sluice.folding import REASONS, Need
 from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
 from sluice.persistence.probe import Findings
 from sluice.values.model import AS_EXPECTED, NOT_ASKED
 
@@ -17,7 +18,9 @@ class HostState:
     Threads: the supervisor writes; any may read.
     """
 
-    def __init__(self, attempts: Attempts) -> None:
+    def __init__(self, attempts: Attempts, installation: Installation) -> None:
+        self.installation = installation
+        "Whose streams are run here."
         self.attempts = attempts
         "Which streams' first transactions were in flight when the server ended."
         self.findings: Findings | None = None

@@ -21,7 +21,7 @@ class Progress:
     def __init__(self, desired: Desired, history_limit: int) -> None:
         """
         Args:
-            history_limit: how many messages that were set aside a checkpoint keeps.
+            history_limit: how many failed messages a checkpoint holds.
         """
         self._generation = desired.generation
         self._limit = desired.limit_batches
@@ -32,9 +32,9 @@ class Progress:
         return self._counted(before.moved(group.end), batches=group.ends, messages=group.messages)
 
     def beyond(self, before: Checkpoint, group: Group, entries: Sequence[FailedMessage]) -> Checkpoint:
-        """After a group that was set aside."""
+        """After a group that failed."""
         moved = self.told(before, entries).moved(group.end)
-        after = dataclasses.replace(moved, set_aside=before.set_aside + group.messages)
+        after = dataclasses.replace(moved, failed=before.failed + group.messages)
         return self._counted(after, batches=group.ends, messages=0)
 
     def told(self, before: Checkpoint, entries: Sequence[FailedMessage]) -> Checkpoint:

@@ -1,5 +1,5 @@
 """
-Applies messages that were set aside again: effect and removal in one transaction, so that each takes effect once.
+Applies parked messages again: effect and removal in one transaction, so that each takes effect once.
 
 For a stream that runs its worker does this, in turn with what comes in; for one that does not, a worker that does
 nothing else and ends.
@@ -52,12 +52,12 @@ VIOLATION_TRIES = 3
 SLICE = 0.5
 "Seconds of retrying after which a stream looks after what came in meanwhile."
 
-GONE_TEXT = "sluice: a message that was set aside is gone"
+GONE_TEXT = "sluice: a parked message is gone"
 
 # The number is compared as well: on some hosts an id is given again.
 REMOVE = f"""
 UNWIND $messages AS message
-OPTIONAL MATCH (m:{nodes.SET_ASIDE})
+OPTIONAL MATCH (m:{nodes.PARKED})
 WHERE id(m) = message.id AND m.number = message.number AND m.{nodes.OWNER} = $uid
 WITH m, assert(m IS NOT NULL, '{GONE_TEXT}') AS there
 DETACH DELETE m
@@ -65,7 +65,7 @@ DETACH DELETE m
 
 CHANGE = f"""
 UNWIND $messages AS message
-MATCH (m:{nodes.SET_ASIDE})
+MATCH (m:{nodes.PARKED})
 WHERE id(m) = message.id AND m.number = message.number AND m.{nodes.OWNER} = $uid
 SET m += message.changes
 """
@@ -141,19 +141,21 @@ class Retrier:
     def _all(self) -> Iterator[None]:
         """Answers every request that there is, a group at a time."""
         for request in self._loopback.read_requests(self._desired.stream_id):
-            if request.number > self._sink.held.retries:
+            if request.number > self._sink.held.retry_completed:
                 yield from self._answer(request)
 
     def _answer(self, request: RetryRequest) -> Iterator[None]:
-        there = self._loopback.list_kept(self._desired.checkpoint_id)
+        there = self._loopback.list_parked(self._desired.checkpoint_id)
         ids = {message.number: vertex for vertex, message in there if request.means(message)}
         meant = [message for _, message in there if message.number in ids]
         applied = 0
         for group in groups(meant, self._spec.batch_size, self._max_bytes):
-            applied += self._apply(self._loopback.read_kept(self._spec.uid, [ids[message.number] for message in group]))
+            applied += self._apply(
+                self._loopback.read_parked(self._spec.uid, [ids[message.number] for message in group])
+            )
             yield
-        self._write(NO_QUERIES, dataclasses.replace(self._sink.held, retries=request.number))
-        log.info("stream %s: of %s messages that were set aside, %s took effect", self._spec.name, len(ids), applied)
+        self._write(NO_QUERIES, dataclasses.replace(self._sink.held, retry_completed=request.number))
+        log.info("stream %s: of %s parked messages, %s took effect", self._spec.name, len(ids), applied)
 
     def _apply(self, group: Group) -> int:
         """Applies what can be applied of a group, in ever smaller parts; how many messages took effect."""
@@ -206,7 +208,7 @@ class Retrier:
             {"id": vertex, "number": message.number, "changes": {**changes, "attempts": message.attempts + 1}}
             for vertex, message in part
         ]
-        text = f"{part[0][1].place} stays set aside: {refusal.error}"
+        text = f"{part[0][1].place} stays parked: {refusal.error}"
         self._listener.refused(text, str(refusal.error), len(part))
         self._write(_packed(CHANGE, {"messages": failed, "uid": self._spec.uid}), self._sink.held)
 
@@ -249,9 +251,7 @@ class Retrier:
 
     def _without(self, part: Group) -> Checkpoint:
         held = self._sink.held
-        return dataclasses.replace(
-            held, messages=held.messages + len(part), set_aside=max(0, held.set_aside - len(part))
-        )
+        return dataclasses.replace(held, messages=held.messages + len(part), failed=max(0, held.failed - len(part)))
 
 
 class RetrySession:

@@ -125,7 +125,7 @@ class StreamSession:
                 self._listener,
                 fold=self._transformer.fold,
                 retry_policy=self._retry_policy,
-                count_kept=lambda: self._loopback.count_kept(self._desired.checkpoint_id),
+                count_parked=lambda: self._loopback.count_parked(self._desired.checkpoint_id),
                 between=self._between,
                 violated=self._unlabel,
                 admission=self._admission,
@@ -170,7 +170,7 @@ class StreamSession:
             if self._calls.constrained:
                 applier.drain()
                 self._unlabel()
-            if held.retries < self._calls.retries:
+            if held.retry_completed < self._calls.retry_requested:
                 applier.drain()
                 self._retrier.step()
             while applier.full or applier.answered:
@@ -321,7 +321,7 @@ class StreamSession:
 
     def _is_asked(self) -> bool:
         """Whether the supervisor has asked for something that is not done."""
-        return self._calls.constrained or self._applier.held.retries < self._calls.retries
+        return self._calls.constrained or self._applier.held.retry_completed < self._calls.retry_requested
 
     def _apply(self, group: Group) -> None:
         try:

@@ -22,7 +22,9 @@ from sluice.bolt.replies import Failure, Success, error_of
 from sluice.errors import ConnectionLost, QueryRefused, SluiceError
 from sluice.folding.merges import merges_of
 from sluice.host.settings import Settings
-from sluice.persistence.loopback import SHOW_CONSTRAINTS, Loopback
+from sluice.persistence.loopback import Loopback
+from sluice.persistence.own_server import open_loopback
+from sluice.persistence.server_facts import SHOW_CONSTRAINTS
 from sluice.values.merge_keys import Constraint, constraints_of, unprotected
 
 log = logging.getLogger("sluice.test_execution")
@@ -133,10 +135,10 @@ class TestExecution:
 
     def _run(self, settings: Settings) -> None:
         try:
-            with Loopback(settings) as loopback:
+            with open_loopback(settings) as loopback:
                 with self._lock:
                     self._loopback = loopback
-                if not loopback.is_transactional():
+                if not loopback.server.is_transactional():
                     self.failure = "in the storage mode IN_MEMORY_ANALYTICAL nothing could be rolled back"
                     return
                 reports = rehearse(loopback.connection, self._queries, settings.test_timeout)

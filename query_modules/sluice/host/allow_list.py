@@ -1,9 +1,8 @@
 """
-Which transform scripts may be fetched: the allow-list of `SLUICE_TRANSFORM_ALLOW`, URI prefixes with commas between.
+Which transform scripts may be fetched: the allow-list of `SLUICE_TRANSFORM_ALLOW`, URI prefixes separated by commas.
 
-URIs are compared part by part and never as text, so `http://localhost` lets nobody in who calls himself
-`localhost.example.org`, and `https://scripts/a` says nothing of `https://scripts/ab`. A file is compared by where it
-really is, links followed.
+URIs are compared part by part and never as text. So `http://localhost` does not allow `localhost.example.org`, and
+`https://scripts/a` does not allow `https://scripts/ab`. A file is compared by its real path, links resolved.
 
 Used by procedures, and by the transform process, which fetches: standard library only.
 """
@@ -22,8 +21,8 @@ from sluice.errors import SettingError
 
 DEFAULT = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,https://localhost:*,file:///"
 """
-This machine's own web servers and its files. No other server: whoever may call procedures would choose whose code runs
-in the database's machine.
+This machine's own web servers and its files. No other server: users who may call procedures would choose whose code
+runs on the database's machine.
 """
 
 PORTS = {"http": 80, "https": 443}
@@ -33,7 +32,7 @@ SETTING = "SLUICE_TRANSFORM_ALLOW"
 "The variable that holds the list."
 
 SUFFIX = ".py"
-"What a script's file is called. Files that are nobody's business (keys, passwords, `/proc`) are called otherwise."
+"What the name of a script's file ends with. Files that are not scripts (keys, passwords, `/proc`) have other names."
 
 
 class Location(NamedTuple):
@@ -54,7 +53,7 @@ class Prefix:
     """What a script's location may begin with."""
 
     text: str
-    "As it was written."
+    "As written."
     scheme: str
     host: str | None
     "None: any."
@@ -63,7 +62,7 @@ class Prefix:
     path: tuple[str, ...]
 
     def covers(self, location: Location) -> bool:
-        """Whether `location` begins so; a path ends with a whole segment."""
+        """Whether `location` begins like this; a path ends with a whole segment."""
         if self.scheme == "file":
             path = _real(Path("/", *self.path))
             return location.scheme == "file" and location.path[: len(path)] == path
@@ -77,7 +76,7 @@ class Prefix:
 
 @dataclass(frozen=True)
 class AllowList:
-    """The prefixes; what begins with none of them is refused."""
+    """The prefixes; a URI that begins with none of them is refused."""
 
     prefixes: tuple[Prefix, ...]
 
@@ -87,7 +86,7 @@ class AllowList:
         The list that a setting's text means.
 
         Raises:
-            ValueError: a part is no prefix; it is not repeated, since it may hold a password.
+            ValueError: a part is not a prefix; it is not repeated, since it may contain a password.
         """
         parts = [part.strip() for part in text.split(",") if part.strip()]
         return cls(tuple(_prefix(part) for part in parts))
@@ -96,7 +95,7 @@ class AllowList:
         return ",".join(prefix.text for prefix in self.prefixes)
 
     def allows(self, location: Location) -> bool:
-        """Whether a script may be fetched from there."""
+        """Whether a script may be fetched from this location."""
         return any(prefix.covers(location) for prefix in self.prefixes)
 
 
@@ -108,7 +107,8 @@ def locate(uri: str) -> Location:
         uri: `http://`, `https://`, `file://`, or a path.
 
     Raises:
-        SettingError: it leads nowhere that a script could be; why, with no part of it that may be a secret.
+        SettingError: it does not lead to a place where a script could be. The text has the reason, without a part of
+            the URI that may be a secret.
     """
     scheme = scheme_of(uri)
     if scheme in ("", "file"):
@@ -128,7 +128,7 @@ def locate(uri: str) -> Location:
 
 
 def refusal(uri: str, allow: AllowList) -> str | None:
-    """Why a script at `uri` is not fetched, whether or not it is there; None if nothing is against it."""
+    """Why a script at `uri` is not fetched, whether or not it exists; None if it may be."""
     try:
         location = locate(uri)
     except (SettingError, ValueError) as error:
@@ -158,9 +158,9 @@ def path_of(uri: str) -> Path:
 
 
 def shown(uri: str) -> str:
-    """A URI as errors and logs may have it: without what may be a user and a password."""
+    """A URI as errors and logs may contain it: without what may be a user and a password."""
     authority = uri.partition("://")[2].partition("/")[0]
-    # Where the port is no number, what is meant for a password may have a slash in it.
+    # If the port is not a number, what is meant as a password may contain a slash.
     well_formed = re.fullmatch(r"[^@:]*(:\d*)?|\[[^@]*\](:\d*)?", authority) is not None
     return uri if well_formed else re.sub(r"(?<=://).*@", "***@", uri)
 
@@ -194,7 +194,9 @@ def _host(parts: SplitResult) -> str:
 
 
 def _segments(path: str) -> tuple[str, ...]:
-    """A URI's path in parts, however often it was encoded; one that a server may read as another is refused."""
+    """
+    A URI's path in parts, however often it was encoded. A path that a server may read as a different one is refused.
+    """
     decoded = path
     while (further := unquote(decoded)) != decoded:
         decoded = further

@@ -1,10 +1,10 @@
 """
-Whether the server ends again and again at the same batch.
+Detects that the server ends repeatedly at the same batch.
 
-A stream goes on from its checkpoint when the server is back, so a batch that ends the server would do so at every
-start. A transaction that the server ends in leaves nothing in the graph, and what is committed just before it is lost
-with the log's buffer. So each worker's first transaction is noted in a file in the server's data directory while it is
-in flight; from its answer on nothing is written any more.
+A stream continues from its checkpoint when the server is back, so a batch that ends the server would do so at every
+start. The transaction during which the server ends leaves nothing in the graph, and what was committed just before is
+lost with the log's buffer. So each worker's first transaction is recorded in a file in the server's data directory
+while it is in flight. After its answer nothing more is written.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from sluice.host.server_flags import server_flags
+from sluice.host.server_flags import data_directory
 
 log = logging.getLogger("sluice.attempts")
 
 FILE = "sluice_attempts.json"
 
-DATA_DIRECTORY = "mg_data"
-"The server's default (`data_directory` in `src/flags/general.cpp` at v2.14.1)."
-
 MAX_ATTEMPTS = 3
-"Times in a row that the server may end while a stream's first transaction is in flight."
+"Number of times in a row that the server may end while a stream's first transaction is in flight."
 
 
 class Attempts:
@@ -39,7 +36,7 @@ class Attempts:
     def __init__(self, file: Path | None) -> None:
         """
         Args:
-            file: where the counts outlive this process; None: they do not.
+            file: where the counts are kept beyond this process; None: nowhere.
         """
         self._file = file
         self._lock = threading.Lock()  # guards what follows, and the file
@@ -53,14 +50,14 @@ class Attempts:
             return count if known == generation else 0
 
     def begin(self, uid: str, generation: int) -> None:
-        """A worker's first transaction is about to be sent."""
+        """To be called when a worker's first transaction is about to be sent."""
         count = self.count(uid, generation)
         with self._lock:
             self._counts[uid] = [generation, count + 1]
             self._write()
 
     def end(self, uid: str) -> None:
-        """It was answered, or given up for good."""
+        """To be called when it was answered, or given up."""
         with self._lock:
             if self._counts.pop(uid, None) is not None:
                 self._write()
@@ -79,12 +76,12 @@ class Attempts:
 
 def file_of_this_server() -> Path | None:
     """Where the counts of this process are kept; None: its data directory is not known, or not there."""
-    folder = Path(server_flags().get("data-directory", "") or DATA_DIRECTORY)
-    return folder / FILE if folder.is_dir() else None
+    folder = data_directory()
+    return None if folder is None else folder / FILE
 
 
 def _read(file: Path | None) -> dict[str, list[int]]:
-    """The counts in the file; what is no such file holds none."""
+    """The counts in the file; empty if it is not such a file."""
     found: dict[str, list[int]] = {}
     with suppress(OSError, ValueError, AttributeError, TypeError):
         for uid, (generation, count) in json.loads(file.read_text(encoding="utf-8") if file else "{}").items():

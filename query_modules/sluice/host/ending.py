@@ -1,5 +1,5 @@
 """
-The end of the interpreter, as threads of ours meet it.
+How threads of Sluice meet the end of the interpreter.
 """
 
 from __future__ import annotations
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 def interpreter_ends(error: BaseException) -> bool:
     """
-    Whether an exception says that the interpreter is ending: Python 3.12 and newer start no thread from then on, 3.12
-    not even while it runs atexit handlers, which is when workers are still told to end.
+    Whether an exception says that the interpreter is ending: Python 3.12 and newer start no threads from then on. 3.12
+    does not even do so while it runs atexit handlers, which is when workers are asked to end.
 
     Source: `thread_PyThread_start_new_thread` and `Py_FinalizeEx` of CPython 3.12; seen with 3.12.1.
     """

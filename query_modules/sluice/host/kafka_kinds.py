@@ -1,8 +1,8 @@
 """
-Kinds of librdkafka's properties: what a value may be, and how a wrong one is refused.
+Kinds of librdkafka's properties: which values are valid, and how an invalid one is refused.
 
-A refusal is the rest of a sentence that begins with the property's name. It repeats integers, switches and choices
-only, and those cut short: anything else may be a secret that was put in the wrong place.
+A refusal is the rest of a sentence that begins with the property's name. It repeats only integers, switches and
+choices, cut if they are long: anything else may be a secret in the wrong place.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 REFERENCES = ("env:", "file:")
-"How a value begins that refers to a secret."
+"What a value that refers to a secret begins with."
 
 MAX_TEXT = 4096
-"Characters of a text."
+"Maximum length of a text, in characters."
 
 MAX_PEM = 1 << 20
-"Characters of certificates."
+"Maximum length of certificates, in characters."
 
 MAX_SHOWN = 40
-"Characters of a wrong value that may be repeated."
+"How many characters of a wrong value an error may repeat."
 
 MESSAGE_OVERHEAD = 300
-"Bytes that a message costs librdkafka besides its payload."
+"Memory that librdkafka needs for a message in addition to its payload, in bytes."
 
 RESPONSE_DEFAULT = 100_000_000
-"Bytes of a broker's response that librdkafka takes unless it is told otherwise."
+"librdkafka's default for the size of a broker's response, in bytes."
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")  # librdkafka would read 010 as 8
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -46,7 +46,7 @@ class Cap(enum.Enum):
     RESPONSE = f"SLUICE_FETCH_BUFFER_KB in bytes and 512, or {RESPONSE_DEFAULT} if that is more"
 
     def of(self, buffer_kb: int) -> int:
-        """The largest value where a consumer may hold `buffer_kb` KiB."""
+        """The largest value if a consumer may hold `buffer_kb` KiB."""
         if self is Cap.KILOBYTES:
             return buffer_kb
         if self is Cap.BYTES:
@@ -75,7 +75,7 @@ class Kind(Protocol):
 
 @dataclass(frozen=True)
 class Integer:
-    """A decimal integer from `low` to `high`, or to what `cap` says if that is less."""
+    """A decimal integer from `low` to `high`, or to the limit of `cap` if that is lower."""
 
     low: int
     high: int
@@ -107,7 +107,7 @@ class Switch:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several words, in whatever case unless it is `exact`."""
+    """One of several words, in any case unless it is `exact`."""
 
     words: tuple[str, ...]
     exact: bool = False
@@ -124,7 +124,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Text:
-    """Printable text; of certain characters only, if a pattern says so."""
+    """Printable text; only of certain characters if there is a pattern."""
 
     pattern: str = r".+"
 
@@ -139,7 +139,7 @@ class Text:
 
 
 NAMES = Text(r"[A-Za-z0-9_:+!@=.,-]+")
-"Names of OpenSSL's, and what stands between them."
+"Names from OpenSSL, and their separators."
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,9 @@ class Pem:
 @dataclass(frozen=True)
 class Reference:
     """
-    A secret, which is referred to and never written; or a user name (`literal`), which may be either.
+    A secret, which is always a reference; or a user name (`literal`), which may also be written out.
 
-    `pem`: what it refers to has line breaks.
+    `pem`: the secret has line breaks.
     """
 
     literal: bool = False
@@ -197,8 +197,8 @@ class File:
     """
     A file that librdkafka reads by itself.
 
-    `authorities`: it has certificates of authorities, so it may be a folder, and one of the system's own; the word
-    `probe` has librdkafka look for those.
+    `authorities`: it contains certificates of authorities, so it may be a folder, or one of the system's own. The word
+    `probe` makes librdkafka look for those.
     """
 
     authorities: bool = False
@@ -235,7 +235,7 @@ class Url:
 
 
 def _shown(value: str) -> str:
-    # Something longer, or in several lines, is no slip: it may be a key that was put in the wrong place.
+    # A longer value, or one with several lines, is not a typing error: it may be a key in the wrong place.
     return repr(value) if len(value) <= MAX_SHOWN and value.isprintable() else "something else"
 
 

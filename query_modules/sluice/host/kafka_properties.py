@@ -1,9 +1,9 @@
 """
-Checks librdkafka's properties in a stream's config: the one place that all of them pass, whether CREATE, ALTER or
-`streams.configure` gives them or a node is read that somebody has edited.
+Checks librdkafka's properties in a stream's config: the one place that all of them pass, whether they come from CREATE,
+ALTER or `streams.configure`, or from a node that may have been edited by hand.
 
-librdkafka has internal, test and undocumented properties, and some of them end or damage the process that holds it. So
-what is not known to be of use and harmless is refused, and nothing is left to librdkafka's own checks.
+librdkafka has internal, test and undocumented properties, and some of them end or damage the process that uses it. So
+everything that is not known to be useful and harmless is refused, and nothing is left to librdkafka's own checks.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class PropertyAllow:
     @classmethod
     def parse(cls, text: str) -> PropertyAllow:
         """
-        The list that a setting's text means: names with commas between.
+        The list in a setting's text: names separated by commas.
 
         Raises:
-            ValueError: a name cannot be in the list, and why.
+            ValueError: a name cannot be in the list; the text has the reason.
         """
         names = [name.strip() for name in text.split(",") if name.strip()]
         for name in names:
@@ -46,15 +46,17 @@ class PropertyAllow:
 
 
 MAX_TEXT_SHOWN = 80
-"Characters of a name that are repeated."
+"How many characters of a name an error repeats."
 
 
 class WrongProperty(ValueError):
-    """A property cannot be there, or not with its value. The text begins with its name and holds no secret."""
+    """
+    A property is not allowed, or its value is not. The text begins with the property's name and contains no secret.
+    """
 
 
 def kind_of(key: str) -> Kind | None:
-    """What values of a property are like; None if there is no such property for streams."""
+    """The kind of a property's values; None if streams have no such property."""
     if key in ALLOWED:
         return ALLOWED[key].kind
     return ON_REQUEST[key][0] if key in ON_REQUEST else None
@@ -77,13 +79,13 @@ def checked(
     The properties as librdkafka takes them, ordered by name; references are kept.
 
     Args:
-        given: name -> value. A name counts as it is written: librdkafka, too, heeds case and blanks.
+        given: name -> value. Names are compared exactly: librdkafka also distinguishes case and blanks.
         allow: the administrator's list.
         buffer_kb: `SLUICE_FETCH_BUFFER_KB`.
-        others: keys of a config that are not librdkafka's, of which one may be meant.
+        others: keys of a config that are not librdkafka's, to suggest one of them.
 
     Raises:
-        WrongProperty: one is not allowed, has a value that it cannot have, or two do not go together.
+        WrongProperty: one is not allowed or has an invalid value, or two cannot be combined.
     """
     for key in given:
         if kind_of(key) is None and not _never(key):
@@ -131,7 +133,7 @@ def _text(key: str, value: object) -> str:
 
 
 def _never(key: str) -> str:
-    """Why no stream can have a property; empty if that is not so, or not known."""
+    """Why no stream can have a property; empty if it can, or if the property is unknown."""
     return REFUSED.get(key, CALLBACK if key.endswith("_cb") else "")
 
 

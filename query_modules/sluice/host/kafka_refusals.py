@@ -1,6 +1,6 @@
 """
-librdkafka's properties that a stream's config does not have by itself: those that the administrator may let in by name
-(`SLUICE_KAFKA_ALLOW`), and those that nobody can, with the reason of each.
+librdkafka's properties that a stream's config may not contain by default: those that the administrator can allow by
+name (`SLUICE_KAFKA_ALLOW`), and those that cannot be allowed, each with the reason.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ REFUSED = {
         UNUSED,
     ),
 }
-"Never, and why. So are all that end with `_cb`."
+"Never allowed, and why. The same applies to all that end with `_cb`."
 
 ON_REQUEST: dict[str, tuple[Kind, str]] = {
     "debug": (Text(r"[a-z,]+"), NOISE),
@@ -117,4 +117,4 @@ ON_REQUEST: dict[str, tuple[Kind, str]] = {
     "topic.metadata.propagation.max.ms": (Integer(0, 3_600_000), TUNING),
     "topic.metadata.refresh.sparse": (Switch(), TUNING),
 }
-"Where `SLUICE_KAFKA_ALLOW` names them: what they may be, and why not otherwise."
+"Allowed if `SLUICE_KAFKA_ALLOW` names them: their valid values, and why they are not allowed by default."

@@ -1,8 +1,8 @@
 """
-librdkafka's properties that a stream's config may have: kind, limits, and what each is good for.
+librdkafka's properties that a stream's config may contain: kind, limits, and purpose.
 
-Held by a test against the properties of the librdkafka that the images install. Limits are librdkafka's own, but
-where those would let a client spin, or hold more memory than `SLUICE_FETCH_BUFFER_KB`.
+A test compares them with the properties of the librdkafka that the images install. The limits are librdkafka's own,
+except where those would let a client spin, or use more memory than `SLUICE_FETCH_BUFFER_KB`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ HOUR = 3_600_000
 MINUTES = 300_000
 GIGABYTE = 1_000_000_000
 SOCKET = 16 << 20
-"Bytes of a socket's buffer, in the kernel."
+"Size of a socket's buffer in the kernel, in bytes."
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
-"Not GSSAPI: with it librdkafka runs a program, through a shell, whenever it makes a client."
+"Not GSSAPI: with it librdkafka runs a program through a shell whenever it creates a client."
 
 OAUTH = "sasl.oauthbearer."
 ASSERTION = f"{OAUTH}assertion."
@@ -42,7 +42,7 @@ TOKEN_ENDPOINT = f"{OAUTH}token.endpoint.url"
 
 @dataclass(frozen=True)
 class Property:
-    """One that is allowed."""
+    """A property that is allowed."""
 
     name: str
     kind: Kind

@@ -6,7 +6,7 @@ Which secrets streams may refer to, and which brokers each may be sent to: the l
     place     = the name of a variable | an absolute path of a file or folder
     broker    = host ":" port, a host of IPv6 in brackets
 
-An entry without brokers lets its secret go to any. A folder stands for all that is below it.
+The secret of an entry without brokers may be sent to any broker. A folder stands for everything below it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from pathlib import Path
 VARIABLE = "SLUICE_SECRETS_ALLOW"
 
 DEFAULT = "/etc/memgraph/sluice-secrets"
-"The folder whose files may be referred to where nothing else is said."
+"The folder whose files may be referred to by default."
 
 OURS = ("SLUICE_", "MEMGRAPH_")
-"What the variables begin with that are the way into the database."
+"The beginnings of the variables that give access to the database."
 
 NEVER = ("/proc", "/sys", "/dev")
-"Folders of which no file is a secret."
+"Folders whose files are never secrets."
 
 KAFKA_PORT = 9092
-"Of a broker whose address has none."
+"Port of a broker whose address has none."
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BROKER = re.compile(
@@ -50,17 +50,17 @@ class Entry:
     "As `broker` writes them; empty: any."
 
     def lets_out(self, peers: Collection[str]) -> bool:
-        """Whether the secret may go to all of these."""
+        """Whether the secret may be sent to all of these."""
         return not self.brokers or (bool(peers) and self.brokers.issuperset(peers))
 
 
 @dataclass(frozen=True)
 class SecretsAllow:
-    """The entries, and what they never mean."""
+    """The entries, and what they never allow."""
 
     entries: tuple[Entry, ...]
     kept_back: tuple[str, ...] = field(default=(), repr=False, compare=False)
-    "Files and folders of the server's own, of which nothing goes out whatever the entries say."
+    "The server's own files and folders, which are never sent out, whatever the entries say."
 
     @classmethod
     def parse(cls, text: str) -> SecretsAllow:
@@ -68,25 +68,25 @@ class SecretsAllow:
         The list that a setting's text means.
 
         Raises:
-            ValueError: a part is no entry, and why; it is not repeated.
+            ValueError: a part is not an entry; the text has the reason, and does not repeat the part.
         """
         return cls(tuple(_entry(part.strip()) for part in text.split(",") if part.strip()))
 
     def keeping_back(self, places: Iterable[str]) -> SecretsAllow:
-        """The same list, of which nothing at or below these paths is meant; empty ones count for nothing."""
+        """The same list without anything at or below these paths; empty paths are ignored."""
         return SecretsAllow(self.entries, tuple(os.path.abspath(place) for place in places if place))
 
     def __str__(self) -> str:
         return ",".join(entry.text for entry in self.entries)
 
     def allows_variable(self, name: str, peers: Collection[str]) -> bool:
-        """Whether a variable's value may go to all of these brokers."""
+        """Whether a variable's value may be sent to all of these brokers."""
         return not name.startswith(OURS) and any(
             entry.place == name and entry.lets_out(peers) for entry in self.entries
         )
 
     def allows_file(self, path: str, peers: Collection[str]) -> bool:
-        """Whether what is at `path`, which is a real one, may go to all of these brokers."""
+        """Whether the file at `path`, a real path, may be sent to all of these brokers."""
         if self.is_kept_back(path):
             return False
         return any(
@@ -95,27 +95,27 @@ class SecretsAllow:
         )
 
     def never_lets_out(self, place: str) -> bool:
-        """Whether a variable or a path is one of which nothing goes out, whatever the list says."""
+        """Whether a variable or a path is never sent out, whatever the list says."""
         return self.is_kept_back(os.path.realpath(place)) if place.startswith("/") else place.startswith(OURS)
 
     def is_kept_back(self, path: str) -> bool:
-        """Whether nothing at `path`, which is a real one, may be read for a stream, whatever the list says."""
+        """Whether nothing at `path`, a real path, may be read for a stream, whatever the list says."""
         if any(is_within(path, folder) for folder in NEVER):
             return True
         return any(is_within(path, os.path.realpath(place)) or _same(path, place) for place in self.kept_back)
 
     def with_place(self, place: str, peers: Collection[str]) -> str:
-        """What the setting has to be for `place` to be let out to these brokers, and nothing else to be changed."""
+        """The value of the setting that allows `place` for these brokers, and changes nothing else."""
         bound = f"@{'+'.join(sorted(peers))}" if peers else ""
         return ",".join([*(entry.text for entry in self.entries), place + bound])
 
 
 def broker(text: str) -> str:
     """
-    A broker's address in the form in which two can be compared: `host:port`, in lower case.
+    A broker's address in a comparable form: `host:port`, in lower case.
 
     Raises:
-        ValueError: it is not plainly a host and a port.
+        ValueError: it is not simply a host and a port.
     """
     match = _BROKER.fullmatch(text.strip(" "))
     port = int(match[2] or KAFKA_PORT) if match else 0
@@ -132,13 +132,13 @@ def brokers_of(uri: str) -> frozenset[str]:
     The brokers of a stream's URI.
 
     Raises:
-        ValueError: a part is not plainly a host and a port, so that librdkafka might read something else in it.
+        ValueError: a part is not simply a host and a port, so librdkafka might read it differently.
     """
     return frozenset(broker(part) for part in uri.split(",") if part.strip(" "))
 
 
 def is_within(path: str, folder: str) -> bool:
-    """Whether `path` is `folder` or below it. Both are taken as they are; no link is followed."""
+    """Whether `path` is `folder` or below it. Both are compared as they are; links are not resolved."""
     return Path(path).parts[: len(Path(folder).parts)] == Path(folder).parts
 
 
@@ -158,7 +158,7 @@ def _entry(text: str) -> Entry:
 
 
 def _same(path: str, other: str) -> bool:
-    """Whether two paths are one file, by whatever names."""
+    """Whether two paths lead to the same file."""
     try:
         return os.path.samefile(path, other)
     except OSError:

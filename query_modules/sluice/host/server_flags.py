@@ -1,8 +1,8 @@
 """
-The flags of the server that this code runs in, so that the loopback finds its own server without being told.
+The flags of the server in which this code runs, so that the loopback finds its server without configuration.
 
 Memgraph reads them from `/etc/memgraph/memgraph.conf`, then `~/.memgraph/config`, then the file that MEMGRAPH_CONFIG
-names, and the command line, each over the one before (`LoadConfig` in `src/helpers.hpp` at v2.14.1).
+names, and the command line; each overrides the one before (`LoadConfig` in `src/helpers.hpp` at v2.14.1).
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from pathlib import Path
 CONFIGURATION_FILE = Path("/etc/memgraph/memgraph.conf")
 COMMAND_LINE = Path("/proc/self/cmdline")
 
+DATA_DIRECTORY = "mg_data"
+"The server's default (`data_directory` in `src/flags/general.cpp` at v2.14.1)."
+
 
 def server_flags() -> dict[str, str]:
     """
-    The flags of this process, name (with dashes inside, none before) -> value; a flag without a value has an empty
-    one.
+    The flags of this process: name (with dashes inside, none in front) -> value; empty for a flag without a value.
     """
     files = [CONFIGURATION_FILE, Path("~/.memgraph/config").expanduser()]
     if "MEMGRAPH_CONFIG" in os.environ:
@@ -33,11 +35,17 @@ def server_flags() -> dict[str, str]:
     return flags | command_line
 
 
+def data_directory() -> Path | None:
+    """Where the server keeps its graph; None: that is not known, or not there."""
+    folder = Path(server_flags().get("data-directory", "") or DATA_DIRECTORY)
+    return folder if folder.is_dir() else None
+
+
 def parse_flags(words: Iterable[str]) -> dict[str, str]:
     """
     Flags from a command line's words or a file's lines: `--name=value`, `--name value`, one dash or two, `_` for `-`.
 
-    A word that is no flag is the value of the flag before it, if that had none yet.
+    A word that is not a flag is the value of the flag before it, if that has none yet.
     """
     flags: dict[str, str] = {}
     waiting = None

@@ -18,7 +18,7 @@ class ServerLogHandler(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes one record; a stack follows on lines of its own."""
+        """Writes one record; a stack follows on separate lines."""
         try:
             write = getattr(sys.modules["_mgp"]._LOGGER, _level(record.levelno))
             write(f"{record.name}: {self.format(record)}")
@@ -27,10 +27,10 @@ class ServerLogHandler(logging.Handler):
 
 
 def connect() -> None:
-    """Makes the package's loggers write to the server's log, once, however often the package is imported anew."""
+    """Makes the package's loggers write to the server's log, once, however often the package is imported again."""
     logger = logging.getLogger(ROOT)
     for handler in list(logger.handlers):
-        if type(handler).__name__ == ServerLogHandler.__name__:  # an older copy's class is another class
+        if type(handler).__name__ == ServerLogHandler.__name__:  # an older copy's class is a different class
             logger.removeHandler(handler)
     if hasattr(sys.modules.get("_mgp"), "_LOGGER"):
         logger.addHandler(ServerLogHandler())

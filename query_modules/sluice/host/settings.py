@@ -20,7 +20,7 @@ from sluice.host.allow_list import AllowList
 from sluice.host.kafka_properties import PropertyAllow
 from sluice.host.secrets_allowed import DEFAULT as SECRETS_FOLDER
 from sluice.host.secrets_allowed import SecretsAllow
-from sluice.host.server_flags import server_flags
+from sluice.host.server_flags import DATA_DIRECTORY, server_flags
 from sluice.host.signing import FILE_NAME, SigningKey
 
 T = TypeVar("T")
@@ -28,13 +28,12 @@ T = TypeVar("T")
 PREFIX = "SLUICE_"
 
 SERVERS_OWN = "MEMGRAPH_"
-"What the server's own variables begin with."
+"What the names of the server's own variables begin with."
 
-DATA_DIRECTORY = "mg_data"
 "The server's own default of --data-directory."
 
 HIDDEN = "***"
-"In the place of a secret."
+"Shown in place of a secret."
 
 
 @dataclass(frozen=True)
@@ -55,34 +54,33 @@ class Settings:
     "SLUICE_LOOPBACK_TLS: true or false. Default: true if the server has a --bolt-cert-file."
     loopback_user: str = ""
     """
-    SLUICE_LOOPBACK_USER: whom the loopback signs in as. Default: MEMGRAPH_USER, whom the server makes when it starts,
-    with MEMGRAPH_PASSWORD; else nobody.
+    SLUICE_LOOPBACK_USER: user for the loopback connection. Default: MEMGRAPH_USER, if the server creates that user at
+    startup, with MEMGRAPH_PASSWORD; else none.
     """
     loopback_password: str = field(default="", repr=False)
     "SLUICE_LOOPBACK_PASSWORD, or the file that SLUICE_LOOPBACK_PASSWORD_FILE names."
     loopback_timeout: float = 60.0
     """
-    SLUICE_LOOPBACK_TIMEOUT: seconds that a look at the metadata nodes may take; batches may take as long as they
-    need.
+    SLUICE_LOOPBACK_TIMEOUT: seconds that reading the metadata nodes may take; batches may take as long as they need.
     """
     broker_timeout: float = 5.0
     "SLUICE_BROKER_TIMEOUT: seconds that CREATE and TEST wait for a broker to answer."
     test_timeout: float = 10.0
-    "SLUICE_TEST_TIMEOUT: seconds that TEST reads at the most."
+    "SLUICE_TEST_TIMEOUT: seconds that TEST reads at most."
     kafka_allow: PropertyAllow = PropertyAllow()
     """
-    SLUICE_KAFKA_ALLOW: properties of librdkafka, with commas between, that streams may have besides those that they
-    have anyway. Default: none.
+    SLUICE_KAFKA_ALLOW: further properties of librdkafka that streams may set, separated by commas, in addition to those
+    always allowed. Default: none.
     """
     secrets_allow: SecretsAllow = SecretsAllow.parse(SECRETS_FOLDER)
     """
     SLUICE_SECRETS_ALLOW: variables and paths that streams may refer to, each with the brokers that it may be sent to,
-    NAME@host:port+host:port, and commas between. Default: the files in /etc/memgraph/sluice-secrets, to any broker.
+    NAME@host:port+host:port, separated by commas. Default: the files in /etc/memgraph/sluice-secrets, to any broker.
     """
     transform_allow: AllowList = AllowList.parse(allow_list.DEFAULT)
     """
-    SLUICE_TRANSFORM_ALLOW: the beginnings of URIs that transform scripts may come from, with commas between. Default:
-    this machine's web servers and its files.
+    SLUICE_TRANSFORM_ALLOW: URI prefixes that transform scripts may be fetched from, separated by commas. Default: this
+    machine's web servers and its files.
     """
     transform_sha256: str = ""
     """
@@ -92,12 +90,12 @@ class Settings:
     signing_key_file: SigningKey = SigningKey(Path("mg_data", FILE_NAME), created_by_us=True)
     """
     SLUICE_SIGNING_KEY_FILE: the key that transform scripts are signed with, the same on all instances of a cluster.
-    Default: .sluice_signing.key in the server's --data-directory, made when it is first needed.
+    Default: .sluice_signing.key in the server's --data-directory, created when first needed.
     """
     script_timeout: float = 10.0
-    "SLUICE_SCRIPT_TIMEOUT: seconds that fetching a transform script and loading it may take together."
+    "SLUICE_SCRIPT_TIMEOUT: seconds that fetching and loading a transform script may take in total."
     script_max_bytes: int = 1 << 20
-    "SLUICE_SCRIPT_MAX_BYTES: largest transform script."
+    "SLUICE_SCRIPT_MAX_BYTES: maximum size of a transform script."
     transform_timeout: float = 30.0
     "SLUICE_TRANSFORM_TIMEOUT: seconds that a transform may take for one batch."
     transform_memory_mb: int = 1024
@@ -116,21 +114,21 @@ class Settings:
     SLUICE_BATCH_MAX_BYTES: a batch ends before its messages' payloads exceed this; a single message may be larger.
     """
     topic_interval: float = 5.0
-    "SLUICE_TOPIC_INTERVAL: seconds between two looks at whether a topic is still there, and has new partitions."
+    "SLUICE_TOPIC_INTERVAL: seconds between checks for a missing topic and for new partitions."
     rest_after: float = 20.0
-    "SLUICE_REST_AFTER: seconds without a message after which a stream rests, without a consumer, until one comes."
+    "SLUICE_REST_AFTER: seconds without a message after which a stream rests, without a consumer, until one arrives."
     error_history: int = 25
-    "SLUICE_ERROR_HISTORY: messages set aside that are kept in each stream's checkpoint, the latest."
+    "SLUICE_ERROR_HISTORY: failed messages kept in each stream's checkpoint, the latest."
     error_payload_bytes: int = 1024
-    "SLUICE_ERROR_PAYLOAD_BYTES: what is kept there of each one's payload."
+    "SLUICE_ERROR_PAYLOAD_BYTES: bytes kept there of each message's payload."
     batch_history: int = 100
     "SLUICE_BATCH_HISTORY: transactions of each stream that are remembered, the latest, while the server runs."
     poll_interval: float = 1.0
-    "SLUICE_POLL_INTERVAL: seconds between two looks at the metadata nodes while nothing was called."
+    "SLUICE_POLL_INTERVAL: seconds between checks of the metadata nodes while no procedure is called."
 
     def as_variables(self) -> dict[str, str]:
         """
-        Variable -> value, as one would set it; a password that is set is HIDDEN.
+        Variable -> value, in the form in which it can be set; a password that is set is HIDDEN.
         """
         values = {PREFIX + item.name.upper(): getattr(self, item.name) for item in fields(self)}
         hidden = HIDDEN if self.loopback_password else ""
@@ -146,7 +144,7 @@ def load(environment: Mapping[str, str] | None = None, flags: Mapping[str, str] 
         flags: the server's flags, name without dashes -> value; this process's own by default.
 
     Raises:
-        SettingError: a variable has a value that it cannot have, or an unknown SLUICE_ variable is set.
+        SettingError: a variable has an invalid value, or an unknown SLUICE_ variable is set.
     """
     environment = os.environ if environment is None else environment
     flags = server_flags() if flags is None else flags
@@ -195,8 +193,8 @@ _in_force = Settings()
 
 def in_force() -> Settings:
     """
-    The settings that this process runs with, for what is checked where none are at hand: a config that a node holds.
-    Until `put_in_force` the defaults, which let the least happen.
+    The settings of this process, for checks without settings at hand, such as that of a config in a node. Until
+    `put_in_force` these are the defaults, which allow the least.
 
     Threads: any.
     """
@@ -204,13 +202,13 @@ def in_force() -> Settings:
 
 
 def put_in_force(settings: Settings) -> None:
-    """Makes these the settings of this process; when a copy of the package starts."""
+    """Makes these the settings of this process; called when a copy of the package starts."""
     global _in_force
     _in_force = settings
 
 
 class _Reader:
-    """Reads variables, remembers which were asked for, and so can tell which are unknown."""
+    """Reads variables, and remembers which were read, so that it knows which are unknown."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -242,27 +240,27 @@ def _written(value: object) -> str:
 
 
 def _loopback_host(flags: Mapping[str, str]) -> str:
-    # A server that listens on every address is reached over the loopback one.
+    # A server that listens on every address can be reached at the loopback address.
     address = flags.get("bolt-address", "")
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
 def _own_key(flags: Mapping[str, str], default: SigningKey) -> SigningKey:
-    """The one that we make. `mg_data` is the flag's default (`src/flags/general.cpp` of v2.14.1)."""
+    """The key file that Sluice creates. `mg_data` is the flag's default (`src/flags/general.cpp` of v2.14.1)."""
     folder = flags.get("data-directory")
     return SigningKey(Path(folder).absolute() / FILE_NAME, created_by_us=True) if folder else default
 
 
 def _key(text: str) -> SigningKey:
-    """A key that somebody gives: it has to be there. Raises OSError, ValueError."""
+    """A key file that was configured: it has to exist. Raises OSError, ValueError."""
     key = SigningKey(Path(text).absolute())
     key.sign("", "")
     return key
 
 
 def _bolt_port(environment: Mapping[str, str], flags: Mapping[str, str]) -> int:
-    # Since 3.0 the variable goes over the flag (`extracted_bolt_port`, src/memgraph.cpp). What is no port here was none
-    # for the server either, which would not have started with it: it was misread.
+    # Since 3.0 the variable overrides the flag (`extracted_bolt_port`, src/memgraph.cpp). A value that is not a port
+    # would have kept the server from starting, so it was misread.
     for text in (environment.get("MEMGRAPH_BOLT_PORT", ""), flags.get("bolt-port", "")):
         with suppress(ValueError):
             return _port(text)
@@ -270,13 +268,13 @@ def _bolt_port(environment: Mapping[str, str], flags: Mapping[str, str]) -> int:
 
 
 def _first_user(environment: Mapping[str, str]) -> tuple[str, str]:
-    """Whom the server makes when it starts, if it is told to by both variables (`auth_glue`, src/memgraph.cpp)."""
+    """The user that the server creates at startup, if both variables are set (`auth_glue`, src/memgraph.cpp)."""
     user, password = (environment.get(f"{SERVERS_OWN}{name}", "") for name in ("USER", "PASSWORD"))
     return (user, password) if user and password else ("", "")
 
 
 def _servers_own(environment: Mapping[str, str], flags: Mapping[str, str]) -> list[str]:
-    """Files and folders of the server and of ours that no stream is to send to a broker."""
+    """Files and folders of the server and of Sluice that no stream may send to a broker."""
     password_file = environment.get(f"{PREFIX}LOOPBACK_PASSWORD_FILE", "")
     return [flags.get("data-directory") or DATA_DIRECTORY, flags.get("bolt-key-file", ""), password_file]
 

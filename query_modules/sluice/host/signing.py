@@ -1,10 +1,10 @@
 """
 The key that this server signs transform scripts with: a file outside the graph.
 
-A signature says: this server fetched a script with this SHA-256 from this URI while its allow-list had it. It says
-nothing of streams, so a copy of a stream's nodes (`DUMP DATABASE`) is as good as the original. Users who may write
-nodes can copy a signature to another stream, with its URI and script: that stream then runs what was allowed, nothing
-else.
+A signature states that this server fetched a script with this SHA-256 from this URI while its allow-list contained the
+URI. It does not name a stream, so a copy of a stream's nodes (`DUMP DATABASE`) is as good as the original. Users who
+may write nodes can copy a signature to another stream, with its URI and script: that stream then runs only what was
+allowed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE_NAME = ".sluice_signing.key"
-"In the server's data directory. Of files whose names begin with a dot Memgraph makes no links there (3.x)."
+"In the server's data directory. Memgraph makes no links there to files whose names begin with a dot (3.x)."
 
 MIN_BYTES = 32
 "A shorter key can be guessed."
@@ -32,12 +32,12 @@ class SigningKey:
     """
     Where the key is.
 
-    The file is read whenever it is needed, which is when a script is pinned or loaded, so nothing here changes.
+    The file is read whenever a script is pinned or loaded, so this value never changes.
     """
 
     path: Path
     created_by_us: bool = False
-    "Whether it is made, for its owner alone to read, when it is first needed and not there."
+    "Whether it is created, readable only by its owner, when it is first needed and does not exist."
 
     def __str__(self) -> str:
         return str(self.path)
@@ -51,15 +51,15 @@ class SigningKey:
             sha256: of its source, in hexadecimal.
 
         Raises:
-            OSError: there is no key, or it cannot be read or made.
-            ValueError: the file holds less than a key.
+            OSError: there is no key, or it cannot be read or created.
+            ValueError: the file is too short for a key.
         """
         if self.created_by_us and not self.path.exists():
             self._create()
         return self._signature(self._read(), uri, sha256)
 
     def verify(self, signature: str, uri: str, sha256: str) -> bool:
-        """Whether `sign` gave this signature. Makes no key. Raises as `sign`."""
+        """Whether `sign` made this signature. Does not create a key. Raises as `sign`."""
         return hmac.compare_digest(self._signature(self._read(), uri, sha256).encode(), signature.encode())
 
     def _signature(self, key: bytes, uri: str, sha256: str) -> str:
@@ -73,7 +73,7 @@ class SigningKey:
         return key
 
     def _create(self) -> None:
-        """Makes the file, whole or not at all; that of somebody who was quicker stays."""
+        """Creates the file, whole or not at all; if another process was faster, its file stays."""
         draft = self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

@@ -1,16 +1,15 @@
 """
 Metadata nodes: labels, relationship types and property names, and how values become properties and back.
 
-    (:SluiceCatalog)-[:STREAM]->(:SluiceStream)-[:CHECKPOINT]->(:SluiceCheckpoint)-[:SET_ASIDE]->(:SluiceSetAside)
+    (:SluiceCatalog)-[:STREAM]->(:SluiceStream)-[:CHECKPOINT]->(:SluiceCheckpoint)-[:PARKED]->(:SluiceParked)
 
-A checkpoint goes without its label where the graph has uniqueness constraints (`Loopback.unlabel`): it is found by the
-relationship. Relationships may lead anywhere, though, once somebody has drawn one by hand, and what follows them has
-the rights of the loopback's user. So nothing is read, written or deleted at their ends unless it is known to be ours:
-catalog and stream by their labels, checkpoints and messages by the property OWNER, which holds the stream's `uid`,
-messages by their label as well.
+A checkpoint has no label if the graph has uniqueness constraints (`Loopback.unlabel`): it is found by the relationship.
+But a relationship drawn by hand may lead anywhere, and what follows it has the rights of the loopback's user. So
+nothing is read, written or deleted at its end unless it is known to be Sluice's: catalog and stream by their labels,
+checkpoints and messages by the property OWNER, which holds the stream's `uid`, messages by their label as well.
 
 Written by: catalog, stream and the relationships by procedures (the first CREATE makes the catalog), checkpoints, and
-messages that were set aside (`kept`), by workers. Nobody writes what another writes, but for a SEEK,
+parked messages (`SluiceParked`), by workers. Nobody writes what another writes, but for a SEEK,
 so a STOP never conflicts with a batch in flight. A dropped stream's node has lost its STREAM relationship and is marked
 `dropped`; the supervisor deletes it, and all that hangs from it, once its worker is gone.
 """
@@ -38,17 +37,17 @@ from sluice.values.position import decode_leader_epochs, encode_leader_epochs
 CATALOG = "SluiceCatalog"
 STREAM = "SluiceStream"
 CHECKPOINT = "SluiceCheckpoint"
-SET_ASIDE = "SluiceSetAside"
+PARKED = "SluiceParked"
 
 REVISION = "revision"
-"Of a catalog: counts the transactions' CREATEs and DROPs, of which two at a time conflict here."
+"Of a catalog: counts CREATEs and DROPs; two concurrent ones conflict here."
 
 HAS_STREAM = "STREAM"
 HAS_CHECKPOINT = "CHECKPOINT"
-HAS_SET_ASIDE = "SET_ASIDE"
+HAS_PARKED = "PARKED"
 
 OWNER = "sluice_uid"
-"The property by which checkpoints and messages say whose they are: a stream's `uid`. No other vertex has one."
+"The property of checkpoints and messages that names their stream: its `uid`. No other vertex has it."
 
 Properties = Mapping[str, Any]
 
@@ -69,11 +68,11 @@ SPEC_PROPERTIES = (
 
 def distinct_names(names: Mapping[VertexId, str]) -> dict[VertexId, str]:
     """
-    A name of its own for each stream: of several that have the same, which only two first CREATEs at a time or an edit
-    by hand can cause, that with the lowest id keeps it, and the others get it with a number.
+    A distinct name for each stream. If several have the same name, which only concurrent first CREATEs or an edit by
+    hand can cause, the one with the lowest id keeps it, and the others get it with a number.
 
     Args:
-        names: of the streams, by the ids of their nodes.
+        names: the streams' names, by the ids of their nodes.
     """
     found: dict[VertexId, str] = {}
     taken: set[str] = set()
@@ -107,7 +106,7 @@ def spec_properties(spec: StreamSpec) -> dict[str, Any]:
 
 def spec_of(properties: Properties) -> StreamSpec:
     """
-    The spec in a stream node's properties. Whether its script may run is for `admission` to say.
+    The spec in a stream node's properties. Whether its script may run is decided by `admission`.
 
     Raises:
         SettingError: a property is missing or has a value that it cannot have, which only an edit by hand can cause.
@@ -131,7 +130,7 @@ def spec_of(properties: Properties) -> StreamSpec:
 
 
 def desired_of(properties: Properties, stream_id: VertexId, checkpoint_id: CheckpointId) -> Desired:
-    """The run that a stream node asks for. Raises SettingError as `spec_of` does."""
+    """The run that a stream node requests. Raises SettingError as `spec_of` does."""
     return Desired(
         stream_id=stream_id,
         checkpoint_id=checkpoint_id,
@@ -153,11 +152,11 @@ def generation_of(properties: Properties) -> int:
 
 def asks_to_run(properties: Properties) -> bool:
     """
-    Whether a stream is to run: it was asked to, and this very run has not ended.
+    Whether a stream is to run: this was requested, and the run has not ended.
 
     Args:
-        properties: the stream node's, and those of its checkpoint that say how a run ended. Where these were edited
-            into the impossible it is not to run, which SHOW calls an error.
+        properties: the stream node's, and those of its checkpoint that say how a run ended. If these were edited into
+            something invalid, it is not to run, and SHOW reports an error.
     """
     try:
         ended_generation, _ = _ended(properties)
@@ -168,27 +167,27 @@ def asks_to_run(properties: Properties) -> bool:
 
 def asks_to_retry(properties: Properties) -> bool:
     """
-    Whether kept messages are to be applied again.
+    Whether parked messages are to be applied again.
 
     Args:
-        properties: how often that was asked for (`retries_asked`) and how often it was done (`retries`).
+        properties: how often that was asked for (`retry_requested`) and how often it was done (`retry_completed`).
     """
     try:
-        return _count(properties, "retries_asked") > _count(properties, "retries")
+        return _count(properties, "retry_requested") > _count(properties, "retry_completed")
     except SettingError:
         return False
 
 
 def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
-    """All properties of a checkpoint node but its history and those that say how a run ended."""
+    """All properties of a checkpoint node except its history and those that say how a run ended."""
     return {
         "positions": encode_positions(checkpoint.positions),
         "leader_epochs": encode_leader_epochs(checkpoint.positions, checkpoint.leader_epochs),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
-        "set_aside": checkpoint.set_aside,
-        "kept": checkpoint.kept,
-        "retries": checkpoint.retries,
+        "failed": checkpoint.failed,
+        "parked": checkpoint.parked,
+        "retry_completed": checkpoint.retry_completed,
         "topic_id": checkpoint.topic_id,
         "generation": checkpoint.generation,
         "generation_batches": checkpoint.generation_batches,
@@ -196,7 +195,7 @@ def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def history_properties(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The property with the latest messages that were set aside; written only when there is something new."""
+    """The property with the latest failed messages; written only when there is something new."""
     return {"history": failed_message.encode(checkpoint.history)}
 
 
@@ -222,9 +221,9 @@ def checkpoint_of(properties: Properties) -> Checkpoint:
         positions=decode_positions(properties.get("positions") or "{}"),
         batches=_count(properties, "batches"),
         messages=_count(properties, "messages"),
-        set_aside=_count(properties, "set_aside"),
-        kept=_count(properties, "kept"),
-        retries=_count(properties, "retries"),
+        failed=_count(properties, "failed"),
+        parked=_count(properties, "parked"),
+        retry_completed=_count(properties, "retry_completed"),
         history=failed_message.decode(properties.get("history") or "[]"),
         topic_id=_text(properties, "topic_id"),
         leader_epochs=decode_leader_epochs(_text(properties, "leader_epochs") or "{}"),
@@ -247,7 +246,7 @@ def _ended(properties: Properties) -> tuple[int, Status]:
 
 
 def _count(properties: Properties, name: str) -> int:
-    """An integer, 0 if it is not there."""
+    """An integer, 0 if it is missing."""
     value = properties.get(name)
     if value is None:
         return 0
@@ -257,7 +256,7 @@ def _count(properties: Properties, name: str) -> int:
 
 
 def _text(properties: Properties, name: str) -> str:
-    """A text, empty if it is not there."""
+    """A text, empty if it is missing."""
     value = properties.get(name)
     if value is None:
         return ""

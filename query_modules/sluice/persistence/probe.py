@@ -1,9 +1,9 @@
 """
-Asks the server, once for each start of it, what folding and the fence rest on, instead of believing it.
+Tests, once for each start of the server, the behaviour on which folding and the fence depend, instead of assuming it.
 
-Each question is a transaction that is rolled back, with vertices of a label of its own that are reached by an id: no
-index or constraint is touched, and the graph is not walked. On Memgraph all answers are as expected; a server that sees
-things otherwise makes streams slower, never wrong.
+Each test is a transaction that is rolled back, with vertices of a separate label that are reached by an id: no index or
+constraint is affected, and the graph is not scanned. On Memgraph all results are as expected. A server that behaves
+differently makes streams slower, never wrong.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from sluice.persistence.sink import FENCE, FENCE_TEXT
 
 LABEL = "SluiceProbe"
 TYPE = "SLUICE_PROBE"
-"Of the vertices and the relationships that are made, and taken back."
+"Of the vertices and relationships that are created and rolled back."
 
 METADATA = {"tx_metadata": {"sluice": "probe"}}
 "What SHOW TRANSACTIONS says of them."
 
 PATIENCE = 10.0
-"Seconds for each exchange with the server."
+"Timeout of each exchange with the server, in seconds."
 
 ROOT = "MATCH (r) WHERE id(r) = $root"
 
@@ -38,15 +38,15 @@ MADE = f"{ROOT} MATCH (r)-[:{TYPE}]->(n:{LABEL}) RETURN n.k AS k, n.v AS v ORDER
 
 
 class Question(NamedTuple):
-    """A query with a vertex at `$root`, and what it is to leave behind."""
+    """A query with a vertex at `$root`, and its expected effect."""
 
     need: Need
     query: str
     expected: list[list[Value]]
-    "The rows that `look` gives then."
+    "The rows that `look` then returns."
     look: str = MADE
     before: str = ""
-    "A query that goes before it."
+    "A query that is run before it."
     parameters: Mapping[str, Value] = {}
 
 
@@ -114,22 +114,22 @@ TEXT_OF_REFUSAL = "the streams cannot run on this server: a batch could not be a
 
 
 class Findings(NamedTuple):
-    """What the server was found to do."""
+    """How the server was found to behave."""
 
     lacks: Mapping[Need, str]
-    "What folding needs and the server does not do; what was seen instead."
+    "What folding needs and the server does not do -> what was seen instead."
     refusal: str | None
-    "Why no stream can run on this server, whatever is folded; None: they can."
+    "Why no stream can run on this server, folded or not; None: streams can run."
     seconds: float
     "How long it took."
 
 
 def probe(connection: Connection) -> Findings:
     """
-    Asks everything. Nothing is left behind.
+    Runs all tests. Leaves nothing in the graph.
 
     Raises:
-        ConnectionLost: the connection went meanwhile; nothing is known.
+        ConnectionLost: the connection was lost meanwhile; nothing is known.
         QueryRefused: we may not write at all, or not now.
     """
     began = time.monotonic()
@@ -139,7 +139,7 @@ def probe(connection: Connection) -> Findings:
 
 
 def _asked(connection: Connection, question: Question) -> str:
-    """What was seen instead of what is expected; empty: it is as expected."""
+    """What was seen instead of the expected effect; empty: the effect is as expected."""
     root = _made(connection)
     given = {"root": root, **question.parameters}
     requests = [messages.run(question.before, given), messages.discard()] if question.before else []
@@ -157,7 +157,7 @@ def _asked(connection: Connection, question: Question) -> str:
 
 
 def _fence(connection: Connection) -> str | None:
-    """Why the fence does not hold here; None: it does."""
+    """Why the fence does not work here; None: it does."""
     root = _made(connection)
     moved = {"id": root, "uid": LABEL, "from": "a", "to": {"positions": "b"}}
     begin = f"MATCH (k) WHERE id(k) = $id SET k.positions = 'a', k.{nodes.OWNER} = $uid"
@@ -210,13 +210,15 @@ def _wrong_with_fence(replies: Sequence[Reply], rows: list[list[Any]], gone: boo
 
 
 def _raise_if_passing(error: QueryRefused) -> None:
-    """A refusal that passes, such as that of an instance that has just become a replica, says nothing of the server."""
+    """
+    A transient refusal, such as that of an instance that has just become a replica, says nothing about the server.
+    """
     if INFRASTRUCTURE.search(str(error)) or (isinstance(error, TransientFailure) and not error.suspect):
         raise error
 
 
 def _made(connection: Connection) -> int:
-    """Begins a transaction, and makes a vertex in it; its id."""
+    """Begins a transaction and creates a vertex in it; returns its id."""
     records = Records()
     requests = [messages.begin(METADATA), messages.run(f"CREATE (r:{LABEL}) RETURN id(r) AS id"), messages.pull()]
     replies = _exchange(connection, requests, records)

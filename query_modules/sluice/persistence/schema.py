@@ -1,12 +1,12 @@
 """
-Versions of the metadata nodes' form, and the way from an older one to this one.
+Schema versions of the metadata nodes, and the migration from an older version to this one.
 
-The catalog node says of which version the nodes below it are. What an older Sluice would ignore (a new property, a new
-kind of node beside a checkpoint) needs no new version; what it would misread does. Whoever makes one counts
-SCHEMA_VERSION up and writes down in MIGRATIONS how the nodes get there.
+The catalog node holds the version of the nodes below it. A change that an older Sluice would ignore (a new property, a
+new kind of node at a checkpoint) needs no new version; one that it would misread does. To make a new version, increment
+SCHEMA_VERSION and add to MIGRATIONS how the nodes get there.
 
-An older form is migrated by the supervisor, when the module is loaded and no worker runs, in one transaction. A newer
-one, which a newer Sluice left behind, is refused by procedures and supervisor alike, and nothing of it is touched.
+The supervisor migrates an older schema in one transaction, when the module is loaded and no worker runs. Procedures and
+supervisor refuse a newer one, which a newer Sluice has written, and change nothing of it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from sluice.errors import GraphError, SchemaError
 log = logging.getLogger("sluice.persistence.schema")
 
 SCHEMA_VERSION = 1
-"Of this Sluice; on catalog nodes as `schema_version`."
+"The version of this Sluice; on catalog nodes as `schema_version`."
 
 MIGRATIONS: Mapping[int, Sequence[str]] = {}
 """
-From each older version to the next: statements that are run in their order, with the catalog's id as `$catalog`. They
-begin at the catalog, `MATCH (c:SluiceCatalog) WHERE id(c) = $catalog`, since nothing else is found without a walk of
-the whole graph.
+From each older version to the next: statements that are run in order, with the catalog's id as `$catalog`. They begin
+at the catalog, `MATCH (c:SluiceCatalog) WHERE id(c) = $catalog`, since nothing else can be found without scanning the
+whole graph.
 """
 
-# First of all: of two that migrate at a time one conflicts here, before it has done anything.
+# First: of two concurrent migrations one conflicts here, before it has done anything.
 SET_VERSION = "MATCH (c:SluiceCatalog) WHERE id(c) = $catalog SET c.schema_version = $version"
 
 
@@ -60,7 +60,7 @@ def check_version(found: object, catalog: int) -> None:
 
 def migrate(connection: Connection, catalog: int, version: int, timeout: float) -> None:
     """
-    Brings a catalog, and what is below it, from an older version to this one: all of it or nothing.
+    Migrates a catalog, and what is below it, from an older version to this one: everything or nothing.
 
     Args:
         version: the catalog's.

@@ -1,9 +1,10 @@
 """
-Writes batches: a batch's queries and its checkpoint are one transaction, sent in one go.
+Writes batches: a batch's queries and its checkpoint are one transaction, sent at once.
 
 The first query of each transaction is the fence: it fails the transaction unless the checkpoint is exactly where the
-one before left it, and moves it on. So whatever wrote meanwhile, a batch takes effect once or not at all; and batches
-may be sent before it is known what became of those before them, since after a failure the fence holds all that follow.
+one before left it, and moves it forward. So whatever else is written meanwhile, a batch takes effect once or not at
+all. Batches may be sent before the outcome of earlier ones is known, since after a failure the fence stops all that
+follow.
 """
 
 from __future__ import annotations
@@ -24,34 +25,34 @@ from sluice.values.parked_message import ParkedMessage
 
 FENCE_TEXT = "sluice: the checkpoint was moved by somebody else"
 
-# assert() is Memgraph's: it fails the query with the text. A checkpoint that is gone has no positions, and fails too;
-# so does a vertex that is no checkpoint of this stream.
+# assert() is Memgraph's: it fails the query with the text. A checkpoint that is gone has no positions, and fails too.
+# So does a vertex that is not a checkpoint of this stream.
 FENCE = f"""
 OPTIONAL MATCH (k) WHERE id(k) = $id
 WITH k, assert(coalesce(k.positions = $from AND k.{nodes.OWNER} = $uid, false), '{FENCE_TEXT}') AS held
 SET k += $to
 """
 
-FENCE_AND_KEEP = f"""{FENCE}
+FENCE_AND_PARK = f"""{FENCE}
 WITH k
-UNWIND $kept AS message
-CREATE (k)-[:{nodes.HAS_SET_ASIDE}]->(m:{nodes.SET_ASIDE})
+UNWIND $parked AS message
+CREATE (k)-[:{nodes.HAS_PARKED}]->(m:{nodes.PARKED})
 SET m = message
 """
-"... and puts messages that are set aside beside it."
+"... and puts parked messages beside it."
 
 BEGIN = frame(messages.begin())
 PULL_ALL = frame(messages.pull(-1))
 COMMIT = frame(messages.commit())
 
 REPLIES_BEFORE_QUERIES = 3
-"To BEGIN, and to the fence's RUN and PULL."
+"Number of replies to BEGIN, and to the fence's RUN and PULL."
 
 MAX_IN_FLIGHT = 4
-"Groups sent and not settled: enough that the server always has one, few enough that STOP need not wait for long."
+"Groups sent and not settled: enough that the server always has one, few enough that STOP does not wait long."
 
 MAX_BYTES_IN_FLIGHT = 8 << 20
-"... and the bytes after which no further one is sent."
+"... and their size in bytes above which no further one is sent."
 
 
 class _Sent(NamedTuple):
@@ -63,7 +64,7 @@ class _Sent(NamedTuple):
 
     @property
     def replies(self) -> int:
-        """One to each request: what comes before the queries, RUN and PULL of each, COMMIT."""
+        """One reply to each request: those before the queries, RUN and PULL of each query, COMMIT."""
         return REPLIES_BEFORE_QUERIES + 2 * self.queries + 1
 
 
@@ -84,11 +85,11 @@ class Sink:
         self._sent: deque[_Sent] = deque()
         self._bytes = 0
         self.held = held
-        "The checkpoint as committed, as far as is known."
+        "The checkpoint as committed, as far as known."
         self.reached = held
         "The checkpoint once everything that was sent is committed."
         self.notice = ""
-        "What the server had to say about the transaction that was committed last; empty: nothing."
+        "The server's notifications about the last committed transaction; empty: none."
 
     @property
     def full(self) -> bool:
@@ -105,24 +106,24 @@ class Sink:
         queries: PackedQueries,
         reached: Checkpoint,
         properties: dict[str, Any],
-        kept: Sequence[ParkedMessage] = (),
+        parked: Sequence[ParkedMessage] = (),
     ) -> None:
         """
-        Sends a batch: its queries and the checkpoint's move, all or nothing. `settle` tells what became of it.
+        Sends a batch: its queries and the checkpoint's move, all or nothing. `settle` reports the outcome.
 
         Args:
             reached: the checkpoint after the batch.
             properties: the checkpoint node's, after the batch.
-            kept: messages that become nodes in the same transaction.
+            parked: messages that become nodes in the same transaction.
 
         Raises:
             ConnectionLost: none, some or all of what is in flight may have been committed.
         """
         vertex, uid = self._checkpoint_id
         parameters = {"id": vertex, "uid": uid, "from": encode_positions(self.reached.positions), "to": properties}
-        if kept:
-            parameters["kept"] = [{**message.properties(), nodes.OWNER: uid} for message in kept]
-        fence = frame(messages.run(FENCE_AND_KEEP if kept else FENCE, parameters))
+        if parked:
+            parameters["parked"] = [{**message.properties(), nodes.OWNER: uid} for message in parked]
+        fence = frame(messages.run(FENCE_AND_PARK if parked else FENCE, parameters))
         request = b"".join((BEGIN, fence, PULL_ALL, queries.frames, COMMIT))
         self._connection.send(request)
         self._sent.append(_Sent(reached, queries.size, len(request)))
@@ -134,10 +135,10 @@ class Sink:
         Waits until the oldest batch in flight is committed.
 
         Raises:
-            QueryRefused: it is not, and neither is any that was sent after it. The index is that of the query; None if
-                the transaction as a whole was refused. Nothing is in flight any more.
-            FenceLost: the same, since the checkpoint is elsewhere, or gone.
-            ConnectionLost, CommitUnknown: as they say; the connection is of no use any more.
+            QueryRefused: it was not committed, and neither was any batch sent after it. The index is that of the query;
+                None if the transaction as a whole was refused. Nothing is in flight any more.
+            FenceLost: the same, because the checkpoint is elsewhere, or gone.
+            ConnectionLost, CommitUnknown: as they say; the connection cannot be used any more.
         """
         sent = self._sent.popleft()
         self._bytes -= sent.bytes
@@ -150,7 +151,7 @@ class Sink:
         self.notice = _notice_in(replies[-1])
 
     def _give_up(self) -> None:
-        """Reads that the server ignored what else is in flight, and frees the failed transaction's locks."""
+        """Reads that the server ignored everything else in flight, and releases the failed transaction's locks."""
         self._connection.receive(sum(sent.replies for sent in self._sent))
         self._sent.clear()
         self._bytes = 0
@@ -160,8 +161,8 @@ class Sink:
 
 def _notice_in(reply: Reply) -> str:
     """
-    The notifications in the answer to COMMIT: that a SYNC replica has not confirmed is one after Memgraph 3.12.0, and
-    was an error before.
+    The notifications in the answer to COMMIT: a SYNC replica that has not confirmed causes one after Memgraph 3.12.0,
+    and caused an error before.
 
     Source: `SessionHL::CommitTransaction`, `src/glue/SessionHL.cpp`.
     """

@@ -1,8 +1,8 @@
 """
-The metadata nodes as a procedure sees them: in the caller's transaction, uncommitted changes of its own included.
+The metadata nodes as a procedure sees them: in the caller's transaction, including its uncommitted changes.
 
-Catalog nodes are found at remembered ids, streams over their relationships: O(streams). Only where no remembered id
-is right, before the supervisor has looked, is the whole graph walked, since `mgp` has no other way to find a vertex.
+Catalog nodes are found at remembered ids, streams over their relationships: O(streams). The whole graph is scanned only
+if no remembered id is right, before the supervisor's first check, since `mgp` has no other way to find a vertex.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sluice.errors import ConflictError, SettingError, StreamNotFound, StreamRunning
+from sluice.host.installation import Installation
 from sluice.persistence import nodes
 from sluice.persistence.schema import SCHEMA_VERSION, check_version
 from sluice.supervising.shared_state import SharedState
@@ -40,12 +41,14 @@ FIRST_STREAM = (
 class StreamNode:
     """A stream's metadata node, for as long as the procedure call lasts."""
 
-    def __init__(self, vertex: Vertex, name: str) -> None:
+    def __init__(self, vertex: Vertex, name: str, installation: Installation) -> None:
         """
         Args:
             name: what it is called: the node's `name`, unless another stream has the same (`nodes.distinct_names`).
+            installation: of this server.
         """
         self._vertex = vertex
+        self._installation = installation
         self.name = name
 
     @property
@@ -59,7 +62,7 @@ class StreamNode:
 
     @property
     def next_generation(self) -> int:
-        """The next run's: above that of every run that there was, also after somebody has set the numbers back."""
+        """The next run's generation: above those of all earlier runs, even if the numbers were reset by hand."""
         known = [self.get("generation")]
         for checkpoint in self._checkpoints():
             known += [checkpoint.properties.get(name) for name in ("generation", "ended_generation")]
@@ -71,7 +74,7 @@ class StreamNode:
 
     @property
     def generation(self) -> int:
-        """How many STARTs there were; 0 if that cannot be known, after an edit by hand."""
+        """The number of STARTs; 0 if unknown, after an edit by hand."""
         try:
             return nodes.generation_of({"generation": self.get("generation")})
         except SettingError:
@@ -84,14 +87,23 @@ class StreamNode:
 
     @property
     def status(self) -> Status:
-        """What SHOW says."""
+        """The status that SHOW reports."""
         return effective_status(
-            running=bool(self.get("running")), generation=self.generation, checkpoint=self.checkpoint()
+            running=self._is_started and not self.is_copied, generation=self.generation, checkpoint=self.checkpoint()
         )
 
     @property
+    def is_copied(self) -> bool:
+        """Whether it was started by another server, from which its nodes were copied: it runs there."""
+        return self._is_started and not self._installation.owns(self.get("installation"))
+
+    @property
+    def _is_started(self) -> bool:
+        return bool(self.get("running"))
+
+    @property
     def spec(self) -> StreamSpec:
-        """What CREATE asked for. Raises SettingError if the node was edited into something impossible."""
+        """What CREATE requested. Raises SettingError if the node was edited into something invalid."""
         return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES})
 
     @property
@@ -100,13 +112,13 @@ class StreamNode:
         return nodes.spec_of({name: self.get(name) for name in nodes.SPEC_PROPERTIES if name != "config"})
 
     def check_stopped(self, what: str) -> None:
-        """Raises StreamRunning if the stream runs; `what` is what cannot be done then."""
+        """Raises StreamRunning if the stream runs; `what` says what cannot be done then."""
         if self.status is Status.RUNNING:
             remedy = f"has to be stopped before it can be {what}: STOP STREAM {self.name}"
             raise StreamRunning(f"Kafka stream {self.name} is running, and {remedy}")
 
     def checkpoint(self) -> Checkpoint:
-        """How far the stream got. Where that cannot be known, since somebody edited or deleted the node: an error."""
+        """How far the stream got. If that is unknown, because the node was edited or deleted, its `error` is set."""
         try:
             nodes.uid_of({"uid": self.get("uid")})
             nodes.generation_of({"generation": self.get("generation")})
@@ -118,13 +130,13 @@ class StreamNode:
 
     def move(self, positions: Mapping[int, int], topic_id: str) -> None:
         """
-        Sends the stream, which does not run, elsewhere: the one thing that a procedure writes into a checkpoint.
+        Moves a stopped stream to other positions: the only thing that a procedure writes into a checkpoint.
 
-        A batch that is still in flight conflicts with this, or loses its fence afterwards; in either case its worker
-        reads here that its run has ended.
+        A batch that is still in flight conflicts with this, or is stopped by the fence afterwards. In either case its
+        worker reads here that its run has ended.
 
         Raises:
-            StreamNotFound: there is no checkpoint node.
+            StreamNotFound: the checkpoint node does not exist.
         """
         if not self._checkpoints():
             raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it anew")
@@ -133,26 +145,26 @@ class StreamNode:
             self._checkpoints()[0].properties.set(name, value)
 
     def _checkpoints(self) -> list[Vertex]:
-        """One, unless somebody has edited the graph."""
+        """One, unless the graph was edited by hand."""
         return [vertex for vertex in _ends(self._vertex, nodes.HAS_CHECKPOINT) if self._owns(vertex)]
 
-    def kept(self) -> list[ParkedMessage]:
-        """The messages that the stream keeps, in no order. Raises ValueError if somebody edited their nodes."""
+    def parked(self) -> list[ParkedMessage]:
+        """The stream's parked messages, in no order. Raises ValueError if somebody edited their nodes."""
         return [
             message_of({item.name: item.value for item in vertex.properties.items()})
             for checkpoint in self._checkpoints()
-            for vertex in _ends(checkpoint, nodes.HAS_SET_ASIDE)
-            if _has_label(vertex, nodes.SET_ASIDE) and self._owns(vertex)
+            for vertex in _ends(checkpoint, nodes.HAS_PARKED)
+            if _has_label(vertex, nodes.PARKED) and self._owns(vertex)
         ]
 
     def _owns(self, vertex: Vertex) -> bool:
-        """Whether a vertex is this stream's: a relationship that was drawn by hand may lead to any."""
+        """Whether a vertex belongs to this stream: a relationship drawn by hand may lead to any vertex."""
         owner = vertex.properties.get(nodes.OWNER)
         return owner is not None and owner == self.get("uid")
 
     @property
     def _gone(self) -> str:
-        """What to say where there is no checkpoint."""
+        """The error for a stream without a checkpoint."""
         if any(_ends(self._vertex, nodes.HAS_CHECKPOINT)):
             return "what its relationship CHECKPOINT leads to is not its checkpoint, and is left alone"
         return "the stream's checkpoint node was deleted"
@@ -172,14 +184,14 @@ class StreamNode:
 
 
 class Catalog:
-    """All streams, in one transaction. Making one raises SchemaError if the nodes are of another version."""
+    """All streams, in one transaction. The constructor raises SchemaError if the nodes have another schema version."""
 
     def __init__(self, graph: Graph, exchange: SharedState) -> None:
         self._graph = graph
         self._exchange = exchange
         self._claimed = False
         self._made: VertexId | None = None
-        "The catalog that this call has made."
+        "The catalog that this call has created."
         self._vertices = list(self._remembered()) or list(self._walked())
         self._vertices.sort(key=lambda vertex: int(vertex.id))
         if not self._vertices:
@@ -195,8 +207,11 @@ class Catalog:
             for vertex in _ends(catalog, nodes.HAS_STREAM)
             if _has_label(vertex, nodes.STREAM)
         }
+        installation = self._exchange.host.installation
         names = nodes.distinct_names({stream: _text(vertex, "name") for stream, vertex in found.items()})
-        return sorted((StreamNode(found[stream], names[stream]) for stream in found), key=lambda stream: stream.name)
+        return sorted(
+            (StreamNode(found[stream], names[stream], installation) for stream in found), key=lambda stream: stream.name
+        )
 
     def find(self, name: str) -> StreamNode:
         """
@@ -237,7 +252,7 @@ class Catalog:
         """
         Takes a stream out of the catalog.
 
-        Its nodes stay, marked as dropped, until its worker is gone: deleting the checkpoint here would conflict with
+        Its nodes stay, marked as dropped, until its worker has ended: deleting the checkpoint here would conflict with
         the batch in flight.
         """
         self.claim()
@@ -253,8 +268,8 @@ class Catalog:
         of a catalog is changed, since Memgraph 3 lets two transactions add relationships to one vertex.
 
         Raises:
-            mgp.SerializationError: another one does so, or did since this one began.
-            ConflictError: the same, and it makes, or made, the catalog.
+            mgp.SerializationError: another transaction does so, or did since this one began.
+            ConflictError: the same, and the other one creates, or created, the catalog.
         """
         if self._claimed:
             return
@@ -275,13 +290,13 @@ class Catalog:
             try:
                 vertex = self._graph.get_vertex_by_id(catalog)
             except IndexError:
-                continue  # deleted, or made by a transaction that is not ours and not committed
+                continue  # deleted, or created by another transaction that is not committed
             if _has_label(vertex, nodes.CATALOG):
                 yield vertex
 
     def _walked(self) -> Iterator[Vertex]:
         if self._exchange.no_catalog:
-            return  # the supervisor has looked, and is rung for to look again
+            return  # the supervisor has checked, and is signalled to check again
         for vertex in self._graph.vertices:
             if _has_label(vertex, nodes.CATALOG):
                 self._exchange.announce_catalog(VertexId(vertex.id))
@@ -289,7 +304,7 @@ class Catalog:
 
     def _make(self) -> None:
         vertex = self._new_vertex(nodes.CATALOG, {"schema_version": SCHEMA_VERSION, nodes.REVISION: 1})
-        # Two transactions that each make a catalog have no vertex in common that could make them conflict.
+        # Two transactions that each create a catalog have no vertex in common on which they could conflict.
         if not self._exchange.begin_catalog(VertexId(vertex.id)):
             raise ConflictError(FIRST_STREAM)
         self._made = VertexId(vertex.id)

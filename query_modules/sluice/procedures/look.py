@@ -1,8 +1,8 @@
 """
-The verbs that tell what a stream is and how it does, and change nothing: `streams.info`, `batches`, `show_create`.
+The verbs that show a stream and its state, and change nothing: `streams.info`, `batches`, `show_create`.
 
-Each answers at once from the caller's transaction and from what the workers left in this process: none asks Kafka, none
-waits for the loopback.
+Each answers at once from the caller's transaction and from what the workers have left in this process. None queries
+Kafka, and none waits for the loopback.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ from sluice.values.model import Checkpoint, Status, StreamSpec, check_count
 Row = dict[str, Any]
 "A record: column -> value."
 
+COPIED = (
+    "waiting: it was started on another server, from whose dump or snapshot this one was filled, and may run there; "
+    "START STREAM {name} runs it here as well"
+)
+
 OVERLOOKED = (
     "waiting: its CREATE is not committed yet, or it is in another database than the one that SLUICE_LOOPBACK_USER is "
     "in, where nothing runs it"
@@ -33,7 +38,7 @@ OVERLOOKED = (
 
 def info(graph: Graph, name: str | None) -> list[Row]:
     """
-    All that is known of a stream, or of each, ordered by name: what was asked for, how far it is, what it does now.
+    Everything about one stream, or all, ordered by name: what was requested, how far it got, what it is doing.
 
     Raises:
         StreamNotFound.
@@ -59,7 +64,7 @@ def batches(graph: Graph, name: str, limit: int) -> list[Row]:
 
 def show_create(graph: Graph, name: str) -> list[Row]:
     """
-    The clause that makes a stream like this one: `statement`.
+    The clause that creates a stream like this one: `statement`.
 
     Raises:
         StreamNotFound; SettingError if the node was edited into something impossible.
@@ -70,7 +75,7 @@ def show_create(graph: Graph, name: str) -> list[Row]:
 
 
 def statement_of(spec: StreamSpec) -> CreateStream:
-    """The clause that asks for `spec`. Its script is fetched anew: what is pinned may be another by now."""
+    """The clause that creates `spec`. CREATE fetches the script again, so it may differ from the pinned one."""
     config = spec.config.as_map()
     return CreateStream(
         spec.name,
@@ -85,7 +90,7 @@ def statement_of(spec: StreamSpec) -> CreateStream:
 
 def _info(stream: StreamNode, exchange: SharedState) -> Row:
     monitor = exchange.monitor(stream.uid)
-    # The state first: what the worker says it has brought in is in the graph for whoever looks later.
+    # The state first: what the worker reports as committed is in the graph for every later reader.
     state = monitor.state
     status, checkpoint = stream.status, stream.checkpoint()
     spec = _spec(stream)
@@ -114,7 +119,7 @@ def _info(stream: StreamNode, exchange: SharedState) -> Row:
         "total_lag": None if lag is None else sum(lag.values()),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
-        "set_aside": checkpoint.set_aside,
+        "failed": checkpoint.failed,
         "folding": monitor.folding.as_map() | ({"limits": limits} if (limits := exchange.host.limits()) else {}),
         "merges": {
             "waits": monitor.waits.as_map(),
@@ -125,7 +130,7 @@ def _info(stream: StreamNode, exchange: SharedState) -> Row:
 
 
 def _spec(stream: StreamNode) -> StreamSpec | None:
-    """None if the node was edited into something impossible, as its reason says."""
+    """None if the node was edited into something invalid, which its reason says."""
     try:
         return stream.spec
     except SettingError:
@@ -134,9 +139,9 @@ def _spec(stream: StreamNode) -> StreamSpec | None:
 
 def lags(watermarks: Mapping[int, tuple[int, int]], positions: Mapping[int, int]) -> dict[int, int]:
     """
-    partition -> how many offsets there are from its position on, to the end.
+    partition -> number of offsets from its position to the end.
 
-    A partition that nothing was read of begins where its first message is, as it will be read.
+    For a partition of which nothing was read, the position is its first message, where reading will begin.
     """
     return {
         partition: max(0, high - max(positions.get(partition, low), low))
@@ -148,18 +153,18 @@ def _reason(
     stream: StreamNode, status: Status, checkpoint: Checkpoint, state: WorkerState | None, exchange: SharedState
 ) -> str | None:
     """
-    Why a stream is in error, or why it does not read though it runs, or does not apply what was set aside though that
+    Why a stream is in error, or why it does not read though it runs, or does not apply parked messages though that
     was asked for, and since when; None if all is well.
     """
     if status is Status.ERROR:
         return checkpoint.error
     if (retrying := _retrying(status, state, exchange)) is not None:
-        what = " what was set aside" if status is Status.STOPPED else ""
+        what = " parked messages" if status is Status.STOPPED else ""
         since = f" since {retrying['since']}" if retrying["since"] else ""
         again = f"; next try at {retrying['next_try']}" if retrying["next_try"] else ""
         return f"retrying{what}{since}: {retrying['why']}{again}"
     if status is Status.STOPPED:
-        return None
+        return COPIED.format(name=stream.name) if stream.is_copied else None
     if state is None and exchange.overlooked(stream.uid):
         return OVERLOOKED
     if state is None or not state.assigned:
@@ -168,7 +173,7 @@ def _reason(
 
 
 def _retrying(status: Status, state: WorkerState | None, exchange: SharedState) -> Row | None:
-    """What a stream is trying to get over: `why, since, next_try`; None: nothing."""
+    """Why a stream is retrying: `why, since, next_try`; None: it is not retrying."""
     running = status is Status.RUNNING
     if running and exchange.trouble is not None:
         return {"why": exchange.trouble, "since": None, "next_try": None}
@@ -178,7 +183,7 @@ def _retrying(status: Status, state: WorkerState | None, exchange: SharedState) 
 
 
 def _since(stream: StreamNode, status: Status, checkpoint: Checkpoint) -> str | None:
-    """When the status began; None for streams of a version that did not write it down."""
+    """When the status began; None for streams of a version that did not record it."""
     if stream.get("running") and status is not Status.RUNNING:
         return checkpoint.ended_at
     return stream.text("changed_at") or None

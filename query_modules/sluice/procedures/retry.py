@@ -1,8 +1,8 @@
 """
-The verbs about messages that a stream has set aside: what there is, and once more with them.
+Parked messages: lists them, and has them applied again.
 
-As in `service`: in the caller's transaction, no waiting. What is asked for is on the stream's node, and a worker
-answers it once that is committed.
+As in `service`: in the caller's transaction, without waiting. The request is written to the stream's node, and a worker
+answers it once it is committed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_req
 Row = dict[str, Any]
 
 
-def set_aside(graph: Graph, name: str, limit: int) -> list[Row]:
+def list_parked(graph: Graph, name: str, limit: int) -> list[Row]:
     """
-    The messages that a stream keeps, in the order in which they were set aside, at most `limit`.
+    A stream's parked messages, in the order in which they were parked, at most `limit`.
 
     Raises:
         StreamNotFound; SettingError if the limit is not a positive number, or a node was edited.
@@ -29,20 +29,20 @@ def set_aside(graph: Graph, name: str, limit: int) -> list[Row]:
     check_count(name, "limit", limit)
     stream = Catalog(graph, process.current().exchange).find(name)
     asked = _unanswered(stream)
-    return [_row(message, asked) for message in _kept(stream)[:limit]]
+    return [_row(message, asked) for message in _parked(stream)[:limit]]
 
 
 def retry(graph: Graph, name: str, limit: int | None, partition: int | None, offset: int | None) -> list[Row]:
     """
-    Asks for messages to be applied again, with the transform that the stream has by then: `messages`, how many.
+    Requests that messages be applied again, with the transform that the stream has then: `messages`, their number.
 
     Args:
-        limit: that many, the oldest; None: all.
-        partition: only of this one.
-        offset: only this one, of `partition`.
+        limit: at most this number, the oldest; None: all.
+        partition: only messages of this partition.
+        offset: only the message at this offset of `partition`.
 
     Raises:
-        StreamNotFound; SettingError: an argument is wrong, or there is no message at the place that is given.
+        StreamNotFound; SettingError: an argument is wrong, or there is no message at the given place.
     """
     if limit is not None:
         check_count(name, "limit", limit)
@@ -50,15 +50,15 @@ def retry(graph: Graph, name: str, limit: int | None, partition: int | None, off
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
     admission.check(stream.spec, here.settings)  # else nothing could be retried
-    asked, answered = stream.get("retries"), stream.checkpoint().retries
+    asked, answered = stream.get("retry_requested"), stream.checkpoint().retry_completed
     number = max(asked if isinstance(asked, int) else 0, answered) + 1
     everything = RetryRequest(number, _LAST, partition, offset)
-    meant = [message for message in _kept(stream) if everything.means(message)][:limit]
+    meant = [message for message in _parked(stream) if everything.means(message)][:limit]
     if not meant and offset is not None:
-        raise SettingError(f"Kafka stream {name}, no message of partition {partition}, offset {offset} is kept")
+        raise SettingError(f"Kafka stream {name}, no message of partition {partition}, offset {offset} is parked")
     if meant:
         request = everything._replace(upto=meant[-1].number)
-        stream.set(retries=request.number, retry_requests=encode_requests([*_unanswered(stream), request]))
+        stream.set(retry_requested=request.number, retry_requests=encode_requests([*_unanswered(stream), request]))
         here.exchange.ring()
     return [{"messages": len(meant)}]
 
@@ -75,13 +75,13 @@ def _check_place(name: str, partition: int | None, offset: int | None) -> None:
 
 
 def _unanswered(stream: StreamNode) -> tuple[RetryRequest, ...]:
-    answered = stream.checkpoint().retries
+    answered = stream.checkpoint().retry_completed
     return tuple(request for request in decode_requests(stream.get("retry_requests")) if request.number > answered)
 
 
-def _kept(stream: StreamNode) -> list[ParkedMessage]:
+def _parked(stream: StreamNode) -> list[ParkedMessage]:
     try:
-        return sorted(stream.kept(), key=lambda message: message.number)
+        return sorted(stream.parked(), key=lambda message: message.number)
     except ValueError as error:
         raise SettingError(f"Kafka stream {stream.name}, {error}") from error
 

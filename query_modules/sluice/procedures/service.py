@@ -1,8 +1,8 @@
 """
 The verbs: what the procedures of `streams.py` do, each in the caller's transaction.
 
-Whatever a verb writes is a wish in the graph; the supervisor, rung for, makes it so once it is committed. No verb
-waits for the loopback: with one Bolt worker thread that would be a deadlock.
+A verb only writes a request to the graph. It signals the supervisor, which carries the request out once it is
+committed. No verb waits for the loopback: with one Bolt worker thread that would be a deadlock.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sluice.brokers.consumer import Consumer
 from sluice.engine.test_execution import TestExecution
 from sluice.engine.topic_guard import check_topics
 from sluice.errors import NoReport, NothingToRead, SettingError, StreamExists
+from sluice.host.instance import this_process
 from sluice.host.settings import Settings
 from sluice.procedures import steering
 from sluice.procedures.catalog import Catalog, Graph, StreamNode
@@ -40,12 +41,12 @@ Row = dict[str, Any]
 "A record: column -> value."
 
 EXISTING = ("refuse", "keep", "replace")
-"What CREATE may be told to do with a stream of the same name."
+"What CREATE can do with an existing stream of the same name."
 
 NOT_YET = "the module has not looked at the graph yet, over its own connection to the server"
 
 NOTHING: list[Row] = [{}]
-"The answer of a verb that has nothing to say: one record without columns."
+"The answer of a verb without a result: one record without columns."
 
 
 def create(
@@ -60,18 +61,18 @@ def create(
     existing: str = "refuse",
 ) -> list[Row]:
     """
-    Writes a new, stopped stream, having checked that it could run: settings, name, script, broker, topics.
+    Writes a new, stopped stream after checking that it could run: settings, name, script, broker, topics.
 
     Args:
         config: as `configuration` says.
-        existing: what to do if there is a stream of that name: refuse; keep it, which is nothing; replace it.
+        existing: what to do if there is a stream of that name: refuse; keep it, which does nothing; replace it.
 
     Raises:
         SettingError, StreamExists, ScriptError, BrokerError, TopicNotFound: nothing was written.
-        ConflictError: the same; another transaction creates or drops a stream, or did since this one began.
+        ConflictError: nothing was written; another transaction creates or drops a stream, or did since this one began.
     """
     here = process.current()
-    # Checked before anything is fetched, so that a typing error costs no waiting.
+    # Checked before anything is fetched, so that a typing error is reported at once.
     script_uri = Transform(transform, "", "")
     configuration = configuration_of(name, config)
     unpinned = StreamSpec(uuid.uuid4().hex, name, uri, topic, script_uri, batch_interval_ms, batch_size, configuration)
@@ -88,7 +89,7 @@ def create(
     positions = steering.first_positions(spec, checked.topic.partitions, here.settings)
     try:
         catalog.claim()
-    except Exception:  # a conflict, for which clients try again
+    except Exception:  # a conflict, on which clients retry
         here.remembered.keep(checked.key, checked, checked.until)
         raise
     try:
@@ -103,7 +104,7 @@ def create(
 
 
 def _checked(unpinned: StreamSpec, here: Process) -> Checked:
-    """What is found out of the world outside for a CREATE; not again where one like it has just met a conflict."""
+    """What a CREATE finds out about script and broker; reused if the same CREATE has just met a conflict."""
     key = (unpinned.uri, unpinned.topic, unpinned.transform.uri, unpinned.config.encode())
     remembered = here.remembered.take(key)
     if remembered is not None:
@@ -140,21 +141,31 @@ def show(graph: Graph) -> list[Row]:
 
 
 def version() -> list[Row]:
-    """The package's version, and what keeps all streams from running: `version, trouble`."""
+    """The package's version, and the reason why no stream can run, if any: `version, trouble`."""
     exchange = process.current().exchange
     trouble = exchange.trouble or (NOT_YET if exchange.seen is None else None)
     return [{"version": __version__, "trouble": trouble}]
 
 
+def instance() -> list[Row]:
+    """Which server process this is: `process`."""
+    return [{"process": this_process()}]
+
+
 def settings() -> list[Row]:
-    """The settings in force: `name, value`, as variables hold them; no secret. And what the server was found to do."""
+    """
+    The settings in force: `name, value`, as in the variables, without secrets. And how the server was found to behave.
+    """
     here = process.current()
     rows = [{"name": name, "value": value} for name, value in here.settings.as_variables().items()]
     return [*rows, {"name": PROBE, "value": here.exchange.host.summary()}]
 
 
 def interpreter() -> list[Row]:
-    """The interpreter that runs transforms: `path, version`, or `trouble`, why there is none. As `find_interpreter`."""
+    """
+    The interpreter that runs transforms: `path, version`, or `trouble`, the reason why there is none. As
+    `find_interpreter`.
+    """
     here = process.current()
     try:
         found = find_interpreter(here.settings)
@@ -165,7 +176,7 @@ def interpreter() -> list[Row]:
 
 def start(graph: Graph, name: str, limit_batches: int | None) -> list[Row]:
     """
-    Wants a stream to run; one that runs is left alone, whatever its limit.
+    Requests that a stream run; one that runs is left alone, whatever its limit.
 
     Raises:
         StreamNotFound; SettingError if the limit is not a positive number.
@@ -179,7 +190,9 @@ def start(graph: Graph, name: str, limit_batches: int | None) -> list[Row]:
 
 
 def stop(graph: Graph, name: str) -> list[Row]:
-    """Wants a stream to stop, after the batch in flight; one that is stopped is left alone. Raises StreamNotFound."""
+    """
+    Requests that a stream stop after the batch in flight; one that is stopped is left alone. Raises StreamNotFound.
+    """
     here = process.current()
     _stop(Catalog(graph, here.exchange).find(name))
     here.exchange.ring()
@@ -187,7 +200,7 @@ def stop(graph: Graph, name: str) -> list[Row]:
 
 
 def start_all(graph: Graph) -> list[Row]:
-    """Wants all streams to run."""
+    """Requests that all streams run."""
     here = process.current()
     for stream in Catalog(graph, here.exchange).streams():
         _start(stream, None, here.exchange)
@@ -196,7 +209,7 @@ def start_all(graph: Graph) -> list[Row]:
 
 
 def stop_all(graph: Graph) -> list[Row]:
-    """Wants all streams to stop."""
+    """Requests that all streams stop."""
     here = process.current()
     for stream in Catalog(graph, here.exchange).streams():
         _stop(stream)
@@ -206,7 +219,7 @@ def stop_all(graph: Graph) -> list[Row]:
 
 def errors(graph: Graph, name: str, limit: int) -> list[Row]:
     """
-    The latest messages that a stream stopped at or set aside, and gaps that it met, the newest first.
+    The latest messages that a stream stopped at or passed, and gaps that it met, the newest first.
 
     Raises:
         StreamNotFound; SettingError if the limit is not a positive number.
@@ -218,13 +231,13 @@ def errors(graph: Graph, name: str, limit: int) -> list[Row]:
 
 def test(graph: Graph, name: str, limit_batches: int, execute: bool, check_abort: Callable[[], None]) -> list[Row]:
     """
-    What the stream's transform makes of the next messages, at most `limit_batches` batches of them: `query, params`.
+    The transform's queries for the next messages, at most `limit_batches` batches of them: `query, params`.
 
-    Reads from where the stream would go on and moves nothing: no graph write, no group, no offset.
+    Reads from where the stream would continue, and moves nothing: no graph write, no group, no offset.
 
     Args:
-        execute: have the queries run as well, and rolled back; `test_report` tells what they did.
-        check_abort: raises if the caller's query is to end.
+        execute: also run the queries, and roll them back; `test_report` shows what they did.
+        check_abort: raises if the caller's query has to end.
 
     Raises:
         StreamNotFound, SettingError; StreamRunning; NothingToRead if there is no message; BrokerError; ScriptError,
@@ -250,11 +263,11 @@ def test(graph: Graph, name: str, limit_batches: int, execute: bool, check_abort
 
 def test_report(graph: Graph, name: str) -> list[Row]:
     """
-    What the queries of the stream's latest executed test did before they were rolled back, a row for each text, those
+    What the queries of the stream's latest executed test did before they were rolled back: a row for each text, those
     that took longest first.
 
     Raises:
-        StreamNotFound; NoReport: there is none, or not yet.
+        StreamNotFound; NoReport: there is no report, or not yet.
     """
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
@@ -272,11 +285,17 @@ def test_report(graph: Graph, name: str) -> list[Row]:
 def _start(stream: StreamNode, limit_batches: int | None, exchange: SharedState) -> None:
     if stream.status is not Status.RUNNING:
         exchange.announce_start(stream.uid)
-        stream.set(running=True, generation=stream.next_generation, limit_batches=limit_batches, changed_at=now())
+        stream.set(
+            running=True,
+            installation=exchange.host.installation.id or None,
+            generation=stream.next_generation,
+            limit_batches=limit_batches,
+            changed_at=now(),
+        )
 
 
 def _stop(stream: StreamNode) -> None:
-    if stream.status is Status.RUNNING:
+    if stream.status is Status.RUNNING or stream.is_copied:
         stream.set(running=False, changed_at=now())
 
 

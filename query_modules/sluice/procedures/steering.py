@@ -1,7 +1,7 @@
 """
-The verbs that steer a stream: other settings, another place in its topic, a new version of its script.
+The verbs that change a stream: other settings, another place in its topic, a new version of its script.
 
-As in `service`: in the caller's transaction, no waiting for the loopback.
+As in `service`: in the caller's transaction, without waiting for the loopback.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from sluice.values.seek_target import (
 Row = dict[str, Any]
 
 MAX_TRIED = 10_000
-"Messages that a new script may be tried on: they are held in memory."
+"Maximum number of messages that a new script may be tried on: they are held in memory."
 
 KEPT = {
     "name": "a stream keeps its name",
@@ -56,8 +56,8 @@ def alter(graph: Graph, name: str, changes: Mapping[str, Any], *, what: str = "a
     Changes a stopped stream.
 
     Args:
-        changes: uri, transform, batch_interval in milliseconds, batch_size, and keys of the configuration, beside
-            those or in a map called config; None puts one back to its default. A transform is fetched anew.
+        changes: uri, transform, batch_interval in milliseconds, batch_size, and keys of the configuration, next to
+            those or in a map called config; None resets one to its default. A transform is fetched again.
         what: for an error's text.
 
     Raises:
@@ -67,7 +67,7 @@ def alter(graph: Graph, name: str, changes: Mapping[str, Any], *, what: str = "a
     here = process.current()
     stream = Catalog(graph, here.exchange).find(name)
     stream.check_stopped(what)
-    # What the configuration holds may not be allowed any more; then this is the way to put it right.
+    # The configuration may contain something that is no longer allowed; then this is the way to correct it.
     spec, config = stream.spec_without_config, stream.text("config")
     changed = _altered(spec, config, changes)
     if "transform" in changes:
@@ -87,14 +87,14 @@ def configure(graph: Graph, name: str, config: Mapping[str, Any]) -> list[Row]:
 
 def seek(graph: Graph, name: str, to: object, dry_run: bool) -> list[Row]:
     """
-    Sends a stopped stream elsewhere: `partition, from, to, messages, effect`, one record for each partition.
+    Moves a stopped stream to other positions: `partition, from, to, messages, effect`, one record for each partition.
 
     Args:
-        to: as `seek_target.FORMS` says.
-        dry_run: say what it would mean, and do nothing; then the stream may run.
+        to: in one of the forms in `seek_target.FORMS`.
+        dry_run: only return what it would mean; then the stream may run.
 
     Raises:
-        StreamNotFound, SettingError; StreamRunning; BrokerError or TopicNotFound if Kafka does not tell the offsets.
+        StreamNotFound, SettingError; StreamRunning; BrokerError or TopicNotFound if Kafka does not report the offsets.
     """
     here = process.current()
     place = f"Kafka stream {name}, seek"
@@ -114,7 +114,8 @@ def seek(graph: Graph, name: str, to: object, dry_run: bool) -> list[Row]:
         positions = {}
     moves = _moves(place, spec, target, positions, topic.partitions, deadline)
     if not dry_run:
-        # An id that is not known just now is left to the worker, unless some positions may be another topic's.
+        # An id that is unknown at the moment is left to the worker, unless some positions may be those of another
+        # topic.
         keeps_some = isinstance(target, Relative | Offsets)
         stream.move(positions_after(target, positions, moves), topic.id or (held.topic_id if keeps_some else ""))
         here.exchange.ring()
@@ -123,14 +124,14 @@ def seek(graph: Graph, name: str, to: object, dry_run: bool) -> list[Row]:
 
 def reload_transform(graph: Graph, name: str, trial_messages: int, check_abort: Callable[[], None]) -> list[Row]:
     """
-    Fetches a stream's script again and, if it is another one by now, lets it take the place of the old one:
-    `old_sha256, new_sha256, tried`.
+    Fetches a stream's script again and, if it has changed, replaces the old one with it: `old_sha256, new_sha256,
+    tried`.
 
-    Before that it is tried on the last messages that the stream has read, if the old one may run. A stream that runs
-    goes on with it. The same script is signed again, which is what an unsigned one needs.
+    Before that it is tried on the last messages that the stream has read, if the old one may run. A running stream
+    continues with it. An unchanged script is signed again, which is what an unsigned one needs.
 
     Args:
-        trial_messages: how many; 0: none, and Kafka is not asked.
+        trial_messages: how many; 0: none, and Kafka is not queried.
         check_abort: raises if the caller's query is to end.
 
     Raises:
@@ -146,7 +147,7 @@ def reload_transform(graph: Graph, name: str, trial_messages: int, check_abort: 
     spec = stream.spec
     new = pin(spec.transform.uri, here.settings, until(check_abort))
     tried = 0
-    # An old script that may not run is not run to compare the new one with it either.
+    # An old script that may not run is not run for a comparison either.
     if new.sha256 != spec.transform.sha256 and admission.refusal(spec.transform, here.settings) is None:
         positions = stream.checkpoint().positions
         if trial_messages and positions:
@@ -160,7 +161,7 @@ def reload_transform(graph: Graph, name: str, trial_messages: int, check_abort: 
 
 def try_transform(uri: str, messages: Sequence[Any], check_abort: Callable[[], None]) -> list[Row]:
     """
-    What the script at `uri` makes of these messages as one batch: `query, params`. Kafka is not asked.
+    The queries of the script at `uri` for these messages as one batch: `query, params`. Kafka is not queried.
 
     Args:
         messages: as `manual_message.records_given`.
@@ -179,10 +180,10 @@ def try_transform(uri: str, messages: Sequence[Any], check_abort: Callable[[], N
 
 def first_positions(spec: StreamSpec, partitions: Iterable[int], settings: Settings) -> dict[int, int]:
     """
-    Where a new stream begins in the partitions that there are now; none where that is at their beginning.
+    Where a new stream begins in the current partitions; empty if it begins with the earliest messages.
 
     Raises:
-        BrokerError: Kafka does not tell.
+        BrokerError: Kafka does not report it.
     """
     place = f"Kafka stream {spec.name}, config: start"
     target = start_of(place, spec.config.start)
@@ -207,7 +208,7 @@ def _moves(
 
 def _altered(spec: StreamSpec, config: str, changes: Mapping[str, Any]) -> StreamSpec:
     """
-    The spec with these changes made; a changed transform has no source yet. Raises SettingError.
+    The spec with these changes applied; a changed transform has no source yet. Raises SettingError.
 
     Args:
         config: as the node holds it; the spec has none.

@@ -1,5 +1,5 @@
 """
-Tries a new transform on messages that a stream has read, before it takes the place of the old one.
+Tries a new transform on messages that a stream has read, before it replaces the old one.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     import confluent_kafka
 
 READ_AT_ONCE = 1000
-"Messages that are asked for at a time."
+"Number of messages requested at a time."
 
 
 def last_read(
     spec: StreamSpec, positions: Mapping[int, int], most: int, settings: Settings, check_abort: Callable[[], None]
 ) -> list[confluent_kafka.Message]:
     """
-    The last messages before a stream's positions that Kafka still has, at most `most` of them, the same number of each
-    partition, ordered by partition and offset.
+    The last messages before a stream's positions that Kafka still has: at most `most` of them, the same number from
+    each partition, ordered by partition and offset.
 
-    Reads no longer than the settings' `test_timeout`, and no more bytes than a batch may have; what came until then is
-    what there is.
+    Reads no longer than the settings' `test_timeout`, and no more bytes than a batch may have; returns what was read
+    until then.
 
     Raises:
         BrokerError: the broker does not answer.
@@ -78,15 +78,16 @@ def compare(
     check_abort: Callable[[], None],
 ) -> int:
     """
-    Gives the messages, in batches of the stream's size, to the new transform; what it refuses also to the old one.
+    Gives the messages, in batches of the stream's size, to the new transform, and those that it refuses also to the old
+    one.
 
-    Takes no longer than the settings' `test_timeout` and one batch; what was tried until then counts.
+    Takes no longer than the settings' `test_timeout` and one batch; only what was tried until then counts.
 
     Returns:
         how many messages were tried.
 
     Raises:
-        TransformError: the new one refuses what the old one does not; the text says which message.
+        TransformError: the new one refuses what the old one does not; the text names the message.
     """
     deadline = time.monotonic() + settings.test_timeout
 
@@ -139,7 +140,7 @@ def _refusal(transformer: Transformer, batch: Batch) -> TransformError | None:
 def _refused_alone(
     spec: StreamSpec, before: Transformer, after: Transformer, batch: Batch, deadline: float
 ) -> tuple[Batch, TransformError] | None:
-    """The first message that only the new transform refuses by itself; None if there is none, or no time to look."""
+    """The first message that only the new transform refuses by itself; None if there is none, or no time to search."""
     if spec.config.isolate is Isolate.NEVER:
         return None
     for message in batch.messages:

@@ -20,7 +20,7 @@ FORM = "a text, null, or a map of value, key, headers, topic, partition, offset 
 
 def records_given(messages: Sequence[Any]) -> Records:
     """
-    Messages as `streams.try_transform` takes them: each `FORM`, its texts as `streams.set_aside` gives them, `base64:`
+    Messages as `streams.try_transform` takes them: each `FORM`, its texts as `streams.parked` gives them, `base64:`
     before what is no UTF-8. What a map leaves out is null, no headers, topic TOPIC, partition 0, the message's place in
     the batch, now.
 

@@ -9,8 +9,9 @@ import time
 from contextlib import suppress
 
 from sluice.errors import QueryRefused
-from sluice.persistence.loopback import Loopback, StreamRow
+from sluice.persistence.loopback import Loopback
 from sluice.persistence.nodes import distinct_names
+from sluice.persistence.stream_row import StreamRow
 from sluice.supervising.founding import Founding
 from sluice.supervising.shared_state import SharedState
 

@@ -58,7 +58,7 @@ class Founding:
             self._begun, self._suspects, self._next_look = begun, None, now
         if now >= self._next_look:
             self._next_look = now + ASKING
-            opened = loopback.open_creations()
+            opened = loopback.server.open_creations()
             self._is_blind = opened is None
             if opened is not None:
                 self._suspects = opened if self._suspects is None else self._suspects & opened

@@ -33,7 +33,7 @@ class Entry:
     batches: int
     messages: int
     "Those that took effect."
-    set_aside: int
+    failed: int
     queries: int
     "As the transform gave them."
     sent: int
@@ -55,15 +55,15 @@ class Mark(NamedTuple):
     positions: Mapping[int, int]
     batches: int
     messages: int
-    set_aside: int
+    failed: int
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Mark:
-        return cls(checkpoint.positions, checkpoint.batches, checkpoint.messages, checkpoint.set_aside)
+        return cls(checkpoint.positions, checkpoint.batches, checkpoint.messages, checkpoint.failed)
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        return self.batches, self.messages, self.set_aside
+        return self.batches, self.messages, self.failed
 
 
 class History:
@@ -158,14 +158,14 @@ class History:
 def _entry(transaction: Transaction, before: Mark, retries: int, transform_sha256: str, at: str) -> Entry:
     reached = Mark.of(transaction.reached)
     moved = [partition for partition, end in reached.positions.items() if before.positions.get(partition) != end]
-    batches, messages, set_aside = (new - old for new, old in zip(reached.counts, before.counts, strict=True))
+    batches, messages, failed = (new - old for new, old in zip(reached.counts, before.counts, strict=True))
     return Entry(
         time=at,
         begin={partition: before.positions.get(partition) for partition in moved},
         end={partition: reached.positions[partition] for partition in moved},
         batches=batches,
         messages=messages,
-        set_aside=set_aside,
+        failed=failed,
         queries=transaction.given,
         sent=transaction.sent,
         ms={stage: round(spent, 3) for stage, spent in times_ms(transaction).items()},

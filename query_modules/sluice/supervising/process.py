@@ -22,6 +22,7 @@ from sluice.engine.host_state import HostState
 from sluice.errors import SettingError
 from sluice.host import server_log
 from sluice.host.attempts import Attempts, file_of_this_server
+from sluice.host.installation import installation_of_this_server
 from sluice.host.settings import Settings, load, put_in_force
 from sluice.supervising.remembered import Remembered
 from sluice.supervising.shared_state import SharedState
@@ -60,7 +61,8 @@ class Process:
 
     def __init__(self, settings: Settings, predecessor: Process | None) -> None:
         self.settings = settings
-        self.exchange = SharedState(settings.batch_history, HostState(Attempts(file_of_this_server())))
+        host = HostState(Attempts(file_of_this_server()), installation_of_this_server())
+        self.exchange = SharedState(settings.batch_history, host)
         self.remembered: Remembered[Checked] = Remembered()
         self.gone = threading.Event()
         "Set once nothing of this copy, nor of its predecessors, runs any more."

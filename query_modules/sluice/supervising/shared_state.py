@@ -13,6 +13,7 @@ from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
 from sluice.engine.test_execution import TestExecution
 from sluice.host.attempts import Attempts
+from sluice.host.installation import Installation
 from sluice.supervising.status import Monitor
 from sluice.values.model import VertexId
 
@@ -43,7 +44,7 @@ class SharedState:
             history: how many transactions of each stream are remembered.
             host: what is known of the server; None: nothing yet.
         """
-        self.host = host or HostState(Attempts(None))
+        self.host = host or HostState(Attempts(None), Installation(None))
         "What is known of the server. Written by the supervisor."
         self._history = history
         self._lock = threading.Lock()  # guards all sets and dicts below

@@ -41,7 +41,7 @@ class WorkerState:
     watermarks: Mapping[int, tuple[int, int]] | None = None
     "partition -> first offset, and the offset that its next message gets; None: nobody has told yet."
     only_retries: bool = False
-    "Whether the stream does not run, and what was set aside is all that the worker is there for."
+    "Whether the stream does not run, and the worker is there for parked messages alone."
 
 
 class Monitor:
@@ -86,7 +86,7 @@ class Monitor:
         self.state = None
 
     def cannot_retry(self, why: str) -> None:
-        """There can be no worker for what was set aside of a stream that does not run."""
+        """There can be no worker for the parked messages of a stream that does not run."""
         if self.state is None or self.state.trouble != why:
             self.state = WorkerState(only_retries=True, trouble=why, since=now())
             self.failed(why)

@@ -13,8 +13,11 @@ from sluice.engine.group_size import pause
 from sluice.errors import GraphError, ProtocolError, SchemaError, SettingError
 from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
-from sluice.persistence.loopback import ANALYTICAL, ON_DISK, Loopback, StreamRow
+from sluice.persistence.loopback import Loopback
+from sluice.persistence.own_server import open_loopback
 from sluice.persistence.probe import Findings
+from sluice.persistence.server_facts import ANALYTICAL, ON_DISK
+from sluice.persistence.stream_row import StreamRow
 from sluice.supervising.catalogs import Catalogs
 from sluice.supervising.plan import Running, Start, plan
 from sluice.supervising.shared_state import SharedState
@@ -103,7 +106,7 @@ class Supervisor:
         failures, in_touch = 0, time.monotonic()
         while not self._stop.is_set():
             try:
-                with Loopback(self._settings) as loopback:
+                with open_loopback(self._settings) as loopback:
                     if failures:
                         log.info("connected to the server")
                     failures = 0
@@ -141,7 +144,7 @@ class Supervisor:
         if obstacle is None:
             self._exchange.seen = listed
             self._exchange.keep_monitors(listed | self._workers.keys())
-        wanted = {row.uid: row for row in rows if row.should_run or row.should_retry}
+        wanted = {row.uid: row for row in rows if self._should_run(row) or row.should_retry}
         running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
         for action in plan({uid: row.work for uid, row in wanted.items()}, running):
             if isinstance(action, Start):
@@ -154,7 +157,7 @@ class Supervisor:
         for uid, row in wanted.items():
             work, worker = self._workers.get(uid, (None, None))
             if worker is not None and work == row.work and row.should_retry:
-                worker.retry(row.retries_asked)
+                worker.retry(row.retry_requested)
 
     def _learn_constraints(self, loopback: Loopback) -> None:
         """
@@ -164,8 +167,8 @@ class Supervisor:
         if not self._workers or time.monotonic() < self._next_constraints_look:
             return
         self._next_constraints_look = time.monotonic() + CONSTRAINT_INTERVAL
-        constraints = loopback.uniqueness_constraints()
-        self._exchange.guard.learn(constraints, relied_on=loopback.survives_violations())
+        constraints = loopback.server.uniqueness_constraints()
+        self._exchange.guard.learn(constraints, relied_on=loopback.server.survives_violations())
         if constraints:
             for _, worker in self._workers.values():
                 worker.unlabel()
@@ -180,6 +183,7 @@ class Supervisor:
             self._begin(loopback)
         try:
             rows = self._catalogs.look(loopback)
+            self._exchange.host.installation.is_main(row.installation for row in rows)
             self._sweep(loopback, rows)
             if rows:
                 self._look_for_indexes(loopback)
@@ -199,10 +203,11 @@ class Supervisor:
 
     def _look_for_obstacle(self, loopback: Loopback) -> str | None:
         """What keeps every stream from running, for as long as it is so."""
-        if not loopback.is_main():
+        if not loopback.server.is_main():
+            self._exchange.host.installation.is_replica()
             return ON_REPLICA
         if time.monotonic() >= self._next_mode_look:
-            self._storage_mode = loopback.storage_mode()
+            self._storage_mode = loopback.server.storage_mode()
             self._next_mode_look = time.monotonic() + MODE_INTERVAL
         if self._storage_mode in WRONG_MODES:
             return WRONG_MODES[self._storage_mode]
@@ -221,7 +226,7 @@ class Supervisor:
 
     def _look_for_indexes(self, loopback: Loopback) -> None:
         if self._settings.fold and time.monotonic() >= self._next_index_look:
-            self._exchange.host.may_index_relationships = loopback.may_index_relationships()
+            self._exchange.host.may_index_relationships = loopback.server.may_index_relationships()
             self._next_index_look = time.monotonic() + INDEX_INTERVAL
 
     def _begin(self, loopback: Loopback) -> None:
@@ -242,12 +247,17 @@ class Supervisor:
             loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
             return
         monitor = self._exchange.monitor(row.uid)
-        monitor.begin(only_retries=not row.should_run)
-        kind = Worker if row.should_run else RetryWorker
+        should_run = self._should_run(row)
+        monitor.begin(only_retries=not should_run)
+        kind = Worker if should_run else RetryWorker
         worker = kind(desired, self._settings, monitor, self._exchange.host, self._exchange.guard)
         self._workers[row.uid] = (row.work, worker)
         self._exchange.forget_start(row.uid)
         worker.start()
+
+    def _should_run(self, row: StreamRow) -> bool:
+        """Whether the stream was asked to run, and here: not where its nodes were copied from."""
+        return row.should_run and self._exchange.host.installation.owns(row.installation)
 
     def _note_gone(self, worker: Worker) -> None:
         name = worker.desired.spec.name

@@ -22,6 +22,7 @@ from sluice.host.attempts import MAX_ATTEMPTS
 from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
+from sluice.persistence.own_server import open_loopback
 from sluice.supervising.log_throttle import LogThrottle
 from sluice.supervising.status import Monitor, WorkerState
 from sluice.values.failed_message import now
@@ -86,7 +87,7 @@ class Worker:
 
     def retry(self, number: int) -> None:
         """Lets the worker know that the `RetryRequest` of that number, and those before it, are to be answered."""
-        self._calls.retries = number
+        self._calls.retry_requested = number
         self._calls.nudge.set()
 
     def unlabel(self) -> None:
@@ -277,7 +278,7 @@ class Worker:
         )
 
     def _connected(self) -> Loopback:
-        loopback = Loopback(self._settings)
+        loopback = open_loopback(self._settings)
         with self._lock:
             self._loopback = loopback
         return loopback
@@ -327,6 +328,6 @@ class RetryWorker(Worker):
         log.debug("stream %s: nothing more to retry", self.desired.spec.name)
 
     def _end(self, reason: str) -> None:
-        log.error("stream %s: what was set aside cannot be retried: %s; trying again", self.desired.spec.name, reason)
+        log.error("stream %s: parked messages cannot be retried: %s; trying again", self.desired.spec.name, reason)
         self.trouble(reason)
         self._stop.wait(MAX_BACKOFF)

@@ -31,8 +31,8 @@ class Batch:
         """
         Args:
             is_last: whether a batch ends with these messages: they are all of it, or its last part.
-            reached: partition -> where reading is after these messages, if that is known: offsets that no message has,
-                such as those of transaction markers, are before it.
+            reached: partition -> where reading continues after these messages, if that is known. Offsets without a
+                message, such as those of transaction markers, are before it.
         """
         self.messages = messages
         self.is_last = is_last
@@ -62,13 +62,13 @@ class Batch:
 
     @property
     def place(self) -> str:
-        """Where it is, for errors: of its one message, or of its first."""
+        """Its place, for errors: that of its only message, or of its first."""
         first = self.messages[0]
         place = f"partition {first.partition()}, offset {first.offset()}"
         return place if len(self) == 1 else f"{len(self)} messages from {place}"
 
     def halves(self) -> tuple[Batch, Batch]:
-        """The batch in two; it has at least two messages."""
+        """Splits the batch in two; it has at least two messages."""
         middle = len(self.messages) // 2
         later = Batch(self.messages[middle:], is_last=self.is_last, reached=self.reached)
         return Batch(self.messages[:middle], is_last=False), later
@@ -78,8 +78,8 @@ class Group:
     """
     Batches in a row that go to the transform in one request and into the graph in one transaction.
 
-    That is how batches move on a busy stream only: each is transformed by itself all the same, takes effect as a whole,
-    and counts.
+    This happens on busy streams only. Each batch is still transformed by itself, takes effect as a whole, and is
+    counted.
     """
 
     def __init__(self, batches: Sequence[Batch], polled: float = 0.0) -> None:
@@ -117,7 +117,7 @@ class Group:
         return Group(self.batches[start:stop], self.polled)
 
     def halves(self) -> tuple[Group, Group]:
-        """In two: between batches, or within the only one."""
+        """Splits the group in two: between batches, or within its only batch."""
         middle = len(self.batches) // 2
         if middle:
             return self.part(0, middle), self.part(middle, len(self.batches))
@@ -141,7 +141,7 @@ def _end(messages: Sequence[confluent_kafka.Message]) -> dict[int, Position]:
 
 def cut(messages: Messages, size: int, max_bytes: int, room: int) -> list[Batch]:
     """
-    The messages in batches, from the first on, of which only the last may be neither full nor large.
+    Divides the messages into batches, from the first on. Only the last batch may be neither full nor large.
 
     Args:
         messages: at least one.

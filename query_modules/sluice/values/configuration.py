@@ -1,5 +1,5 @@
 """
-A stream's `config`: what CREATE takes as a map beside the clause's own words.
+A stream's `config`: the map that CREATE takes in addition to the clause's own options.
 
 Our own keys say what happens when something cannot be applied; every other key is a property of librdkafka
 (`kafka_properties`), passed on to whatever talks to Kafka for the stream. Secrets are given by reference (`env:NAME`,
@@ -27,7 +27,7 @@ class OnError(str, enum.Enum):
 
     STOP = "stop"
     SKIP = "skip"
-    KEEP = "keep"
+    PARK = "park"
     "As a node, for `streams.retry`."
     DEAD_LETTER = "dead_letter"
 
@@ -44,27 +44,27 @@ class Isolate(str, enum.Enum):
 
     BISECT = "bisect"
     NEVER = "never"
-    "Not at all: the batch as a whole is what cannot be applied. For transforms that depend on the whole batch."
+    "It is not searched for: the batch fails as a whole. For transforms that depend on the whole batch."
 
 
-OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "keep_limit", "on_error", "on_gap", "start")
+OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "start")
 
 MAX_PARKED = 100_000
-"Nodes that a stream may be told to keep."
+"Parked messages that a stream may be allowed."
 
 
 @dataclass(frozen=True)
 class Configuration:
     """
-    The whole of it, checked. Two are equal when their streams would behave the same.
+    A whole configuration, checked. Two are equal if their streams would behave the same.
     """
 
     on_error: OnError = OnError.STOP
     dead_letter_topic: str | None = None
     isolate: Isolate = Isolate.BISECT
     on_gap: OnGap = OnGap.STOP
-    keep_limit: int = 1000
-    "With KEEP, how many messages may be kept at a time; at the next one the stream stops."
+    park_limit: int = 1000
+    "With PARK, how many messages may be parked at a time; at the next one the stream stops."
     start: str | int = "earliest"
     "Where a new stream begins: earliest, latest, or a time in ISO 8601 or milliseconds since 1970."
     fold: bool = True
@@ -92,7 +92,7 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
 
     Args:
         stream: its name, for errors.
-        given: key -> value; a key whose value is None is not there.
+        given: key -> value; a key whose value is None counts as absent.
 
     Raises:
         SettingError: a key or a value is impossible, or not allowed. No value that may be a secret is repeated.
@@ -103,7 +103,7 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         dead_letter_topic=_topic(stream, present.get("dead_letter_topic")),
         isolate=_choice(stream, present, "isolate", DEFAULT.isolate),
         on_gap=_choice(stream, present, "on_gap", DEFAULT.on_gap),
-        keep_limit=_count(stream, "keep_limit", present.get("keep_limit", DEFAULT.keep_limit), MAX_PARKED),
+        park_limit=_count(stream, "park_limit", present.get("park_limit", DEFAULT.park_limit), MAX_PARKED),
         start=_start(stream, present.get("start", DEFAULT.start)),
         fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
         kafka=_kafka(stream, {key: value for key, value in present.items() if key not in OWN_KEYS}),
@@ -118,15 +118,15 @@ def decode(stream: str, text: str) -> Configuration:
     The reverse of `encode`.
 
     Raises:
-        SettingError: an edit of the node by hand has made it impossible, or the settings do not allow it any more.
+        SettingError: the node was edited by hand into something invalid, or the settings no longer allow it.
     """
     return configuration_of(stream, _object(stream, text))
 
 
 def decode_changed(stream: str, text: str, changes: Mapping[str, Any]) -> Configuration:
     """
-    What `text` holds with `changes` made; a key whose value is None goes back to its default. What it holds may be
-    impossible, or not allowed any more: what comes of it counts.
+    The configuration in `text` with `changes` applied; None resets a key to its default. `text` itself may be invalid,
+    or no longer allowed: only the result is checked.
 
     Raises:
         SettingError: a key or a value is impossible, or not allowed.

@@ -1,8 +1,8 @@
 """
-What is known of a message that a stream stopped at or passed without applying it, and of messages that Kafka
-no longer had.
+What is known about a message that a stream stopped at, or passed without applying it, and about messages that Kafka no
+longer had.
 
-The latest ones are kept in the stream's checkpoint node, as JSON, cut to a size that a node can bear.
+The latest ones are kept in the stream's checkpoint node, as JSON, cut to a size that a node can hold.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ TEXT_LIMIT = 1024
 @dataclass(frozen=True)
 class FailedMessage:
     """
-    One of them.
+    One entry of the history.
 
-    Texts are what was given if that was UTF-8, else `base64:` and the bytes in base64; cut where they are long.
+    Texts are the given bytes if those are UTF-8, else `base64:` followed by the bytes in base64. Long ones are cut.
     """
 
     time: str
-    "When it was set aside, in UTC, ISO 8601."
+    "When it failed, in UTC, ISO 8601."
     action: str
-    "What the stream did: stop, skip, keep, dead_letter, or gap."
+    "What the stream did: stop, skip, park, dead_letter, or gap."
     topic: str
     partition: int
     offset: int
@@ -54,7 +54,7 @@ class FailedMessage:
     "How long the whole payload is."
     headers: tuple[tuple[str, str | None], ...] = ()
     query: str | None = None
-    "The one that was refused; None if there was none, or the transaction as a whole was."
+    "The query that was refused; None if none was, or if the transaction as a whole was."
     params: str | None = None
     "Its parameters, as JSON."
     transform_sha256: str = ""
@@ -74,7 +74,7 @@ def of_message(
     payload_limit: int,
 ) -> FailedMessage:
     """
-    What is to be known of a message.
+    The entry for a message.
 
     Args:
         query: text and parameters of the query that was refused, if one was.
@@ -107,7 +107,7 @@ def described_query(query: tuple[str, Any] | None) -> tuple[str | None, str | No
 
 
 def of_gap(topic: str, partition: int, offset: int, count: int, error: object) -> FailedMessage:
-    """What is to be known of `count` offsets, from `offset` on, that Kafka no longer has."""
+    """The entry for `count` offsets, from `offset` on, that Kafka no longer has."""
     return FailedMessage(
         time=now(), action=GAP, topic=topic, partition=partition, offset=offset, count=count, error=one_line(error)
     )
@@ -130,8 +130,8 @@ def encode(history: Sequence[FailedMessage]) -> str:
 
 def decode(text: object) -> tuple[FailedMessage, ...]:
     """
-    The reverse of `encode`. What cannot be read, after an edit by hand, is nothing: a stream does not fail for its
-    history.
+    The reverse of `encode`. If the text cannot be read, after an edit by hand, the result is empty: a stream does not
+    fail because of its history.
     """
     names = {field.name for field in fields(FailedMessage)}
     try:
@@ -147,7 +147,7 @@ def decode(text: object) -> tuple[FailedMessage, ...]:
 
 
 def as_text(data: bytes | None, limit: int = TEXT_LIMIT) -> str | None:
-    """Bytes as text of at most `limit` bytes of them, such as a node and a person can take."""
+    """The first `limit` bytes, as a text that a node can store and a person can read."""
     if data is None:
         return None
     try:
@@ -158,12 +158,12 @@ def as_text(data: bytes | None, limit: int = TEXT_LIMIT) -> str | None:
 
 
 def as_json(value: Any) -> str:
-    """Parameters as JSON; what JSON does not know as its repr."""
+    """Parameters as JSON; values that JSON does not have are written as their repr."""
     return json.dumps(value, ensure_ascii=False, default=repr)
 
 
 def now(*, in_seconds: float = 0.0) -> str:
-    """The time in UTC, now or so many seconds later, ISO 8601, milliseconds."""
+    """The time in UTC, now or `in_seconds` later, in ISO 8601 with milliseconds."""
     time = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=in_seconds)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

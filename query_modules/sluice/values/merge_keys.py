@@ -3,7 +3,7 @@ What a transaction merges: which vertices and relationships it looks for and cre
 
 Two transactions that MERGE the same new vertex both create it, unless a uniqueness constraint refuses one of them; of
 relationships the same is true on Memgraph 3, and no constraint helps. `MergeKeys` says whether that can happen to two
-transactions. It never says no where it could; where it says yes wrongly, a transaction waits for nothing.
+transactions. It never says no if it could happen. If it wrongly says yes, a transaction waits unnecessarily.
 
 The transform process computes the keys from the queries (`folding.merges`), since the server only sees bytes.
 
@@ -23,13 +23,13 @@ ANY_LABEL = ""
 "The label of vertices that are looked for without one."
 
 MAX_KEYS = 1 << 16
-"Keys of one shape in a transaction; with more than that, all values count as met."
+"Maximum number of keys of one shape in a transaction; with more, every value counts as merged."
 
 MAX_SHAPES = 64
-"Shapes in a transaction; with more than that, everything counts as met."
+"Maximum number of shapes in a transaction; with more, everything counts as merged."
 
 UNIQUE_IS_SAFE = (3, 1)
-"The first version that takes no harm from a COMMIT that a uniqueness constraint refuses."
+"The first version that is not harmed by a COMMIT that a uniqueness constraint refuses."
 
 Constraint = tuple[str, frozenset[str]]
 "A uniqueness constraint: a label, and the properties whose values together are unique."
@@ -66,7 +66,7 @@ class MergeShape(NamedTuple):
         return mine and yours
 
     def is_covered_by(self, constraints: Iterable[Constraint]) -> bool:
-        """Whether a uniqueness constraint refuses a second vertex of the same values."""
+        """Whether a uniqueness constraint refuses a second vertex with the same values."""
         if self.is_edge:
             return False
         return any(label in self.required and names and names <= self.names for label, names in constraints)
@@ -89,7 +89,7 @@ class MergeKeys(NamedTuple):
         return not self.keys and not self.everything
 
     def meets(self, other: MergeKeys) -> str | None:
-        """What both may create, for people; None: nothing."""
+        """What both may create, as text for users; None: nothing."""
         if self.is_empty or other.is_empty:
             return None
         if self.everything or other.everything:
@@ -101,7 +101,7 @@ class MergeKeys(NamedTuple):
         return None
 
     def without(self, constraints: Collection[Constraint]) -> MergeKeys:
-        """Less what uniqueness constraints take care of."""
+        """The keys without those that uniqueness constraints cover."""
         if not constraints or not any(shape.is_covered_by(constraints) for shape in self.keys):
             return self
         kept = {shape: keys for shape, keys in self.keys.items() if not shape.is_covered_by(constraints)}
@@ -113,10 +113,10 @@ EVERYTHING = MergeKeys({}, everything=True)
 
 
 class Analysis(NamedTuple):
-    """What a transform process says of the queries that it gives."""
+    """What a transform process reports about the queries that it returns."""
 
     keys: MergeKeys = EVERYTHING
-    "What they merge; EVERYTHING also where nobody wanted to know."
+    "What they merge; EVERYTHING also if this was not requested."
     shapes: tuple[MergeShape, ...] = ()
     "Shapes that the process met for the first time."
 
@@ -132,7 +132,7 @@ UNKNOWN = Analysis()
 
 
 def analysis_of(data: bytes) -> Analysis:
-    """The reverse of `Analysis.encoded`. What is not its result is UNKNOWN: a transform may tamper with its process."""
+    """The reverse of `Analysis.encoded`. Anything else becomes UNKNOWN: a transform may tamper with its process."""
     if len(data) < _SIZE.size:
         return UNKNOWN
     (size,) = _SIZE.unpack_from(data)
@@ -162,7 +162,7 @@ def encode(keys: MergeKeys) -> bytes:
 
 
 def decode(data: bytes) -> MergeKeys:
-    """The reverse of `encode`; EVERYTHING for what is not its result."""
+    """The reverse of `encode`; EVERYTHING for anything else."""
     try:
         (size,) = _SIZE.unpack_from(data)
         if not size:
@@ -206,8 +206,9 @@ def constraints_of(rows: Iterable[Mapping[str, Any]]) -> frozenset[Constraint]:
 
 def survives_violations(versions: Iterable[str]) -> bool:
     """
-    Whether a server of the given version, as SHOW VERSION reports it, takes no harm from a COMMIT that a uniqueness
-    constraint refuses. Up to 3.0 it may end of it, and 2.14.1 frees no memory from then on (docs/failures.md).
+    Whether a server of the given version, as SHOW VERSION reports it, is not harmed by a COMMIT that a uniqueness
+    constraint refuses. Up to 3.0 the server may end because of it, and 2.14.1 frees no memory from then on
+    (docs/failures.md).
     """
     found = next(filter(None, map(re.compile(r"(\d+)\.(\d+)").match, versions)), None)
     return found is not None and (int(found[1]), int(found[2])) >= UNIQUE_IS_SAFE
@@ -215,8 +216,8 @@ def survives_violations(versions: Iterable[str]) -> bool:
 
 def unprotected(shapes: Iterable[MergeShape], constraints: Collection[Constraint]) -> list[str]:
     """
-    The statements that keep other clients' MERGEs from creating a second vertex of these shapes; none for what is
-    covered, has no label, or is looked for without properties.
+    The statements that keep other clients' MERGEs from creating a second vertex of these shapes; none for shapes that
+    are covered, have no label, or are looked for without properties.
     """
     return sorted(
         {

@@ -26,8 +26,8 @@ VertexId = NewType("VertexId", int)
 
 class CheckpointId(NamedTuple):
     """
-    A checkpoint node, and whose it is. The node counts only if it says the same: a relationship that somebody has drawn
-    may lead to any vertex.
+    A checkpoint node, and whose it is. The node counts only if it says the same: a relationship drawn by hand may lead
+    to any vertex.
     """
 
     vertex: VertexId
@@ -45,15 +45,15 @@ MAX_TEXTS_PER_BATCH = 32
 
 
 PROBE = "server probe"
-"What `streams.settings` calls the summary of what the server was found to do."
+"The name, in `streams.settings`, of the summary of how the server was found to behave."
 
 NOT_ASKED = "not asked yet"
 AS_EXPECTED = "as expected"
-"How that summary reads, or begins, unless something is otherwise."
+"That summary, or its beginning, if everything is as expected."
 
 
 class Status(str, enum.Enum):
-    """What SHOW STREAMS says of a stream."""
+    """The status that SHOW STREAMS reports for a stream."""
 
     STOPPED = "stopped"
     RUNNING = "running"
@@ -70,36 +70,36 @@ class Transform:
     sha256: str
     "Of the source's UTF-8 bytes, in hexadecimal."
     signature: str = field(default="", repr=False)
-    "By which this server knows it again (`signing`); empty where it has none."
+    "By which this server recognizes it (`signing`); empty if it has none."
 
 
 @dataclass(frozen=True)
 class StreamSpec:
     """
-    What CREATE STREAM asked for. Checked when it is made: a spec that exists can be run.
+    What CREATE STREAM requested. Checked when it is constructed: a spec that exists can be run.
 
     Raises:
-        SettingError: a field has a value that it cannot have.
+        SettingError: a field has an invalid value.
     """
 
     uid: str
-    "Tells a stream from one of the same name that was dropped before."
+    "Distinguishes a stream from an earlier one of the same name."
     name: str
     uri: str
     "Kafka bootstrap servers, `host:port[,host:port...]`."
     topic: str
     transform: Transform
     batch_interval_ms: int = DEFAULT_BATCH_INTERVAL_MS
-    "Longest time between a batch's first message and its import."
+    "Maximum time between a batch's first message and its import."
     batch_size: int = DEFAULT_BATCH_SIZE
-    "Most messages in a batch."
+    "Maximum number of messages in a batch."
     config: Configuration = Configuration()
 
     def __post_init__(self) -> None:
         check_name(self.name)
         check_text(self.name, "the Kafka URI", self.uri)
         if "@" in self.uri:
-            # Not repeated: it is a password that most likely stands before it.
+            # Not repeated: what precedes it is most likely a password.
             what = "the Kafka URI takes no user and password: config has sasl.username, and sasl.password: 'env:NAME'"
             raise SettingError(f"Kafka stream {self.name}, {what}")
         check_text(self.name, "the topic", self.topic)
@@ -125,7 +125,7 @@ class Desired:
     generation: int
     "Counts the STARTs; a run that ends by itself ends this generation only."
     limit_batches: int | None
-    "After so many batches of this generation the stream stops by itself; None: never."
+    "After this number of batches in this generation the stream stops by itself; None: never."
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,11 @@ class Checkpoint:
     batches: int = 0
     messages: int = 0
     "Those that took effect."
-    set_aside: int = 0
+    failed: int = 0
     "Messages that the stream passed without applying them."
-    kept: int = 0
-    "How many messages the stream has ever kept as nodes; the number of the last one."
-    retries: int = 0
+    parked: int = 0
+    "How many messages the stream has ever parked; the number of the last one."
+    retry_completed: int = 0
     "The number of the last `RetryRequest` that was answered."
     history: tuple[FailedMessage, ...] = ()
     "The latest of those, and of what the stream stopped at or Kafka no longer had; the newest last."
@@ -181,24 +181,24 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Folding:
-    """What became of the queries of a worker. Never changes; a new one replaces it."""
+    """How a worker's queries were folded. Immutable: a new one replaces it."""
 
     given: int = 0
-    "Queries that the transform gave, of what is in the graph."
+    "Number of queries that the transform returned, for what is in the graph."
     sent: int = 0
-    "Queries that they became."
+    "Number of queries that they became."
     texts: Mapping[str, str] = field(default_factory=dict)
     "How queries of a text are folded, or why not, in one line; the last texts that were met, long ones cut."
 
     def after(self, given: int, sent: int, news: Sequence[tuple[str, str]]) -> Folding:
-        """With so many queries more, and what was found out about texts."""
+        """The same with more queries, and with what was found out about texts."""
         texts = self.texts
         if news:
             texts = dict([*texts.items(), *news][-MAX_TEXTS_PER_BATCH:])
         return Folding(self.given + given, self.sent + sent, texts)
 
     def as_map(self) -> dict[str, Any]:
-        """As `streams.info` tells it."""
+        """As `streams.info` shows it."""
         return {"queries": self.given, "sent": self.sent, "texts": dict(self.texts)}
 
 
@@ -212,7 +212,7 @@ def encode_positions(positions: Mapping[int, int]) -> str:
 
 def decode_positions(text: str) -> dict[int, int]:
     """
-    The reverse of `encode_positions`; tolerant of white space and order, since people may edit the node.
+    The reverse of `encode_positions`; tolerant of white space and order, since the node may be edited by hand.
 
     Raises:
         SettingError: the text is not a JSON object of partition numbers and offsets.
@@ -228,7 +228,7 @@ def decode_positions(text: str) -> dict[int, int]:
 
 
 def effective_status(*, running: bool, generation: int, checkpoint: Checkpoint) -> Status:
-    """What SHOW says: what the user wants, unless this very run has ended by itself."""
+    """The status that SHOW reports: what was requested, unless this run has ended by itself."""
     if running and checkpoint.ended_generation != generation:
         return Status.RUNNING
     if running:

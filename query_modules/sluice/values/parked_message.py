@@ -1,10 +1,10 @@
 """
-Messages that a stream keeps: each is a node that holds it whole, until `streams.retry` has applied it.
+Parked messages: each is a node that holds a message whole, until `streams.retry` has applied it.
 
-    (:SluiceCheckpoint)-[:SET_ASIDE]->(:SluiceSetAside)
+    (:SluiceCheckpoint)-[:PARKED]->(:SluiceParked)
 
-What a procedure asks for is a request on the stream's node, what became of it is in the checkpoint and in the messages'
-nodes: so nobody writes what another writes.
+What a procedure requests is written to the stream's node, and the outcome to the checkpoint and the messages' nodes. So
+no node has two writers.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class RetryRequest(NamedTuple):
-    """What one call of `streams.retry` asks for."""
+    """What one call of `streams.retry` requests."""
 
     number: int
     "Counts the calls for a stream; a checkpoint names the last one that was answered."
     upto: int
-    "Of messages, the number of the last one that is meant: what is set aside later is not."
+    "Of messages, the number of the last one that is meant: what is parked later is not."
     partition: int | None = None
     "None: all."
     offset: int | None = None
@@ -46,14 +46,14 @@ class RetryRequest(NamedTuple):
 @dataclass(frozen=True)
 class ParkedMessage:
     """
-    A message that is kept, and why.
+    A parked message, and why it was parked.
 
-    Texts of key, payload and headers are what was given if that was UTF-8, else `base64:` and the bytes in base64;
-    nothing is cut (`as_bytes` gives the bytes back).
+    Key, payload and headers are the given bytes if those are UTF-8, else `base64:` followed by the bytes in base64.
+    Nothing is cut (`as_bytes` returns the bytes).
     """
 
     number: int
-    "Counts what the stream has kept: the order in which it was set aside."
+    "Counts what the stream has parked: the order in which it was parked."
     time: str
     "When that was, in UTC, ISO 8601."
     topic: str
@@ -70,11 +70,11 @@ class ParkedMessage:
     params: str | None
     error: str
     transform_sha256: str
-    "Of the transform that the message failed with last, as query, params and error are of that time."
+    "Of the transform with which the message failed last; query, params and error are from that time, too."
     attempts: int = 0
-    "How often it was tried again."
+    "How often it was retried."
     tried: str | None = None
-    "When it was tried again last, in UTC, ISO 8601."
+    "When it was last retried, in UTC, ISO 8601."
 
     @property
     def place(self) -> str:
@@ -83,7 +83,7 @@ class ParkedMessage:
 
     @property
     def record(self) -> Record:
-        """The message, as Kafka gave it. Raises ValueError if its node was edited into something impossible."""
+        """The message, as Kafka gave it. Raises ValueError if its node was edited into something invalid."""
         return Record(
             as_bytes(self.payload),
             as_bytes(self.key),
@@ -100,7 +100,7 @@ class ParkedMessage:
 
 
 def parked(message: confluent_kafka.Message, entry: FailedMessage, number: int) -> ParkedMessage:
-    """A message that is set aside; `entry` tells why."""
+    """The message to park; `entry` says why."""
     record = record_of(message, lenient=True)
     return ParkedMessage(
         number=number,
@@ -121,7 +121,7 @@ def parked(message: confluent_kafka.Message, entry: FailedMessage, number: int) 
 
 
 def message_of(properties: Mapping[str, Any]) -> ParkedMessage:
-    """The message in a node's properties. Raises ValueError if it was edited into something impossible."""
+    """The message in a node's properties. Raises ValueError if it was edited into something invalid."""
     try:
         headers = tuple((str(name), value) for name, value in json.loads(properties.get("headers") or "[]"))
         return ParkedMessage(
@@ -143,11 +143,11 @@ def message_of(properties: Mapping[str, Any]) -> ParkedMessage:
             tried=properties.get("tried"),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"a node of a message that was set aside cannot be read: {error!r}") from error
+        raise ValueError(f"the node of a parked message cannot be read: {error!r}") from error
 
 
 def as_text(data: bytes | None) -> str | None:
-    """Bytes as a text that a property can hold, such that `as_bytes` gives them back."""
+    """Bytes as a text that a property can hold, so that `as_bytes` returns them."""
     if data is None:
         return None
     try:
@@ -158,7 +158,7 @@ def as_text(data: bytes | None) -> str | None:
 
 
 def as_bytes(text: str | None) -> bytes | None:
-    """The reverse of `as_text`. Raises ValueError for what is no base64."""
+    """The reverse of `as_text`. Raises ValueError for invalid base64."""
     if text is None or not text.startswith(BASE64):
         return None if text is None else text.encode()
     return base64.b64decode(text[len(BASE64) :], validate=True)
@@ -170,7 +170,7 @@ def encode_requests(requests: Iterable[RetryRequest]) -> str:
 
 
 def decode_requests(text: object) -> tuple[RetryRequest, ...]:
-    """The reverse of `encode_requests`. What cannot be read, after an edit by hand, is nothing."""
+    """The reverse of `encode_requests`. If the text cannot be read, after an edit by hand, the result is empty."""
     try:
         requests = tuple(RetryRequest(**request) for request in json.loads(str(text or "[]")))
     except (TypeError, ValueError):
@@ -185,7 +185,7 @@ def _is_right(request: RetryRequest) -> bool:
 
 
 def groups(messages: Sequence[ParkedMessage], size: int, max_bytes: int) -> list[list[ParkedMessage]]:
-    """Messages in groups of at most `size`, and of payloads of `max_bytes` together or a single message."""
+    """Messages in groups of at most `size`, with payloads of at most `max_bytes` together, or of a single message."""
     result: list[list[ParkedMessage]] = []
     room = 0
     for message in messages:

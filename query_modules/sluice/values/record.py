@@ -1,5 +1,5 @@
 """
-A message of Kafka as plain values: what a transform that wants more of a message than its value is given.
+A message of Kafka as plain values: what a transform gets that needs more than a message's value.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, "bytes | None"]]
 
 UNREADABLE: Headers = []
-"What stands in for a message's headers that the client cannot read; told by its identity."
+"Takes the place of headers that the client cannot read; recognized by its identity."
 
 TIMESTAMP_NOT_AVAILABLE = 0
-"confluent_kafka's word for a message without a timestamp."
+"confluent_kafka's constant for a message without a timestamp."
 
 Columns = dict[str, list[Any]]
-"What a transform sees of a batch: name -> one value for each message, such as `marshal` can write."
+"What a transform sees of a batch: name -> one value for each message, all of types that `marshal` can write."
 
 
 class Record(NamedTuple):
@@ -42,12 +42,12 @@ VALUE, *_ = Record._fields
 
 
 class Messages(Protocol):
-    """Messages that a transform can be given."""
+    """Messages in a form that a transform can get."""
 
     def columns(self, *, whole: bool) -> Columns:
         """
         Args:
-            whole: all that there is of each message, by the names of `Record`; else its value alone.
+            whole: everything about each message, by the names of `Record`; else only its value.
         """
 
 
@@ -60,7 +60,7 @@ class Records(list[Record]):
 
 
 def columns_of(records: Sequence[Record]) -> Columns:
-    """Name -> what each record has of that name."""
+    """Name -> the values of that field, one for each record."""
     return {name: [record[place] for record in records] for place, name in enumerate(Record._fields)}
 
 
@@ -73,8 +73,8 @@ def headers_of(message: confluent_kafka.Message) -> Headers:
     """
     The message's headers; the only place that asks the client for them.
 
-    confluent-kafka raises SystemError at a header's name that is not UTF-8, and keeps what it has of the headers in a
-    state in which it must not be asked again. So it is given others in their place at once.
+    confluent-kafka raises SystemError at a header's name that is not UTF-8, and leaves the message's headers in a state
+    in which it must not be asked for them again. So they are replaced at once.
 
     Raises:
         HeadersUnreadable: they cannot be read, now or later.
@@ -91,7 +91,7 @@ def headers_of(message: confluent_kafka.Message) -> Headers:
 
 
 def readable_headers(message: confluent_kafka.Message) -> Headers:
-    """As `headers_of`; none where they cannot be read."""
+    """As `headers_of`, but empty if they cannot be read."""
     try:
         return headers_of(message)
     except HeadersUnreadable:
@@ -103,7 +103,7 @@ def record_of(message: confluent_kafka.Message, *, lenient: bool = False) -> Rec
     The message's values.
 
     Args:
-        lenient: headers that cannot be read are none.
+        lenient: headers that cannot be read are left empty.
 
     Raises:
         HeadersUnreadable: they cannot be read.

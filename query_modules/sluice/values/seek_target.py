@@ -1,5 +1,5 @@
 """
-Where a stream can be sent: what a user may give for it, and what that comes to in a topic. No I/O.
+Where a stream can seek to: the forms that a user may give, and what they mean in a topic. No I/O.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from sluice.errors import SettingError
 
 EARLIEST_TIMESTAMP = 10**11
-"An integer from here on is milliseconds since 1970: it is March 1973. A smaller one could be meant as anything."
+"An integer from here on (March 1973) means milliseconds since 1970. A smaller one would be ambiguous."
 
 FORMS = (
     "'earliest', 'latest', a timestamp (ISO 8601 or milliseconds since 1970), {relative: count} "
@@ -22,17 +22,17 @@ FORMS = (
 
 @dataclass(frozen=True)
 class Earliest:
-    """What each partition begins with when the stream reads it."""
+    """The first message that each partition has when the stream reads it."""
 
 
 @dataclass(frozen=True)
 class Latest:
-    """After what each partition holds now."""
+    """After the last message that each partition has now."""
 
 
 @dataclass(frozen=True)
 class Timestamp:
-    """The first message of each partition that is not older; where there is none, after what it holds now."""
+    """The first message of each partition that is not older; if there is none, after its last message."""
 
     milliseconds: int
     "Since 1970, UTC."
@@ -40,14 +40,14 @@ class Timestamp:
 
 @dataclass(frozen=True)
 class Relative:
-    """In each partition so many offsets on, or back if negative, as far as it goes."""
+    """In each partition, this number of offsets forward, or back if negative, as far as the partition goes."""
 
     count: int
 
 
 @dataclass(frozen=True)
 class Offsets:
-    """Partition -> offset; the others stay where they are."""
+    """Partition -> offset; other partitions stay where they are."""
 
     offsets: Mapping[int, int]
 
@@ -63,7 +63,7 @@ class Move:
     before: int
     "The offset that would be read next."
     after: int
-    "The same once the stream is there."
+    "The same after the seek."
     low: int
     "The first offset that Kafka has."
     high: int
@@ -71,14 +71,16 @@ class Move:
 
     @property
     def messages(self) -> int:
-        """How many messages are read again or skipped, at the most: compaction leaves offsets without a message."""
+        """
+        The maximum number of messages that are read again or skipped: compaction leaves offsets without a message.
+        """
         if self.after < self.before:
             return max(0, min(self.before, self.high) - self.after)
         return max(0, self.after - max(self.before, self.low))
 
     @property
     def effect(self) -> str:
-        """What becomes of those."""
+        """What happens to those messages."""
         if not self.messages:
             return "none"
         return "read again" if self.after < self.before else "skipped"
@@ -96,13 +98,13 @@ class Move:
 
 def target_of(place: str, given: object) -> Target:
     """
-    What a user means.
+    The target that a user's value means.
 
     Args:
         place: begins an error's text, such as `Kafka stream s, seek`.
 
     Raises:
-        SettingError: it is nothing of the kind.
+        SettingError: the value is not a target.
     """
     if given in ("earliest", "latest"):
         return Earliest() if given == "earliest" else Latest()
@@ -139,7 +141,7 @@ def moves_to(
     at_time: Mapping[int, int | None],
 ) -> list[Move]:
     """
-    What going to `target` means for each partition, ordered.
+    What a seek to `target` means for each partition, in order.
 
     Args:
         place: begins an error's text.
@@ -148,7 +150,7 @@ def moves_to(
         at_time: for a timestamp: partition -> its first offset that is not older; None where there is none.
 
     Raises:
-        SettingError: an offset or a partition is not there.
+        SettingError: an offset or a partition does not exist.
     """
     if isinstance(target, Offsets):
         _check_offsets(place, target.offsets, bounds)
@@ -174,7 +176,7 @@ def moves_to(
 def positions_after(target: Target, positions: Mapping[int, int], moves: list[Move]) -> dict[int, int]:
     """The positions that a checkpoint is to hold; a partition that has none is read from its beginning."""
     if isinstance(target, Earliest):
-        # Not the offsets of now: retention may take those before the stream is started.
+        # Not the current offsets: retention may remove those before the stream is started.
         return {}
     stays = {} if not isinstance(target, Offsets) else {move.partition for move in moves} - set(target.offsets)
     return {move.partition: move.after for move in moves if move.partition not in stays or move.partition in positions}

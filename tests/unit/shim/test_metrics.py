@@ -37,7 +37,7 @@ ROW: dict[str, Any] = {
     "lag": {"0": 5, "1": 0},
     "batches": 3,
     "messages": 28,
-    "set_aside": 2,
+    "failed": 2,
     "rates": {"messages_per_s": 4.5, "batches_per_s": 0.5},
     "times_ms": {"poll": 1500.0, "transform": 20.0, "write": 1.0, "commit": 40.0},
     "retries": 7,
@@ -115,7 +115,7 @@ def test_the_streams_are_told_as_the_server_tells_them(scrape: Scrape):
     assert not any(("stream", "new") in key for key in told["sluice_stream_lag_messages"])
     assert one(told, "sluice_stream_messages_total", stream="people") == 28
     assert one(told, "sluice_stream_batches_total", stream="people") == 3
-    assert one(told, "sluice_stream_set_aside_messages_total", stream="people") == 2
+    assert one(told, "sluice_stream_failed_messages_total", stream="people") == 2
     assert one(told, "sluice_stream_retries_total", stream="people") == 7
     assert one(told, "sluice_stream_messages_per_second", stream="people") == 4.5
     assert one(told, "sluice_stream_stage_seconds_total", stream="people", stage="poll") == 1.5

@@ -1,5 +1,5 @@
 """
-Walks the chain from a client to a stream's data, and says of each link that it is well, or what to do: `sluice doctor`.
+Checks every component between a client and a stream's data, and reports that it is OK, or what to do: `sluice doctor`.
 
     findings  what is said
     server    the database: reached, signed in to, its version, our module in it, its role, its clock

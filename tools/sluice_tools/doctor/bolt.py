@@ -1,5 +1,5 @@
 """
-Reaches a Bolt server, and finds out what is wrong if that fails: nobody there, no Bolt, TLS on one side only, a wrong
+Connects to a Bolt server, and finds out what is wrong if that fails: no server, no Bolt, TLS on one side only, a wrong
 password.
 """
 
@@ -25,22 +25,22 @@ SHIM_PORT = 7688
 
 @dataclass(frozen=True)
 class Target:
-    """A Bolt server, and who we are to it."""
+    """A Bolt server, and how to sign in to it."""
 
     scheme: str
     address: Address
     user: str = ""
     password: str = field(default="", repr=False)
     authority: Path | None = None
-    "Who may have signed its certificate; None: the authorities that the system trusts."
+    "File of the authorities that may have signed its certificate; None: those that the system trusts."
     timeout: float = 5.0
-    "For each of connecting, signing in and asking, in seconds."
+    "Timeout for each of connecting, signing in and querying, in seconds."
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.address}"
 
     def tls(self, *, verified: bool) -> ssl.SSLContext:
-        """A client's side of TLS. Raises SettingError if the authority's file is no certificate."""
+        """A client's side of TLS. Raises SettingError if the authority's file is not a certificate."""
         try:
             context = ssl.create_default_context(cafile=self.authority)
         except (OSError, ssl.SSLError) as error:
@@ -56,7 +56,7 @@ def parse_uri(text: str) -> tuple[str, Address]:
     Scheme and address of `bolt://host:port`, as Memgraph's and Neo4j's drivers write it.
 
     Raises:
-        SettingError: it is none; no part that may be a password is repeated.
+        SettingError: it is not such an address; no part that may be a password is repeated.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:

@@ -52,9 +52,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """
-    Look at every link from here to the data, and say of each that it is well, or what to do.
+    Check every component between this machine and the data, and report that it is OK, or what to do.
 
-    Changes nothing. Exit code 0: all is well. 1: something is to be done. 2: the question is wrong.
+    Changes nothing. Exit code 0: everything is OK. 1: something has to be done. 2: the options are wrong.
     """
     if (kafka is None) != (topic is None):
         raise typer.BadParameter("each needs the other", param_hint="--kafka, --topic")

@@ -1,7 +1,7 @@
 """
-Kafka, as this machine sees it: brokers and a topic.
+Kafka as seen from this machine: brokers and a topic.
 
-What the server sees may differ, if it is on another machine or network: CREATE STREAM asks from there.
+The server may see something else if it is on another machine or network: CREATE STREAM checks from there.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sluice_tools.doctor.findings import FROM_HERE, Finding, fix, ok, skipped
 from sluice_tools.shim.settings import Address
 
 MAX_BROKERS = 3
-"So many of the addresses that brokers give of themselves are tried."
+"Maximum number of the brokers' advertised addresses that are tried."
 
 
 class Cluster:
     """
     The brokers at a stream's uri.
 
-    Looked at once, for however many topics.
+    Checked once, however many topics there are.
     """
 
     def __init__(self, uri: str, timeout: float, settings: Mapping[str, str] | None = None) -> None:
@@ -103,10 +103,10 @@ class Cluster:
         except (TypeError, ValueError) as error:
             raise KafkaException(KafkaError(KafkaError._INVALID_ARG, str(error))) from error
         try:
-            # Of all topics: a question for one by name would make it, where brokers make topics on demand.
+            # Of all topics: a request for one by name would create it if brokers create topics on demand.
             return client.list_topics(timeout=self._timeout)
         except KafkaException:
-            client.poll(0.1)  # serves the error callback, which knows more
+            client.poll(0.1)  # runs the error callback, which has details
             raise
 
     def _note(self, error: KafkaError) -> None:

@@ -1,8 +1,8 @@
 """
-Which version of the module a server has loaded, as far as that can be told from outside.
+Which version of the module a server has loaded, as far as this is visible from outside.
 
-The procedures' signatures are compared with those of the `streams.py` that this command would install. A module that
-says its version itself, by `streams.version`, is asked.
+The procedures' signatures are compared with those of the `streams.py` that this command would install. If the module
+has `streams.version`, it is asked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PREFIX = "streams."
 
 
 CONTEXT = "ctx"
-"What our procedures call the argument that the server gives them, those that have it."
+"Name of the argument that the server itself passes to procedures that declare it."
 
 
 class Signature(NamedTuple):
@@ -31,7 +31,7 @@ class Signature(NamedTuple):
 
 
 def loaded_signatures(rows: Iterable[Mapping[str, object]]) -> dict[str, Signature]:
-    """The signatures that the server gives, by `CALL mg.procedures()`, of our module's procedures."""
+    """The signatures of Sluice's procedures that the server reports with `CALL mg.procedures()`."""
     return {
         str(row["name"]).removeprefix(PREFIX): parse_signature(str(row["signature"]))
         for row in rows
@@ -59,7 +59,7 @@ def own_signatures() -> dict[str, Signature]:
 
 
 def difference(loaded: Mapping[str, Signature], own: Mapping[str, Signature]) -> str:
-    """What the two do not have in common, in a few words; empty if they are the same."""
+    """The difference between the two, in a few words; empty if they are the same."""
     missing = [f"has no {PREFIX}{name}" for name in own if name not in loaded]
     foreign = [f"has {PREFIX}{name}, which this version has not" for name in loaded if name not in own]
     other = [f"has another {PREFIX}{name}" for name in own if name in loaded and loaded[name] != own[name]]
@@ -67,7 +67,7 @@ def difference(loaded: Mapping[str, Signature], own: Mapping[str, Signature]) ->
 
 
 def version_beside(module: str) -> str | None:
-    """The version of the package that stands beside a `streams.py`, if that is on this machine."""
+    """The version of the package next to a `streams.py`, if that is on this machine."""
     try:
         text = (Path(module).parent / PACKAGE / "__init__.py").read_text(encoding="utf-8")
     except (OSError, UnicodeError):

@@ -23,12 +23,12 @@ Rows = list[dict[str, Any]]
 OLDEST = (2, 14)
 
 LOOPBACK_PATIENCE = 15.0
-"Seconds that the module may need to connect to its server, after a start."
+"Seconds that the module may need after a start to connect to its server."
 MAX_SKEW = 5.0
-"Seconds that two clocks may differ by."
+"Seconds by which two clocks may differ."
 
 WAITING = ("the storage mode", "the streams' nodes", "the streams cannot run")
-"How troubles begin that are none of the connection."
+"How the texts of troubles begin that are not about the connection."
 
 CHECKS = (*("bolt", "sign-in", "server", "role", "clocks", "module", "procedures", "loopback", "probe", "interpreter"),)
 
@@ -101,7 +101,7 @@ class Server:
         return self.connection.fetch(query, parameters, timeout=max(patience, self._target.timeout))
 
     def setting(self, name: str) -> str | None:
-        """A setting of the server's, by its variable; None where it does not tell."""
+        """A setting of the server, by its variable; None if the server does not report it."""
         if self.streams is None:
             return None
         try:

@@ -1,5 +1,5 @@
 """
-The streams that a server has: what each says of itself, its brokers and its topic.
+The streams of a server: the status of each, its brokers and its topic.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Clusters:
             config: as the stream's node holds it.
 
         Raises:
-            SettingError: it refers to a secret, or is broken.
+            SettingError: it refers to a secret, or is invalid.
         """
         known = self._known.get((uri, config))
         if known is None:
             settings = configuration.decode(stream, config).kafka
-            # What they refer to is the server's. Resolved here, whoever may make a stream could have our files sent to
-            # their own brokers, or quoted in an error.
+            # References are to the server's secrets. If they were resolved here, users who may create streams could
+            # have this machine's files sent to their own brokers, or quoted in an error.
             kept = [
                 key
                 for key, value in settings
@@ -127,7 +127,7 @@ def _reason(server: Server, name: str) -> str:
 
 
 def _additions(server: Server) -> dict[str, dict[str, Any]]:
-    """What the metadata nodes say beyond SHOW, by stream; nothing where we may not read them."""
+    """What the metadata nodes contain beyond SHOW, by stream; empty if they may not be read."""
     try:
         return {row["name"]: row for row in server.fetch(ADDITIONS)}
     except QueryRefused:

@@ -1,7 +1,7 @@
 """
-A transform script: whether the server may fetch it, and what there is where it says.
+A transform script: whether the server may fetch it, and what is at its URI.
 
-Looked at from this machine, and never run.
+It is fetched from this machine, and never run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def examine_transform(uri: str, settings: Settings, allowed_there: str | None = 
 
     Args:
         settings: how long to wait, and how much to take.
-        allowed_there: the server's allow-list; None: what it is without a setting.
+        allowed_there: the server's allow-list; None: the default.
     """
     allow = AllowList.parse(DEFAULT if allowed_there is None else allowed_there)
     reason = script.refusal(uri, allow)

@@ -1,6 +1,5 @@
 """
-Puts the query modules where a Memgraph server loads them, and takes them away again: `sluice install`,
-`sluice uninstall`.
+Installs the query modules where a Memgraph server loads them, and removes them: `sluice install`, `sluice uninstall`.
 
     places   where a server loads modules, and which Python it embeds
     copies   what is put there: compared, staged, exchanged in one step, listed in a manifest, removed by it

@@ -31,7 +31,7 @@ ModulesDir = Annotated[
 ]
 
 METADATA = (
-    "MATCH (n) WHERE n:SluiceCatalog OR n:SluiceStream OR n:SluiceCheckpoint OR n:SluiceSetAside "
+    "MATCH (n) WHERE n:SluiceCatalog OR n:SluiceStream OR n:SluiceCheckpoint OR n:SluiceParked "
     "OPTIONAL MATCH (n)-[:CHECKPOINT]->(k) WHERE k.sluice_uid = n.uid DETACH DELETE n, k;"
 )
 

@@ -1,9 +1,9 @@
 """
-The modules as files: those that this package brings, those in a server's folder, and the way from one to the other.
+The modules as files: those in this package, those in a server's folder, and how they are copied and removed.
 
-In the folder stand `streams.py` and the package `sluice` with `INSTALLED.json`, the manifest: the version, and the
-SHA-256 of every file that was put there. The package is staged beside its place and exchanged in one step, so that a
-server that loads modules at any moment finds all of the old or all of the new.
+The folder contains `streams.py` and the package `sluice` with `INSTALLED.json`, the manifest: the version, and the
+SHA-256 of every installed file. The package is staged next to its place and exchanged in one step, so that a server
+that loads modules at any moment finds all of the old or all of the new files.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from sluice.errors import SettingError, UserError
 
 MODULE = "streams.py"
 PACKAGE = "sluice"
-# A reload of the module throws out whatever a folder imports whose name contains the module's.
+# Reloading a module purges whatever is imported in a folder whose name contains the module's name.
 STAGING = ".sluice-new-"
 MANIFEST = f"{PACKAGE}/INSTALLED.json"
 
 EXAMPLES = "sluice/example_scripts"
-"Where the example transforms go; reloading a user's module `transforms` would purge a folder of that name."
+"Folder of the example transforms; reloading a user's module `transforms` would purge a folder of that name."
 
 SKIPPED = frozenset({"__pycache__", "py.typed"})
-"Parts of the package that a server has no use for."
+"Parts of the package that a server does not need."
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -50,14 +50,14 @@ class Copy:
 
     version: str
     files: Mapping[str, str] = field(repr=False)
-    "path below the folder, with slashes -> SHA-256 in hexadecimal; empty where they were copied by hand."
+    "path below the folder, with slashes -> SHA-256 in hexadecimal; empty if they were copied by hand."
 
 
 def brought() -> dict[str, Path]:
-    """The files that this package brings: path below a server's folder -> where it is here."""
+    """The files in this package: path below a server's folder -> where the file is here."""
     package = Path(sluice.__file__).resolve().parent
     files = {f"{PACKAGE}/{path.relative_to(package).as_posix()}": path for path in _files(package)}
-    # In a wheel they are data of this command's package; in a checkout they stand beside the package.
+    # In a wheel they are data of this command's package; in a checkout they are next to the package.
     data = Path(__file__).parent / "files"
     module, examples = (
         (data / MODULE, data / "examples")
@@ -72,10 +72,10 @@ def brought() -> dict[str, Path]:
 
 def installed(folder: Path) -> Copy | None:
     """
-    What is in a server's folder; None if nothing of ours is.
+    What is in a server's folder; None if nothing of Sluice is.
 
     Raises:
-        InstallError: what has our names there is not ours.
+        InstallError: files with Sluice's names there are not Sluice's.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def installed(folder: Path) -> Copy | None:
 
 
 def is_current(folder: Path, copy: Copy) -> bool:
-    """Whether it is this version, with every file there and as this package brings it."""
+    """Whether it is this version, with every file present and unchanged."""
     files = brought()
     same = copy.version == sluice.__version__ and copy.files.keys() == files.keys()
     return same and all(_digest(folder / name) == copy.files[name] == _digest(path) for name, path in files.items())
@@ -102,10 +102,10 @@ def is_current(folder: Path, copy: Copy) -> bool:
 
 def put(folder: Path, old: Copy | None) -> list[Path]:
     """
-    Puts the files there, in place of those of `old`.
+    Installs the files there, in place of those of `old`.
 
     Returns:
-        what was found and is not ours, and so was kept: files that were added, and changed ones as `name.orig`.
+        what was found and kept, because it is not Sluice's: files that were added, and changed ones as `name.orig`.
 
     Raises:
         SettingError: the folder cannot be written; nothing was changed.
@@ -130,13 +130,13 @@ def put(folder: Path, old: Copy | None) -> list[Path]:
 
 def remove(folder: Path, copy: Copy) -> list[Path]:
     """
-    Removes what `put` put there, and what Python compiled of it.
+    Removes what `put` installed there, and what Python compiled from it.
 
     Returns:
         what was kept: files that were added or changed, with their folders.
     """
     with _locked(folder):
-        # The module first: from then on a reload finds nothing of ours, whole or in parts.
+        # The module first: from then on a reload finds nothing of Sluice, neither whole nor in parts.
         for name in (MODULE, *(name for name in copy.files if name != MODULE)):
             path = folder / name
             if path.is_file() and _digest(path) == copy.files.get(name):
@@ -159,7 +159,7 @@ def _files(package: Path) -> Iterator[Path]:
 
 
 def _carry_over(folder: Path, staging: Path, old: Copy | None, new: Mapping[str, str]) -> list[str]:
-    """Copies into the staged package what somebody added to the old one, or changed in it."""
+    """Copies into the staged package what was added to the old one, or changed in it."""
     if old is None or not old.files:
         return []
     kept = []
@@ -174,7 +174,7 @@ def _carry_over(folder: Path, staging: Path, old: Copy | None, new: Mapping[str,
 
 
 def _copy(source: Path, target: Path) -> str:
-    """Copies a file so that the server's user may read it, whatever the umask is; gives its SHA-256."""
+    """Copies a file so that the server's user may read it, whatever the umask is; returns its SHA-256."""
     content = source.read_bytes()
     for parent in reversed(target.parents):
         if not parent.exists():
@@ -186,7 +186,7 @@ def _copy(source: Path, target: Path) -> str:
 
 
 def _exchange(new: Path, place: Path) -> None:
-    """Puts a folder in the place of another, in one step where the file system can."""
+    """Replaces a folder with another, in one step if the file system can."""
     if not place.exists():
         new.rename(place)
         return
@@ -200,7 +200,7 @@ def _exchange(new: Path, place: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One at a time; clears what a run that was killed left behind."""
+    """Allows one at a time; removes what a killed run left behind."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:

@@ -1,5 +1,5 @@
 """
-Where a server loads modules, and what the Python is like that it embeds.
+Where a server loads modules, and which Python it embeds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PACKAGES = ("confluent-kafka>=2.4", "requests>=2.31")
 
 PROBE_TIMEOUT = 60.0
 
-# Runs in the server's Python, which may be any version: so nothing newer than Python 3.5 in it.
+# Runs in the server's Python, which may be any version, so it uses nothing newer than Python 3.5.
 PROBE = """
 import json, os, sys, sysconfig
 found = {"version": list(sys.version_info[:2])}
@@ -59,7 +59,7 @@ print(json.dumps(found))
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The server's Python, as an interpreter of its version and with its packages sees it."""
+    """The server's Python, as seen by an interpreter of the same version with the same packages."""
 
     path: str
     version: tuple[int, int]
@@ -68,13 +68,13 @@ class Interpreter:
     trouble: str
     "Why it cannot; empty if it can."
     requests: str | None
-    "As `confluent_kafka`: what transforms are fetched with."
+    "As `confluent_kafka`, for the package with which transforms are fetched."
     requests_trouble: str
     managed: bool
-    "The system keeps pip from installing into it (PEP 668) unless told otherwise."
+    "The system prevents pip from installing into it (PEP 668) by default."
     has_pip: bool
     sluice: str | None
-    "The version of a package `sluice` of its own, which would win over the one in the modules' folder."
+    "The version of another package `sluice`, which would take precedence over the one in the modules' folder."
     sluice_file: str
 
     @property
@@ -87,7 +87,7 @@ class Interpreter:
 
     def refusal(self, version: str) -> str | None:
         """
-        Why modules of `version` would not load in this Python, with the remedy; None if nothing is known against it.
+        Why modules of `version` would not load in this Python, with the remedy; None if no reason is known.
         """
         if self.version < OLDEST_PYTHON:
             needed = ".".join(map(str, OLDEST_PYTHON))
@@ -130,7 +130,7 @@ def modules_directory(given: Path | None) -> Path:
     Memgraph's packages.
 
     Raises:
-        SettingError: it is no folder, or not a fit one.
+        SettingError: it is not a folder, or not a suitable one.
     """
     configured = [folder for folder in server_flags().get("query-modules-directory", "").split(",") if folder.strip()]
     folder = given or (Path(configured[0].strip()) if configured else DEFAULT_MODULES)
@@ -144,11 +144,11 @@ def modules_directory(given: Path | None) -> Path:
 
 def find_interpreter(given: Path | None, binary: Path | None, modules: Path) -> Interpreter | None:
     """
-    An interpreter that is like the server's embedded Python; None if there is no server on this machine to ask.
+    An interpreter that matches the server's embedded Python; None if there is no server on this machine.
 
     Args:
         given: the interpreter, if it is known.
-        binary: the server's program; None: looked for beside the modules and where packages put it.
+        binary: the server's program; None: searched for next to the modules and where packages install it.
 
     Raises:
         SettingError: the interpreter is missing or does not run.
@@ -159,7 +159,7 @@ def find_interpreter(given: Path | None, binary: Path | None, modules: Path) -> 
     if version is None:
         return None
     name = f"python{dotted(version)}"
-    # A virtual environment that this command runs in is not what the server sees.
+    # The server does not see the virtual environment in which this command runs.
     own = [f"{sys.base_prefix}/bin/{name}"] if sys.version_info[:2] == version else []
     for candidate in (f"/usr/bin/{name}", *own, shutil.which(name) or ""):
         if candidate and os.access(candidate, os.X_OK):
@@ -168,7 +168,7 @@ def find_interpreter(given: Path | None, binary: Path | None, modules: Path) -> 
 
 
 def linked_python(binary: Path | None) -> tuple[int, int] | None:
-    """The version of the libpython that the server's program is linked to; None if that cannot be told."""
+    """The version of the libpython that the server's program is linked to; None if unknown."""
     if binary is None:
         return None
     try:
@@ -185,10 +185,10 @@ def linked_python(binary: Path | None) -> tuple[int, int] | None:
 
 def probe(interpreter: str) -> Interpreter:
     """
-    Asks an interpreter what the server would find in it.
+    Queries an interpreter for what the server would find in it.
 
     Raises:
-        SettingError: it does not run.
+        SettingError: the interpreter does not run.
     """
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
     try:

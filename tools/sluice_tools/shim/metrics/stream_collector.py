@@ -51,7 +51,7 @@ def _families(rows: Rows) -> Iterable[Metric]:
     counters = {
         "messages": _counter("messages", "Messages that took effect."),
         "batches": _counter("batches", "Batches that took effect."),
-        "set_aside": _counter("set_aside_messages", "Messages that the stream passed without applying them."),
+        "failed": _counter("failed_messages", "Messages that the stream passed without applying them."),
         "retries": _counter("retries", "New tries since the server started."),
     }
     for row in rows:

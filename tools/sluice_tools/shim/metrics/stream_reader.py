@@ -21,7 +21,7 @@ PATIENCE = 5.0
 STEP = 2.0
 "Seconds that connecting, signing in and the query may take each."
 
-COLUMNS = "name, topic, status, retrying, lag, batches, messages, set_aside, rates, times_ms, retries, last_batch"
+COLUMNS = "name, topic, status, retrying, lag, batches, messages, failed, rates, times_ms, retries, last_batch"
 
 INFO = f"CALL streams.info() YIELD {COLUMNS} RETURN {COLUMNS}"
 

@@ -15,7 +15,7 @@ from tests.integration.configured import POISON, Configured
 from tests.integration.test_kit import OwnHost, Row, Run, numbers, refusal
 from tests.kafka import KafkaBroker
 
-KEEP = {"on_error": "keep"}
+KEEP = {"on_error": "park"}
 
 COLUMNS = (
     "time, topic, partition, offset, timestamp, key, payload, headers, attempts, tried, waiting, query, params, error, "
@@ -44,9 +44,9 @@ def query(message):
 class Keeping(Configured):
     """A stream with on_error 'keep'."""
 
-    def set_aside(self, limit: int = 1000) -> list[Row]:
+    def parked(self, limit: int = 1000) -> list[Row]:
         return self.run(
-            f"CALL streams.set_aside($name, $limit) YIELD {COLUMNS} RETURN {COLUMNS}", name=self.name, limit=limit
+            f"CALL streams.parked($name, $limit) YIELD {COLUMNS} RETURN {COLUMNS}", name=self.name, limit=limit
         )
 
     def retry(self, *which: int | None) -> int:
@@ -72,22 +72,22 @@ class Keeping(Configured):
         self.run(f"MATCH (g:Gate{self.label}) DELETE g")
 
     @property
-    def kept(self) -> list[int]:
-        """The offsets that are kept."""
-        return [row["offset"] for row in self.set_aside()]
+    def waiting_offsets(self) -> list[int]:
+        """The offsets that are waiting_offsets."""
+        return [row["offset"] for row in self.parked()]
 
-    def await_kept(self, offsets: list[int]) -> None:
-        eventually(lambda: self.kept, equals=offsets, timeout=20)
+    def await_parked(self, offsets: list[int]) -> None:
+        eventually(lambda: self.waiting_offsets, equals=offsets, timeout=20)
 
     def await_answered(self) -> None:
         """Wait until nothing waits for a retry."""
-        eventually(lambda: not any(row["waiting"] for row in self.set_aside()), timeout=20)
+        eventually(lambda: not any(row["waiting"] for row in self.parked()), timeout=20)
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Messages that took effect, and that are set aside."""
+        """Messages that took effect, and that failed."""
         info = self.info
-        return info["messages"], info["set_aside"]
+        return info["messages"], info["failed"]
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def stream(run: Run, kafka: KafkaBroker, tmp_path: Path, new_stream_name: Callab
     return Keeping(run, kafka, tmp_path, new_stream_name())
 
 
-def test_a_kept_message_is_a_node_with_all_there_is(stream: Keeping) -> None:
+def test_a_parked_message_is_a_node_with_all_there_is(stream: Keeping) -> None:
     stream.configured(KEEP)
     whole = "raise" + "ä" * 5000
     stream.send(["a", whole, "b"])
@@ -104,7 +104,7 @@ def test_a_kept_message_is_a_node_with_all_there_is(stream: Keeping) -> None:
     stream.start()
     stream.await_position(7)
     assert stream.values == ["a", "b", "base64:not"]
-    raised, binary, tombstone, refused = stream.set_aside()
+    raised, binary, tombstone, refused = stream.parked()
     assert (raised["offset"], raised["payload"], raised["attempts"], raised["tried"]) == (1, whole, 0, None)
     assert (binary["offset"], binary["payload"], binary["key"]) == (3, "base64:/wA=", "the key")
     assert (tombstone["offset"], tombstone["payload"]) == (5, None)
@@ -112,12 +112,12 @@ def test_a_kept_message_is_a_node_with_all_there_is(stream: Keeping) -> None:
     assert refused["query"] == f"CREATE (:{stream.label} {{value: $value, x: 1 / $zero}})"
     assert json.loads(refused["params"]) == {"value": "refused", "zero": 0}
     assert "ValueError: raise" in raised["error"]
-    assert [row["topic"] for row in stream.set_aside()] == [stream.topic] * 4
-    assert all(row["timestamp"] > 1_600_000_000_000 and not row["waiting"] for row in stream.set_aside())
+    assert [row["topic"] for row in stream.parked()] == [stream.topic] * 4
+    assert all(row["timestamp"] > 1_600_000_000_000 and not row["waiting"] for row in stream.parked())
     assert raised["transform_sha256"] == stream.info["transform_sha256"]
     assert stream.counts == (3, 4)
-    assert [row["action"] for row in stream.errors()] == ["keep"] * 4
-    assert [row["offset"] for row in stream.set_aside(2)] == [1, 3]
+    assert [row["action"] for row in stream.errors()] == ["park"] * 4
+    assert [row["offset"] for row in stream.parked(2)] == [1, 3]
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
@@ -130,20 +130,20 @@ def test_retry_applies_what_the_mended_graph_takes(stream: Keeping, running: boo
     if not running:
         stream.stop()
     offsets = list(range(0, 50, 3))
-    assert stream.kept == offsets
+    assert stream.waiting_offsets == offsets
     # The gate is still shut: all stay, each with its attempt.
     assert stream.retry() == 17
     stream.await_answered()
-    assert [(row["offset"], row["attempts"]) for row in stream.set_aside()] == [(offset, 1) for offset in offsets]
-    assert all("the gate is shut" in row["error"] and row["tried"].endswith("Z") for row in stream.set_aside())
+    assert [(row["offset"], row["attempts"]) for row in stream.parked()] == [(offset, 1) for offset in offsets]
+    assert all("the gate is shut" in row["error"] and row["tried"].endswith("Z") for row in stream.parked())
     assert stream.counts == (33, 17)
     stream.open_gate()
     assert stream.retry(2) == 2
-    stream.await_kept(offsets[2:])
+    stream.await_parked(offsets[2:])
     assert stream.retry(None, 0, 48) == 1
-    stream.await_kept(offsets[2:-1])
+    stream.await_parked(offsets[2:-1])
     assert stream.retry(None, 0) == 14
-    stream.await_kept([])
+    stream.await_parked([])
     stream.await_values(values)
     assert stream.counts == (50, 0)
     assert stream.status == ("running" if running else "stopped")
@@ -156,13 +156,13 @@ def test_a_retry_uses_the_transform_that_the_stream_has_then(stream: Keeping) ->
     stream.start()
     stream.await_position(4)
     stream.stop()
-    assert stream.kept == [1, 3]
+    assert stream.waiting_offsets == [1, 3]
     stream.replace_transform(POISON.replace('startswith("raise")', 'startswith("never")'))
     assert stream.retry() == 2
-    stream.await_kept([3])
+    stream.await_parked([3])
     stream.await_answered()
     stream.await_values(["a", "b", "raise"])
-    (left,) = stream.set_aside()
+    (left,) = stream.parked()
     assert (left["attempts"], left["transform_sha256"]) == (1, stream.info["transform_sha256"])
 
 
@@ -177,7 +177,7 @@ def test_a_stream_goes_on_with_what_comes_in_while_much_is_retried(stream: Keepi
     stream.send(["meanwhile"])
     eventually(lambda: "meanwhile" in stream.values, timeout=10, interval=0.02)
     assert len(stream.values) < 31
-    stream.await_kept([])
+    stream.await_parked([])
     assert stream.count == 31
 
 
@@ -186,7 +186,7 @@ def test_what_keeps_a_stopped_stream_from_retrying_is_told(stream: Keeping, host
     stream.configured(KEEP, GATED.replace("CREATE", "SET g.used = true CREATE", 1))
     stream.send(["a", "bad", "b"])
     stream.start()
-    stream.await_kept([1])
+    stream.await_parked([1])
     stream.stop()
     stream.open_gate()
     with host.driver().session() as session, session.begin_transaction() as transaction:
@@ -194,10 +194,10 @@ def test_what_keeps_a_stopped_stream_from_retrying_is_told(stream: Keeping, host
         assert stream.info["reason"] is None
         assert stream.retry() == 1
         reason = stream.await_reason("Cannot resolve conflicting transactions")
-        assert reason.startswith("retrying what was set aside since 2")
+        assert reason.startswith("retrying parked messages since 2")
         assert stream.status == "stopped"
         transaction.rollback()
-    stream.await_kept([])
+    stream.await_parked([])
     stream.await_no_reason()
     assert sorted(stream.values) == ["a", "b", "bad"]
 
@@ -206,7 +206,7 @@ def test_a_retry_is_part_of_the_callers_transaction(stream: Keeping, host: Host)
     stream.configured(KEEP, GATED)
     stream.send(["bad"])
     stream.start()
-    stream.await_kept([0])
+    stream.await_parked([0])
     with host.driver().session() as session, session.begin_transaction() as transaction:
         inside = Keeping(
             lambda query, /, **parameters: transaction.run(query, parameters).data(),
@@ -216,32 +216,32 @@ def test_a_retry_is_part_of_the_callers_transaction(stream: Keeping, host: Host)
             topic=stream.topic,
         )
         assert inside.retry() == 1
-        assert [row["waiting"] for row in inside.set_aside()] == [True]
+        assert [row["waiting"] for row in inside.parked()] == [True]
         transaction.rollback()
-    assert [(row["waiting"], row["attempts"]) for row in stream.set_aside()] == [(False, 0)]
+    assert [(row["waiting"], row["attempts"]) for row in stream.parked()] == [(False, 0)]
 
 
 def test_when_there_is_no_more_room_the_stream_stops_and_says_so(stream: Keeping) -> None:
-    stream.configured({**KEEP, "keep_limit": 3}, GATED)
+    stream.configured({**KEEP, "park_limit": 3}, GATED)
     stream.send(["bad0", "a", "bad2", "bad3", "b", "bad5", "c"])
     stream.start()
     stream.await_status("error")
-    assert stream.kept == [0, 2, 3]
+    assert stream.waiting_offsets == [0, 2, 3]
     assert stream.values == ["a", "b"]
     reason = stream.info["reason"]
     assert reason.startswith(f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offset 5: ")
     assert reason.endswith(
-        f"3 messages are kept already, and keep_limit is 3: CALL streams.retry('{stream.name}') applies them again, "
-        f"CALL streams.configure('{stream.name}', {{keep_limit: ...}}) makes room"
+        f"3 messages are parked already, and park_limit is 3: CALL streams.retry('{stream.name}') applies them again, "
+        f"CALL streams.configure('{stream.name}', {{park_limit: ...}}) makes room"
     )
     stream.open_gate()
     assert stream.retry() == 3
-    stream.await_kept([])
+    stream.await_parked([])
     assert stream.status == "error"
     stream.shut_gate()
     stream.start()
     stream.await_position(7)
-    assert stream.kept == [5]
+    assert stream.waiting_offsets == [5]
     assert stream.counts == (6, 1)
 
 
@@ -249,11 +249,11 @@ def test_a_dropped_stream_takes_its_messages_along(stream: Keeping) -> None:
     stream.configured(KEEP, GATED)
     stream.send(["bad0", "bad1"])
     stream.start()
-    stream.await_kept([0, 1])
+    stream.await_parked([0, 1])
 
     def left() -> int:
         (row,) = stream.run(
-            f"MATCH (m:{nodes.SET_ASIDE}) WHERE m.topic = $topic RETURN count(m) AS count", topic=stream.topic
+            f"MATCH (m:{nodes.PARKED}) WHERE m.topic = $topic RETURN count(m) AS count", topic=stream.topic
         )
         return int(row["count"])
 
@@ -263,14 +263,14 @@ def test_a_dropped_stream_takes_its_messages_along(stream: Keeping) -> None:
 
 
 def test_wrong_arguments_are_named(stream: Keeping) -> None:
-    stream.configured({**KEEP, "keep_limit": 5})
+    stream.configured({**KEEP, "park_limit": 5})
     assert stream.retry() == 0
     error = f"sluice.errors.SettingError: Kafka stream {stream.name}, "
-    assert refusal(stream.retry, None, 0, 7) == f"{error}no message of partition 0, offset 7 is kept"
+    assert refusal(stream.retry, None, 0, 7) == f"{error}no message of partition 0, offset 7 is parked"
     assert refusal(stream.retry, None, None, 7) == f"{error}an offset needs its partition"
     assert refusal(stream.retry, None, -1) == f"{error}partition must be 0 or more, got -1"
     assert refusal(stream.retry, 0).startswith(f"{error}limit must be an integer from 1 to ")
-    assert refusal(stream.configure, {"keep_limit": 0}).startswith(f"{error}config: keep_limit must be an integer from")
+    assert refusal(stream.configure, {"park_limit": 0}).startswith(f"{error}config: park_limit must be an integer from")
     assert "stream not found" in refusal(stream.run, "CALL streams.retry('nowhere') YIELD messages RETURN messages")
 
 
@@ -289,5 +289,5 @@ def test_a_kill_amid_a_retry_applies_each_message_once(own_host: OwnHost, kafka:
     host.start()
     stream = Keeping(host.run, kafka, tmp_path, "retrying", topic=stream.topic)
     stream.await_values(values)
-    assert stream.set_aside() == []
+    assert stream.parked() == []
     eventually(lambda: stream.counts, equals=(24, 0))

@@ -1,0 +1,86 @@
+"""
+Which installation of Memgraph this is, told outside of the graph: what is in a graph comes along when it is dumped, or
+restored from a snapshot, into another server, and would run there as well.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from sluice.host.server_flags import data_directory
+
+log = logging.getLogger("sluice.installation")
+
+FILE = "sluice_installation.json"
+
+
+class Installation:
+    """
+    The id of a data directory, and those of which this one was a replica: it takes their streams over.
+
+    Threads: the supervisor writes; any may read.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        """
+        Args:
+            file: where the id outlives this process; None: nowhere, and all streams are taken for ours.
+        """
+        self._file = file
+        self.id = ""
+        "Empty where it cannot be kept."
+        self._adopted: frozenset[str] = frozenset()
+        self._is_replica = False
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            found = json.loads(file.read_text(encoding="utf-8") if file else "")
+            self.id, self._adopted = str(found["id"]), frozenset(map(str, found["adopted"]))
+            self._is_replica = bool(found["is_replica"])
+        if file is not None and not self.id:
+            self.id = secrets.token_hex(8)
+            self._write()
+
+    def owns(self, mark: object) -> bool:
+        """Whether a stream that the installation `mark` started is to run here; on a replica: once it is promoted."""
+        return self._is_replica or not self.id or not mark or mark == self.id or mark in self._adopted
+
+    def is_replica(self) -> None:
+        """This server is a replica now: what it holds is its MAIN's, and comes to be its own when it is promoted."""
+        if not self._is_replica:
+            self._is_replica = True
+            self._write()
+
+    def is_main(self, marks: Iterable[object]) -> None:
+        """
+        This server is no replica, or not any more.
+
+        Args:
+            marks: of the streams that there are.
+        """
+        if self._is_replica:
+            self._adopted |= {str(mark) for mark in marks if mark}
+            self._is_replica = False
+            self._write()
+
+    def _write(self) -> None:
+        if self._file is None:
+            return
+        content = {"id": self.id, "adopted": sorted(self._adopted), "is_replica": self._is_replica}
+        try:
+            beside = self._file.with_suffix(".new")
+            beside.write_text(json.dumps(content), encoding="utf-8")
+            os.replace(beside, self._file)
+        except OSError as error:
+            log.warning("streams that are copied to another server would run there: cannot write %s: %s", beside, error)
+            self._file, self.id = None, ""
+
+
+def installation_of_this_server() -> Installation:
+    """That of the server's data directory, if there is one."""
+    folder = data_directory()
+    return Installation(None if folder is None else folder / FILE)
