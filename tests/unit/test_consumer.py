@@ -29,9 +29,13 @@ class FakeKafka:
         self.answer: Callable[[None, list[TopicPartition]], None] | None = None
         self.reached: dict[int, int] = {}
         self.assigned: list[TopicPartition] = []
+        self.sought: list[tuple[int, int, int | None]] = []
 
     def assign(self, places: list[TopicPartition]) -> None:
-        self.assigned, self.reached = places, {}
+        self.assigned, self.reached, self.sought = places, {}, []
+
+    def seek(self, place: TopicPartition) -> None:
+        self.sought.append((place.partition, place.offset, place.leader_epoch))
 
     def position(self, places: list[TopicPartition]) -> list[TopicPartition]:
         """Where reading is: librdkafka answers -1001 for a partition of which nothing has come."""
@@ -237,6 +241,7 @@ def test_reading_begins_with_the_leader_epoch_of_each_position(kafka: FakeKafka,
     assert [(place.partition, place.offset, place.leader_epoch) for place in kafka.assigned] == [
         (0, 10, 4), (1, OFFSET_BEGINNING, None), (2, 7, None),
     ]  # fmt: skip
+    assert kafka.sought == [(0, 10, 4)]  # where librdkafka asks the broker about it
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ class FakeKafka:
     def __init__(self) -> None:
         self.assigned: dict[tuple[str, int], int] = {}
         self.log: list[str] = []
-        self.epochs: list[int | None] = []
+        self.sought: list[tuple[int, int, int | None]] = []
         self.coming: list[Message] = []
         self.topic_id = ID
         self.partitions = [0]
@@ -59,9 +59,11 @@ class FakeKafka:
     def incremental_assign(self, places: list[TopicPartition]) -> None:
         for place in places:
             assert (place.topic, place.partition) not in self.assigned
-            self.epochs.append(place.leader_epoch)
             self.assigned[place.topic, place.partition] = place.offset
         self.log.append("assigned " + " ".join(f"{place.partition}@{place.offset}" for place in places))
+
+    def seek(self, place: TopicPartition) -> None:
+        self.sought.append((place.partition, place.offset, place.leader_epoch))
 
     def incremental_unassign(self, places: list[TopicPartition]) -> None:
         for place in places:
@@ -137,7 +139,7 @@ def test_a_partition_is_watched_from_where_the_furthest_back_is(kafka: FakeKafka
     enter(position=None)
     idle_watcher.leave(first)
     assert kafka.log == ["assigned 0@9", "unassigned 0", "assigned 0@4", "unassigned 0", "assigned 0@-2"]
-    assert kafka.epochs == [3, 3, None]
+    assert kafka.sought == [(0, 9, 3), (0, 4, 3)]
 
 
 def test_what_nobody_waits_for_any_more_is_let_go(kafka: FakeKafka, enter: Enter):

@@ -8,10 +8,10 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import confluent_kafka
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sluice.brokers import clients
 from sluice.brokers.complaints import Complaints
@@ -118,14 +118,19 @@ class TopicReader:
             _UNCLOSED.extend(last)
 
     def assign(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
-        """Reads these partitions and no others: each from its place, or from its first message if it has none."""
+        """
+        Reads these partitions and no others: each from its place, or from its first message if it has none.
+
+        Raises:
+            BrokerError: librdkafka cannot.
+        """
         self.failure = None
         self.ended.clear()
-        self.client.assign(self._at(partitions, places))
+        self._begin(self.client.assign, self._at(partitions, places))
 
     def extend(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
-        """Reads these partitions as well, beginning as `assign` does."""
-        self.client.incremental_assign(self._at(partitions, places))
+        """Reads these partitions as well, beginning as `assign` does. Raises as it."""
+        self._begin(self.client.incremental_assign, self._at(partitions, places))
 
     def take(self, most: int, wait: float) -> Messages:
         """
@@ -166,6 +171,14 @@ class TopicReader:
         wanted = [(partition, places.get(partition, first)) for partition in sorted(partitions)]
         return [TopicPartition(self._spec.topic, p, offset, leader_epoch=epoch) for p, (offset, epoch) in wanted]
 
+    def _begin(self, assign: Callable[[list[TopicPartition]], None], places: list[TopicPartition]) -> None:
+        try:
+            assign(places)
+            check_leader_epochs(self.client, places)
+        except KafkaException as error:
+            place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}"
+            raise BrokerError(f"{place}: reading cannot begin: {error.args[0].str()}") from error
+
     def _meaning(self, event: confluent_kafka.Message) -> BrokerError | None:
         """What an event that is an error means; None if it is not one."""
         error, partition = event.error(), event.partition()
@@ -180,6 +193,18 @@ class TopicReader:
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             return OffsetGone(f"{place}: {error.str()}", partition=partition, log_end=log_end_in(error.str()))
         return BrokerError(f"{place}: {error.str()}")
+
+
+def check_leader_epochs(client: confluent_kafka.Consumer, places: list[TopicPartition]) -> None:
+    """
+    Has brokers asked whether their logs are still those that were read, where leader epochs are known: assigning does
+    not. The answer comes instead of messages if they are not.
+
+    Source: `rd_kafka_toppar_seek` and `rd_kafka_toppar_fetch_start` in `rdkafka_partition.c`, v2.16.0.
+    """
+    for place in places:
+        if place.leader_epoch is not None:
+            client.seek(place)
 
 
 def log_end_in(reason: str) -> int | None:
