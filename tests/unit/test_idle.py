@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition, Uuid
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition, Uuid
 
 from sluice.brokers import clients, idle_watcher
 from sluice.brokers.idle_watcher import Watched
@@ -31,7 +31,6 @@ class FakeKafka:
     def __init__(self) -> None:
         self.assigned: dict[tuple[str, int], int] = {}
         self.log: list[str] = []
-        self.sought: list[tuple[int, int, int | None]] = []
         self.coming: list[Message] = []
         self.topic_id = ID
         self.partitions = [0]
@@ -63,7 +62,9 @@ class FakeKafka:
         self.log.append("assigned " + " ".join(f"{place.partition}@{place.offset}" for place in places))
 
     def seek(self, place: TopicPartition) -> None:
-        self.sought.append((place.partition, place.offset, place.leader_epoch))
+        assert self.assigned[place.topic, place.partition] == OFFSET_BEGINNING
+        self.assigned[place.topic, place.partition] = place.offset
+        self.log.append(f"sought {place.partition}@{place.offset} of {place.leader_epoch}")
 
     def incremental_unassign(self, places: list[TopicPartition]) -> None:
         for place in places:
@@ -138,8 +139,9 @@ def test_a_partition_is_watched_from_where_the_furthest_back_is(kafka: FakeKafka
     enter(position=4)
     enter(position=None)
     idle_watcher.leave(first)
-    assert kafka.log == ["assigned 0@9", "unassigned 0", "assigned 0@4", "unassigned 0", "assigned 0@-2"]
-    assert kafka.sought == [(0, 9, 3), (0, 4, 3)]
+    begun = [f"sought 0@{offset} of 3" for offset in (9, 4)]
+    new, left = "assigned 0@-2", "unassigned 0"
+    assert kafka.log == [new, begun[0], left, new, begun[1], left, new]
 
 
 def test_what_nobody_waits_for_any_more_is_let_go(kafka: FakeKafka, enter: Enter):

@@ -20,7 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import AdminClient
 
 from sluice.brokers import clients
-from sluice.brokers.reader import check_leader_epochs
+from sluice.brokers.reader import begin_at
 from sluice.brokers.reporter import group_of
 from sluice.brokers.topic import NO_SUCH_TOPIC, Topic, described
 from sluice.errors import SluiceError
@@ -236,8 +236,7 @@ class IdleWatcher:
         if begun or further_back:
             at = {place: wanted[place] for place in begun + further_back}
             places = [TopicPartition(*place, offset, leader_epoch=epoch) for place, (offset, epoch) in at.items()]
-            client.incremental_assign(places)
-            check_leader_epochs(client, places)
+            begin_at(client, client.incremental_assign, places)
         for place in ended:
             del self._reading[place]
         self._reading.update({place: wanted[place] for place in begun + further_back})

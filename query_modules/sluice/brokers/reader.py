@@ -8,6 +8,7 @@ import logging
 import math
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 import confluent_kafka
@@ -37,6 +38,9 @@ FETCH_BYTES = 1 << 20
 
 OF_THE_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.INVALID_GROUP_ID})
 "What is wrong with the group alone keeps nobody from reading."
+
+SEEKABLE = 2.0
+"Seconds that librdkafka has to begin with the partitions that it was assigned."
 
 LOG_END = re.compile(r"broker end offset is (-?\d+)")
 """
@@ -126,11 +130,15 @@ class TopicReader:
         """
         self.failure = None
         self.ended.clear()
-        self._begin(self.client.assign, self._at(partitions, places))
+        try:
+            begin_at(self.client, self.client.assign, self._at(partitions, places))
+        except KafkaException as error:
+            place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}"
+            raise BrokerError(f"{place}: reading cannot begin: {error.args[0].str()}") from error
 
     def extend(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
-        """Reads these partitions as well, beginning as `assign` does. Raises as it."""
-        self._begin(self.client.incremental_assign, self._at(partitions, places))
+        """Reads these partitions as well, of which nothing was read."""
+        self.client.incremental_assign(self._at(partitions, places))
 
     def take(self, most: int, wait: float) -> Messages:
         """
@@ -171,14 +179,6 @@ class TopicReader:
         wanted = [(partition, places.get(partition, first)) for partition in sorted(partitions)]
         return [TopicPartition(self._spec.topic, p, offset, leader_epoch=epoch) for p, (offset, epoch) in wanted]
 
-    def _begin(self, assign: Callable[[list[TopicPartition]], None], places: list[TopicPartition]) -> None:
-        try:
-            assign(places)
-            check_leader_epochs(self.client, places)
-        except KafkaException as error:
-            place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}"
-            raise BrokerError(f"{place}: reading cannot begin: {error.args[0].str()}") from error
-
     def _meaning(self, event: confluent_kafka.Message) -> BrokerError | None:
         """What an event that is an error means; None if it is not one."""
         error, partition = event.error(), event.partition()
@@ -195,16 +195,34 @@ class TopicReader:
         return BrokerError(f"{place}: {error.str()}")
 
 
-def check_leader_epochs(client: confluent_kafka.Consumer, places: list[TopicPartition]) -> None:
+def begin_at(
+    client: confluent_kafka.Consumer, assign: Callable[[list[TopicPartition]], None], places: list[TopicPartition]
+) -> None:
     """
-    Has brokers asked whether their logs are still those that were read, where leader epochs are known: assigning does
-    not. The answer comes instead of messages if they are not.
+    Begins to read, and has brokers asked whether their logs are still those that were read, where leader epochs are
+    known. If they are not, that comes instead of messages. Nothing may be consumed meanwhile.
+
+    Seeking asks, assigning does not. So that nothing is fetched from the place before it is checked, which would give
+    another error, such a partition is assigned at its beginning first, which librdkafka has to look up.
+
+    Raises:
+        KafkaException: it cannot seek within `SEEKABLE` seconds.
 
     Source: `rd_kafka_toppar_seek` and `rd_kafka_toppar_fetch_start` in `rdkafka_partition.c`, v2.16.0.
     """
-    for place in places:
-        if place.leader_epoch is not None:
-            client.seek(place)
+    known = [place for place in places if place.leader_epoch is not None]
+    first = [TopicPartition(place.topic, place.partition, confluent_kafka.OFFSET_BEGINNING) for place in known]
+    assign([*first, *(place for place in places if place.leader_epoch is None)])
+    deadline = time.monotonic() + SEEKABLE
+    for place in known:
+        while True:
+            try:
+                client.seek(place)
+                break
+            except KafkaException:  # it has not yet left the place where it was before
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
 
 
 def log_end_in(reason: str) -> int | None:
