@@ -248,7 +248,7 @@ def test_offsets_that_no_message_has_are_reached_once_all_before_them_is_applied
 def test_reading_begins_with_the_leader_epoch_of_each_position(kafka: FakeKafka, reader: Polled):
     reader.consumer.assign([0, 1, 2], {0: Position(10, 4), 2: Position(7)})
     assigned = {place.partition: (place.offset, place.leader_epoch) for place in kafka.assigned}
-    assert assigned == {0: (OFFSET_BEGINNING, None), 1: (OFFSET_BEGINNING, None), 2: (7, None)}
+    assert assigned == {0: (10, 4), 1: (OFFSET_BEGINNING, None), 2: (7, None)}
     assert kafka.sought == [(0, 10, 4)]  # where librdkafka asks the broker about it
 
 
@@ -277,3 +277,16 @@ def test_a_log_that_was_truncated_tells_up_to_where_it_is_the_one_that_was_read(
     with pytest.raises(OffsetGone) as caught:
         reader.poll()
     assert (caught.value.partition, caught.value.log_end) == (3, log_end)
+
+
+@pytest.mark.parametrize(("reason", "log_end"), [("broker end offset is 12 (", 12), (None, 15)])
+def test_a_log_that_ends_before_the_position_is_asked_about_its_leader_epoch_at_its_end(
+    kafka: FakeKafka, reader: Polled, reason: str | None, log_end: int
+):
+    if reason is not None:
+        error = KafkaError(KafkaError._AUTO_OFFSET_RESET, reason)
+        kafka.at(0.3, Message(topic="t", partition=0, offset=-1001, error=error))
+    assert reader.consumer.log_end(0, 15, 4) == log_end
+    assert kafka.sought == [(0, 15, 4)]
+    assert kafka.now <= 100 + reader_module.CHECKED + 0.2
+    assert reader.consumer.log_end(0, 0, 4) == 0

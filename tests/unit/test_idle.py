@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition, Uuid
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition, Uuid
 
 from sluice.brokers import clients, idle_watcher
 from sluice.brokers.idle_watcher import Watched
@@ -62,8 +62,7 @@ class FakeKafka:
         self.log.append("assigned " + " ".join(f"{place.partition}@{place.offset}" for place in places))
 
     def seek(self, place: TopicPartition) -> None:
-        assert self.assigned[place.topic, place.partition] == OFFSET_BEGINNING
-        self.assigned[place.topic, place.partition] = place.offset
+        assert self.assigned[place.topic, place.partition] == place.offset
         self.log.append(f"sought {place.partition}@{place.offset} of {place.leader_epoch}")
 
     def incremental_unassign(self, places: list[TopicPartition]) -> None:
@@ -139,9 +138,8 @@ def test_a_partition_is_watched_from_where_the_furthest_back_is(kafka: FakeKafka
     enter(position=4)
     enter(position=None)
     idle_watcher.leave(first)
-    begun = [f"sought 0@{offset} of 3" for offset in (9, 4)]
-    new, left = "assigned 0@-2", "unassigned 0"
-    assert kafka.log == [new, begun[0], left, new, begun[1], left, new]
+    begun = [[f"assigned 0@{offset}", f"sought 0@{offset} of 3"] for offset in (9, 4)]
+    assert kafka.log == [*begun[0], "unassigned 0", *begun[1], "unassigned 0", "assigned 0@-2"]
 
 
 def test_what_nobody_waits_for_any_more_is_let_go(kafka: FakeKafka, enter: Enter):

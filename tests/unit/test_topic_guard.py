@@ -30,7 +30,12 @@ class Stream:
             "u", "people", "h:1", "t", Transform("/t.py", "", ""), config=decode("people", ON_GAP[on_gap])
         )
         topic = SimpleNamespace(partitions=lambda **_: frozenset({0}), watermarks=lambda _: bounds)
-        consumer: Any = SimpleNamespace(topic=topic, assign=lambda _, places: self.assigned.append(places))
+        self.log_ends: dict[tuple[int, int, int], int] = {}
+        consumer: Any = SimpleNamespace(
+            topic=topic,
+            assign=lambda _, places: self.assigned.append(places),
+            log_end=lambda *asked: self.log_ends[asked],
+        )
         identity: Any = SimpleNamespace(wait=lambda _: ID, ask=lambda: None)
         self.guard = TopicGuard(spec, Settings(), consumer, self, identity, lambda: False)  # type: ignore[arg-type]
 
@@ -86,13 +91,17 @@ def test_a_gap_is_named_and_passed_as_the_policy_says(
     assert passing.assigned == [{0: Position(resume), 1: Position(5)}]
 
 
-def test_a_log_that_ends_before_the_position_is_asked_about_its_leader_epoch_first():
-    stream = Stream(READ, (0, 15))
+@pytest.mark.parametrize(("bounds", "log_end", "resume"), [((0, 15), 0, 0), ((2, 15), 0, 2), ((0, 15), 15, 15)])
+def test_a_log_that_ends_before_the_position_is_asked_about_its_leader_epoch(
+    bounds: tuple[int, int], log_end: int, resume: int
+):
+    stream = Stream(READ, bounds)
+    stream.log_ends = {(0, 15, 3): log_end}
     stream.meets(None)
-    assert (stream.assigned, stream.entries) == ([{0: Position(20, 3), 1: Position(5)}], [])
-    stream.meets(None)  # the broker cannot tell
-    assert [entry.count for entry in stream.entries] == [15]
-    assert stream.held.positions[0] == 15
+    (entry,) = stream.entries
+    assert f"lost messages that the stream has read, from offset {resume} on" in entry.error
+    assert (entry.count, stream.held.positions[0]) == (0, resume)
+    assert stream.assigned == [{0: Position(resume), 1: Position(5)}]
 
 
 @pytest.mark.parametrize("held", [READ, Checkpoint({}, topic_id=ID)], ids=["it is there again", "nothing was read"])

@@ -42,6 +42,9 @@ OF_THE_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.INVA
 SEEKABLE = 2.0
 "Seconds that librdkafka has to begin with the partitions that it was assigned."
 
+CHECKED = 2.0
+"Seconds in which a broker says that a log was truncated, if it was."
+
 LOG_END = re.compile(r"broker end offset is (-?\d+)")
 """
 Where librdkafka says that a log was truncated. There is no other way to learn the offset; -1: no message is left that
@@ -168,6 +171,25 @@ class TopicReader:
         known = [place for place in told if place.error is None and is_offset(place.offset)]
         return {place.partition: _position(place.offset, place.leader_epoch) for place in known}
 
+    def log_end(self, partition: int, end: int, leader_epoch: int) -> int:
+        """
+        Up to which offset a partition's log, which goes up to `end`, is the one that was read up to this leader epoch.
+        What was assigned before is no longer.
+
+        Raises:
+            BrokerError: as `assign` and `take`.
+        """
+        if end == 0:
+            return 0
+        self.assign([partition], {partition: Position(end, leader_epoch)})
+        deadline = time.monotonic() + CHECKED
+        while time.monotonic() < deadline:
+            try:
+                self.take(1, 0.1)
+            except OffsetGone as gone:
+                return end if gone.log_end is None else gone.log_end
+        return end
+
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Partition -> the offset after its last message, as the messages that came have told; where they have."""
         asked = {p: TopicPartition(self._spec.topic, p) for p in partitions}
@@ -202,20 +224,17 @@ def begin_at(
     Begins to read, and has brokers asked whether their logs are still those that were read, where leader epochs are
     known. If they are not, that comes instead of messages. Nothing may be consumed meanwhile.
 
-    Seeking asks, assigning does not. So that nothing is fetched from the place before it is checked, which would give
-    another error, such a partition is assigned at its beginning first, which librdkafka has to look up.
+    Seeking asks, assigning does not. If the log ends before the place, a fetch may find that out first.
 
     Raises:
         KafkaException: it cannot seek within `SEEKABLE` seconds.
 
     Source: `rd_kafka_toppar_seek` and `rd_kafka_toppar_fetch_start` in `rdkafka_partition.c`, v2.16.0.
     """
-    known = [place for place in places if place.leader_epoch is not None]
-    first = [TopicPartition(place.topic, place.partition, confluent_kafka.OFFSET_BEGINNING) for place in known]
-    assign([*first, *(place for place in places if place.leader_epoch is None)])
+    assign(places)
     deadline = time.monotonic() + SEEKABLE
-    for place in known:
-        while True:
+    for place in places:
+        while place.leader_epoch is not None:
             try:
                 client.seek(place)
                 break

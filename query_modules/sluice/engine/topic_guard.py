@@ -141,7 +141,6 @@ class TopicGuard:
         self._identity = identity
         self._wants_stop = wants_stop
         self._next_look = 0.0
-        self._validated: tuple[int, Position] | None = None
 
     def begin(self) -> None:
         """
@@ -214,18 +213,16 @@ class TopicGuard:
         position = held.positions.get(partition)
         if position is None or (gone.log_end is None and low <= position <= high):
             raise gone
-        here = partition, held.places[partition]
-        if gone.log_end is None and position > high and here[1].leader_epoch != UNKNOWN and here != self._validated:
-            self._validated = here  # the broker is asked about the leader epoch where reading begins
-            self.begin()
-            return
+        log_end, leader_epoch = gone.log_end, held.places[partition].leader_epoch
+        if log_end is None and position > high and leader_epoch != UNKNOWN:
+            log_end = self._consumer.log_end(partition, high, leader_epoch)
         place = f"topic {self._spec.topic}, partition {partition}"
         if position < low:
             resume, count = low, low - position
             what = f"{place}, offsets {position} to {low - 1} are gone, at most {count} messages: retention took them"
-        elif gone.log_end is not None:
+        elif log_end is not None:
             # From there on the log is another one, whatever it has at the offsets that were read.
-            resume, count = max(low, min(position, gone.log_end)), 0
+            resume, count = max(low, min(position, log_end)), 0
             what = f"{place} lost messages that the stream has read, from offset {resume} on: what it has there is new"
         else:
             # The same topic with less in it, and it is not known from where on it is new. Where ids are unknown it may
