@@ -64,6 +64,8 @@ def test_a_complaint_is_news_once():
         ),
         ("kafka:9092/1: Connect to ipv4#10.0.0.5:9092 failed: Connection refused", None),
         ("localhost:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection refused", None),
+        ("GroupCoordinator: 10.0.0.5:9095: Connect to ipv4#10.0.0.5:9095 failed: Connection refused", "10.0.0.5:9095"),
+        ("GroupCoordinator: kafka:9092: Connect to ipv4#10.0.0.5:9092 failed: Connection refused", None),
         ("other:9092/bootstrap: Connect to ipv4#10.0.0.5:9092 failed: Connection refused", None),
         ("10.0.0.5:9095/1: Disconnected (after 5ms in state UP)", None),
     ],

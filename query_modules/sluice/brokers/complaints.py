@@ -30,11 +30,12 @@ Source: `rd_kafka_recv` in `rdkafka_broker.c`, v2.16.0.
 """
 
 ADVERTISED = re.compile(
-    r"^(?:\w+://)?(?P<address>[^/\s]+)/\d+: (?:Connect to|Failed to resolve|Connection setup timed out)"
+    r"^(?:GroupCoordinator: |(?:\w+://)?(?=\S+/\d+: ))(?P<address>[^/\s]+?)(?:/\d+)?: "
+    r"(?:Connect to|Failed to resolve|Connection setup timed out)"
 )
 """
 A connection that could not be made to an address that brokers have told: it is followed by a broker's number, where
-those of the stream's URI are followed by "bootstrap".
+those of the stream's URI are followed by "bootstrap"; or it is that of the coordinator of the group.
 
 Source: `rd_kafka_mk_brokername` in `rdkafka_broker.c`, v2.16.0.
 """
