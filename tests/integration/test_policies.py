@@ -217,7 +217,7 @@ def test_a_deadline_makes_a_looping_transform_an_error_of_data(
 def test_configure_needs_a_stopped_stream(stream: Configured) -> None:
     stream.configured({"on_error": "skip", "client.id": "me"})
     stream.start()
-    expected = f"Kafka stream {stream.name} is running, and has to be stopped before it can be configured"
+    expected = f"Kafka stream {stream.name} is running, and has to be stopped before it can be altered"
     assert refusal(stream.configure, {}) == f"sluice.errors.StreamRunning: {expected}: STOP STREAM {stream.name}"
     stream.stop()
     stream.configure({"client.id": None, "isolate": "never"})

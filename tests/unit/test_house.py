@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.house import arrows, imported, long_modules, modules, names_defined_twice
+from tests.house import arrows, imported, long_constructors, long_modules, modules, names_defined_twice
 
 FLOORS = (
     *("streams", "sluice.procedures", "sluice.supervising", "sluice.engine", "sluice.persistence", "sluice.scripting"),
@@ -45,15 +45,14 @@ def test_the_inside_needs_little_and_nothing_of_the_outside() -> None:
     assert foreign == set()
 
 
-def test_no_more_long_modules_and_ambiguous_names_than_there_were() -> None:
-    assert len(long_modules(FOUND)) <= 11
-    assert len(names_defined_twice(FOUND)) <= 8
-    ours = (
-        "sluice.procedures",
-        "sluice.supervising",
-        "sluice.host",
-        "sluice.errors",
-        "sluice_tools.doctor",
-        "sluice_tools.install",
-    )
-    assert [name for _, name in long_modules(FOUND) if name.startswith(ours)] == []
+def test_long_modules_are_the_two_that_have_a_reason() -> None:
+    # The procedures with their docstrings, which users read; and the one file that the transform process is started with.
+    assert {name for _, name in long_modules(FOUND)} <= {"streams", "sluice.scripting.child"}
+
+
+def test_no_class_has_the_name_of_another() -> None:
+    assert names_defined_twice(FOUND) == {}
+
+
+def test_no_constructor_takes_more_than_five_arguments() -> None:
+    assert long_constructors(FOUND) == []

@@ -24,6 +24,7 @@ Rule: TypeAlias = Callable[[Argument, Mapping[str, Any]], Argument]
 "The same for an argument that may be, or hold, parameters."
 
 _MAX_FLOAT = 2.0**63
+"Whole floats below it, of either sign, are integers of 64 bits."
 
 
 def bind(arguments: Mapping[str, Argument], client: Mapping[str, Any]) -> dict[str, Argument]:
