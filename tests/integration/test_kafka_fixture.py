@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import uuid
 from collections.abc import Callable
 from contextlib import closing
@@ -40,6 +42,19 @@ def test_a_topic_has_the_partitions_and_the_settings_it_was_given(kafka: KafkaBr
     assert [kafka.topics.watermarks(topic, partition) for partition in range(3)] == [(0, 0), (0, 0), (0, 2)]
     kafka.topics.add_partitions(topic, 4)
     assert kafka.topics.partitions(topic) == [0, 1, 2, 3]
+
+
+def test_the_broker_has_the_features_that_its_release_has_by_default(kafka: KafkaBroker) -> None:
+    request = struct.pack(">hhih", 18, 3, 1, -1) + b"\x00\x02t\x021\x00"  # ApiVersions, version 3, of the client t 1
+    host, port = kafka.bootstrap.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection, connection.makefile("rb") as answers:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        answer = answers.read(struct.unpack(">i", answers.read(4))[0])
+    levels = {}
+    for name in (b"transaction.version", b"group.version"):
+        end = answer.rindex(name) + len(name)  # those that are in force come after those that are supported
+        levels[name] = struct.unpack(">hh", answer[end : end + 4])
+    assert levels == {b"transaction.version": (2, 2), b"group.version": (1, 1)}
 
 
 def test_asking_for_an_unknown_topic_makes_it_unless_the_client_says_no(kafka: KafkaBroker) -> None:

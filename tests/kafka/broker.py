@@ -12,7 +12,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
-from tests.kafka.jars import HERE, jars, java
+from tests.kafka.jars import HERE, formatted, jars, java
 from tests.kafka.topics import Topics, log
 from tests.ports import free_ports
 from tests.server import Server
@@ -74,6 +74,8 @@ class KafkaBroker(Server):
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(self._listeners, ports, strict=True)}
         "Name -> host and port of the further listeners."
+        self.advertised: dict[str, str] = {}
+        "Name -> host and port that clients of a listener are told instead of its own, from the next start on."
         self.topics = Topics(self.bootstrap)
         self.cluster_id = _kafka_uuid()
         self.voters = self.voter
@@ -122,22 +124,24 @@ class KafkaBroker(Server):
 
     def _format(self) -> None:
         """
-        Write the settings, and what `kafka-storage.sh format` writes into an empty data folder, without a JVM for it.
+        Write the settings, and into an empty data folder what `kafka-storage.sh format` does, without a JVM for each.
 
-        Source: Kafka, `MetaProperties`: version 1 is what KRaft uses. Features come from the defaults of the release.
+        Source: Kafka, `MetaProperties`: version 1 is what KRaft uses.
         """
         data = self._folder / "data"
         plain = {"PLAINTEXT": self.bootstrap, "CONTROLLER": f"127.0.0.1:{self._controller_port}"}
+        told = {"PLAINTEXT": self.bootstrap, **self.addresses, **self.advertised}
         protocols = {**dict.fromkeys(plain, "PLAINTEXT"), **self._listeners}
         own = {
             "log.dirs": str(data),
             "listeners": ",".join(f"{name}://{place}" for name, place in {**plain, **self.addresses}.items()),
+            "advertised.listeners": ",".join(f"{name}://{place}" for name, place in told.items()),
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in protocols.items()),
             "controller.quorum.voters": self.voters,
         }
         _write_properties(self._folder / "server.properties", {**own, **self._settings})
         if not data.exists():
-            data.mkdir()
+            shutil.copytree(formatted(), data)
             ids = {"cluster.id": self.cluster_id, "directory.id": _kafka_uuid()}
             _write_properties(data / "meta.properties", {"version": "1", "node.id": self._settings["node.id"], **ids})
 

@@ -1,4 +1,4 @@
-"""The jars of Apache Kafka, resolved by Maven into `.cache/kafka/`."""
+"""The jars of Apache Kafka, resolved by Maven into `.cache/kafka/`, and a folder as its storage tool formats it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
 CACHE = HERE.parent.parent / ".cache" / "kafka"
 MAVEN_TIMEOUT = 600.0  # seconds; 45 MB on a first run
+OUTPUT_TAIL = 4000  # characters of a program's output that an error shows
+
+FORMAT_SETTINGS = """
+process.roles=broker,controller
+node.id=1
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:9093
+listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093
+log.dirs={data}
+"""
+"What the storage tool wants to know besides the folder; nothing listens there."
 
 
 class KafkaUnavailable(Exception):
@@ -44,6 +55,26 @@ def jars() -> list[Path]:
     return sorted(folder.glob("*.jar"))
 
 
+def formatted() -> Path:
+    """
+    A data folder as the release's own storage tool formats it, with the release's default features; for copying. All
+    brokers may have the same but for `meta.properties`, so the tool's JVM runs once.
+
+    Raises:
+        KafkaUnavailable: the tool failed; its output is in the message.
+    """
+    folder = CACHE / f"{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}-formatted"
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+            settings, data = Path(scratch, "server.properties"), Path(scratch, "data")
+            settings.write_text(FORMAT_SETTINGS.format(data=data), encoding="utf-8")
+            command = [java(), "-cp", os.pathsep.join(map(str, jars())), "kafka.tools.StorageTool"]
+            _run([*command, "format", "--cluster-id", "AAAAAAAAAAAAAAAAAAAAAQ", "--config", str(settings)])
+            (data / "meta.properties").unlink()
+            _move(data, folder)
+    return folder
+
+
 def _resolve(folder: Path) -> None:
     """Fetch beside `folder` and rename, so that neither an interrupted run nor two at once leave half a set."""
     mvn = _on_path("mvn", "Maven (Debian: maven)")
@@ -51,22 +82,34 @@ def _resolve(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         fetched = Path(scratch, "jars")
         command = [mvn, "--quiet", "--batch-mode", f"--file={POM}", "dependency:copy-dependencies"]
-        result = subprocess.run(
-            [*command, f"-DoutputDirectory={fetched}", "-DincludeScope=runtime"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            timeout=MAVEN_TIMEOUT,
-            check=False,
-        )
-        if result.returncode != 0 or not any(fetched.glob("kafka_*.jar")):
-            raise KafkaUnavailable(f"mvn could not resolve {POM}:\n{result.stdout[-4000:]}")
-        try:
-            fetched.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # another run was quicker otherwise
-                raise
+        output = _run([*command, f"-DoutputDirectory={fetched}", "-DincludeScope=runtime"])
+        if not any(fetched.glob("kafka_*.jar")):
+            raise KafkaUnavailable(f"mvn could not resolve {POM}:\n{output[-OUTPUT_TAIL:]}")
+        _move(fetched, folder)
+
+
+def _run(command: list[str]) -> str:
+    """What the program printed. Raises KafkaUnavailable if it failed."""
+    result = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=MAVEN_TIMEOUT,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise KafkaUnavailable(f"{command[0]} failed:\n{result.stdout[-OUTPUT_TAIL:]}")
+    return result.stdout
+
+
+def _move(made: Path, folder: Path) -> None:
+    try:
+        made.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # another run was quicker otherwise
+            raise
 
 
 def _on_path(program: str, what: str) -> str:

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import OffsetSpec
 
-from sluice.engine.broker_health import BUSY_INTERVAL, IDLE_INTERVAL, BrokerHealth
+from sluice.engine.broker_health import BUSY_INTERVAL, IDLE_INTERVAL, RENEW_AFTER, BrokerHealth, Reading
 
 PARTITIONS = frozenset({0, 1})
 TRANSPORT = KafkaException(KafkaError(KafkaError._TRANSPORT))
@@ -22,14 +22,22 @@ class Brokers:
 
     def __init__(self) -> None:
         self.highs = {0: 10, 1: 20}
+        self.low = 3
+        self.stable: dict[int, int] = {}
+        self.error = TRANSPORT
         self.leaders = {0: 1, 1: 1}
         self.answers: str = "well"
         self.asked: list[str] = []
 
-    def list_offsets(self, places: dict[Any, Any], *, request_timeout: float) -> dict[Any, Future[Any]]:
+    def list_offsets(
+        self, places: dict[Any, Any], *, isolation_level: IsolationLevel, request_timeout: float
+    ) -> dict[Any, Future[Any]]:
         ends = all(spec._value == OffsetSpec.latest()._value for spec in places.values())
-        self.asked.append("ends" if ends else "begins")
-        known = self.highs if ends else dict.fromkeys(self.highs, 3)
+        committed = isolation_level is IsolationLevel.READ_COMMITTED
+        self.asked.append("stable" if committed else "ends" if ends else "begins")
+        known = (
+            {**self.highs, **self.stable} if committed else self.highs if ends else dict.fromkeys(self.highs, self.low)
+        )
         if self.answers == "out of time":  # librdkafka says so by the offset
             self.answers, known = "well", dict.fromkeys(self.highs, -1001)
             told = {place: self._future(SimpleNamespace(offset=known[place.partition])) for place in places}
@@ -47,7 +55,7 @@ class Brokers:
         if self.answers == "well":
             future.set_result(value)
         elif self.answers in ("no", "out of time"):
-            future.set_exception(TRANSPORT)
+            future.set_exception(self.error)
         return future
 
 
@@ -81,10 +89,13 @@ Pass = Callable[..., None]
 def passes(broker_health: BrokerHealth, clock: Clock) -> Pass:
     """Lets time pass, with a look every 0.1 s."""
 
-    def pass_by(seconds: float, *, busy: bool = False) -> None:
+    def pass_by(
+        seconds: float, *, busy: bool = False, positions: dict[int, int] | None = None, obstacle: str | None = None
+    ) -> None:
         for _ in range(round(seconds * 10)):
             clock.now += 0.1
-            broker_health.poll(PARTITIONS, {}, busy=busy)
+            reading = Reading(PARTITIONS, positions, obstacle=obstacle)
+            broker_health.poll(reading, busy=busy)
 
     return pass_by
 
@@ -110,8 +121,8 @@ def test_ends_are_asked_for_again(
 
 def test_messages_that_came_tell_of_ends_as_well(broker_health: BrokerHealth, passes: Pass):
     passes(0.2)
-    broker_health.poll(PARTITIONS, {1: 24}, busy=True)
-    broker_health.poll(PARTITIONS, {1: 22}, busy=True)
+    broker_health.poll(Reading(PARTITIONS, ends={1: 24}), busy=True)
+    broker_health.poll(Reading(PARTITIONS, ends={1: 22}), busy=True)
     assert broker_health.watermarks == {0: (3, 10), 1: (3, 24)}
 
 
@@ -181,5 +192,77 @@ def test_a_partition_without_a_leader_is_a_trouble(broker_health: BrokerHealth, 
 def test_nothing_is_asked_before_partitions_are_known(brokers: Brokers, clock: Clock):
     broker_health = BrokerHealth(brokers, "t", "Kafka stream s, topic t", clock)
     broker_health.doubt("connection refused")
-    health = broker_health.poll(frozenset(), {}, busy=False)
+    health = broker_health.poll(Reading(frozenset()), busy=False)
     assert (brokers.asked, health.watermarks, health.trouble) == ([], None, None)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_where_partitions_begin_is_known_within_eight_seconds(
+    broker_health: BrokerHealth, brokers: Brokers, passes: Pass, *, busy: bool
+):
+    passes(0.2)
+    brokers.low = 7
+    passes(8.2, busy=busy)
+    assert broker_health.watermarks == {0: (7, 10), 1: (7, 20)}
+
+
+def test_messages_after_an_open_transaction_are_named_until_it_ends(
+    broker_health: BrokerHealth, brokers: Brokers, passes: Pass
+):
+    brokers.stable = {1: 12}
+    at = {0: 10, 1: 12}
+    passes(4, positions=at)
+    assert (broker_health.trouble, brokers.asked.count("stable")) == (None, 0)
+    passes(4, positions=at)
+    assert broker_health.trouble is not None
+    assert "partition 1: 8 messages wait after an open transaction, since 2" in broker_health.trouble
+    assert "last stable offset 12" in broker_health.trouble
+    brokers.stable = {}
+    passes(0.1, positions={0: 10, 1: 20})
+    assert broker_health.trouble is None
+    assert broker_health.stuck is None
+
+
+def test_what_lasts_is_a_trouble_though_the_brokers_answer(broker_health: BrokerHealth, passes: Pass):
+    passes(2 * RENEW_AFTER, positions={0: 5, 1: 5}, obstacle="a message is too large")
+    assert (broker_health.trouble, broker_health.stuck) == ("a message is too large", None)
+
+
+@pytest.mark.parametrize("answers", ["silence", "no", "out of time"])
+def test_clients_that_never_recover_are_given_up_after_a_minute(
+    broker_health: BrokerHealth, brokers: Brokers, passes: Pass, answers: str
+):
+    passes(0.2)
+    brokers.answers = answers
+    broker_health.doubt("connection refused")
+    passes(RENEW_AFTER - 1)
+    assert broker_health.stuck is None
+    passes(1.2)
+    assert broker_health.stuck == "connection refused; no answer for 60 s: replaces its clients"
+
+
+def test_brokers_that_say_why_are_waited_for(broker_health: BrokerHealth, brokers: Brokers, passes: Pass):
+    passes(0.2)
+    brokers.answers, brokers.error = "no", KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    passes(2 * RENEW_AFTER)
+    assert "Topic authorization failed" in str(broker_health.trouble)
+    assert broker_health.stuck is None
+
+
+def test_a_consumer_that_no_longer_hears_of_messages_is_given_up_after_a_minute(
+    broker_health: BrokerHealth, passes: Pass
+):
+    passes(RENEW_AFTER + 5, positions={0: 10, 1: 20}, busy=True)
+    passes(RENEW_AFTER - 1, positions={0: 10, 1: 19})
+    assert (broker_health.trouble, broker_health.stuck) == (None, None)
+    passes(1.2, positions={0: 10, 1: 19})
+    assert broker_health.stuck == (
+        "Kafka stream s, topic t: messages wait and none has come for 60 s: replaces its clients"
+    )
+    passes(0.1, positions={0: 10, 1: 20})
+    assert broker_health.stuck is None
+
+
+def test_a_stream_that_is_busy_hears(broker_health: BrokerHealth, passes: Pass):
+    passes(2 * RENEW_AFTER, positions={0: 10, 1: 19}, busy=True)
+    assert broker_health.stuck is None

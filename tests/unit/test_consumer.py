@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from sluice.brokers import consumer, reporter
+from sluice.brokers import reader as reader_module
 from sluice.brokers.consumer import Consumer
 from sluice.errors import BrokerError, OffsetGone
 from sluice.host.settings import Settings
@@ -29,9 +30,20 @@ class FakeKafka:
         self.answer: Callable[[None, list[TopicPartition]], None] | None = None
         self.reached: dict[int, int] = {}
         self.assigned: list[TopicPartition] = []
+        self.refusals = 0
+        self.sought: list[tuple[int, int, int | None]] = []
 
     def assign(self, places: list[TopicPartition]) -> None:
-        self.assigned, self.reached = places, {}
+        self.assigned, self.reached, self.sought = places, {}, []
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def seek(self, place: TopicPartition) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self.sought.append((place.partition, place.offset, place.leader_epoch))
 
     def position(self, places: list[TopicPartition]) -> list[TopicPartition]:
         """Where reading is: librdkafka answers -1001 for a partition of which nothing has come."""
@@ -83,6 +95,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
     fake = FakeKafka()
     monkeypatch.setattr(consumer, "time", fake)
     monkeypatch.setattr(reporter, "time", fake)
+    monkeypatch.setattr(reader_module, "time", fake)
     return fake
 
 
@@ -234,9 +247,18 @@ def test_offsets_that_no_message_has_are_reached_once_all_before_them_is_applied
 
 def test_reading_begins_with_the_leader_epoch_of_each_position(kafka: FakeKafka, reader: Polled):
     reader.consumer.assign([0, 1, 2], {0: Position(10, 4), 2: Position(7)})
-    assert [(place.partition, place.offset, place.leader_epoch) for place in kafka.assigned] == [
-        (0, 10, 4), (1, OFFSET_BEGINNING, None), (2, 7, None),
-    ]  # fmt: skip
+    assigned = {place.partition: (place.offset, place.leader_epoch) for place in kafka.assigned}
+    assert assigned == {0: (10, 4), 1: (OFFSET_BEGINNING, None), 2: (7, None)}
+    assert kafka.sought == [(0, 10, 4)]  # where librdkafka asks the broker about it
+
+
+def test_reading_begins_once_librdkafka_can_seek_or_not_at_all(kafka: FakeKafka, reader: Polled):
+    kafka.refusals = 3
+    reader.consumer.assign([0], {0: Position(10, 4)})
+    assert kafka.sought == [(0, 10, 4)]
+    kafka.refusals = 1_000_000
+    with pytest.raises(BrokerError, match="topic t: reading cannot begin: Local: Erroneous state"):
+        reader.consumer.assign([0], {0: Position(10, 4)})
 
 
 @pytest.mark.parametrize(
@@ -255,3 +277,16 @@ def test_a_log_that_was_truncated_tells_up_to_where_it_is_the_one_that_was_read(
     with pytest.raises(OffsetGone) as caught:
         reader.poll()
     assert (caught.value.partition, caught.value.log_end) == (3, log_end)
+
+
+@pytest.mark.parametrize(("reason", "log_end"), [("broker end offset is 12 (", 12), (None, 15)])
+def test_a_log_that_ends_before_the_position_is_asked_about_its_leader_epoch_at_its_end(
+    kafka: FakeKafka, reader: Polled, reason: str | None, log_end: int
+):
+    if reason is not None:
+        error = KafkaError(KafkaError._AUTO_OFFSET_RESET, reason)
+        kafka.at(0.3, Message(topic="t", partition=0, offset=-1001, error=error))
+    assert reader.consumer.log_end(0, 15, 4) == log_end
+    assert kafka.sought == [(0, 15, 4)]
+    assert kafka.now <= 100 + reader_module.CHECKED + 0.2
+    assert reader.consumer.log_end(0, 0, 4) == 0

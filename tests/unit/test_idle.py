@@ -31,7 +31,6 @@ class FakeKafka:
     def __init__(self) -> None:
         self.assigned: dict[tuple[str, int], int] = {}
         self.log: list[str] = []
-        self.epochs: list[int | None] = []
         self.coming: list[Message] = []
         self.topic_id = ID
         self.partitions = [0]
@@ -59,9 +58,12 @@ class FakeKafka:
     def incremental_assign(self, places: list[TopicPartition]) -> None:
         for place in places:
             assert (place.topic, place.partition) not in self.assigned
-            self.epochs.append(place.leader_epoch)
             self.assigned[place.topic, place.partition] = place.offset
         self.log.append("assigned " + " ".join(f"{place.partition}@{place.offset}" for place in places))
+
+    def seek(self, place: TopicPartition) -> None:
+        assert self.assigned[place.topic, place.partition] == place.offset
+        self.log.append(f"sought {place.partition}@{place.offset} of {place.leader_epoch}")
 
     def incremental_unassign(self, places: list[TopicPartition]) -> None:
         for place in places:
@@ -136,8 +138,8 @@ def test_a_partition_is_watched_from_where_the_furthest_back_is(kafka: FakeKafka
     enter(position=4)
     enter(position=None)
     idle_watcher.leave(first)
-    assert kafka.log == ["assigned 0@9", "unassigned 0", "assigned 0@4", "unassigned 0", "assigned 0@-2"]
-    assert kafka.epochs == [3, 3, None]
+    begun = [[f"assigned 0@{offset}", f"sought 0@{offset} of 3"] for offset in (9, 4)]
+    assert kafka.log == [*begun[0], "unassigned 0", *begun[1], "unassigned 0", "assigned 0@-2"]
 
 
 def test_what_nobody_waits_for_any_more_is_let_go(kafka: FakeKafka, enter: Enter):

@@ -107,6 +107,14 @@ def admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
     return known
 
 
+def forget(client: AdminClient) -> None:
+    """Whoever asks for this `admin` client next gets another. Those that have it may go on to use it."""
+    with _lock:
+        for key, known in list(_admins.items()):
+            if known is client:
+                del _admins[key]
+
+
 def _withheld(reason: str, code: str, resolved: Resolved) -> str:
     """What librdkafka says of properties among which a secret or a file is, without a word of its own."""
     places: dict[int, str] = {}

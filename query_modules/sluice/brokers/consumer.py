@@ -132,6 +132,10 @@ class Consumer:
         self._take(1, 0)  # librdkafka passes such offsets only while it is asked for messages
         return {p: place for p, place in self._positions().items() if place.offset > positions.get(p, -1)}
 
+    def log_end(self, partition: int, end: int, leader_epoch: int) -> int:
+        """As `TopicReader.log_end`; `assign` has to follow."""
+        return self._awake().log_end(partition, end, leader_epoch)
+
     @property
     def held_back(self) -> bool:
         """Whether something has come that was not given out yet."""

@@ -20,6 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import AdminClient
 
 from sluice.brokers import clients
+from sluice.brokers.reader import begin_at
 from sluice.brokers.reporter import group_of
 from sluice.brokers.topic import NO_SUCH_TOPIC, Topic, described
 from sluice.errors import SluiceError
@@ -234,9 +235,8 @@ class IdleWatcher:
             client.list_topics(name, timeout=TIMEOUT)
         if begun or further_back:
             at = {place: wanted[place] for place in begun + further_back}
-            client.incremental_assign(
-                [TopicPartition(*place, offset, leader_epoch=epoch) for place, (offset, epoch) in at.items()]
-            )
+            places = [TopicPartition(*place, offset, leader_epoch=epoch) for place, (offset, epoch) in at.items()]
+            begin_at(client, client.incremental_assign, places)
         for place in ended:
             del self._reading[place]
         self._reading.update({place: wanted[place] for place in begun + further_back})

@@ -8,10 +8,11 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 import confluent_kafka
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sluice.brokers import clients
 from sluice.brokers.complaints import Complaints
@@ -37,6 +38,12 @@ FETCH_BYTES = 1 << 20
 
 OF_THE_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.INVALID_GROUP_ID})
 "What is wrong with the group alone keeps nobody from reading."
+
+SEEKABLE = 2.0
+"Seconds that librdkafka has to begin with the partitions that it was assigned."
+
+CHECKED = 2.0
+"Seconds in which a broker says that a log was truncated, if it was."
 
 LOG_END = re.compile(r"broker end offset is (-?\d+)")
 """
@@ -82,6 +89,7 @@ class TopicReader:
             "queued.min.messages": QUEUED,
             "fetch.queue.backoff.ms": 10,  # else it is a second before more is asked for once that many were held
             "reconnect.backoff.max.ms": 500,
+            "socket.connection.setup.timeout.ms": 8000,  # or an address that nobody answers at is named after 30 s
         }
         if "message.max.bytes" not in dict(spec.config.kafka):  # librdkafka wants this to be less
             defaults["fetch.max.bytes"] = FETCH_BYTES
@@ -117,13 +125,22 @@ class TopicReader:
             _UNCLOSED.extend(last)
 
     def assign(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
-        """Reads these partitions and no others: each from its place, or from its first message if it has none."""
+        """
+        Reads these partitions and no others: each from its place, or from its first message if it has none.
+
+        Raises:
+            BrokerError: librdkafka cannot.
+        """
         self.failure = None
         self.ended.clear()
-        self.client.assign(self._at(partitions, places))
+        try:
+            begin_at(self.client, self.client.assign, self._at(partitions, places))
+        except KafkaException as error:
+            place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}"
+            raise BrokerError(f"{place}: reading cannot begin: {error.args[0].str()}") from error
 
     def extend(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
-        """Reads these partitions as well, beginning as `assign` does."""
+        """Reads these partitions as well, of which nothing was read."""
         self.client.incremental_assign(self._at(partitions, places))
 
     def take(self, most: int, wait: float) -> Messages:
@@ -154,6 +171,25 @@ class TopicReader:
         known = [place for place in told if place.error is None and is_offset(place.offset)]
         return {place.partition: _position(place.offset, place.leader_epoch) for place in known}
 
+    def log_end(self, partition: int, end: int, leader_epoch: int) -> int:
+        """
+        Up to which offset a partition's log, which goes up to `end`, is the one that was read up to this leader epoch.
+        What was assigned before is no longer.
+
+        Raises:
+            BrokerError: as `assign` and `take`.
+        """
+        if end == 0:
+            return 0
+        self.assign([partition], {partition: Position(end, leader_epoch)})
+        deadline = time.monotonic() + CHECKED
+        while time.monotonic() < deadline:
+            try:
+                self.take(1, 0.1)
+            except OffsetGone as gone:
+                return end if gone.log_end is None else gone.log_end
+        return end
+
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Partition -> the offset after its last message, as the messages that came have told; where they have."""
         asked = {p: TopicPartition(self._spec.topic, p) for p in partitions}
@@ -179,6 +215,33 @@ class TopicReader:
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             return OffsetGone(f"{place}: {error.str()}", partition=partition, log_end=log_end_in(error.str()))
         return BrokerError(f"{place}: {error.str()}")
+
+
+def begin_at(
+    client: confluent_kafka.Consumer, assign: Callable[[list[TopicPartition]], None], places: list[TopicPartition]
+) -> None:
+    """
+    Begins to read, and has brokers asked whether their logs are still those that were read, where leader epochs are
+    known. If they are not, that comes instead of messages. Nothing may be consumed meanwhile.
+
+    Seeking asks, assigning does not. If the log ends before the place, a fetch may find that out first.
+
+    Raises:
+        KafkaException: it cannot seek within `SEEKABLE` seconds.
+
+    Source: `rd_kafka_toppar_seek` and `rd_kafka_toppar_fetch_start` in `rdkafka_partition.c`, v2.16.0.
+    """
+    assign(places)
+    deadline = time.monotonic() + SEEKABLE
+    for place in places:
+        while place.leader_epoch is not None:
+            try:
+                client.seek(place)
+                break
+            except KafkaException:  # it has not yet left the place where it was before
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
 
 
 def log_end_in(reason: str) -> int | None:

@@ -21,6 +21,9 @@ PATIENCE = 1.5
 TOPIC_PATIENCE = 1.0
 "Seconds for which a broker that has just started, or has just made the topic, may say that there is none."
 
+SLICE = 0.3
+"Seconds of a question to a leader, after which it is looked whether the connection could be made."
+
 NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION})
 "What a broker says of a topic that is not there."
 
@@ -92,6 +95,41 @@ class TopicMetadata:
                 hopeless = known is not None and (known.code() in HOPELESS or waited >= patience)
                 if hopeless or waited >= timeout:
                     raise BrokerUnreachable(self._complaints.unreachable(known or error.args[0])) from error
+
+    def check_leaders(self) -> None:
+        """
+        Finds out if leaders of the topic's partitions have addresses that are not in the stream's URI and cannot be
+        reached: the broker that is asked for metadata need not be among them. To be called once `partitions` are known.
+
+        Raises:
+            BrokerUnreachable: so it is.
+        """
+        topic, deadline = self._spec.topic, time.monotonic() + self._timeout
+        try:
+            metadata = self._client.list_topics(topic, timeout=self._timeout)
+        except KafkaException:
+            return  # it has answered a moment ago: a passing trouble
+        led = {place.leader: partition for partition, place in metadata.topics[topic].partitions.items()}
+        for leader, partition in led.items():
+            broker = metadata.brokers.get(leader)
+            address = "" if broker is None else f"{broker.host}:{broker.port}"
+            if address and self._complaints.is_foreign(address):
+                self._check_leader(address, TopicPartition(topic, partition), deadline)
+
+    def _check_leader(self, address: str, place: TopicPartition, deadline: float) -> None:
+        while True:
+            try:
+                if self._client.get_watermark_offsets(place, timeout=SLICE) is not None:
+                    return
+            except KafkaException as error:
+                if error.args[0].code() > 0:
+                    return  # a broker's answer
+                time.sleep(0.1)
+            self._client.poll(0)  # serves the error callback
+            refused = self._complaints.advertised == address
+            if refused or time.monotonic() >= deadline:
+                silent = KafkaError(KafkaError._TIMED_OUT, f"{address} does not answer")
+                raise BrokerUnreachable(self._complaints.unreachable((refused and self._complaints.latest) or silent))
 
     def watermarks(self, partition: int) -> tuple[int, int]:
         """

@@ -7,18 +7,16 @@ until the broker has answered the fetch before it, which takes half a second whi
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from sluice.brokers.offsets import is_offset
-
-log = logging.getLogger("sluice.broker_health")
+from sluice.brokers import clients
+from sluice.brokers.question import Answers, RepeatedQuestion, leaders_of, offset_of
+from sluice.brokers.standstill import Standstill
 
 BUSY_INTERVAL = 1.0
 "Seconds between two looks at where partitions end, while messages come."
@@ -29,8 +27,14 @@ IDLE_INTERVAL = 5.0
 RESTING_INTERVAL = 15.0
 "... and while the stream rests: the watch hears of the next one, and of brokers that do not answer."
 
-LOWS_INTERVAL = 30.0
+LOWS_INTERVAL = 8.0
 "Seconds between two looks at where they begin: only retention moves that."
+
+STABLE_INTERVAL = 2.0
+"Seconds between two questions for the last stable offsets, while a partition does not get on."
+
+RENEW_AFTER = 60.0
+"Seconds of trouble that no answer explains, after which the clients are to be replaced."
 
 PATIENCE = 0.4
 "Seconds that brokers in doubt have to answer before they are said not to."
@@ -50,17 +54,31 @@ Watermarks = Mapping[int, tuple[int, int]]
 "partition -> first offset, and the offset that its next message gets."
 
 
+class Reading(NamedTuple):
+    """What a stream reads."""
+
+    partitions: frozenset[int]
+    positions: Mapping[int, int] | None = None
+    "partition -> offset that it reads next; None: that is not known."
+    ends: Mapping[int, int] | None = None
+    "partition -> how far it goes at least, as messages that came say; None: that was not looked at."
+    obstacle: str | None = None
+    "What the consumer has met that lasts, though the brokers answer, in one line; None: nothing."
+
+
 class Health(NamedTuple):
     """How the brokers are."""
 
     trouble: str | None = None
-    "What keeps them from answering, in one line; None: they do, or nothing says otherwise."
+    "What keeps the stream from reading, as far as it is known, in one line; None: nothing."
     watermarks: Watermarks | None = None
     "Those of all partitions; None until all are known."
     suspect: bool = False
     "Whether it is in doubt that they answer."
     asking: bool = False
     "Whether an answer is due."
+    stuck: str | None = None
+    "Why the clients are to be replaced; None: they are not. librdkafka may stay disconnected for good."
 
 
 class BrokerHealth:
@@ -81,36 +99,46 @@ class BrokerHealth:
         Args:
             place: what a trouble is about, for its text.
         """
-        self.trouble: str | None = None
+        self._obstacle: str | None = None
+        self._silence: str | None = None
         "What keeps the brokers from answering; None: they do, or nobody has doubted it."
+        self._explained = False
+        "Whether a broker has said why: it has answered, then."
+        self._standstill = Standstill(place)
+        self._idle_since: float | None = None
         self._admin = admin
         self._topic = topic
         self._place = place
         self._clock = clock
         self._partitions: frozenset[int] = frozenset()
-        self._ends = _Question(_offset)
-        self._begins = _Question(_offset)
-        self._leaders = _Question(_leaders)
+        self._ends = RepeatedQuestion(offset_of)
+        self._begins = RepeatedQuestion(offset_of)
+        self._stable = RepeatedQuestion(offset_of)
+        self._leaders = RepeatedQuestion(leaders_of)
         self._lows: Mapping[int, int] = {}
         self._highs: Mapping[int, int] = {}
         self._watermarks: Watermarks | None = None
         self._doubted: float | None = None
         self._reason = ""
 
-    def poll(self, partitions: frozenset[int], ends: Mapping[int, int], *, busy: bool, resting: bool = False) -> Health:
+    def poll(self, reading: Reading, *, busy: bool, resting: bool = False) -> Health:
         """
         How the brokers are, by what was answered; asks what is due.
 
         Args:
-            partitions: those to know about.
-            ends: partition -> how far it goes at least, as messages that came say.
             busy: whether messages come.
             resting: whether the watch waits for them.
         """
-        self._follow(partitions)
-        self._look(busy=busy, resting=resting)
-        self._hear_of(ends)
-        return Health(self.trouble, self.watermarks, self.suspect, self._ends.asking or self._begins.asking)
+        self._follow(reading.partitions)
+        self._obstacle = reading.obstacle
+        self._look(reading.positions, busy=busy, resting=resting)
+        self._hear_of(reading.ends or {})
+        asking = self._ends.asking or self._begins.asking or self._stable.asking
+        return Health(self.trouble, self.watermarks, self.suspect, asking, self.stuck)
+
+    def give_up_client(self) -> None:
+        """Whoever makes clients from now on gets another admin client; those that share this one may use it on."""
+        clients.forget(self._admin)
 
     def _follow(self, partitions: frozenset[int]) -> None:
         if partitions != self._partitions:
@@ -118,11 +146,30 @@ class BrokerHealth:
             self._watermarks = None
             self._ends.drop()
             self._begins.drop()
+            self._stable.drop()
 
     def _hear_of(self, ends: Mapping[int, int]) -> None:
         if any(end > self._highs.get(partition, -1) for partition, end in ends.items()):
             self._watermarks = None
             self._highs = {p: max(ends.get(p, -1), self._highs.get(p, -1)) for p in self._partitions}
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the stream from reading, as far as it is known; None: nothing."""
+        return self._silence or self._obstacle or self._standstill.reason
+
+    @property
+    def stuck(self) -> str | None:
+        """Why the clients are to be replaced; None: they are not. librdkafka may stay disconnected for good."""
+        now = self._clock()
+        if self._silence is not None and self._doubted is not None and not self._explained:
+            if now - self._doubted >= RENEW_AFTER:
+                return f"{self._silence}; no answer for {RENEW_AFTER:g} s: replaces its clients"
+        elif self._obstacle is None and self._idle_since is not None:
+            waited = min(now - self._idle_since, self._standstill.unexplained(now))
+            if waited >= RENEW_AFTER:
+                return f"{self._place}: messages wait and none has come for {waited:.0f} s: replaces its clients"
+        return None
 
     @property
     def suspect(self) -> bool:
@@ -146,14 +193,18 @@ class BrokerHealth:
             # What was asked before says nothing about now.
             self._ends.drop(due=self._ends.asked_at + SUSPECT_INTERVAL)
             self._leaders.drop(due=self._leaders.asked_at + SUSPECT_INTERVAL)
-        if self.trouble is not None:
-            self.trouble = reason
+        if self._silence is not None:
+            self._silence = reason
 
-    def _look(self, *, busy: bool, resting: bool) -> None:
+    def _look(self, positions: Mapping[int, int] | None, *, busy: bool, resting: bool) -> None:
         """Hears what was answered and asks what is due."""
         if not self._partitions:
             return
         now = self._clock()
+        self._idle_since = None if busy or resting else self._idle_since or now
+        if positions is not None:
+            begins = {p: max(low, positions.get(p, 0)) for p, low in self._lows.items()}
+            self._standstill.follow(begins, self._highs, now)
         self._hear(now)
         if self._doubted is not None:
             self._ends.ask(now, SUSPECT_INTERVAL, lambda: self._ask(OffsetSpec.latest(), SUSPECT_TIMEOUT))
@@ -165,86 +216,33 @@ class BrokerHealth:
         if (lows := self._begins.answer()) is not None and len(lows) == len(self._partitions):
             self._lows, self._watermarks = lows, None
         self._begins.ask(now, LOWS_INTERVAL, lambda: self._ask(OffsetSpec.earliest(), TIMEOUT))
+        if (stable := self._stable.answer()) is not None:
+            self._standstill.hear(stable, now)
+        if self._standstill.asks(now):
+            committed = IsolationLevel.READ_COMMITTED
+            self._stable.ask(now, STABLE_INTERVAL, lambda: self._ask(OffsetSpec.latest(), TIMEOUT, committed))
 
     def _hear(self, now: float) -> None:
         answer, leaders = self._ends.answer(), self._leaders.answer()
         if answer is not None:
             self._highs, self._watermarks = {**self._highs, **answer}, None
         if self._partitions in ((answer or {}).keys(), (leaders or {}).keys()):
-            self._doubted, self.trouble = None, None
-        elif answer is not None and self._doubted is None:
-            self.doubt(f"{self._place}: {self._ends.error}")
+            self._doubted, self._silence, self._explained = None, None, False
+        elif answer is not None:
+            self._explained = self._ends.refused
+            if self._doubted is None:
+                self.doubt(f"{self._place}: {self._ends.error}")
         if self._doubted is not None and now - self._doubted >= PATIENCE:
-            self.trouble = self._reason
+            self._silence = self._reason
 
-    def _ask(self, which: OffsetSpec, timeout: float) -> Answers:
+    def _ask(
+        self, which: OffsetSpec, timeout: float, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
+    ) -> Answers:
         places = {TopicPartition(self._topic, partition): which for partition in sorted(self._partitions)}
-        asked: Answers = self._admin.list_offsets(places, request_timeout=timeout)
+        asked: Answers = self._admin.list_offsets(places, isolation_level=isolation, request_timeout=timeout)
         return asked
 
     def _ask_leaders(self) -> Answers:
         topic = TopicCollection([self._topic])
         asked: Answers = self._admin.describe_topics(topic, request_timeout=SUSPECT_TIMEOUT)
         return asked
-
-
-Answers = Mapping[Any, Future[Any]]
-
-
-def _offset(place: Any, answer: Any) -> dict[int, int]:
-    return {place.partition: answer.offset} if is_offset(answer.offset) else {}
-
-
-def _leaders(_: Any, answer: Any) -> dict[int, int]:
-    led = [partition for partition in answer.partitions if partition.leader is not None and partition.leader.id >= 0]
-    return {partition.id: partition.leader.id for partition in led}
-
-
-class _Question:
-    """Something that is asked again and again, one answer at a time."""
-
-    def __init__(self, read: Callable[[Any, Any], dict[int, int]]) -> None:
-        """
-        Args:
-            read: what was asked about, and what was told of it, as partition -> number.
-        """
-        self.asked_at = 0.0
-        self._read = read
-        self.error = ""
-        "Why there was no answer to the last question, or not to all of it."
-        self._due = 0.0
-        self._answers: Answers | None = None
-
-    def ask(self, now: float, interval: float, ask: Callable[[], Answers]) -> None:
-        """Asks if the last time is so long ago, and was answered or dropped."""
-        if self._answers is None and now >= max(self._due, self.asked_at + interval):
-            self.asked_at = now
-            try:
-                self._answers = ask()
-            except KafkaException as error:
-                log.debug("not asked: %s", error)
-
-    @property
-    def asking(self) -> bool:
-        """Whether it was asked, and the answer was not taken yet."""
-        return self._answers is not None
-
-    def answer(self) -> dict[int, int] | None:
-        """partition -> what was told of it, once, without partitions that nothing was told of; None: no answer yet."""
-        if self._answers is None or not all(future.done() for future in self._answers.values()):
-            return None
-        answers, self._answers = self._answers, None
-        told: dict[int, int] = {}
-        self.error = "the brokers do not answer"
-        for place, future in answers.items():
-            try:
-                told |= self._read(place, future.result())
-            except KafkaException as error:
-                self.error = error.args[0].str()
-        return told
-
-    def drop(self, due: float = 0.0) -> None:
-        """What was asked is not waited for any more; it may be asked anew at once, or when it is due."""
-        self._answers = None
-        self._due = due
-        self.asked_at = 0.0

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 
 from sluice.brokers.consumer import Consumer
-from sluice.engine.broker_health import BrokerHealth, Health
+from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth, Health, Reading
 from sluice.engine.committer import Committer
 from sluice.engine.gaps import CheckpointMove, is_unvalidated, past_gap, to_topic
 from sluice.engine.idle import IdleDetector
@@ -25,7 +25,6 @@ from sluice.engine.run import Run
 from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard
 from sluice.engine.writer import Writer
 from sluice.errors import BrokerUnreachable, OffsetGone, Stopped
-from sluice.values.position import Position
 
 log = logging.getLogger("sluice.session")
 
@@ -73,8 +72,6 @@ class StreamLoop:
         self._health = Health()
         self._next_ends = 0.0
         self._next_catch_up = 0.0
-        self._validated: tuple[int, Position | None] | None = None
-        "The place that the broker was last asked about, by its leader epoch."
 
     def run(self) -> None:
         """
@@ -94,7 +91,7 @@ class StreamLoop:
                 self._answer_calls()
                 self._read()
             busy = committer.pending
-            self._look(busy=busy)
+            self._look(busy=busy or bool(committer.in_flight) or source.held_back)
             self._write()
             if committer.held is not held or not committer.in_flight:
                 # It gets on, or has nothing left to do: what went wrong before is over.
@@ -108,6 +105,7 @@ class StreamLoop:
 
     def _begin(self) -> None:
         """Begins to read, as soon as a broker answers. Raises as `TopicGuard.begin`."""
+        began = time.monotonic()
         while True:
             try:
                 self._assign()
@@ -115,9 +113,17 @@ class StreamLoop:
                 # librdkafka goes on trying, and has had its time.
                 self._run.status.failed(str(error), 0.0)
                 self._run.check()
+                if time.monotonic() - began >= RENEW_AFTER:
+                    raise self._renewed(f"{error}; replaces its clients") from error
             else:
                 self._run.status.assigned(self._committer.held)
                 return
+
+    def _renewed(self, why: str) -> BrokerUnreachable:
+        """The next session gets other clients. What the stream shares with others goes as well."""
+        log.warning("stream %s: %s", self._run.spec.name, why)
+        self._parts.health.give_up_client()
+        return BrokerUnreachable(why)
 
     def _assign(self) -> None:
         """Reads from where the checkpoint says. Raises as `TopicGuard.begin`, and GapFound."""
@@ -206,24 +212,32 @@ class StreamLoop:
         committer.drain()
         if not (committer.held.topic_id and self._adopt(self._parts.guard.topic_id())):
             held, watermarks = committer.held, self._source.topic.watermarks(gone.partition)
-            here = gone.partition, held.places.get(gone.partition)
-            if here != self._validated and is_unvalidated(held, gone, watermarks[1]):
-                self._validated = here  # the broker is asked about the leader epoch where reading begins
-            else:
-                committer.move(past_gap(self._run.spec, held, gone, watermarks))
+            partition, high = gone.partition, watermarks[1]
+            if is_unvalidated(held, gone, high):
+                log_end = self._source.log_end(partition, high, held.places[partition].leader_epoch)
+                gone = OffsetGone(str(gone), partition=partition, log_end=log_end)
+            committer.move(past_gap(self._run.spec, held, gone, watermarks))
         self._assign()
 
     def _look(self, *, busy: bool, resting: bool = False) -> None:
-        """Looks where the partitions end, and whether the brokers answer. Does not wait."""
-        health = self._parts.health
-        if (complaint := self._source.complaints.take()) is not None:
+        """
+        Looks where the partitions end, and whether the brokers answer. Does not wait.
+
+        Raises:
+            BrokerUnreachable: the clients do not recover, and are given up.
+        """
+        health, source = self._parts.health, self._source
+        if (complaint := source.complaints.take()) is not None:
             health.doubt(complaint)
         ends: dict[int, int] = {}
         if busy and time.monotonic() >= self._next_ends:
             self._next_ends = time.monotonic() + ENDS_INTERVAL
-            ends = self._source.ends()
-        self._health = health.poll(self._source.assigned, ends, busy=busy, resting=resting)
+            ends = source.ends()
+        reading = Reading(source.assigned, self._committer.held.positions, ends, source.complaints.obstacle)
+        self._health = health.poll(reading, busy=busy, resting=resting)
         self._run.status.update(self._health)
+        if self._health.stuck is not None:
+            raise self._renewed(self._health.stuck)
 
     def _rest(self, *, busy: bool) -> None:
         """Waits without a consumer, if nothing has come for long enough, until there is something to do."""

@@ -211,6 +211,7 @@ def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
         identity = TopicIdentity(spec, settings.broker_timeout)
         identity.ask()
         partitions = consumer.topic.partitions()
+        consumer.topic.check_leaders()
         letters = spec.config.dead_letter_topic
         try:
             if letters is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sluice.brokers.consumer import Consumer
 from sluice.brokers.offsets import TopicOffsets
-from sluice.errors import BrokerError, SettingError, TransformError
+from sluice.errors import SettingError, TransformError
 from sluice.host.settings import Settings
 from sluice.procedures.streams import Row, Streams
 from sluice.scripting import admission
@@ -108,9 +108,8 @@ def last_read(
                 if offset >= end - 1:
                     due.discard(partition)
             due -= consumer.ended
-    if not found and due:
-        text = f"the broker at {spec.uri} sent nothing of topic {spec.topic} within {settings.test_timeout:g} s"
-        raise BrokerError(f"Kafka stream {spec.name}, {text}")
+        if not found and due:
+            raise consumer.complaints.silence(spec.topic, settings.test_timeout)
     return sorted(found, key=lambda message: (message.partition(), message.offset()))
 
 

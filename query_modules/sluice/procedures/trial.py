@@ -8,7 +8,7 @@ from typing import Any
 
 from sluice.brokers.consumer import Consumer
 from sluice.engine.test_execution import TestExecution
-from sluice.errors import BrokerError, NoReport, NothingToRead
+from sluice.errors import NoReport, NothingToRead
 from sluice.host.settings import Settings
 from sluice.procedures.stream_node import StreamNode
 from sluice.procedures.streams import Row, Streams
@@ -109,8 +109,7 @@ def _read(
                 break
             batches += group.batches
         if not batches and not consumer.at_end:
-            text = f"the broker at {spec.uri} sent nothing of topic {spec.topic} within {settings.test_timeout:g} s"
-            raise BrokerError(f"Kafka stream {spec.name}, {text}")
+            raise consumer.complaints.silence(spec.topic, settings.test_timeout)
     if not batches:
         text = f"topic {spec.topic} has no messages after the stream's position"
         raise NothingToRead(f"Kafka stream {spec.name}, {text}")

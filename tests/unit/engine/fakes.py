@@ -13,7 +13,7 @@ from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import Tag
 from sluice.bolt.replies import Failure, Reply, reply_of
-from sluice.engine.broker_health import Health
+from sluice.engine.broker_health import Health, Reading
 from sluice.engine.host_state import HostState
 from sluice.engine.merge_guard import MergeGuard
 from sluice.engine.retrier import CHANGE, REMOVE
@@ -333,7 +333,7 @@ class Topic:
         self.unreachable: list[Exception] = []
         "What the next questions for its partitions meet."
         self.log_end: int | None = None
-        "What the broker says, by the leader epoch of a position after the end, of where it lost messages."
+        "Up to where it is the log that was read, by the leader epoch of a position after the end; None: all of it."
 
     def partitions(self, **_: object) -> frozenset[int]:
         if self.unreachable:
@@ -348,9 +348,10 @@ class Topic:
 
 
 class Complaints:
-    """The latest complaint of librdkafka, until it is taken."""
+    """The latest complaint of librdkafka, until it is taken, and what lasts."""
 
     def __init__(self) -> None:
+        self.obstacle: str | None = None
         self._news: str | None = None
 
     def note(self, text: str) -> None:
@@ -377,6 +378,8 @@ class Source:
         self.sleeps = 0
         self.complaints = Complaints()
         self.assignments: list[dict[int, Position]] = []
+        self.asked: list[tuple[int, int, int]] = []
+        "The ends of logs, with leader epochs, that the broker was asked about."
         self._run = run
         self._script = script
 
@@ -397,7 +400,7 @@ class Source:
         for partition, position in self.positions.items():
             low, high = self.topic.watermarks(partition)
             if not low <= position <= high:
-                raise OffsetGone("gone", partition=partition, log_end=self.topic.log_end)
+                raise OffsetGone("gone", partition=partition)
             payloads = self.topic.logs[partition][position:]
             for start in range(0, len(payloads), size):
                 if len(batches) < most:
@@ -418,6 +421,10 @@ class Source:
     def report(self, positions: Mapping[int, int]) -> None:
         if not self.reports or self.reports[-1] != positions:
             self.reports.append(dict(positions))
+
+    def log_end(self, partition: int, end: int, leader_epoch: int) -> int:
+        self.asked.append((partition, end, leader_epoch))
+        return end if self.topic.log_end is None else self.topic.log_end
 
     def ends(self) -> dict[int, int]:
         return {}
@@ -456,10 +463,10 @@ class Brokers:
     def doubt(self, reason: str) -> None:
         self._reason = reason
 
-    def poll(self, partitions: frozenset[int], ends: Mapping[int, int], *, busy: bool, resting: bool = False) -> Health:
+    def poll(self, reading: Reading, *, busy: bool, resting: bool = False) -> Health:
         if self.answer:
             self._reason = None
-        return Health(self._reason, {p: self._topic.watermarks(p) for p in self._topic.logs})
+        return Health(self._reason or reading.obstacle, {p: self._topic.watermarks(p) for p in self._topic.logs})
 
 
 class Idle:

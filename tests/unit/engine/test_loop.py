@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from sluice.bolt.replies import Failure
+from sluice.engine.broker_health import BrokerHealth
 from sluice.engine.committer import Committer
 from sluice.engine.isolation import Isolation
 from sluice.engine.loop import Parts, StreamLoop
@@ -62,6 +63,7 @@ class Stream(FakeRun):
         topic: Topic,
         server: Server,
         config: Configuration = STOP,
+        health: BrokerHealth | None = None,
         **given: Any,
     ) -> None:
         super().__init__(config, **given)
@@ -79,7 +81,7 @@ class Stream(FakeRun):
         retrier = Retrier(self.run, writer, self.transform)
         guard = TopicGuard(self.run, self.source, cast("Any", fakes.Identity(topic)))
         source, committer = self.source, self.committer
-        parts = Parts(source, writer, committer, retrier, self.brokers, guard, self.idle)
+        parts = Parts(source, writer, committer, retrier, health or self.brokers, guard, self.idle)
         self.loop = StreamLoop(self.run, parts)
 
     def then(self, *steps: Callable[[], object]) -> Stream:
@@ -373,13 +375,14 @@ def test_a_topic_that_has_lost_its_end_is_noticed() -> None:
         Stream(topic, server).go()
 
 
-def test_a_log_that_ends_before_the_position_is_asked_about_its_leader_epoch_first() -> None:
+def test_a_log_that_ends_before_the_position_is_asked_about_its_leader_epoch() -> None:
     topic = Topic(p0=good(15))
     server = Server(Checkpoint({0: 20}, topic_id="first").moved({0: Position(20, 3)}))
     stream = Stream(topic, server, PASS_GAPS).go()
-    assert stream.source.assignments[:2] == [{0: Position(20, 3)}] * 2, "the broker could not tell"
-    assert [(gap.offset, gap.count) for gap in stream.held.history] == [(20, 15)]
+    assert stream.source.asked == [(0, 15, 3)]
+    assert [(gap.offset, gap.count) for gap in stream.held.history] == [(20, 0)]
     assert stream.held.positions == {0: 15}
+    assert stream.source.assignments == [{0: Position(20, 3)}, {0: Position(15)}]
     topic.log_end = 12
     server = Server(Checkpoint({0: 20}, topic_id="first").moved({0: Position(20, 3)}))
     stream = Stream(topic, server, PASS_GAPS).go()

@@ -1,0 +1,97 @@
+"""A stream whose clients of Kafka never recover gets others."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from sluice.brokers import clients
+from sluice.engine import loop
+from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth
+from sluice.errors import BrokerUnreachable
+from sluice.values.configuration import Configuration
+from tests.unit.engine.fakes import Server, Topic, good
+from tests.unit.engine.test_loop import Stream
+
+
+class Deaf:
+    """An admin client that never answers, whatever has become of its brokers."""
+
+    def list_offsets(self, places: dict[Any, Any], **_: Any) -> dict[Any, Future[Any]]:
+        return {place: Future() for place in places}
+
+    def describe_topics(self, *_: Any, **__: Any) -> dict[str, Future[Any]]:
+        return {"t": Future()}
+
+
+@pytest.fixture(autouse=True)
+def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "make", lambda *_, **__: Deaf())
+
+
+@pytest.fixture
+def clock() -> SimpleNamespace:
+    return SimpleNamespace(now=100.0)
+
+
+def admin() -> AdminClient:
+    return clients.admin("people", "localhost:1", Configuration())
+
+
+def stream_at(clock: SimpleNamespace, topic: Topic) -> Stream:
+    """A stream with the admin client that there is now."""
+    health = BrokerHealth(admin(), "t", "Kafka stream people", lambda: clock.now)
+    return Stream(topic, Server(), health=health)
+
+
+def test_clients_that_never_recover_are_replaced_once_for_all_streams(clock: SimpleNamespace) -> None:
+    shared = admin()
+    first, second = streams = [stream_at(clock, Topic(p0=good(3))) for _ in range(2)]
+
+    def pass_by() -> None:
+        assert admin() is shared, "not before its time"
+        clock.now += 1
+
+    first.then(lambda: first.source.complaints.note("Disconnected"), *[pass_by] * (round(RENEW_AFTER) + 1))
+    second.then(lambda: second.source.complaints.note("Disconnected"), lambda: vars(clock).update(now=clock.now + 61))
+    renewed = None
+    for stream in streams:
+        with pytest.raises(BrokerUnreachable, match="^Disconnected; no answer for 60 s: replaces its clients$"):
+            stream.go()
+        assert stream.server.applied == good(3)
+        renewed = renewed or admin()
+        assert renewed is not shared
+        assert admin() is renewed
+
+
+def test_a_stream_that_cannot_begin_gets_other_clients_as_well(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    shared, topic, tries = admin(), Topic(p0=good(3)), []
+
+    def partitions(**_: object) -> frozenset[int]:
+        clock.now += 0.5
+        tries.append(clock.now)
+        raise BrokerUnreachable("Connection refused")
+
+    topic.partitions = partitions  # type: ignore[method-assign]
+    with pytest.raises(BrokerUnreachable, match="^Connection refused; replaces its clients$"):
+        stream_at(clock, topic).go()
+    assert len(tries) == 2 * RENEW_AFTER
+    assert admin() is not shared
+
+
+def test_what_holds_a_stream_up_though_brokers_answer_is_its_trouble_until_it_is_over() -> None:
+    stream = Stream(Topic(p0=good(3)), Server())
+
+    def meet(obstacle: str | None) -> None:
+        stream.source.complaints.obstacle = obstacle
+
+    stream.then(lambda: meet("too large"), lambda: meet(None), lambda: None).go()
+    assert "too large" in stream.status.troubles
+    assert stream.status.troubles[-1] is None
