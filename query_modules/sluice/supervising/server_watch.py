@@ -108,7 +108,9 @@ class ServerWatch:
     def _probed(self, loopback: Loopback) -> Findings:
         """What the server was found to do, asked once for each start of it; again where streams cannot run on it."""
         host = self._exchange.host
-        if host.findings is None or (host.findings.refusal is not None and self._probe.is_due()):
+        if host.findings is None:
+            self._probe.reset()
+        if (host.findings is None or host.findings.refusal is not None) and self._probe.is_due():
             host.findings = loopback.probe()
             log.debug("the server was asked what folding rests on, in %.1f ms", host.findings.seconds * 1000)
             for limit in host.limits():
