@@ -49,7 +49,7 @@ def test_a_gap_is_named_and_passed_as_the_policy_says(
     with pytest.raises(GapFound) as caught:
         past_gap(spec("stop"), held, gone, bounds)
     assert what in str(caught.value)
-    assert f"to go on from offset {resume}:" in str(caught.value)
+    assert f"to continue from offset {resume}:" in str(caught.value)
     move = past_gap(spec("skip"), held, gone, bounds)
     (entry,) = move.entries
     assert (entry.partition, entry.offset, entry.count) == (0, 20, count)

@@ -109,7 +109,7 @@ def last_read(
                     due.discard(partition)
             due -= consumer.ended
     if not found and due:
-        text = f"the broker at {spec.uri} sent nothing of topic {spec.topic} within {settings.test_timeout:g} s"
+        text = f"the broker at {spec.uri} sent no messages of topic {spec.topic} within {settings.test_timeout:g} s"
         raise BrokerError(f"Kafka stream {spec.name}, {text}")
     return sorted(found, key=lambda message: (message.partition(), message.offset()))
 

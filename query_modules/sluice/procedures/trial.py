@@ -109,7 +109,7 @@ def _read(
                 break
             batches += group.batches
         if not batches and not consumer.at_end:
-            text = f"the broker at {spec.uri} sent nothing of topic {spec.topic} within {settings.test_timeout:g} s"
+            text = f"the broker at {spec.uri} sent no messages of topic {spec.topic} within {settings.test_timeout:g} s"
             raise BrokerError(f"Kafka stream {spec.name}, {text}")
     if not batches:
         text = f"topic {spec.topic} has no messages after the stream's position"

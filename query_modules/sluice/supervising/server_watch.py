@@ -28,7 +28,7 @@ CONSTRAINT_INTERVAL = 2.0
 ON_REPLICA = "this instance is a replica: the main instance runs the streams"
 
 NO_TRANSACTIONS = (
-    "the storage mode is IN_MEMORY_ANALYTICAL, where nothing can be taken back and no batch is applied exactly once: "
+    "the storage mode is IN_MEMORY_ANALYTICAL, which has no rollback, so batches cannot be applied exactly once: "
     "STORAGE MODE IN_MEMORY_TRANSACTIONAL"
 )
 
