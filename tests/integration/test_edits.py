@@ -184,7 +184,7 @@ def test_streams_of_a_graph_that_is_deleted_are_gone_and_others_can_be_made(
     other.create()
     running.insist("MATCH (n) DETACH DELETE n")
     eventually(lambda: transforms_running(host), equals=0, timeout=20)
-    assert "stream deleted: its node is not in the graph any more" in host.log_text()
+    assert "stream deleted: its node is no longer in the graph" in host.log_text()
     assert (running.status, other.status) == (None, None)
     running.send(numbers(10, 20))
     again = running.another(tmp_path)

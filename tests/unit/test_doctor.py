@@ -59,7 +59,7 @@ def test_addresses_are_written_as_drivers_write_them(text: str, scheme: str, add
         ("bolt://127.0.0.1:70000", "port"),
         ("bolt://", "not an address"),
         ("bolt://host:1/db", "not an address"),
-        ("bolt://me:s3cret@host", "user and password do not belong"),
+        ("bolt://me:s3cret@host", "the URI must not contain a user and password"),
     ],
 )
 def test_what_is_no_address_is_refused(text: str, words: str):

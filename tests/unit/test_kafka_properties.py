@@ -204,7 +204,7 @@ def test_two_names_of_one_property_are_one_too_many():
         pytest.param("sasl.oauthbearer.token.endpoint.url", "https://h\\@i/x", "must be a URL: ", id="backslash"),
         pytest.param("sasl.oauthbearer.token.endpoint.url", "https://h:0/x", "must be a URL: ", id="no port"),
         pytest.param(
-            "sasl.password", "hunter2", "is a secret and would be stored in the graph: give env:NAME", id="open"
+            "sasl.password", "hunter2", "is a secret, and would be stored in the graph: give env:NAME", id="open"
         ),
         pytest.param("sasl.password", "env:A-B", "must name a variable", id="no variable"),
         pytest.param("sasl.password", "file:relative", "must have an absolute path", id="relative reference"),
