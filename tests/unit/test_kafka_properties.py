@@ -146,7 +146,7 @@ def test_what_is_the_administrators_to_allow_is_refused_until_it_is(key):
     value = {Integer: "2", Switch: "true", Reference: "env:MADE_UP"}.get(type(kind), "none")
     value = kind.words[0] if isinstance(kind, Choice) else value
     value = "1.0.0" if key == "broker.version.fallback" else value
-    assert f"in SLUICE_KAFKA_ALLOW={key}, since {ON_REQUEST[key][1]}" in refusal({key: value})
+    assert f"with SLUICE_KAFKA_ALLOW={key}, because {ON_REQUEST[key][1]}" in refusal({key: value})
     assert checked({key: value}, PropertyAllow.parse(f"batch.size, {key}"), 16384) == ((key, value),)
     assert refusal({key: "-17 hunter2"}, PropertyAllow.parse(key)).startswith(f"{key} ")
 
