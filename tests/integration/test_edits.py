@@ -27,12 +27,12 @@ IMPOSSIBLE: dict[str, list[tuple[str, Any, str]]] = {
         ("batch_interval", "x", "BATCH_INTERVAL must be an integer from 1 to 2147483647, got 'x'"),
         ("batch_size", -1, "BATCH_SIZE must be an integer from 1 to 2147483647, got -1"),
         ("config", "[]", "config: the stream's node must hold it as a JSON object"),
-        ("config", '{"made.up":"1"}', "config: there is no key made.up; the keys of ours are "),
+        ("config", '{"made.up":"1"}', "config: there is no key made.up; Sluice's own keys are "),
         ("config", '{"made_up_cb":"x"}', "config: made_up_cb cannot be set: it is no text"),
         (
             "config",
             '{"batch.size":"9"}',
-            "config: batch.size is for the administrator to allow, in SLUICE_KAFKA_ALLOW=",
+            "config: batch.size has to be allowed by the administrator, with SLUICE_KAFKA_ALLOW=",
         ),
         ("config", '{"queued.max.messages.kbytes":"99999"}', "from 1 to 16384 (SLUICE_FETCH_BUFFER_KB), got '99999'"),
         ("config", '{"client.id":"file:/etc/passwd"}', "config: client.id takes neither env: nor file:"),
@@ -184,7 +184,7 @@ def test_streams_of_a_graph_that_is_deleted_are_gone_and_others_can_be_made(
     other.create()
     running.insist("MATCH (n) DETACH DELETE n")
     eventually(lambda: transforms_running(host), equals=0, timeout=20)
-    assert "stream deleted: its node is not in the graph any more" in host.log_text()
+    assert "stream deleted: its node is no longer in the graph" in host.log_text()
     assert (running.status, other.status) == (None, None)
     running.send(numbers(10, 20))
     again = running.another(tmp_path)

@@ -101,7 +101,7 @@ def test_a_test_ends_in_time(own_host: OwnHost, kafka: KafkaBroker, tmp_path: Pa
     stream.execute()
     assert "the test is still being executed" in refusal(stream.report)
     slowest, created = stream.await_report()
-    assert slowest["error"] == "not at its end after 1 s, which is all that the test has (SLUICE_TEST_TIMEOUT)"
+    assert slowest["error"] == "not finished after 1 s, the test's time limit (SLUICE_TEST_TIMEOUT)"
     assert created["runs"] == 1
     assert stream.count == 0
 
@@ -125,7 +125,7 @@ def test_what_is_looked_for_without_an_index_is_named(stream: Rehearsed) -> None
     (row,) = stream.await_report()
     for name in ("n", "m"):
         remedy = f"CREATE INDEX ON :{stream.label}(id) would help"
-        assert f"{name}: looks at every vertex of the graph; {remedy}" in row["warning"]
+        assert f"{name}: scans every vertex of the graph; {remedy}" in row["warning"]
     stream.run(f"CREATE INDEX ON :{stream.label}(id)")
     try:
         stream.execute()

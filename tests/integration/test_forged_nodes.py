@@ -221,7 +221,7 @@ def test_a_checkpoint_that_is_a_users_vertex_is_left_alone_and_the_stream_says_s
     if not running:
         stream.start()
     stream.await_status("error")
-    reason = "what its relationship CHECKPOINT leads to is not its checkpoint, and is left alone"
+    reason = "its relationship CHECKPOINT leads to a vertex that is not its checkpoint, and that is left alone"
     assert f"Kafka stream {stream.name}, {reason}" in stream.info["reason"]
     stream.stop()
     seek = "CALL streams.seek($name, 'earliest') YIELD effect RETURN effect"

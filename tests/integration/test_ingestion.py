@@ -299,7 +299,7 @@ def test_a_script_that_writes_to_the_server_past_its_queries_loses_nothing(
     stream.start()
     stream.await_status("error")
     assert f"{_place(stream, offset=3)}: " in str(stream.error)
-    assert "its process gave what is not to be sent: " in str(stream.error)
+    assert "its process returned data that must not be sent: " in str(stream.error)
     assert reason in str(stream.error)
     assert stream.values == numbers(0, 3)
     (told,) = host.run("CALL streams.info($name) YIELD positions RETURN positions", name=stream.name)

@@ -86,8 +86,8 @@ def test_what_retention_took_from_a_stopped_stream_stops_it_with_the_count(strea
     stream.start()
     stream.await_status("error")
     assert stream.info["reason"] == (
-        f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offsets 50 to 119 are gone, at most 70 "
-        f"messages: retention took them; to go on from offset 120: ALTER STREAM {stream.name} SET CONFIG "
+        f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offsets 50 to 119, at most 70 "
+        f"messages, were removed by retention; to continue from offset 120: ALTER STREAM {stream.name} SET CONFIG "
         f"{{on_gap: 'skip'}} and START STREAM {stream.name}"
     )
     assert stream.values == numbers(0, 50)
@@ -146,7 +146,7 @@ def test_a_topic_that_was_made_anew_is_noticed(stream: Configured, more: int, *,
     stream.send(numbers(100, 100 + more))
     stream.start()
     stream.await_status("error")
-    assert "was deleted and created anew: the stream's positions are not of this topic" in stream.info["reason"]
+    assert "was deleted and recreated: the stream's positions are those of the old topic" in stream.info["reason"]
     assert stream.values == numbers(0, 10)
     stream.configure({"on_gap": "skip"})
     stream.start()
@@ -163,7 +163,7 @@ def test_a_topic_that_is_made_anew_at_once_is_noticed(stream: Configured) -> Non
     stream.kafka.topics.create(stream.topic)
     stream.send(numbers(100, 150))
     stream.await_status("error")
-    assert "was deleted and created anew" in stream.info["reason"]
+    assert "was deleted and recreated" in stream.info["reason"]
 
 
 def test_new_partitions_are_read_from_their_beginning(stream: Configured) -> None:
@@ -249,7 +249,7 @@ def test_a_topic_that_is_gone_at_boot_is_waited_for_in_the_open(
     stream.await_reason("is not there")
     kafka.topics.create(stream.topic)
     stream.await_status("error", timeout=30)
-    assert "was deleted and created anew" in stream.info["reason"]
+    assert "was deleted and recreated" in stream.info["reason"]
     assert stream.values == numbers(0, 10)
 
 

@@ -64,11 +64,13 @@ def clauses(host: Host, folder: Path) -> Iterator[neo4j.Session]:
 
 
 WRONG = [
-    pytest.param("made.up", "1", "there is no key made.up; the keys of ours are ", id="unknown"),
+    pytest.param("made.up", "1", "there is no key made.up; Sluice's own keys are ", id="unknown"),
     pytest.param("made_up_cb", "1", "made_up_cb cannot be set: ", id="callback"),
-    pytest.param("debug", "all", "debug is for the administrator to allow, in SLUICE_KAFKA_ALLOW=debug", id="debug"),
     pytest.param(
-        "sasl.oauthbearer.metadata.authentication.type", "none", "is for the administrator to allow", id="identity"
+        "debug", "all", "debug has to be allowed by the administrator, with SLUICE_KAFKA_ALLOW=debug", id="debug"
+    ),
+    pytest.param(
+        "sasl.oauthbearer.metadata.authentication.type", "none", "has to be allowed by the administrator", id="identity"
     ),
     pytest.param("fetch.max.bytes", 1 << 30, "(SLUICE_FETCH_BUFFER_KB in bytes), got '1073741824'", id="memory"),
     pytest.param("fetch.min.bytes", "env:HOME", "fetch.min.bytes takes neither env: nor file:", id="quoted"),

@@ -37,7 +37,7 @@ def test_a_bad_message_stops_the_stream_with_all_before_it_applied(stream: Confi
     reason = stream.info["reason"]
     assert reason.startswith(f"Kafka stream {stream.name}, topic {stream.topic}, partition 0, offset {bad}: ")
     assert reason.endswith(
-        f"START STREAM {stream.name} tries it again, on_error 'skip', 'park' or 'dead_letter' continues after it"
+        f"START STREAM {stream.name} retries it, on_error 'skip', 'park' or 'dead_letter' continues after it"
     )
     # START comes to the same message again: nothing is skipped, nothing applied twice.
     stream.start()

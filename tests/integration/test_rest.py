@@ -83,7 +83,7 @@ def test_what_becomes_of_a_topic_is_noticed_at_rest(host: ServerHost, new_stream
     stream.await_reason("is not there")
     stream.kafka.topics.create(stream.topic, partitions=2)
     stream.await_status("error")
-    assert "was deleted and created anew" in stream.info["reason"]
+    assert "was deleted and recreated" in stream.info["reason"]
 
 
 def test_a_broker_that_goes_is_seen_at_rest_and_what_comes_later_is_read(

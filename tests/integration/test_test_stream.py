@@ -196,11 +196,13 @@ def test_a_transform_that_makes_no_query_gives_no_row(stream: Stream) -> None:
         pytest.param("[(' ', {})]", "the query of item 0 is empty", id="empty"),
         pytest.param(
             "[('RETURN $a', {'a': [{'b': {1}}]})]",
-            "the parameters of item 0 hold what a query cannot take: a[0].b: ",
+            "the parameters of item 0 contain a value that a query cannot take: a[0].b: ",
             id="value",
         ),
         pytest.param(
-            "[('RETURN $a', {'a': 2**63})]", "the parameters of item 0 hold what a query cannot take: a: ", id="large"
+            "[('RETURN $a', {'a': 2**63})]",
+            "the parameters of item 0 contain a value that a query cannot take: a: ",
+            id="large",
         ),
         pytest.param("[('COMMIT', {})]", f"the query of item 0 {TRANSACTION_CONTROL.format('COMMIT')}", id="commit"),
         pytest.param(

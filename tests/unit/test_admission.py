@@ -77,8 +77,8 @@ def test_a_list_that_was_narrowed_holds_for_what_was_pinned_before(settings: Set
     with pytest.raises(SettingError) as caught:
         admission.check(spec, narrow)
     assert str(caught.value) == (
-        f"Kafka stream people, the script in its node is from {URI}: SLUICE_TRANSFORM_ALLOW does not have it; it has "
-        "file:///srv/transforms/; ALTER STREAM people SET TRANSFORM gives it one that is allowed"
+        f"Kafka stream people, the script in its node is from {URI}: SLUICE_TRANSFORM_ALLOW does not allow it; it "
+        "allows file:///srv/transforms/; ALTER STREAM people SET TRANSFORM gives it one that is allowed"
     )
 
 

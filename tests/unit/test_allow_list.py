@@ -89,7 +89,7 @@ def test_prefixes_are_compared_part_by_part(uri: str, allowed: bool):
 def test_a_path_that_goes_up_is_refused_whatever_it_leads_to(path: str):
     reason = refusal(f"https://scripts.example.org/kafka/{path}", AllowList.parse(LIST))
     assert reason is not None
-    assert "goes up and down" in reason
+    assert "its path contains ., .. or an encoded slash" in reason
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_a_path_that_goes_up_is_refused_whatever_it_leads_to(path: str):
         ("ftp://host/a.py", "ftp:// is not supported"),
         ("file://host/a.py", "file:// takes no host"),
         ("https:///a.py", "names no host"),
-        ("https://me:hunter2@host/a.py", "user and password do not belong"),
-        ("https://hunter2@host/a.py", "user and password do not belong"),
-        ("http://localhost\\@evil.example/a.py", "user and password do not belong"),
-        ("https://host:hunter2/a.py", "it is no URI of the form https://host:port/path"),
-        ("https://host:99999/a.py", "it is no URI of the form"),
-        ("http://[/a.py", "it is no URI of the form"),
+        ("https://me:hunter2@host/a.py", "the URI must not contain a user and password"),
+        ("https://hunter2@host/a.py", "the URI must not contain a user and password"),
+        ("http://localhost\\@evil.example/a.py", "the URI must not contain a user and password"),
+        ("https://host:hunter2/a.py", "it is not a URI of the form https://host:port/path"),
+        ("https://host:99999/a.py", "it is not a URI of the form"),
+        ("http://[/a.py", "it is not a URI of the form"),
         ("/srv/\0.py", "null"),
     ],
 )
@@ -195,9 +195,9 @@ def test_a_link_to_what_is_not_named_as_a_script_is_refused_with_its_reason(fold
         ("/srv", "expected prefixes that begin with"),
         ("https://a,*", "expected prefixes that begin with"),
         ("file://srv", "file:// takes no host"),
-        ("https://host:port", "no URI of the form"),
+        ("https://host:port", "not a URI of the form"),
         ("https://me:hunter2@host/", "user and password"),
-        ("https://host/a/../b", "goes up and down"),
+        ("https://host/a/../b", "its path contains ., .. or an encoded slash"),
         ("https:///a", "names no host"),
     ],
 )

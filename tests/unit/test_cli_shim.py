@@ -144,7 +144,7 @@ def tls_server(listener: socket.socket, certificate: str) -> Iterator[ssl.SSLSoc
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param(["--listen", "7688"], "'7688' is no address", id="a port alone"),
+        pytest.param(["--listen", "7688"], "'7688' is not an address", id="a port alone"),
         pytest.param(["--upstream", "localhost:99999"], "port 99999 is above 65535", id="no such port"),
         pytest.param(["--max-connections", "0"], "--max-connections", id="no connections"),
         pytest.param(["--log-level", "loud"], "--log-level", id="a level there is not"),

@@ -75,7 +75,9 @@ def test_messages_come_from_options_files_and_standard_input(script, tmp_path: P
             "def stream(batch):\n    return None\n", "must return a list of (query, parameters)", id="contract"
         ),
         pytest.param(
-            'def stream(batch):\n    return [("RETURN $x", {"x": {1}})]\n', "hold what a query cannot take", id="value"
+            'def stream(batch):\n    return [("RETURN $x", {"x": {1}})]\n',
+            "contain a value that a query cannot take",
+            id="value",
         ),
         pytest.param('def stream(batch):\n    return [("COMMIT", {})]\n', "is COMMIT: a batch is one", id="control"),
         pytest.param("def stream(:\n", "SyntaxError: invalid syntax (line 1)", id="syntax"),

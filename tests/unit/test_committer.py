@@ -150,7 +150,7 @@ def test_stop_applies_what_comes_before_and_says_where_it_stopped(place):
         stream.feed(good(8), spoilt(8, [place]), good(8))
     assert str(caught.value) == (
         f"Kafka stream people, topic t, partition 0, offset {8 + place}: {REFUSED.message}; START STREAM people "
-        "tries it again, on_error 'skip', 'park' or 'dead_letter' continues after it"
+        "retries it, on_error 'skip', 'park' or 'dead_letter' continues after it"
     )
     assert stream.server.applied == good(8) + good(8)[:place]
     assert stream.held.positions == {0: 8 + place}

@@ -74,7 +74,7 @@ def test_it_survives_the_node():
         pytest.param({"dead_letter_topic": " "}, "dead_letter_topic must be printable text", id="blank topic"),
         pytest.param({"client.id": 1.5}, "client.id must be text, an integer, true or false, got a float", id="float"),
         pytest.param({"client.id": ["x"]}, "client.id must be text, an integer, true or false, got a list", id="list"),
-        pytest.param({"stats_cb": "x"}, "stats_cb cannot be set: it is no text, number or truth value", id="callback"),
+        pytest.param({"stats_cb": "x"}, "stats_cb cannot be set: it is not a text, number or boolean", id="callback"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(given, message):

@@ -249,7 +249,7 @@ def test_what_may_be_used_besides_is_told():
 
 @pytest.mark.parametrize("text", ["net", "srv/a", "network@", "network@scripts.example.org", "network@ftp://x/"])
 def test_an_entry_that_means_nothing_is_refused(text: str):
-    with pytest.raises(SettingError, match="SLUICE_TRANSFORM_ACCESS has a value that it cannot have: expected"):
+    with pytest.raises(SettingError, match="SLUICE_TRANSFORM_ACCESS has an invalid value: expected"):
         settings("auto", text)
 
 

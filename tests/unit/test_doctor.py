@@ -57,9 +57,9 @@ def test_addresses_are_written_as_drivers_write_them(text: str, scheme: str, add
     [
         ("http://127.0.0.1", "http:// is none of bolt://"),
         ("bolt://127.0.0.1:70000", "port"),
-        ("bolt://", "no address"),
-        ("bolt://host:1/db", "no address"),
-        ("bolt://me:s3cret@host", "user and password do not belong"),
+        ("bolt://", "not an address"),
+        ("bolt://host:1/db", "not an address"),
+        ("bolt://me:s3cret@host", "the URI must not contain a user and password"),
     ],
 )
 def test_what_is_no_address_is_refused(text: str, words: str):
@@ -297,7 +297,7 @@ def test_a_server_that_is_well(monkeypatch):
         pytest.param(
             {"CALL_streams.version": [{"version": sluice.__version__, "trouble": NOT_YET}]},
             "loopback",
-            "has not looked at the graph yet",
+            "has not read the graph yet",
             "SLUICE_LOOPBACK_USER",
             id="no loopback",
         ),
@@ -350,7 +350,7 @@ def test_a_replica_is_nothing_to_mend(monkeypatch):
 def test_the_interpreter_of_transforms_is_shown(monkeypatch):
     finding = walked(monkeypatch)["interpreter"]
     assert (finding.outcome, finding.text) == (Outcome.OK, "transforms run in /usr/bin/python3.12, Python 3.12.3")
-    trouble = "no interpreter was found that runs transforms: /x/python3 ended with exit status 127"
+    trouble = "no interpreter was found that can run transforms: /x/python3 ended with exit status 127"
     answers = {"CALL_streams.interpreter": [{"path": None, "version": None, "trouble": trouble}]}
     finding = walked(monkeypatch, **answers)["interpreter"]
     assert (finding.outcome, finding.text) == (Outcome.FIX, trouble)
@@ -522,7 +522,7 @@ def test_a_script_that_the_server_would_refuse_is_named_with_the_setting():
         examine_transform("https://scripts.example.org/a.py", Settings(), "https://scripts.example.org/kafka")
     )
     assert finding.outcome is Outcome.FIX
-    assert "does not have it; it has https://scripts.example.org/kafka" in finding.text
+    assert "does not allow it; it allows https://scripts.example.org/kafka" in finding.text
     assert "SLUICE_TRANSFORM_ALLOW" in finding.remedy
 
 

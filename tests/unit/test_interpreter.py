@@ -73,7 +73,7 @@ def test_where_none_works_each_is_named_with_its_status_and_its_last_line(on_pat
     with pytest.raises(SettingError) as caught:
         find_interpreter(Settings())
     assert str(caught.value) == (
-        "no interpreter was found that runs transforms, set SLUICE_PYTHON to one, 3.10 or newer: "
+        "no interpreter was found that can run transforms, set SLUICE_PYTHON to one, 3.10 or newer: "
         f"{shim} ended with exit status 127, its last line: see pyenv help global; {silent} was ended by signal 9; "
         f"{old} ended with exit status 0, its last line: nonsense"
     )
@@ -126,7 +126,7 @@ def test_the_setting_is_tried_as_well_and_nothing_else(on_path, tmp_path):
     with pytest.raises(SettingError) as caught:
         find_interpreter(Settings(python=broken))
     assert str(caught.value) == (
-        "no interpreter was found that runs transforms, SLUICE_PYTHON names one that does not: "
+        "no interpreter was found that can run transforms, the one in SLUICE_PYTHON cannot: "
         f"{broken} ended with exit status 3, its last line: broken"
     )
     with pytest.raises(SettingError, match="/nowhere/python is not there or cannot be executed"):

@@ -146,13 +146,13 @@ def test_what_is_the_administrators_to_allow_is_refused_until_it_is(key):
     value = {Integer: "2", Switch: "true", Reference: "env:MADE_UP"}.get(type(kind), "none")
     value = kind.words[0] if isinstance(kind, Choice) else value
     value = "1.0.0" if key == "broker.version.fallback" else value
-    assert f"in SLUICE_KAFKA_ALLOW={key}, since {ON_REQUEST[key][1]}" in refusal({key: value})
+    assert f"with SLUICE_KAFKA_ALLOW={key}, because {ON_REQUEST[key][1]}" in refusal({key: value})
     assert checked({key: value}, PropertyAllow.parse(f"batch.size, {key}"), 16384) == ((key, value),)
     assert refusal({key: "-17 hunter2"}, PropertyAllow.parse(key)).startswith(f"{key} ")
 
 
 def test_a_name_that_there_is_not_cannot_be_allowed():
-    with pytest.raises(SettingError, match="SLUICE_KAFKA_ALLOW has a value that it cannot have: expected names of "):
+    with pytest.raises(SettingError, match="SLUICE_KAFKA_ALLOW has an invalid value: expected names of "):
         load({"SLUICE_KAFKA_ALLOW": "made.up"}, {})
 
 
@@ -204,7 +204,7 @@ def test_two_names_of_one_property_are_one_too_many():
         pytest.param("sasl.oauthbearer.token.endpoint.url", "https://h\\@i/x", "must be a URL: ", id="backslash"),
         pytest.param("sasl.oauthbearer.token.endpoint.url", "https://h:0/x", "must be a URL: ", id="no port"),
         pytest.param(
-            "sasl.password", "hunter2", "is a secret and would be stored in the graph: give env:NAME", id="open"
+            "sasl.password", "hunter2", "is a secret, and would be stored in the graph: give env:NAME", id="open"
         ),
         pytest.param("sasl.password", "env:A-B", "must name a variable", id="no variable"),
         pytest.param("sasl.password", "file:relative", "must have an absolute path", id="relative reference"),
@@ -234,7 +234,7 @@ def test_a_private_key_in_the_wrong_place_is_not_repeated():
 
 @pytest.mark.parametrize("protocol", ["SASL_SSL", "sasl_plaintext"])
 def test_signing_in_needs_a_mechanism_or_librdkafka_would_run_a_program(protocol):
-    assert "needs sasl.mechanism beside it, one of PLAIN, " in refusal({"security.protocol": protocol})
+    assert "also requires sasl.mechanism, one of PLAIN, " in refusal({"security.protocol": protocol})
     assert checked({"security.protocol": protocol, "sasl.mechanisms": "PLAIN"}, PropertyAllow(), 1)
 
 

@@ -142,7 +142,9 @@ def test_a_file_outside_the_allowed_folder_is_refused_without_being_opened(tmp_p
     os.mkfifo(tmp_path / "b.py")
     os.symlink(tmp_path / "b.py", tmp_path / "in" / "b.py")
     for name in ("b.py", "in/b.py", "in/../b.py", "not_there.py"):
-        assert refusal(str(tmp_path / name), settings).startswith("SLUICE_TRANSFORM_ALLOW does not have it; it has ")
+        assert refusal(str(tmp_path / name), settings).startswith(
+            "SLUICE_TRANSFORM_ALLOW does not allow it; it allows "
+        )
 
 
 def test_a_link_that_is_put_there_at_the_last_moment_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -165,14 +167,14 @@ def test_a_link_that_is_put_there_at_the_last_moment_is_noticed(tmp_path: Path, 
 def test_a_server_that_is_not_allowed_is_not_asked(script_server: ScriptServer):
     url = script_server.serve("/transform.py", SOURCE)
     settings = Settings(transform_allow=AllowList.parse("https://"))
-    assert refusal(url, settings) == "SLUICE_TRANSFORM_ALLOW does not have it; it has https://"
+    assert refusal(url, settings) == "SLUICE_TRANSFORM_ALLOW does not allow it; it allows https://"
     assert script_server.count("/transform.py") == 0
 
 
 def test_a_password_in_the_uri_is_refused_and_not_repeated(script_server: ScriptServer):
     url = script_server.serve("/transform.py", SOURCE).replace("//", "//me:hunter2@")
     shown = url.replace("me:hunter2", "***")
-    reason = "user and password do not belong into the URI, which SHOW STREAMS shows to everybody"
+    reason = "the URI must not contain a user and password: SHOW STREAMS shows it to all users"
     assert str(error(url)) == f"{CANNOT} {shown}: {reason}"
     assert script_server.count("/transform.py") == 0
 
@@ -198,7 +200,7 @@ def test_a_redirect_off_the_list_is_refused_and_not_followed(script_server: Scri
     url = script_server.redirect("/transform.py", f"{target}?token=hunter2")
     settings = Settings(transform_allow=AllowList.parse(f"http://127.0.0.1:{script_server.port}"))
     origin = f"http://127.0.0.1:{other_server.port}"
-    reason = f"it redirects to {origin}, which is refused: SLUICE_TRANSFORM_ALLOW does not have it; it has "
+    reason = f"it redirects to {origin}, which is refused: SLUICE_TRANSFORM_ALLOW does not allow it; it allows "
     assert refusal(url, settings) == f"{reason}{settings.transform_allow}"
     assert other_server.count("/transform.py") == 0
 
@@ -458,5 +460,5 @@ def test_a_long_allow_list_is_no_more_of_an_error_than_fits(tmp_path: Path):
     settings = dataclasses.replace(SETTINGS, transform_allow=AllowList.parse(allow))
     text = str(error("http://localhost/t.py", settings))
     assert text.startswith(
-        f"{CANNOT} http://localhost/t.py: SLUICE_TRANSFORM_ALLOW does not have it; it has https://0."
+        f"{CANNOT} http://localhost/t.py: SLUICE_TRANSFORM_ALLOW does not allow it; it allows https://0."
     )

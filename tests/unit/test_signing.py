@@ -69,7 +69,7 @@ def test_to_verify_makes_no_key(key: SigningKey):
 
 def test_a_key_that_is_given_is_not_made_and_not_short(tmp_path: Path):
     path = tmp_path / "cluster.key"
-    with pytest.raises(SettingError, match="SLUICE_SIGNING_KEY_FILE has a value that it cannot have: No such file"):
+    with pytest.raises(SettingError, match="SLUICE_SIGNING_KEY_FILE has an invalid value: No such file"):
         load({"SLUICE_SIGNING_KEY_FILE": str(path)}, {})
     path.write_text("s3cret\n")
     with pytest.raises(SettingError, match="it holds 6 bytes, and a key has 32 or more") as caught:

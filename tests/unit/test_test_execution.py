@@ -12,23 +12,23 @@ from sluice.engine.test_execution import doubles_of, warnings_of
     [
         pytest.param(
             [" * Produce {n}", " * Filter (n :Node), {n.id}", " * ScanAll (n)", " * Once"],
-            ["n: looks at every vertex of the graph; CREATE INDEX ON :Node(id) would help"],
+            ["n: scans every vertex of the graph; CREATE INDEX ON :Node(id) would help"],
             id="neither index",
         ),
         pytest.param(
             [" * Produce {n}", " * Filter {n.id}", " * ScanAllByLabel (n :Node)", " * Once"],
-            ["n: looks at every vertex with the label Node; CREATE INDEX ON :Node(id) would help"],
+            ["n: scans every vertex with the label Node; CREATE INDEX ON :Node(id) would help"],
             id="an index of the label only",
         ),
         pytest.param([" * Produce {n}", " * ScanAllByLabelPropertyValue (n :Node {id})", " * Once"], [], id="an index"),
         pytest.param([" * Delete", " * ScanAllByLabel (n :Node)", " * Once"], [], id="all of a label are wanted"),
         pytest.param(
             [" * Produce {n}", " * Filter (n :Node)", " * ScanAll (n)", " * Once"],
-            ["n: looks at every vertex of the graph; CREATE INDEX ON :Node would help"],
+            ["n: scans every vertex of the graph; CREATE INDEX ON :Node would help"],
             id="a label without an index",
         ),
         pytest.param(
-            [" * Produce {n}", " * ScanAll (n)", " * Once"], ["n: looks at every vertex of the graph"], id="everything"
+            [" * Produce {n}", " * ScanAll (n)", " * Once"], ["n: scans every vertex of the graph"], id="everything"
         ),
         pytest.param([" * Produce {0}", " * ScanAllById (k)", " * Once"], [], id="by id"),
         pytest.param(
@@ -44,7 +44,7 @@ from sluice.engine.test_execution import doubles_of, warnings_of
                 " | * Once",
                 " * Once",
             ],
-            ["a: looks at every vertex of the graph; CREATE INDEX ON :Account(id) would help"],
+            ["a: scans every vertex of the graph; CREATE INDEX ON :Account(id) would help"],
             id="in a branch",
         ),
         pytest.param(
@@ -59,8 +59,8 @@ from sluice.engine.test_execution import doubles_of, warnings_of
                 " * Once",
             ],
             [
-                "b: looks at every vertex of the graph; CREATE INDEX ON :B(y) would help",
-                "a: looks at every vertex of the graph; CREATE INDEX ON :A(x) would help",
+                "b: scans every vertex of the graph; CREATE INDEX ON :B(y) would help",
+                "a: scans every vertex of the graph; CREATE INDEX ON :A(x) would help",
             ],
             id="two",
         ),

@@ -27,9 +27,9 @@ OF_OLD = Checkpoint({0: 20, 1: 5}, topic_id=ID)
     ("held", "bounds", "log_end", "resume", "count", "what"),
     [
         pytest.param(
-            READ, (25, 90), None, 25, 5, "offsets 20 to 24 are gone, at most 5 messages: retention", id="trimmed"
+            READ, (25, 90), None, 25, 5, "offsets 20 to 24, at most 5 messages, were removed by retention", id="trimmed"
         ),
-        pytest.param(READ, (25, 90), 0, 25, 5, "offsets 20 to 24 are gone", id="trimmed and truncated"),
+        pytest.param(READ, (25, 90), 0, 25, 5, "offsets 20 to 24, at most", id="trimmed and truncated"),
         pytest.param(READ, (0, 50), 0, 0, 0, "lost messages that the stream has read, from offset 0 on", id="all lost"),
         pytest.param(READ, (0, 15), 0, 0, 0, "lost messages that the stream has read, from offset 0 on", id="shorter"),
         pytest.param(
@@ -49,7 +49,7 @@ def test_a_gap_is_named_and_passed_as_the_policy_says(
     with pytest.raises(GapFound) as caught:
         past_gap(spec("stop"), held, gone, bounds)
     assert what in str(caught.value)
-    assert f"to go on from offset {resume}:" in str(caught.value)
+    assert f"to continue from offset {resume}:" in str(caught.value)
     move = past_gap(spec("skip"), held, gone, bounds)
     (entry,) = move.entries
     assert (entry.partition, entry.offset, entry.count) == (0, 20, count)

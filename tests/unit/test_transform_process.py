@@ -247,10 +247,16 @@ def test_a_script_that_is_not_loaded_in_time_may_be_in_time_on_a_machine_that_is
         ("return [(b'a', {})]", "the query of item 0 must be a str, got bytes b'a'"),
         ("return [('a', [])]", "the parameters of item 0 must be a dict, got list []"),
         ("return [('  ;', {})]", "the query of item 0 is empty"),
-        ("return [('a', {'x': {1}})]", "the parameters of item 0 hold what a query cannot take: x: "),
-        ("return [('a', {'x': [{'y': (1,)}]})]", "the parameters of item 0 hold what a query cannot take: x[0].y: "),
-        ("return [('a', {'x': 2 ** 63})]", "the parameters of item 0 hold what a query cannot take: x: integer"),
-        ("return [('a', {'x': {1: 2}})]", "the parameters of item 0 hold what a query cannot take: x"),
+        ("return [('a', {'x': {1}})]", "the parameters of item 0 contain a value that a query cannot take: x: "),
+        (
+            "return [('a', {'x': [{'y': (1,)}]})]",
+            "the parameters of item 0 contain a value that a query cannot take: x[0].y: ",
+        ),
+        (
+            "return [('a', {'x': 2 ** 63})]",
+            "the parameters of item 0 contain a value that a query cannot take: x: integer",
+        ),
+        ("return [('a', {'x': {1: 2}})]", "the parameters of item 0 contain a value that a query cannot take: x"),
     ],
 )
 def test_a_broken_contract_names_the_item_and_the_process_goes_on(body: str, reason: str):

@@ -32,7 +32,7 @@ PASSES = [
     ConnectionLost("gone"),
     BrokerError("away"),
 ]
-FINAL = [MessageRefused("offset 3"), GapFound("offsets 5 to 11 are gone"), SettingError("no such secret")]
+FINAL = [MessageRefused("offset 3"), GapFound("offsets 5 to 11 were removed"), SettingError("no such secret")]
 
 
 class Sessions:

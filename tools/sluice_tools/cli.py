@@ -146,7 +146,7 @@ def shim(
         str, typer.Option(metavar="NAME", help=f"Whom the metrics sign in to Memgraph as; password in {PASSWORD}.")
     ] = "",
     metrics_password_file: Annotated[Path | None, _file("... or in this file.")] = None,
-    log_level: Annotated[LogLevel, typer.Option(case_sensitive=False, help="How much to tell.")] = LogLevel.INFO,
+    log_level: Annotated[LogLevel, typer.Option(case_sensitive=False, help="Log level.")] = LogLevel.INFO,
 ) -> None:
     """
     Run a proxy in front of Memgraph that gives any Bolt client the stream clauses.

@@ -233,7 +233,9 @@ class Connection:
         except RemoteProtocolError as error:
             raise ConnectionLost(f"{self._transport.name}: {error}") from error
         if version is None or not any(proposal.includes(version) for proposal in PROPOSALS):
-            raise ConnectionLost(f"{self._transport.name}: the server speaks no version of Bolt that we do")
+            raise ConnectionLost(
+                f"{self._transport.name}: the server supports none of the Bolt versions that Sluice supports"
+            )
         self.version = version
         self._inbox.extend(self._buffer.feed(received[messages.ANSWER_SIZE :]))
 

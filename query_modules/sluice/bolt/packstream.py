@@ -154,7 +154,7 @@ def _pack_other(buffer: bytearray, value: Value, depth: int) -> None:
     """Rare types: structures, and subclasses of Bolt's types (enums, ordered dicts, numpy's float)."""
     if isinstance(value, bytes):
         # Bolt has them, but Memgraph closes the connection when it meets one, without saying what was wrong.
-        raise _Unpackable("Memgraph takes no bytes; text is made of them by decode()")
+        raise _Unpackable("Memgraph does not accept bytes; convert them to text with decode()")
     if isinstance(value, Structure):
         if not depth:
             raise _Unpackable(f"nested deeper than {MAX_DEPTH}")
@@ -174,7 +174,7 @@ def _pack_other(buffer: bytearray, value: Value, depth: int) -> None:
     elif isinstance(value, list):
         _pack_list(buffer, value, depth)
     else:
-        raise _Unpackable(f"Bolt has no form for a value of type {type(value).__name__}")
+        raise _Unpackable(f"Bolt cannot represent a value of type {type(value).__name__}")
 
 
 def _integer(value: int) -> bytes:

@@ -110,7 +110,7 @@ class Complaints:
 
     def silence(self, topic: str, seconds: float) -> BrokerError:
         """The error for a broker that sent nothing in time."""
-        text = f"the broker at {self._uri} sent nothing of topic {topic} within {seconds:g} s"
+        text = f"the broker at {self._uri} sent no messages of topic {topic} within {seconds:g} s"
         if self.obstacle is not None or self.latest is None:
             return BrokerError(self.obstacle or f"Kafka stream {self._name}, {text}")
         return BrokerError(f"{self.unreachable(self.latest)}; {text}")

@@ -56,7 +56,7 @@ class Source:
         if any(self.token.is_keyword(word) for word in _NATIVE_OPTIONS):
             hint = "that option is for Memgraph's own streams, on Memgraph's own port"
         elif self.token.start == self._name_end and self.token.kind is not Kind.END:
-            hint = "a name with more than letters, digits and _ stands in backticks"
+            hint = "put a name with other characters than letters, digits and _ in backticks"
         return syntax_error(self._text, self.token.start, found=str(self.token), expected=expected, hint=hint)
 
     def at_keywords(self, first: str, second: str) -> bool:
@@ -159,7 +159,7 @@ class Source:
 
     def _colon(self) -> None:
         if self.token.text != ":":
-            hint = "a key with more than letters, digits and _ stands in backticks or quotes"
+            hint = "put a key with other characters than letters, digits and _ in backticks or quotes"
             raise self.error(":", hint=hint if self.token.text in (".", "-") else "")
         self.take()
 
@@ -169,7 +169,7 @@ class Source:
         if self.token.kind not in kinds or not key or not is_unicode(key):
             raise self.error(_KEY)
         if key in entries:
-            raise self.error("a key that was not given yet")
+            raise self.error("a key that was not used before")
         self.take()
         return key
 
@@ -180,7 +180,7 @@ class Source:
         if partition is None:
             raise self.error("a partition's number")
         if partition in entries:
-            raise self.error("a partition that was not given yet")
+            raise self.error("a partition that was not used before")
         self.take()
         return partition
 

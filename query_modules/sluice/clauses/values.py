@@ -100,7 +100,7 @@ class Offsets:
 
     def __post_init__(self) -> None:
         if len({partition for partition, _ in self.entries}) < len(self.entries) or not self.entries:
-            raise SettingError("offsets are of at least one partition, and of each once")
+            raise SettingError("give offsets for at least one partition, and only once for each")
         for partition, offset in self.entries:
             check_integer("a partition", partition)
             if not isinstance(offset, Parameter):

@@ -47,7 +47,7 @@ def past_gap(spec: StreamSpec, held: Checkpoint, gone: OffsetGone, watermarks: t
     place = f"topic {spec.topic}, partition {partition}"
     if position < low:
         resume, count = low, low - position
-        what = f"{place}, offsets {position} to {low - 1} are gone, at most {count} messages: retention took them"
+        what = f"{place}, offsets {position} to {low - 1}, at most {count} messages, were removed by retention"
     elif gone.log_end is not None:
         # From there on the log is another one, whatever it has at the offsets that were read.
         resume, count = max(low, min(position, gone.log_end)), 0
@@ -58,7 +58,7 @@ def past_gap(spec: StreamSpec, held: Checkpoint, gone: OffsetGone, watermarks: t
         resume, count = (high, high - low) if held.topic_id else (low, 0)
         what = f"{place} ends at offset {high}, before the stream's position {position}: it lost messages"
         what += f", and up to {count} of those it has may be new" if count else ""
-    _permit(spec, what, f"go on from offset {resume}")
+    _permit(spec, what, f"continue from offset {resume}")
     entry = of_gap(spec.topic, partition, position, count, what)
     return CheckpointMove(held.moved({partition: Position(resume)}), [entry])
 
@@ -72,7 +72,7 @@ def to_topic(spec: StreamSpec, held: Checkpoint, topic_id: str) -> CheckpointMov
     """
     if not held.topic_id or not held.positions:
         return CheckpointMove(replace(held, topic_id=topic_id))
-    what = f"topic {spec.topic} was deleted and created anew: the stream's positions are not of this topic"
+    what = f"topic {spec.topic} was deleted and recreated: the stream's positions are those of the old topic"
     _permit(spec, what, "read the new topic from its beginning")
     places = sorted(held.positions.items())
     entries = [of_gap(spec.topic, partition, offset, 0, what) for partition, offset in places]
@@ -84,4 +84,4 @@ def _permit(spec: StreamSpec, what: str, remedy: str) -> None:
     if spec.config.on_gap is OnGap.STOP:
         how = f"ALTER STREAM {name} SET CONFIG {{on_gap: 'skip'}} and START STREAM {name}"
         raise GapFound(f"Kafka stream {name}, {what}; to {remedy}: {how}")
-    log.warning("stream %s: %s; goes on, as on_gap says", name, what)
+    log.warning("stream %s: %s; continues, because of on_gap", name, what)

@@ -110,7 +110,7 @@ class Isolation:
         place = f"topic {spec.topic}, {batch.place}"
         if policy is OnError.STOP:
             reason = one_line(refused.error, REASON_LIMIT)
-            remedy = full or f"START STREAM {spec.name} tries it again, {GOES_ON}"
+            remedy = full or f"START STREAM {spec.name} retries it, {GOES_ON}"
             self._stop(f"Kafka stream {spec.name}, {place}: {reason}; {remedy}", entries)
         before = self._passed or self._writer.sink.held
         if policy is OnError.DEAD_LETTER:

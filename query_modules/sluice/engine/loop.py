@@ -170,7 +170,7 @@ class StreamLoop:
             try:
                 committer.advance()
             except Stopped:
-                log.debug("stream %s: stops before it has applied what it has read", self._run.spec.name)
+                log.debug("stream %s: stops before applying everything that it has read", self._run.spec.name)
         elif committer.in_flight:
             committer.settle()
         elif time.monotonic() >= self._next_catch_up:

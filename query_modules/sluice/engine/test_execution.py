@@ -186,7 +186,7 @@ def _run_all(connection: Connection, queries: Queries, timeout: float, reports: 
         except ConnectionLost:
             if time.monotonic() < deadline:
                 raise
-            error = f"not at its end after {timeout:g} s, which is all that the test has (SLUICE_TEST_TIMEOUT)"
+            error = f"not finished after {timeout:g} s, the test's time limit (SLUICE_TEST_TIMEOUT)"
             reports[text] = replace(reports[text].ran(time.monotonic() - began, {}), error=error)
             return  # the connection is closed, and the transaction with it
         took = time.monotonic() - began
@@ -219,7 +219,10 @@ def doubles_of(text: str, constraints: Collection[Constraint]) -> Iterator[str]:
     """What a text merges that clients beside the streams could create a second time."""
     shapes = [merged.shape for merged in merges_of(text).merged]
     for statement in unprotected(shapes, constraints):
-        yield f"a client that merges the same at the same time can create a second one; {statement} prevents that"
+        yield (
+            "another client that merges the same vertex at the same time can create a duplicate; "
+            f"{statement} prevents that"
+        )
 
 
 def warnings_of(plan: Sequence[str]) -> Iterator[str]:
@@ -234,9 +237,9 @@ def warnings_of(plan: Sequence[str]) -> Iterator[str]:
         key = _first(_PROPERTY.format(name=name), whole)
         where = "of the graph" if scan["label"] is None else f"with the label {label}"
         if label and key:
-            yield f"{scan['name']}: looks at every vertex {where}; CREATE INDEX ON :{label}({key}) would help"
+            yield f"{scan['name']}: scans every vertex {where}; CREATE INDEX ON :{label}({key}) would help"
         elif scan["label"] is None:
-            yield f"{scan['name']}: looks at every vertex {where}" + (
+            yield f"{scan['name']}: scans every vertex {where}" + (
                 f"; CREATE INDEX ON :{label} would help" if label else ""
             )
 

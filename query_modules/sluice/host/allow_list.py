@@ -116,12 +116,12 @@ def locate(uri: str) -> Location:
     if scheme not in PORTS:
         raise SettingError(f"{scheme}:// is not supported; use http://, https://, file:// or a path")
     if "@" in uri.partition("://")[2].partition("/")[0]:
-        raise SettingError("user and password do not belong into the URI, which SHOW STREAMS shows to everybody")
+        raise SettingError("the URI must not contain a user and password: SHOW STREAMS shows it to all users")
     try:
         parts = urlsplit(uri)
         port = PORTS[scheme] if parts.port is None else parts.port
     except ValueError:
-        raise SettingError(f"it is no URI of the form {scheme}://host:port/path") from None
+        raise SettingError(f"it is not a URI of the form {scheme}://host:port/path") from None
     if not parts.hostname:
         raise SettingError("it names no host")
     return Location(scheme, _host(parts), port, _segments(parts.path))
@@ -136,7 +136,7 @@ def refusal(uri: str, allow: AllowList) -> str | None:
     if location.scheme == "file" and not path_of(uri).name.endswith(SUFFIX):
         return f"the name of a script's file has to end with {SUFFIX}"
     if not allow.allows(location):
-        return f"{SETTING} does not have it; it has {allow}"
+        return f"{SETTING} does not allow it; it allows {allow}"
     if location.scheme == "file" and not location.path[-1].endswith(SUFFIX):
         return f"it is a link to a file whose name does not end with {SUFFIX}"
     return None
@@ -172,7 +172,7 @@ def _prefix(text: str) -> Prefix:
             raise ValueError("file:// takes no host: file:///srv/transforms/")
         return Prefix(text, scheme, "", 0, Path(unquote(text[len("file://") :])).parts[1:])
     if scheme not in PORTS:
-        raise ValueError("expected prefixes that begin with https://, http:// or file:///, with commas between")
+        raise ValueError("expected prefixes that begin with https://, http:// or file:///, separated by commas")
     rest = text.partition("://")[2]
     if not rest:
         return Prefix(text, scheme, None, None, ())
@@ -202,7 +202,7 @@ def _segments(path: str) -> tuple[str, ...]:
         decoded = further
     segments = tuple(decoded.split("/")[1:])
     if {".", ".."} & set(segments) or "\\" in decoded or decoded.count("/") != path.count("/"):
-        raise SettingError("its path goes up and down, with . or .. or an encoded slash in it")
+        raise SettingError("its path contains ., .. or an encoded slash")
     return segments[:-1] if segments and not segments[-1] else segments
 
 

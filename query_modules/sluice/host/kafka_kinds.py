@@ -175,7 +175,7 @@ class Reference:
             return "" if right else "must have an absolute path after file:, without control characters"
         if self.literal:
             return "" if _is_text(value) else "must be printable text that does not begin with a blank, or a reference"
-        return "is a secret and would be stored in the graph: give env:NAME or file:PATH instead of it"
+        return "is a secret, and would be stored in the graph: give env:NAME or file:PATH instead"
 
     def content_refusal(self, value: str) -> str:
         """Why what was referred to cannot be the value, as "has ..."; empty if it can."""

@@ -100,7 +100,7 @@ def checked(
     if protocol.startswith("sasl") and not {"sasl.mechanism", "sasl.mechanisms"} & set(values):
         # librdkafka would take GSSAPI, and run kinit.
         raise WrongProperty(
-            f"security.protocol {protocol} needs sasl.mechanism beside it, one of {', '.join(MECHANISMS)}"
+            f"security.protocol {protocol} also requires sasl.mechanism, one of {', '.join(MECHANISMS)}"
         )
     return pairs
 
@@ -111,7 +111,7 @@ def _value(key: str, value: object, allow: PropertyAllow, buffer_kb: int) -> str
         raise WrongProperty(f"{key} cannot be set: {_never(key)}")
     if key in ON_REQUEST and key not in allow.names:
         why = ON_REQUEST[key][1]
-        raise WrongProperty(f"{key} is for the administrator to allow, in {VARIABLE}={key}, since {why}")
+        raise WrongProperty(f"{key} has to be allowed by the administrator, with {VARIABLE}={key}, because {why}")
     text = _text(key, value)
     if text.startswith(REFERENCES) and not isinstance(kind, Reference):
         takes = "it takes a path itself" if isinstance(kind, File) else "those are for secrets and user names"
@@ -142,5 +142,5 @@ def _unknown(key: str, others: Collection[str]) -> str:
     near = difflib.get_close_matches(key.strip().lower(), [*others, *ALLOWED], 1, 0.8)
     if near:
         return f"there is no key {shown}; did you mean {near[0]}?"
-    ours = f"the keys of ours are {', '.join(others)}" if others else "there is none of ours"
+    ours = f"Sluice's own keys are {', '.join(others)}" if others else "Sluice has no such key"
     return f"there is no key {shown}; {ours}, those of librdkafka are in docs/kafka-security.md"

@@ -10,18 +10,18 @@ from sluice.host.kafka_table import DAY, INT, MINUTES, OAUTH
 
 CODE = "it would load code into the database"
 PROGRAM = "it would be part of a program's command line, run beside the database"
-CALLBACK = "it is no text, number or truth value"
+CALLBACK = "it is not a text, number or boolean"
 GROUP = "a stream joins no group"
 POSITION = "the stream's position is in the graph"
 CERTAIN = "a dead letter counts when every replica has it"
-TELLING = "errors are the stream's own to tell"
+TELLING = "the stream reports errors itself"
 TRANSACTION = "the stream's transactions are the graph's"
 LETTERS = "letters in flight are as many as SLUICE_BATCH_MAX_BYTES allows"
 UNUSED = "it is obsolete, or for other systems than this one"
 INTERNAL = "it is for librdkafka's own tests"
 
 TUNING = "no stream is known to need it"
-IDENTITY = "it would show the identity that a cloud gives to the server's machine to whichever brokers a stream names"
+IDENTITY = "it would show the server's cloud identity to the brokers that a stream names"
 UNSIGNED = "its tokens are signed by nobody"
 NOISE = "it fills the server's log, at any rate"
 
@@ -44,7 +44,7 @@ REFUSED = {
         ),
         POSITION,
     ),
-    "auto.offset.reset": "where a new stream begins is what start is for, and what retention took on_gap",
+    "auto.offset.reset": "use start for where a new stream begins, and on_gap for messages that retention removed",
     "enable.partition.eof": "the stream sets it",
     "allow.auto.create.topics": "a stream makes no topic",
     "topic.blacklist": "a stream reads one topic",
@@ -56,7 +56,7 @@ REFUSED = {
     "enable.gapless.guarantee": "it is an experiment",
     "queue.buffering.max.messages": LETTERS,
     "queue.buffering.max.kbytes": LETTERS,
-    "statistics.interval.ms": "nobody reads them; streams.info says what a stream does",
+    "statistics.interval.ms": "they are not used; streams.info shows what a stream does",
     "enabled_events": CALLBACK,
     "log_level": TELLING,
     "log.queue": TELLING,

@@ -63,7 +63,7 @@ def _section(*properties: Property) -> tuple[Property, ...]:
 SECTIONS: dict[str, tuple[Property, ...]] = {
     "Connections": _section(
         Property("client.id", Text(), "the name in the brokers' logs and quotas"),
-        Property("client.rack", Text(), "has a replica nearby asked"),
+        Property("client.rack", Text(), "read from a nearby replica"),
         Property("broker.address.family", Choice(("any", "v4", "v6")), "where one family of addresses does not work"),
         Property("broker.address.ttl", Integer(0, DAY), "ms for which addresses of brokers are remembered"),
         Property("socket.timeout.ms", Integer(1000, MINUTES), "for slow networks"),
@@ -107,7 +107,7 @@ SECTIONS: dict[str, tuple[Property, ...]] = {
         Property("queue.buffering.max.ms", Integer(0, 10_000), "how long letters are collected", also="linger.ms"),
         Property("compression.codec", Choice(CODECS), "smaller letters", also="compression.type"),
         Property("compression.level", Integer(-1, 12), "how small"),
-        Property("enable.idempotence", Switch(), "letters stay in order and single when a request is repeated"),
+        Property("enable.idempotence", Switch(), "dead letters stay ordered and unique if a request is repeated"),
         Property("message.timeout.ms", Integer(1, INT), "before a letter is tried again", also="delivery.timeout.ms"),
         Property("request.timeout.ms", Integer(1, 900_000), "for the replicas to answer"),
         Property("message.send.max.retries", Integer(0, INT), "of librdkafka's own", also="retries"),
@@ -127,7 +127,7 @@ SECTIONS: dict[str, tuple[Property, ...]] = {
         Property(
             "security.protocol", Choice(("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")), "what the listener speaks"
         ),
-        Property("ssl.ca.location", File(authorities=True), "who vouches for the brokers"),
+        Property("ssl.ca.location", File(authorities=True), "the authorities that sign the brokers' certificates"),
         Property("ssl.ca.pem", Pem(), "the same, in the config itself"),
         Property("ssl.crl.location", File(), "certificates that were revoked"),
         Property("ssl.certificate.location", File(), "the stream's own certificate"),
@@ -137,7 +137,11 @@ SECTIONS: dict[str, tuple[Property, ...]] = {
         Property("ssl.key.password", Reference(), "what the key is encrypted with"),
         Property("ssl.keystore.location", File(), "certificate and key as PKCS#12"),
         Property("ssl.keystore.password", Reference(), "what that is encrypted with"),
-        Property("enable.ssl.certificate.verification", Switch(), "off for tests only: brokers are anybody then"),
+        Property(
+            "enable.ssl.certificate.verification",
+            Switch(),
+            "disable for tests only: any host can then pose as a broker",
+        ),
         Property("ssl.endpoint.identification.algorithm", Choice(("none", "https")), "whether names are compared"),
         Property("ssl.cipher.suites", NAMES, "what a policy demands"),
         Property("ssl.curves.list", NAMES, "what a policy demands"),
@@ -149,7 +153,7 @@ SECTIONS: dict[str, tuple[Property, ...]] = {
         Property("sasl.password", Reference(), "PLAIN, SCRAM"),
         Property(f"{OAUTH}method", Choice(("default", "oidc")), "oidc: tokens from an OAuth server"),
         Property(TOKEN_ENDPOINT, Url(), "where tokens are"),
-        Property("https.ca.location", File(authorities=True), "who vouches for that server"),
+        Property("https.ca.location", File(authorities=True), "the authorities that sign that server's certificate"),
         Property("https.ca.pem", Pem(), "the same, in the config itself"),
         Property(
             f"{OAUTH}grant.type",

@@ -34,7 +34,7 @@ class Given(NamedTuple):
         except (ValueError, OSError) as error:
             # The text itself may be a secret (a password given where a file's name belongs), so it is not repeated.
             reason = error.strerror if isinstance(error, OSError) else error
-            raise SettingError(f"{variable} has a value that it cannot have: {reason}") from None
+            raise SettingError(f"{variable} has an invalid value: {reason}") from None
 
 
 class Declaration(NamedTuple):

@@ -52,9 +52,9 @@ def check_version(found: object, catalog: int) -> None:
     what = f"the streams' nodes in this graph are of schema version {found}, and Sluice {__version__} is for "
     what += f"{SCHEMA_VERSION}: "
     if older:
-        what += "they are being brought to it, which takes a moment on the MAIN instance; try again"
+        what += "they are being migrated on the MAIN instance, which takes a moment; try again"
     else:
-        what += "they are left as they are, and nothing runs; install the Sluice that wrote them, or a newer one"
+        what += "they are not changed, and no stream runs; install the Sluice that wrote them, or a newer one"
     raise SchemaError(what, catalog=catalog, version=version, older=older)
 
 

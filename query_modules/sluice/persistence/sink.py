@@ -21,7 +21,7 @@ from sluice.persistence import nodes
 from sluice.persistence.transaction import InFlight, Transaction
 from sluice.values.model import Checkpoint, CheckpointId, encode_positions
 
-FENCE_TEXT = "sluice: the checkpoint was moved by somebody else"
+FENCE_TEXT = "sluice: the checkpoint is not where this worker left it"
 
 # assert() is Memgraph's: it fails the query with the text. A checkpoint that is gone has no positions, and fails too.
 # So does a vertex that is not a checkpoint of this stream.

@@ -27,7 +27,7 @@ from sluice.supervising.shared_state import SharedState
 from sluice.values.merge_keys import unprotected
 from sluice.values.model import PROBE, Checkpoint, Status, StreamSpec, check_count
 
-NOT_YET = "the module has not looked at the graph yet, over its own connection to the server"
+NOT_YET = "the module has not read the graph yet over its own connection to the server"
 
 COPIED = (
     "waiting: it was started on another server, from whose dump or snapshot this one was filled, and may run there; "
@@ -35,8 +35,8 @@ COPIED = (
 )
 
 OVERLOOKED = (
-    "waiting: its CREATE is not committed yet, or it is in another database than the one that SLUICE_LOOPBACK_USER is "
-    "in, where nothing runs it"
+    "waiting: its CREATE is not committed yet, or it is in another database than that of SLUICE_LOOPBACK_USER, where "
+    "nothing runs it"
 )
 
 

@@ -48,8 +48,10 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
     positions = dict(held.positions)
     if topic.id and held.topic_id and topic.id != held.topic_id:
         if isinstance(target, ByCount):
-            text = f"topic {spec.topic} was deleted and created anew, and the stream's positions are not of this topic"
-            raise SettingError(f"{place}: {text}: it cannot go anywhere relative to them")
+            text = (
+                f"topic {spec.topic} was deleted and recreated, and the stream's positions are those of the old topic"
+            )
+            raise SettingError(f"{place}: {text}: a relative seek is not possible")
         positions = {}
     moves = _moves(place, spec, target, positions, topic.partitions, deadline)
     if not dry_run:

@@ -109,8 +109,8 @@ class StreamNode:
             for checkpoint in self._checkpoints():
                 return nodes.checkpoint_of({item.name: item.value for item in checkpoint.properties.items()})
         except SettingError as error:
-            return self._lost(f"{error}; put it right and START it, or DROP it and CREATE it anew")
-        return self._lost(f"{self._gone}: where it was is not known; DROP it and CREATE it anew")
+            return self._lost(f"{error}; correct it and START the stream, or DROP it and CREATE it again")
+        return self._lost(f"{self._gone}: its position is unknown; DROP it and CREATE it again")
 
     def move(self, positions: Mapping[int, int], topic_id: str) -> None:
         """
@@ -123,7 +123,7 @@ class StreamNode:
             StreamNotFound: the checkpoint node does not exist.
         """
         if not self._checkpoints():
-            raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it anew")
+            raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it again")
         moved = {"positions": encode_positions(positions), "leader_epochs": None, "topic_id": topic_id}
         for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
             self._checkpoints()[0].properties.set(name, value)
@@ -150,7 +150,7 @@ class StreamNode:
     def _gone(self) -> str:
         """The error for a stream without a checkpoint."""
         if any(ends(self.vertex, nodes.HAS_CHECKPOINT)):
-            return "what its relationship CHECKPOINT leads to is not its checkpoint, and is left alone"
+            return "its relationship CHECKPOINT leads to a vertex that is not its checkpoint, and that is left alone"
         return "the stream's checkpoint node was deleted"
 
     def _lost(self, reason: str) -> Checkpoint:

@@ -86,7 +86,7 @@ class Channel:
         self._send(HEAD.pack(len(request), number) + request, patience)
         size, answered = HEAD.unpack(self._receive(bytearray(), HEAD.size, patience))
         if answered != number or not size:
-            raise WrongAnswer("answered out of turn")
+            raise WrongAnswer("answered another request")
         answer = self._receive(bytearray(), 1, patience)
         if size > limits.get(bytes(answer), MAX_TEXT):
             raise WrongAnswer(f"gave an answer of {size} bytes, which is too large")

@@ -137,7 +137,7 @@ def check_values(index: int, parameters: dict[str, Value]) -> None:
 
 def value_error(index: int, error: LocalProtocolError) -> TransformError:
     """The error of item `index` whose parameters could not be packed."""
-    return TransformError(f"the parameters of item {index} hold what a query cannot take: {error}")
+    return TransformError(f"the parameters of item {index} contain a value that a query cannot take: {error}")
 
 
 @functools.lru_cache(maxsize=1024)

@@ -125,8 +125,8 @@ def _search(given: str) -> Interpreter:
     if other is not None:
         return other
     why = "; ".join(failure.text for failure in failures) or f"there is no {_name()}, neither in {_bin()} nor on PATH"
-    what = "SLUICE_PYTHON names one that does not" if given else "set SLUICE_PYTHON to one, 3.10 or newer"
-    text = f"no interpreter was found that runs transforms, {what}: {why}"
+    what = "the one in SLUICE_PYTHON cannot" if given else "set SLUICE_PYTHON to one, 3.10 or newer"
+    text = f"no interpreter was found that can run transforms, {what}: {why}"
     raise SettingError(text, retryable=any(failure.passes for failure in failures))
 
 

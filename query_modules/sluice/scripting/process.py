@@ -117,7 +117,7 @@ class TransformProcess:
         try:
             answer, frames = answer_of(self._answer(kind, batches, lacks, wants_keys=wants_keys))
             if not 0 < answer.batches + bool(answer.error) <= len(batches):
-                raise self._client.wrong("answered out of turn")
+                raise self._client.wrong("answered another request")
             check_queries(frames, answer.size)
             news = tuple((str(text), str(how)) for text, how in unpack(answer.news)) if answer.news else ()
             merges = analysis_of(answer.merges)
@@ -126,9 +126,9 @@ class TransformProcess:
             failed = min(max(self._client.begun - before, 1), len(batches)) - 1
             return PackedQueries(0, b"", 0, failed=failed, error=error)
         except RemoteProtocolError as error:
-            return PackedQueries(0, b"", 0, error=self._client.wrong(f"gave what is not to be sent: {error}"))
+            return PackedQueries(0, b"", 0, error=self._client.wrong(f"returned data that must not be sent: {error}"))
         except (struct.error, ValueError, TypeError):
-            return PackedQueries(0, b"", 0, error=self._client.wrong("answered out of turn"))
+            return PackedQueries(0, b"", 0, error=self._client.wrong("answered another request"))
         finally:
             self.worn = True
         failure = self._failure(answer.error) if answer.error else None
@@ -187,7 +187,7 @@ class TransformProcess:
         if answer[:1] == FAILED:
             raise self._failure(bytes(answer[1:]))
         if answer[:1] != kind:
-            raise self._client.wrong("answered out of turn")
+            raise self._client.wrong("answered another request")
         return answer[1:]
 
     def _columns(self, batches: Sequence[Messages]) -> list[Columns]:

@@ -61,12 +61,12 @@ def fetched_by(client: Client, uri: str, settings: Settings, deadline: float) ->
         if kind == SCRIPT:
             source = content.decode()
             return Transform(uri=uri, source=source, sha256=hashlib.sha256(content).hexdigest())
-        reason, cause = unpack(content) if kind == NOT_FETCHED else ("its process answered out of turn", None)
+        reason, cause = unpack(content) if kind == NOT_FETCHED else ("its process answered another request", None)
     except TransformError as error:
         late = f"it did not come within {settings.script_timeout:g} s ({PREFIX}SCRIPT_TIMEOUT)"
         raise ScriptError(f"{cannot_get(uri)}: {error if client.died else late}") from None
     except (RemoteProtocolError, ValueError, TypeError):
-        raise ScriptError(f"{cannot_get(uri)}: its process answered out of turn") from None
+        raise ScriptError(f"{cannot_get(uri)}: its process answered another request") from None
     if reason is not None:
         raise ScriptError(f"{cannot_get(uri)}: {reason}")
     raise ScriptError(cannot_get(uri)) from OSError(str(cause))

@@ -28,7 +28,7 @@ CONSTRAINT_INTERVAL = 2.0
 ON_REPLICA = "this instance is a replica: the main instance runs the streams"
 
 NO_TRANSACTIONS = (
-    "the storage mode is IN_MEMORY_ANALYTICAL, where nothing can be taken back and no batch is applied exactly once: "
+    "the storage mode is IN_MEMORY_ANALYTICAL, which has no rollback, so batches cannot be applied exactly once: "
     "STORAGE MODE IN_MEMORY_TRANSACTIONAL"
 )
 
@@ -52,12 +52,16 @@ class Every:
         """Whether it is time; if so, the next time is that much later."""
         if time.monotonic() < self._next:
             return False
-        self._next = time.monotonic() + self._seconds
+        self.restart()
         return True
 
     def reset(self) -> None:
         """Makes it due."""
         self._next = 0.0
+
+    def restart(self) -> None:
+        """It was done: the next time is that much later."""
+        self._next = time.monotonic() + self._seconds
 
 
 class ServerWatch:
@@ -108,10 +112,9 @@ class ServerWatch:
     def _probed(self, loopback: Loopback) -> Findings:
         """What the server was found to do, asked once for each start of it; again where streams cannot run on it."""
         host = self._exchange.host
-        if host.findings is None:
-            self._probe.reset()
-        if (host.findings is None or host.findings.refusal is not None) and self._probe.is_due():
+        if host.findings is None or (host.findings.refusal is not None and self._probe.is_due()):
             host.findings = loopback.probe()
+            self._probe.restart()
             log.debug("the server was asked what folding rests on, in %.1f ms", host.findings.seconds * 1000)
             for limit in host.limits():
                 log.info("not everything is folded: %s", limit)

@@ -99,7 +99,7 @@ class Supervisor:
                 if interpreter_ends(error):
                     break
                 failures += 1
-                log.exception("the supervisor met an error of its own; it goes on")
+                log.exception("the supervisor met an internal error, and continues")
                 self._stop.wait(pause(failures))
         self._end_all()
 
@@ -196,7 +196,7 @@ class Supervisor:
         if worker.desired.stream_id in self._exchange.dropped():
             log.info("stream %s: dropped", name)
         else:
-            log.warning("stream %s: its node is not in the graph any more, nor is what it held: it has ended", name)
+            log.warning("stream %s: its node is no longer in the graph: it has ended", name)
 
     def _reap(self) -> None:
         ended = [uid for uid, (_, worker) in self._workers.items() if not worker.alive]

@@ -122,7 +122,7 @@ def hang_up(session: Session) -> None:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        pytest.param(say_nothing, "speaks no version of Bolt that we do", id="no common version"),
+        pytest.param(say_nothing, "supports none of the Bolt versions that Sluice supports", id="no common version"),
         pytest.param(speak_http, "speaks HTTP, not Bolt", id="a web server"),
         pytest.param(hang, "no answer in time", id="a server that hangs"),
         pytest.param(hang_up, "reset by peer", id="a server that hangs up"),

@@ -128,15 +128,17 @@ CYCLE += [CYCLE, CYCLE]
         pytest.param({"rows": [0, 1, 2, {"x": 10**30}]}, f"rows[3].x: integer {10**30} is outside 64 bit", id="big"),
         pytest.param({"n": -(2**63) - 1}, "n: integer -9223372036854775809 is outside 64 bit", id="small"),
         pytest.param({"n": 10**5000}, "n: integer of 16610 bits is outside 64 bit", id="too big to print"),
-        pytest.param((1,), "value: Bolt has no form for a value of type tuple", id="tuple"),
-        pytest.param({"a": [(1,)]}, "a[0]: Bolt has no form for a value of type tuple", id="tuple inside"),
+        pytest.param((1,), "value: Bolt cannot represent a value of type tuple", id="tuple"),
+        pytest.param({"a": [(1,)]}, "a[0]: Bolt cannot represent a value of type tuple", id="tuple inside"),
         pytest.param({"a": {1: 2}}, "a: a key is of type int, not str", id="key"),
         pytest.param({"a": "\ud800"}, "a: text holds the lone surrogate U+D800", id="surrogate"),
         pytest.param({"\udfff": 1}, "value: text holds the lone surrogate U+DFFF", id="surrogate in a key"),
-        pytest.param({"a": [b"x"]}, "a[0]: Memgraph takes no bytes; text is made of them by decode()", id="bytes"),
-        pytest.param({"a": {1, 2}}, "a: Bolt has no form for a value of type set", id="set"),
         pytest.param(
-            Structure(1, [0, object()]), "[1]: Bolt has no form for a value of type object", id="in a structure"
+            {"a": [b"x"]}, "a[0]: Memgraph does not accept bytes; convert them to text with decode()", id="bytes"
+        ),
+        pytest.param({"a": {1, 2}}, "a: Bolt cannot represent a value of type set", id="set"),
+        pytest.param(
+            Structure(1, [0, object()]), "[1]: Bolt cannot represent a value of type object", id="in a structure"
         ),
         pytest.param(Structure(200, []), "value: no structure has tag 200 and 0 fields", id="tag"),
         pytest.param(nest(MAX_DEPTH + 1), "nested deeper than 200", id="deep"),

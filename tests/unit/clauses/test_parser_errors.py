@@ -115,7 +115,7 @@ TIME = "ISO 8601 in quotes, milliseconds since 1970 or a $parameter"
         pytest.param(f"{CREATE} WITH CONFIG {{1: 1}}", (1, 87), KEY, "1", id="a number for a key"),
         pytest.param(f"{CREATE} WITH CONFIG {{``: 1}}", (1, 87), KEY, "``", id="an empty key"),
         pytest.param(
-            f"{CREATE} WITH CONFIG {{a: 1, `a`: 2}}", (1, 93), "a key that was not given yet", "`a`", id="a key twice"
+            f"{CREATE} WITH CONFIG {{a: 1, `a`: 2}}", (1, 93), "a key that was not used before", "`a`", id="a key twice"
         ),
         pytest.param(f"{CREATE} WITH CONFIG {{a: skip}}", (1, 90), VALUE, "skip", id="a value without quotes"),
         pytest.param(f"{CREATE} WITH CONFIG {{a: [1]}}", (1, 90), VALUE, "[", id="a list for a value"),
@@ -166,7 +166,7 @@ TIME = "ISO 8601 in quotes, milliseconds since 1970 or a $parameter"
         pytest.param("SEEK STREAM s TO {p: 1}", (1, 19), "a partition's number", "p", id="a name for a partition"),
         pytest.param("SEEK STREAM s TO {'01': 1}", (1, 19), "a partition's number", "'01'", id="a zero in front"),
         pytest.param(
-            "SEEK STREAM s TO {0: 1, `0`: 2}", (1, 25), "a partition that was not given yet", "`0`", id="one twice"
+            "SEEK STREAM s TO {0: 1, `0`: 2}", (1, 25), "a partition that was not used before", "`0`", id="one twice"
         ),
         pytest.param("SEEK STREAM s TO {0: -1}", (1, 22), "an offset or a $parameter", "-", id="a negative offset"),
         pytest.param("SEEK STREAM s TO {0: 'x'}", (1, 22), "an offset or a $parameter", "'x'", id="no offset"),
@@ -230,19 +230,19 @@ def test_what_begins_like_a_clause_and_is_wrong_says_where(
         pytest.param(
             "CREATE STREAM my-stream AS LOAD DATA",
             "Syntax error at line 1, column 17: expected AS, found -"
-            " (a name with more than letters, digits and _ stands in backticks)",
+            " (put a name with other characters than letters, digits and _ in backticks)",
             id="a name with a hyphen",
         ),
         pytest.param(
             "DROP STREAM a.b",
             "Syntax error at line 1, column 14: expected the end of the clause, found ."
-            " (a name with more than letters, digits and _ stands in backticks)",
+            " (put a name with other characters than letters, digits and _ in backticks)",
             id="a name with a point",
         ),
         pytest.param(
             f"{CREATE} WITH CONFIG {{fetch.min.bytes: 1}}",
             "Syntax error at line 1, column 92: expected :, found ."
-            " (a key with more than letters, digits and _ stands in backticks or quotes)",
+            " (put a key with other characters than letters, digits and _ in backticks or quotes)",
             id="a key with points",
         ),
         pytest.param(

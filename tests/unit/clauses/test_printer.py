@@ -134,7 +134,7 @@ def test_a_statement_is_written(statement: clauses.Statement, text: str):
         pytest.param(Map, ((("a", float("inf")),),), "a has to be finite, not inf", id="what no text can say"),
         pytest.param(clauses.AlterStream, ("s",), "ALTER STREAM has to change something", id="no change"),
         pytest.param(
-            clauses.Offsets, ((),), "offsets are of at least one partition, and of each once", id="no partition"
+            clauses.Offsets, ((),), "give offsets for at least one partition, and only once for each", id="no partition"
         ),
         pytest.param(
             StartStream, ("s", True), "limit_batches has to be an integer, not bool", id="a truth for a count"

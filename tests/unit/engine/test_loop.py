@@ -343,7 +343,7 @@ def test_a_topic_that_was_recreated_is_noticed_and_read_if_so_configured(length:
         stream.then(lambda: recreated(topic, *new[:5]))
     else:
         recreated(topic, *new)
-    with pytest.raises(GapFound, match="t was deleted and created anew: .* read the new topic from its beginning"):
+    with pytest.raises(GapFound, match="t was deleted and recreated: .* read the new topic from its beginning"):
         stream.go()
     assert stream.held.positions == {0: 10}
     recreated(topic, *new)
@@ -359,7 +359,9 @@ def test_what_retention_took_is_named_and_passed_if_so_configured() -> None:
     server.properties["positions"] = server.positions
     topic.lows[0] = 12
     stream = Stream(topic, server)
-    with pytest.raises(GapFound, match=r"offsets 5 to 11 are gone, at most 7 messages: .*; to go on from offset 12"):
+    with pytest.raises(
+        GapFound, match=r"offsets 5 to 11, at most 7 messages, were removed by retention; to continue from offset 12"
+    ):
         stream.go()
     stream = restarted(stream, PASS_GAPS).go()
     assert stream.server.applied == good(30)[12:]

@@ -31,14 +31,14 @@ def test_an_address_is_read_and_written(text: str, address: Address) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        pytest.param("", "is no address", id="empty"),
-        pytest.param("localhost", "is no address", id="no port"),
-        pytest.param(":7687", "is no address", id="no host"),
-        pytest.param("::1:7687", "is no address", id="IPv6 without brackets"),
-        pytest.param("[localhost]:7687", "is no address", id="a name in brackets"),
-        pytest.param("host:bolt", "is no address", id="a port that is no number"),
-        pytest.param("host:-1", "is no address", id="negative"),
-        pytest.param("host:\u0661", "is no address", id="another script's digit"),
+        pytest.param("", "is not an address", id="empty"),
+        pytest.param("localhost", "is not an address", id="no port"),
+        pytest.param(":7687", "is not an address", id="no host"),
+        pytest.param("::1:7687", "is not an address", id="IPv6 without brackets"),
+        pytest.param("[localhost]:7687", "is not an address", id="a name in brackets"),
+        pytest.param("host:bolt", "is not an address", id="a port that is no number"),
+        pytest.param("host:-1", "is not an address", id="negative"),
+        pytest.param("host:\u0661", "is not an address", id="another script's digit"),
         pytest.param("host:65536", "port 65536 is above 65535", id="too big"),
     ],
 )

@@ -65,13 +65,13 @@ def parse_uri(text: str) -> tuple[str, Address]:
         raise SettingError(f"{scheme}:// is none of {', '.join(f'{name}://' for name in SCHEMES)}")
     parts = urlsplit(f"//{rest}")
     if "@" in parts.netloc:
-        raise SettingError("user and password do not belong into the URI, where every process can see them: --user")
+        raise SettingError("the URI must not contain a user and password, because every process can see them: --user")
     try:
         port = parts.port or DEFAULT_PORT
     except ValueError:
         raise SettingError(f"{rest} has no port from 1 to 65535") from None
     if not parts.hostname or parts.path not in ("", "/"):
-        raise SettingError(f"{text} is no address; it looks like bolt://127.0.0.1:{DEFAULT_PORT}")
+        raise SettingError(f"{text} is not an address; it looks like bolt://127.0.0.1:{DEFAULT_PORT}")
     return scheme, Address(parts.hostname, port)
 
 
@@ -87,13 +87,13 @@ def connect(target: Target, who: str) -> Connection:
         who: what is to be there, such as "Memgraph".
 
     Raises:
-        CheckFailed: nobody answers, or it is no Bolt.
+        CheckFailed: nothing answers, or it is not Bolt.
         SignInRefused: the sign-in was refused.
     """
     try:
         socket.create_connection(target.address, target.timeout).close()
     except OSError as error:
-        raise CheckFailed(f"nobody answers at {target.address}: {reason_of(error)}") from error
+        raise CheckFailed(f"nothing answers at {target.address}: {reason_of(error)}") from error
     try:
         return _open(target, target.scheme)
     except QueryRefused as error:

@@ -28,7 +28,7 @@ def doctor(
     uri: Annotated[
         str, typer.Option(metavar="URI", help="Memgraph's own Bolt port; bolt+s:// for TLS, bolt+ssc:// unverified.")
     ] = "bolt://127.0.0.1:7687",
-    user: Annotated[str, typer.Option(metavar="NAME", help=f"Whom to sign in as; the password is in {PASSWORD}.")] = "",
+    user: Annotated[str, typer.Option(metavar="NAME", help=f"User to sign in as; the password is in {PASSWORD}.")] = "",
     password_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="... or in this file.", exists=True, dir_okay=False)
     ] = None,
@@ -36,9 +36,7 @@ def doctor(
         Path | None,
         typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Who may have signed certificates (PEM)."),
     ] = None,
-    stream: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Look at this stream. Without: at all of them.")
-    ] = None,
+    stream: Annotated[str | None, typer.Option(metavar="NAME", help="Check this stream. Without: all of them.")] = None,
     kafka: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Look at these brokers, before there is a stream.")
     ] = None,

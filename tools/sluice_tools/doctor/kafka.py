@@ -54,7 +54,7 @@ class Cluster:
         refused = self._nobody()
         if refused:
             remedy = "start Kafka, or give its bootstrap servers as they are reached from here and from the server"
-            raise CheckFailed(f"nobody answers at {refused}, {FROM_HERE}", remedy)
+            raise CheckFailed(f"nothing answers at {refused}, {FROM_HERE}", remedy)
         try:
             metadata = self._ask()
         except KafkaException as error:

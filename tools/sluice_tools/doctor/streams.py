@@ -104,7 +104,7 @@ def _state(server: Server, stream: dict[str, Any], addition: dict[str, Any]) -> 
         return fix(text, f"put that right, then START STREAM {name}: it goes on where it was")
     rows = server.ask(REASON, name=name) if status == "running" else []
     if rows and rows[0]["reason"]:
-        return fix(f"{name} is {rows[0]['reason']}", "it goes on by itself once that is over")
+        return fix(f"{name} is {rows[0]['reason']}", "it continues by itself afterwards")
     return f"{name} is {status}"
 
 

@@ -31,7 +31,7 @@ class Address(NamedTuple):
         host, colon, port = text.rpartition(":")
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         if not colon or not bare or (":" in bare) != (bare != host) or not (port.isascii() and port.isdecimal()):
-            raise SettingError(f"{text!r} is no address; it looks like 127.0.0.1:7687 or [::1]:7687")
+            raise SettingError(f"{text!r} is not an address; it looks like 127.0.0.1:7687 or [::1]:7687")
         if int(port) > 0xFFFF:
             raise SettingError(f"port {port} is above 65535")
         return cls(bare, int(port))
