@@ -36,7 +36,11 @@ IMPOSSIBLE: dict[str, list[tuple[str, Any, str]]] = {
         ),
         ("config", '{"queued.max.messages.kbytes":"99999"}', "from 1 to 16384 (SLUICE_FETCH_BUFFER_KB), got '99999'"),
         ("config", '{"client.id":"file:/etc/passwd"}', "config: client.id takes neither env: nor file:"),
-        ("config", '{"sasl.password":"hunter2"}', "config: sasl.password is a secret and would be stored in the graph"),
+        (
+            "config",
+            '{"sasl.password":"hunter2"}',
+            "config: sasl.password is a secret, and would be stored in the graph",
+        ),
         ("config", '{"sasl.password":"env:HOME"}', "refers to the variable HOME, which is not let out to "),
         ("config", '{"sasl.password":"env:SLUICE_X"}', "refers to the variable SLUICE_X, which is never let out"),
         (

@@ -197,7 +197,7 @@ def test_a_script_that_is_not_there_is_refused(stream: Stream, script_server: Sc
     [
         ("ftp://there/a.py", "ftp:// is not supported"),
         ("file://there/a.py", "file:// takes no host"),
-        ("http://there.example/a.py", "SLUICE_TRANSFORM_ALLOW does not have it"),
+        ("http://there.example/a.py", "SLUICE_TRANSFORM_ALLOW does not allow it"),
         ("/etc/passwd", "the name of a script's file has to end with .py"),
         ("file:///proc/self/environ", "the name of a script's file has to end with .py"),
         ("/dev/zero", "the name of a script's file has to end with .py"),

@@ -85,7 +85,7 @@ def test_a_source_or_a_uri_or_a_signature_that_was_edited_is_refused(
     for edit, reason in [
         ({"transform_source": evil(ran)["transform_source"]}, "is not the one with the SHA-256 beside it"),
         ({"transform": script_server.url("/another.py")}, UNSIGNED),
-        ({"transform": "https://scripts.example.org/a.py"}, "SLUICE_TRANSFORM_ALLOW does not have it"),
+        ({"transform": "https://scripts.example.org/a.py"}, "SLUICE_TRANSFORM_ALLOW does not allow it"),
         ({"transform_signature": copied["signature"]}, UNSIGNED),
         ({"transform_signature": None}, UNSIGNED),
         ({"transform_signature": 5}, "the property transform_signature of its node must be a text"),

@@ -36,7 +36,7 @@ def test_messages_have_the_bytes_of_the_protocol(packed: bytes, wire: str) -> No
 
 
 def test_an_error_in_a_parameter_names_the_parameter() -> None:
-    with pytest.raises(LocalProtocolError, match=r"^rows\[3\]\.x: Bolt has no form"):
+    with pytest.raises(LocalProtocolError, match=r"^rows\[3\]\.x: Bolt cannot represent"):
         messages.run("RETURN $rows", {"rows": [0, 0, 0, {"x": (1, 2)}]})
 
 
