@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.errors import SettingError, TransformError
+from sluice.errors import SettingError, TransformError, one_line
 from sluice.host.settings import Settings
 from sluice.scripting import interpreter
 from sluice.scripting.environment import is_standard_library, joined_path, server_packages
@@ -72,7 +72,7 @@ def test_where_none_works_each_is_named_with_its_status_and_its_last_line(on_pat
     old = on_path("echo nonsense; exit 0", "python3")
     with pytest.raises(SettingError) as caught:
         find_interpreter(Settings())
-    assert str(caught.value) == (
+    assert str(caught.value) == one_line(
         "no interpreter was found that can run transforms, set SLUICE_PYTHON to one, 3.10 or newer: "
         f"{shim} ended with exit status 127, its last line: see pyenv help global; {silent} was ended by signal 9; "
         f"{old} ended with exit status 0, its last line: nonsense"
