@@ -53,6 +53,7 @@ def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:
     spec, settings = run.spec, run.settings
     place = f"Kafka stream {spec.name}, topic {spec.topic} at {spec.uri}"
     health = BrokerHealth(clients.admin(spec.name, spec.uri, spec.config), spec.topic, place)
+    resources.callback(health.close)
     idle = IdleDetector(spec, settings, run.calls.nudge.set)
     resources.callback(idle.end)
     source = resources.enter_context(Consumer(spec, settings))
@@ -60,7 +61,9 @@ def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:
     dead_letters = resources.enter_context(closing(DeadLetters(spec, run.cancel.is_set)))
     writer = _open_writer(run, loopback)
     committer = Committer(run, writer, transform, Isolation(run, writer, transform, dead_letters))
-    guard = TopicGuard(run, source, TopicIdentity(spec, settings.broker_timeout))
+    identity = TopicIdentity(spec, settings.broker_timeout)
+    resources.callback(identity.close)
+    guard = TopicGuard(run, source, identity)
     return Parts(source, writer, committer, Retrier(run, writer, transform), health, guard, idle)
 
 

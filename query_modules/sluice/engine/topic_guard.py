@@ -51,6 +51,11 @@ class TopicIdentity:
         self._client = clients.admin(spec.name, spec.uri, spec.config)
         self._asked: Future[Any] | None = None
 
+    def close(self) -> None:
+        """As `BrokerHealth.close`."""
+        del self._client
+        self._asked = None
+
     @property
     def asking(self) -> bool:
         """Whether it was asked, and the answer was not taken yet."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from concurrent.futures import Future
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +13,8 @@ from confluent_kafka.admin import AdminClient
 
 from sluice.brokers import clients
 from sluice.engine import loop
-from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth
+from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth, Reading
+from sluice.engine.topic_guard import TopicIdentity
 from sluice.errors import BrokerUnreachable
 from sluice.values.configuration import Configuration
 from tests.unit.engine.fakes import Server, Topic, good
@@ -84,6 +87,20 @@ def test_a_stream_that_cannot_begin_gets_other_clients_as_well(
         stream_at(clock, topic).go()
     assert len(tries) == 2 * RENEW_AFTER
     assert admin() is not shared
+
+
+def test_what_is_closed_lets_go_of_the_client_that_it_asked() -> None:
+    stream, client = Stream(Topic(p0=good(3)), Server()), admin()
+    health = BrokerHealth(client, "t", "Kafka stream people")
+    identity = TopicIdentity(replace(stream.run.spec, uri="localhost:1"), timeout=1)
+    identity.ask()
+    health.poll(Reading(frozenset({0})), busy=False)
+    gone = weakref.ref(client)
+    del client
+    health.close()
+    assert gone() is not None
+    identity.close()
+    assert gone() is None
 
 
 def test_what_holds_a_stream_up_though_brokers_answer_is_its_trouble_until_it_is_over() -> None:
