@@ -28,7 +28,7 @@ IMPOSSIBLE: dict[str, list[tuple[str, Any, str]]] = {
         ("batch_size", -1, "BATCH_SIZE must be an integer from 1 to 2147483647, got -1"),
         ("config", "[]", "config: the stream's node must hold it as a JSON object"),
         ("config", '{"made.up":"1"}', "config: there is no key made.up; Sluice's own keys are "),
-        ("config", '{"made_up_cb":"x"}', "config: made_up_cb cannot be set: it is no text"),
+        ("config", '{"made_up_cb":"x"}', "config: made_up_cb cannot be set: it is not a text"),
         (
             "config",
             '{"batch.size":"9"}',
