@@ -67,6 +67,8 @@ class Peer(asyncio.Protocol):
         self._meter = meter
         self._ended, self._lost = ended, lost
         self._pauses: set[Pause] = set()
+        self.ended_early = False
+        "Whether this side said that no more comes while the other was not there."
 
     @property
     def half_closes(self) -> bool:
@@ -101,10 +103,18 @@ class Peer(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self.resume, Pause.TURN)
 
     def eof_received(self) -> bool:
+        if self.half_closes and self.other.transport is None:
+            self.ended_early = True  # `end_late` says so once the other side is there
+            return True
         if not (self.half_closes and self.other.half_closes):
             return False  # asyncio closes this side, and says that it is lost
         self.pause(Pause.ENDED)
         return self._feed(self._ended) is not State.CLOSING
+
+    def end_late(self) -> None:
+        """The other side is there by now: what came before is passed, so the end, if it has come, can be."""
+        if self.ended_early and not self.eof_received():
+            self.close()
 
     def pause_writing(self) -> None:
         self.other.pause(Pause.FULL)
