@@ -433,6 +433,20 @@ def test_garbage_and_sudden_ends_leave_neighbours_alone(loop: str, echo: int) ->
         eventually(lambda: shim.connections, equals=1)
 
 
+def test_a_client_that_ends_before_the_server_is_connected_gets_its_answer(loop: str, echo: int) -> None:
+    with RunningShim(echo, loop) as shim:
+        for _ in range(30):  # which comes first is chance
+            with socket.create_connection(("127.0.0.1", shim.port)) as plain:
+                plain.settimeout(PATIENCE)
+                plain.sendall(b"not Bolt")
+                plain.shutdown(socket.SHUT_WR)
+                answer = b""
+                while more := plain.recv(100):
+                    answer += more
+            assert answer == b"not Bolt"
+        eventually(lambda: shim.connections, equals=0)
+
+
 def test_clients_that_go_while_the_server_is_being_connected_leave_nothing(loop: str, echo: int) -> None:
     chance = random.Random(1)
     with RunningShim(echo, loop) as shim:

@@ -233,10 +233,6 @@ class ShimConnection:
         for peer in (self.client, self.server):
             peer.abort()
 
-    def _read_client(self) -> None:
-        self.client.resume(Pause.CONNECTING)
-        self.client.end_late()
-
     def _forget(self) -> None:
         for timer in self._timers:
             timer.cancel()
@@ -244,7 +240,7 @@ class ShimConnection:
 
 
 _DO: Mapping[Step, Callable[[ShimConnection], None]] = {
-    Step.READ_CLIENT: ShimConnection._read_client,
+    Step.READ_CLIENT: lambda connection: connection.client.resume(Pause.CONNECTING),
     Step.FLUSH_TO_SERVER: lambda connection: connection.server.say(connection.session.client_ended()),
     Step.FLUSH_TO_CLIENT: ShimConnection._flush_to_client,
     Step.END_SERVER: lambda connection: connection.server.end(),

@@ -57,7 +57,7 @@ class Peer(asyncio.Protocol):
         self.passes: Callable[[bytes], bytes]
         "What goes to the other side for what came from this one."
         self._early = bytearray()
-        "What is to be sent once there is a transport: what one read brings, and only with TLS of Python 3.10."
+        "What is to be sent once there is a transport: what one read brings (`connection_made`)."
         self.say: Callable[[bytes], None] = self._early.extend
         "Send. The transport's own function, while there is one, for every query comes by here."
         self.answered_here = False
@@ -67,8 +67,6 @@ class Peer(asyncio.Protocol):
         self._meter = meter
         self._ended, self._lost = ended, lost
         self._pauses: set[Pause] = set()
-        self.ended_early = False
-        "Whether this side said that no more comes while the other was not there."
 
     @property
     def half_closes(self) -> bool:
@@ -84,8 +82,14 @@ class Peer(asyncio.Protocol):
         self.say(bytes(self._early))
         if self._pauses:
             self.transport.pause_reading()
+            # uvloop 0.23 begins to read all the same once this returns, and heeds the next call.
+            asyncio.get_running_loop().call_soon(self._pause_again)
         if self._lost is Event.SERVER_LOST:
             self._feed(Event.CONNECTED)
+
+    def _pause_again(self) -> None:
+        if self._pauses and self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         self._meter.bytes += len(data)
@@ -103,18 +107,10 @@ class Peer(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self.resume, Pause.TURN)
 
     def eof_received(self) -> bool:
-        if self.half_closes and self.other.transport is None:
-            self.ended_early = True  # `end_late` says so once the other side is there
-            return True
         if not (self.half_closes and self.other.half_closes):
             return False  # asyncio closes this side, and says that it is lost
         self.pause(Pause.ENDED)
         return self._feed(self._ended) is not State.CLOSING
-
-    def end_late(self) -> None:
-        """The other side is there by now: what came before is passed, so the end, if it has come, can be."""
-        if self.ended_early and not self.eof_received():
-            self.close()
 
     def pause_writing(self) -> None:
         self.other.pause(Pause.FULL)
