@@ -126,10 +126,11 @@ def test_a_new_stream_begins_where_the_topic_begins(stream: Configured) -> None:
 def test_a_topic_that_is_deleted_is_waited_for_in_the_open(stream: Configured) -> None:
     _read(stream, 5, None)
     stream.kafka.topics.delete(stream.topic)
-    reason = stream.await_reason("is not there")
+    reason = stream.await_reason("does not exist at")
     assert reason.startswith("retrying since 2")
     assert (
-        f"topic {stream.topic} is not there at {stream.kafka.bootstrap}; the stream goes on when it is again" in reason
+        f"topic {stream.topic} does not exist at {stream.kafka.bootstrap}; the stream continues when it exists again"
+        in reason
     )
     assert stream.status == "running"
     assert stream.info["positions"] == {"0": 5}
@@ -141,7 +142,7 @@ def test_a_topic_that_was_made_anew_is_noticed(stream: Configured, more: int, *,
     (_read if running else _read_and_stop)(stream, 10, None)
     stream.kafka.topics.delete(stream.topic)
     if running:
-        stream.await_reason("is not there")
+        stream.await_reason("does not exist at")
     stream.kafka.topics.create(stream.topic)
     stream.send(numbers(100, 100 + more))
     stream.start()
@@ -246,7 +247,7 @@ def test_a_topic_that_is_gone_at_boot_is_waited_for_in_the_open(
     host.kill()
     host.start()
     assert stream.status == "running"
-    stream.await_reason("is not there")
+    stream.await_reason("does not exist at")
     kafka.topics.create(stream.topic)
     stream.await_status("error", timeout=30)
     assert "was deleted and recreated" in stream.info["reason"]

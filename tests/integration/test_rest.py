@@ -80,7 +80,7 @@ def test_what_becomes_of_a_topic_is_noticed_at_rest(host: ServerHost, new_stream
     stream.await_values(numbers(0, 10))
     await_rest(host)
     stream.kafka.topics.delete(stream.topic)
-    stream.await_reason("is not there")
+    stream.await_reason("does not exist at")
     stream.kafka.topics.create(stream.topic, partitions=2)
     stream.await_status("error")
     assert "was deleted and recreated" in stream.info["reason"]

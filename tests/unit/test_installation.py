@@ -25,28 +25,28 @@ def test_a_stream_that_does_not_say_who_started_it_runs(tmp_path: Path, mark: st
 
 def test_a_promoted_replica_takes_over_what_it_holds_for_good(tmp_path: Path) -> None:
     replica = Installation(tmp_path / FILE)
-    replica.is_main(["stranger"])
+    replica.note_main(["stranger"])
     assert not replica.owns("stranger")
-    replica.is_replica()
+    replica.note_replica()
     assert replica.owns("main")
     again = Installation(tmp_path / FILE)
-    again.is_main(["main", None])
+    again.note_main(["main", None])
     assert again.owns("main")
     assert Installation(tmp_path / FILE).owns("main")
-    again.is_main(["late"])
+    again.note_main(["late"])
     assert not again.owns("late")
 
 
 def test_without_a_data_directory_every_stream_is_taken_for_ours() -> None:
     nowhere = Installation(None)
-    nowhere.is_replica()
-    nowhere.is_main(["other"])
+    nowhere.note_replica()
+    nowhere.note_main(["other"])
     assert (nowhere.id, nowhere.owns("other")) == ("", True)
 
 
 def test_a_file_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     nowhere = Installation(tmp_path / "no folder" / FILE)
-    nowhere.is_replica()
+    nowhere.note_replica()
     assert (nowhere.id, nowhere.owns("other")) == ("", True)
     assert caplog.text.count("cannot write") == 1
 

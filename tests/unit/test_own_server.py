@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sluice.errors import ConnectionLost, QueryRefused
-from sluice.host import instance
-from sluice.host.instance import this_process
+from sluice.host import server_process
+from sluice.host.server_process import this_process
 from sluice.host.settings import Settings
 from sluice.persistence import own_server
 from sluice.persistence.own_server import check_process, open_loopback
@@ -70,7 +70,7 @@ def test_a_place_that_is_ours_is_asked_once_and_another_each_time(monkeypatch):
             return [{"process": answers[self.place]}]
 
     monkeypatch.setattr(own_server, "Loopback", Loopback)
-    monkeypatch.setattr(sys, instance.PLACES, set(), raising=False)
+    monkeypatch.setattr(sys, server_process.PLACES, set(), raising=False)
     for _ in range(3):
         open_loopback(Settings(loopback_port=1))
         with pytest.raises(ConnectionLost, match="another server"):

@@ -107,7 +107,7 @@ class Committer:
                 self._isolation.apply(item)
         elif self._is_due or not self._writer.has_turn(item.queries.keys):
             if self.in_flight:
-                self.settle()  # nobody waits while a transaction of his is open
+                self.settle()  # no stream waits while a transaction of its own is open
         else:
             self._pending.pop()
             self._send(item)

@@ -36,7 +36,7 @@ ASK_TIMEOUT = 0.5
 
 class TopicIdentity:
     """
-    Asks Kafka which id a topic has: it gets another when it is deleted and created anew.
+    Asks Kafka which id a topic has: it gets another when it is deleted and recreated.
 
     Threads: for the thread that made it.
     """
@@ -201,7 +201,7 @@ class TopicGuard:
 
     def _away(self) -> BrokerError:
         spec = self._run.spec
-        text = f"topic {spec.topic} is not there at {spec.uri}; the stream goes on when it is again"
+        text = f"topic {spec.topic} does not exist at {spec.uri}; the stream continues when it exists again"
         return BrokerError(f"Kafka stream {spec.name}, {text}")
 
 

@@ -49,7 +49,7 @@ class Installation:
         """Whether a stream that the installation `mark` started is to run here; on a replica, once it is promoted."""
         return self._is_replica or not self.id or not mark or mark == self.id or mark in self._adopted
 
-    def is_replica(self) -> None:
+    def note_replica(self) -> None:
         """
         To be called if this server is a replica: what it holds is its MAIN's, and becomes its own when it is promoted.
         """
@@ -57,7 +57,7 @@ class Installation:
             self._is_replica = True
             self._write()
 
-    def is_main(self, marks: Iterable[object]) -> None:
+    def note_main(self, marks: Iterable[object]) -> None:
         """
         To be called if this server is not, or no longer, a replica.
 

@@ -6,7 +6,7 @@ server that uses it, and run that server's streams until it gives up starting.
 from __future__ import annotations
 
 from sluice.errors import ConnectionLost, QueryRefused
-from sluice.host.instance import known_places, this_process
+from sluice.host.server_process import known_places, this_process
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import HOW_REACHED, Loopback
 

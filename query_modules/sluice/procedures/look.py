@@ -16,7 +16,7 @@ from sluice.clauses.values import Map
 from sluice.engine.history import by_name
 from sluice.engine.status import WorkerState
 from sluice.errors import SettingError
-from sluice.host.instance import this_process
+from sluice.host.server_process import this_process
 from sluice.host.settings import Settings
 from sluice.host.transform_access import CONFINEMENT
 from sluice.procedures.stream_node import StreamNode

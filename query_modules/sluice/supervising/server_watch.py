@@ -85,7 +85,7 @@ class ServerWatch:
     def obstacle(self, loopback: Loopback) -> str | None:
         """What keeps every stream from running, for as long as it is so."""
         if not loopback.server.is_main():
-            self._exchange.host.installation.is_replica()
+            self._exchange.host.installation.note_replica()
             return ON_REPLICA
         if self._mode.is_due():
             self._storage_mode = loopback.server.storage_mode()
@@ -98,10 +98,10 @@ class ServerWatch:
         if self._settings.fold and self._indexes.is_due():
             self._exchange.host.may_index_relationships = loopback.server.may_index_relationships()
 
-    def has_constraints(self, loopback: Loopback) -> bool:
+    def learn_constraints(self, loopback: Loopback) -> bool:
         """
-        Whether there are uniqueness constraints, beside which checkpoints go without a label; False between two looks.
-        Streams need not wait for each other where one covers what they merge.
+        Now and then, tells the merge guard which uniqueness constraints there are: streams need not wait for each other
+        where one covers what they merge. Whether it has found some, beside which checkpoints go without a label.
         """
         if not self._constraints.is_due():
             return False

@@ -124,7 +124,7 @@ class Supervisor:
                 self._workers[action.uid][1].stop()
                 if obstacle is None and action.uid not in listed:
                     self._note_gone(self._workers[action.uid][1])
-        if self._workers and self._server.has_constraints(loopback):
+        if self._workers and self._server.learn_constraints(loopback):
             for _, busy in self._workers.values():
                 busy.unlabel()
         for uid, row in wanted.items():
@@ -142,7 +142,7 @@ class Supervisor:
             self._begin(loopback)
         try:
             rows = self._catalogs.look(loopback)
-            self._exchange.host.installation.is_main(row.installation for row in rows)
+            self._exchange.host.installation.note_main(row.installation for row in rows)
             self._sweep(loopback, rows)
             if rows:
                 self._server.look_for_indexes(loopback)

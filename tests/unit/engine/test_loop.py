@@ -320,7 +320,7 @@ def test_a_topic_that_is_not_there_is_waited_for() -> None:
     topic = Topic(p0=good(3))
     topic.unreachable = [TopicNotFound("no")]
     stream = Stream(topic, Server())
-    with pytest.raises(BrokerError, match="topic t is not there at localhost:9092; the stream goes on") as caught:
+    with pytest.raises(BrokerError, match="topic t does not exist at localhost:9092; the stream continues") as caught:
         stream.go()
     assert caught.value.retryable
     assert restarted(stream).go().server.applied == good(3)

@@ -82,7 +82,7 @@ class Peer(asyncio.Protocol):
         self.say(bytes(self._early))
         if self._pauses:
             self.transport.pause_reading()
-            # uvloop 0.23 begins to read all the same once this returns, and heeds the next call.
+            # uvloop reads all the same, but for the next call (findings/uvloop-pause-when-connection-is-made.sh).
             asyncio.get_running_loop().call_soon(self._pause_again)
         if self._lost is Event.SERVER_LOST:
             self._feed(Event.CONNECTED)
