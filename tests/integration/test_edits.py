@@ -41,14 +41,14 @@ IMPOSSIBLE: dict[str, list[tuple[str, Any, str]]] = {
             '{"sasl.password":"hunter2"}',
             "config: sasl.password is a secret, and would be stored in the graph",
         ),
-        ("config", '{"sasl.password":"env:HOME"}', "refers to the variable HOME, which is not let out to "),
-        ("config", '{"sasl.password":"env:SLUICE_X"}', "refers to the variable SLUICE_X, which is never let out"),
+        ("config", '{"sasl.password":"env:HOME"}', "refers to the variable HOME, which is not allowed for "),
+        ("config", '{"sasl.password":"env:SLUICE_X"}', "refers to the variable SLUICE_X, which is never allowed"),
         (
             "config",
             '{"sasl.username":"file:/proc/self/environ"}',
-            "refers to /proc/self/environ, which is never let out",
+            "refers to /proc/self/environ, which is never allowed",
         ),
-        ("config", '{"ssl.key.location":"/etc/shadow"}', "refers to /etc/shadow, which is not let out to "),
+        ("config", '{"ssl.key.location":"/etc/shadow"}', "refers to /etc/shadow, which is not allowed for "),
         ("config", 5, "the property config of its node must be a text, got 5"),
     ],
     nodes.CHECKPOINT: [

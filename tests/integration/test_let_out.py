@@ -74,9 +74,9 @@ WRONG = [
     ),
     pytest.param("fetch.max.bytes", 1 << 30, "(SLUICE_FETCH_BUFFER_KB in bytes), got '1073741824'", id="memory"),
     pytest.param("fetch.min.bytes", "env:HOME", "fetch.min.bytes takes neither env: nor file:", id="quoted"),
-    pytest.param("sasl.password", "env:HOME", "the variable HOME, which is not let out to 127.0.0.1:", id="variable"),
-    pytest.param("sasl.password", "file:/etc/hostname", "/etc/hostname, which is not let out to 127.0", id="file"),
-    pytest.param("ssl.ca.location", "/etc/shadow", "/etc/shadow, which is not let out to 127.0.0.1:", id="path"),
+    pytest.param("sasl.password", "env:HOME", "the variable HOME, which is not allowed for 127.0.0.1:", id="variable"),
+    pytest.param("sasl.password", "file:/etc/hostname", "/etc/hostname, which is not allowed for 127.0", id="file"),
+    pytest.param("ssl.ca.location", "/etc/shadow", "/etc/shadow, which is not allowed for 127.0.0.1:", id="path"),
 ]
 
 
@@ -133,13 +133,13 @@ def test_a_bound_secret_reaches_no_other_broker_however_it_is_asked_for(
         refusal(stream.run, altered, name=stream.name, uri=there),
         refusal(stream.run, altered, name=stream.name, uri=f"{kafka.bootstrap},{there}"),
     ):
-        assert "is not let out to" in said
+        assert "is not allowed for" in said
         assert there in said
     edit(stream, uri=there)
     stream.start()
     stream.await_status("error")
-    assert f"which is not let out to {there}" in stream.info["reason"]
-    assert "is not let out to" in refusal(stream.test)
+    assert f"which is not allowed for {there}" in stream.info["reason"]
+    assert "is not allowed for" in refusal(stream.test)
     assert not heard(elsewhere)
     assert SECRET not in guarded.log_text()
 
@@ -148,11 +148,11 @@ def test_the_modules_own_password_goes_nowhere(guarded: ServerHost, kafka: Kafka
     stream = Configured(guarded.run, kafka, tmp_path, "curious")
     password = f"{tmp_path}/folder/loopback"
     for config, words in (
-        ({"sasl.password": f"file:{password}"}, f"refers to {password}, which is never let out"),
-        ({"sasl.username": "env:SLUICE_LOOPBACK_PASSWORD_FILE"}, "which is never let out"),
+        ({"sasl.password": f"file:{password}"}, f"refers to {password}, which is never allowed"),
+        ({"sasl.username": "env:SLUICE_LOOPBACK_PASSWORD_FILE"}, "which is never allowed"),
         ({"client.id": f"file:{password}"}, "client.id takes neither env: nor file:"),
-        ({"ssl.ca.location": password, "security.protocol": "ssl"}, f"refers to {password}, which is never let out"),
-        ({"ssl.key.location": str(guarded.data)}, "which is never let out"),
+        ({"ssl.ca.location": password, "security.protocol": "ssl"}, f"refers to {password}, which is never allowed"),
+        ({"ssl.key.location": str(guarded.data)}, "which is never allowed"),
     ):
         said = refusal(stream.configured, config)
         assert words in said
@@ -161,7 +161,7 @@ def test_the_modules_own_password_goes_nowhere(guarded: ServerHost, kafka: Kafka
     edit(stream, config=f'{{"sasl.password":"file:{password}"}}')
     stream.start()
     stream.await_status("error")
-    assert f"refers to {password}, which is never let out" in stream.info["reason"]
+    assert f"refers to {password}, which is never allowed" in stream.info["reason"]
     assert LOOPBACK not in guarded.log_text()
 
 

@@ -71,8 +71,8 @@ def test_a_list_is_told_as_it_was_written(text):
         ("A@kafka:90920", "after A@ there must be host:port"),
         ("A@kafka:x", "after A@ there must be host:port"),
         ("A@*:9092", "after A@ there must be host:port"),
-        ("SLUICE_LOOPBACK_PASSWORD", "variables that begin with SLUICE_ or MEMGRAPH_ are never let out"),
-        ("MEMGRAPH_PASSWORD@kafka:9092", "variables that begin with SLUICE_ or MEMGRAPH_ are never let out"),
+        ("SLUICE_LOOPBACK_PASSWORD", "variables that begin with SLUICE_ or MEMGRAPH_ are never allowed"),
+        ("MEMGRAPH_PASSWORD@kafka:9092", "variables that begin with SLUICE_ or MEMGRAPH_ are never allowed"),
         ("/a\0b", "a path has control characters in it"),
     ],
 )
@@ -110,8 +110,8 @@ def test_no_variable_is_let_out_by_itself(monkeypatch):
     monkeypatch.setenv("KAFKA_PASSWORD", "hunter2")
     said = refusal("/etc/memgraph/sluice-secrets", {"sasl.password": "env:KAFKA_PASSWORD"})
     assert said == (
-        f"sasl.password refers to the variable KAFKA_PASSWORD, which is not let out to {BROKER}; "
-        "the administrator can: "
+        f"sasl.password refers to the variable KAFKA_PASSWORD, which is not allowed for {BROKER}; "
+        "the administrator can allow it: "
         f"SLUICE_SECRETS_ALLOW=/etc/memgraph/sluice-secrets,KAFKA_PASSWORD@{BROKER} in the server's environment"
     )
     assert str(Settings().secrets_allow) == "/etc/memgraph/sluice-secrets"
@@ -130,7 +130,7 @@ def test_what_the_refusal_says_to_set_lets_it_out(monkeypatch):
 def test_a_refusal_does_not_tell_whether_the_variable_is_there(variable):
     said = refusal("X", {"sasl.password": f"env:{variable}"})
     assert said.replace(variable, "V") == (
-        f"sasl.password refers to the variable V, which is not let out to {BROKER}; the administrator can: "
+        f"sasl.password refers to the variable V, which is not allowed for {BROKER}; the administrator can allow it: "
         f"SLUICE_SECRETS_ALLOW=X,V@{BROKER} in the server's environment"
     )
 
@@ -162,7 +162,7 @@ def test_a_bound_secret_goes_to_its_brokers_only(monkeypatch, bound, uri, out):
     if out:
         assert looked_up(f"S{bound}", given, uri).values == {"sasl.password": "hunter2"}
     else:
-        assert "is not let out to" in refusal(f"S{bound}", given, uri)
+        assert "is not allowed for" in refusal(f"S{bound}", given, uri)
 
 
 @pytest.mark.parametrize(
@@ -181,15 +181,15 @@ def test_a_bound_secret_of_oauth_goes_to_its_token_endpoint_only(monkeypatch, ur
     if out:
         assert looked_up("S@a:1+auth:8443", given, "a:1").values["sasl.oauthbearer.client.secret"] == "hunter2"
     else:
-        assert "is not let out to" in refusal("S@a:1+auth:8443", given, "a:1")
-    assert "is not let out to" in refusal("S@auth:8443", given, "a:1"), "the broker gets the token"
+        assert "is not allowed for" in refusal("S@a:1+auth:8443", given, "a:1")
+    assert "is not allowed for" in refusal("S@auth:8443", given, "a:1"), "the broker gets the token"
 
 
 @pytest.mark.parametrize("variable", ["SLUICE_LOOPBACK_PASSWORD", "MEMGRAPH_PASSWORD", "MEMGRAPH_ENTERPRISE_LICENSE"])
 def test_our_own_variables_and_the_servers_go_to_no_broker(monkeypatch, variable):
     monkeypatch.setenv(variable, "hunter2")
     said = refusal("X", {"sasl.password": f"env:{variable}"})
-    assert said == f"sasl.password refers to the variable {variable}, which is never let out"
+    assert said == f"sasl.password refers to the variable {variable}, which is never allowed"
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_a_file_in_a_folder_is_let_out_and_no_other(folder, key, written):
         "/etc/shadow",
     ):
         said = refusal(str(folder), {key: written.format(outside)})
-        assert f"{key} refers to {outside}, which is not let out to {BROKER}" in said
+        assert f"{key} refers to {outside}, which is not allowed for {BROKER}" in said
     assert looked_up(str(folder), {key: written.format(folder.parent / "into" / "key")})
     assert looked_up(str(folder.parent / "into"), {key: written.format(place)})
 
@@ -272,7 +272,7 @@ def test_a_file_in_a_folder_is_let_out_and_no_other(folder, key, written):
 def test_a_bound_folder_is_for_its_brokers(folder, key, written):
     given = {key: written.format(folder / "key")}
     assert looked_up(f"{folder}@{BROKER}", given)
-    assert "is not let out to evil:1" in refusal(f"{folder}@{BROKER}", given, "evil:1")
+    assert "is not allowed for evil:1" in refusal(f"{folder}@{BROKER}", given, "evil:1")
 
 
 @pytest.mark.parametrize(("key", "written"), READ)
@@ -280,7 +280,7 @@ def test_a_bound_folder_is_for_its_brokers(folder, key, written):
     "place", ["/proc/self/environ", "/proc/1/environ", "/sys/kernel/mm", "/dev/zero", "/dev/stdin"]
 )
 def test_devices_and_processes_are_never_let_out(key, written, place):
-    assert refusal("/", {key: written.format(place)}) == f"{key} refers to {place}, which is never let out"
+    assert refusal("/", {key: written.format(place)}) == f"{key} refers to {place}, which is never allowed"
 
 
 @pytest.mark.parametrize(("key", "written"), READ)
@@ -295,7 +295,7 @@ def test_the_servers_own_files_are_never_let_out_by_whatever_name(tmp_path, key,
     allow = load(environment, flags).secrets_allow
     for name in ("data/snapshot", "data", "also/snapshot", "password", "other", "server.key"):
         said = refusal(allow, {key: written.format(tmp_path / name)})
-        assert said == f"{key} refers to {tmp_path / name}, which is never let out"
+        assert said == f"{key} refers to {tmp_path / name}, which is never allowed"
     (tmp_path / "mine").write_text("swordfish")
     assert looked_up(allow, {key: written.format(tmp_path / "mine")})
 
@@ -305,7 +305,7 @@ def test_without_a_flag_the_data_directory_is_the_servers_default(tmp_path, monk
     (tmp_path / "mg_data").mkdir()
     (tmp_path / "mg_data" / "wal").write_text("hunter2")
     allow = load({"SLUICE_SECRETS_ALLOW": str(tmp_path)}, {}).secrets_allow
-    assert "is never let out" in refusal(allow, {"sasl.password": f"file:{tmp_path}/mg_data/wal"})
+    assert "is never allowed" in refusal(allow, {"sasl.password": f"file:{tmp_path}/mg_data/wal"})
 
 
 def test_what_is_no_regular_file_holds_nobody_up(folder):
@@ -313,9 +313,9 @@ def test_what_is_no_regular_file_holds_nobody_up(folder):
     (folder / "folder").mkdir()
     for name in ("pipe", "folder"):
         said = refusal(str(folder), {"sasl.password": f"file:{folder / name}"})
-        assert said == f"sasl.password refers to {folder / name}, which is no regular file"
-        assert "which is no regular file" in refusal(str(folder), {"ssl.key.location": str(folder / name)})
-    assert "which is no regular file and no folder" in refusal(str(folder), {"ssl.ca.location": str(folder / "pipe")})
+        assert said == f"sasl.password refers to {folder / name}, which is not a regular file"
+        assert "which is not a regular file" in refusal(str(folder), {"ssl.key.location": str(folder / name)})
+    assert "which is not a regular file or folder" in refusal(str(folder), {"ssl.ca.location": str(folder / "pipe")})
     assert looked_up(str(folder), {"ssl.ca.location": str(folder / "folder")})
 
 
@@ -335,7 +335,7 @@ def test_a_file_that_takes_the_place_of_one_that_was_looked_at_is_not_read(folde
     monkeypatch.setattr(os, "open", swapping)
     monkeypatch.setattr(SecretsAllow, "allows_file", lambda _, path, __: path == str(folder / "key"))
     said = refusal(allow, {"sasl.password": f"file:{folder}/key"})
-    assert "is not let out" in said
+    assert "is not allowed" in said
     assert "swordfish" not in said
 
 
@@ -343,7 +343,7 @@ def test_a_file_that_takes_the_place_of_one_that_was_looked_at_is_not_read(folde
     ("content", "reason"),
     [
         (None, "cannot be read: No such file or directory"),
-        (b"\xff", "is no UTF-8"),
+        (b"\xff", "is not UTF-8"),
         (b"x" * 70_000, "has more than 65536"),
     ],
 )
@@ -358,8 +358,8 @@ def test_a_file_that_cannot_be_used_is_named(folder, content, reason):
 def test_authorities_of_the_system_are_nobodys_secret():
     assert looked_up("NOTHING", {"ssl.ca.location": "probe"}).withheld == ()
     assert looked_up("NOTHING", {"ssl.ca.location": "/etc/ssl/certs", "https.ca.location": "/etc/ssl/certs"}).values
-    assert "is not let out" in refusal("NOTHING", {"ssl.certificate.location": "/etc/ssl/certs"})
-    assert "is not let out" in refusal("NOTHING", {"ssl.ca.location": "/etc/ssl/certs/../private"})
+    assert "is not allowed" in refusal("NOTHING", {"ssl.certificate.location": "/etc/ssl/certs"})
+    assert "is not allowed" in refusal("NOTHING", {"ssl.ca.location": "/etc/ssl/certs/../private"})
 
 
 # Errors
@@ -456,7 +456,7 @@ def test_no_secret_and_no_word_of_librdkafkas_is_in_a_constructors_error(case, k
     assert said.startswith(
         f"Kafka stream s, cannot use the config: librdkafka does not take {named} (_INVALID_ARG): {why}"
     )
-    assert said.endswith("; its own words are withheld, since they may quote a secret")
+    assert said.endswith("; its own message is withheld, because it may quote a secret")
     for quoted in ("hunter2", "swordfish", "error:", "routines", "Failed", str(certificates)):
         assert quoted not in said
     assert caught.value.__cause__ is None

@@ -123,4 +123,4 @@ def _withheld(reason: str, code: str, resolved: Resolved) -> str:
             places[reason.index(key)] = key
     of = ", ".join(places[place] for place in sorted(places)) or ", ".join(resolved.withheld)
     why = next((f": {text}" for part, text in EXPLANATIONS if part in reason), "")
-    return f"librdkafka does not take {of} ({code}){why}; its own words are withheld, since they may quote a secret"
+    return f"librdkafka does not take {of} ({code}){why}; its own message is withheld, because it may quote a secret"

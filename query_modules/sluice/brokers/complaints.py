@@ -16,7 +16,7 @@ from sluice.values.model import StreamSpec
 
 log = logging.getLogger("sluice.consumer")
 
-SPEAKS_OTHERWISE = "if that port wants TLS or SASL, the config needs security.protocol"
+SPEAKS_OTHERWISE = "if that port requires TLS or SASL, the config needs security.protocol"
 
 HOPELESS = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE})
 "What ends the wait for a broker's answer before its time."

@@ -121,7 +121,7 @@ class _Lookup:
         except OSError as error:
             raise self._error(f"names {path}, which cannot be read: {error.strerror}") from None
         if not (stat.S_ISREG(mode) or (authorities and stat.S_ISDIR(mode))):
-            raise self._error(f"names {path}, which is no regular file{' and no folder' if authorities else ''}")
+            raise self._error(f"names {path}, which is not a regular file{' or folder' if authorities else ''}")
         return real
 
     def _variable(self, name: str) -> str:
@@ -142,7 +142,7 @@ class _Lookup:
             raise self._error(f"refers to {path}, which cannot be read: {error.strerror}") from None
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise self._error(f"refers to {path}, which is no regular file")
+                raise self._error(f"refers to {path}, which is not a regular file")
             if not self._allow.allows_file(_opened(descriptor, real), self._peers):
                 raise self._not_let_out(path, path)
             with open(descriptor, "rb", closefd=False) as file:
@@ -154,18 +154,18 @@ class _Lookup:
         try:
             return content.decode().rstrip("\r\n")
         except UnicodeError:
-            raise self._error(f"refers to {path}, which is no UTF-8") from None
+            raise self._error(f"refers to {path}, which is not UTF-8") from None
 
     def _not_let_out(self, what: str, place: str) -> SettingError:
         # Said whether or not it is there.
         if self._allow.never_lets_out(place):
-            return self._error(f"refers to {what}, which is never let out")
+            return self._error(f"refers to {what}, which is never allowed")
         if "," in place:
             return self._error(f"refers to {what}, which cannot be let out: {VARIABLE} has commas between its parts")
         to = ", ".join(sorted(self._peers)) or "the stream's brokers, whose URI is not plainly host:port"
         wanted = self._allow.with_place(place, self._peers)
         return self._error(
-            f"refers to {what}, which is not let out to {to}; the administrator can: "
+            f"refers to {what}, which is not allowed for {to}; the administrator can allow it: "
             f"{VARIABLE}={wanted} in the server's environment"
         )
 

@@ -149,7 +149,7 @@ def _entry(text: str) -> AllowedSecret:
     if not place.isprintable():
         raise ValueError("a path has control characters in it")
     if place.startswith(OURS):
-        raise ValueError(f"variables that begin with {' or '.join(OURS)} are never let out")
+        raise ValueError(f"variables that begin with {' or '.join(OURS)} are never allowed")
     try:
         brokers = frozenset(broker(part) for part in bound.split("+")) if at else frozenset[str]()
     except ValueError:

@@ -119,7 +119,7 @@ class Cluster:
             remedy = "correct the stream's config: librdkafka refuses it"
         else:
             remedy = (
-                "give the port of a Kafka listener, 9092 by default; if that wants TLS or SASL, the stream's config "
+                "give the port of a Kafka listener, 9092 by default; if that requires TLS or SASL, the stream's config "
                 "needs security.protocol and what belongs to it"
             )
         return CheckFailed(text, remedy)
