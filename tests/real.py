@@ -33,7 +33,7 @@ from tests.hosts.options import setting
 
 ROOT = Path(__file__).resolve().parent.parent
 
-MOST_NAMES = 10
+MAX_NAMES = 10
 "Failed tests that the table names."
 
 GRACE = 60.0
@@ -90,8 +90,8 @@ def junit_outcome(text: str) -> Outcome:
     names = sorted({f"{str(case.get('classname')).rpartition('.')[2]}::{case.get('name')}" for case in failed})
     said = f"{len(cases) - len(failed) - skipped} passed, {len(names)} failed, {skipped} skipped"
     if names:
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        said += f": {', '.join(f'`{name}`' for name in names[:MOST_NAMES])}{more}"
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        said += f": {', '.join(f'`{name}`' for name in names[:MAX_NAMES])}{more}"
     return Outcome(not failed, said)
 
 

@@ -9,7 +9,7 @@ import pytest
 from sluice.persistence.loopback import Loopback
 from sluice.persistence.nodes import distinct_names
 from sluice.supervising.founding import BLIND_GRACE, GRACE, Founding
-from sluice.supervising.shared_state import LONGEST_FOUNDING, SharedState
+from sluice.supervising.shared_state import MAX_FOUNDING, SharedState
 from sluice.values.model import VertexId
 
 FIRST, SECOND = VertexId(1), VertexId(2)
@@ -59,7 +59,7 @@ def test_a_catalog_that_nobody_finds_out_about_is_not_waited_for_without_end(mon
     monkeypatch.setattr("sluice.supervising.shared_state.time.monotonic", lambda: now[0])
     exchange = SharedState(history=1)
     exchange.begin_catalog(FIRST)
-    now[0] += LONGEST_FOUNDING - 1
+    now[0] += MAX_FOUNDING - 1
     assert not exchange.begin_catalog(SECOND)
     now[0] += 1
     assert exchange.begin_catalog(SECOND)

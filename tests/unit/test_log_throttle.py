@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sluice.engine.log_throttle import INTERVAL, MOST, LogThrottle
+from sluice.engine.log_throttle import INTERVAL, MAX_REASONS, LogThrottle
 
 
 class Log:
@@ -39,12 +39,12 @@ def test_the_first_of_each_reason_is_told_in_full_and_the_rest_as_a_number(log: 
 
 
 def test_reasons_that_are_all_different_are_bounded_too(log: Log):
-    for number in range(10 * MOST):
+    for number in range(10 * MAX_REASONS):
         log.repeats.say(f"offset {number}: reason {number}", f"reason {number}", 1)
-    assert len(log.lines) == MOST
+    assert len(log.lines) == MAX_REASONS
     log.now += 30
     log.repeats.end()
-    assert log.lines[MOST:] == ["90 more messages in the last 30 s, the latest: offset 99: reason 99"]
+    assert log.lines[MAX_REASONS:] == ["90 more messages in the last 30 s, the latest: offset 99: reason 99"]
 
 
 def test_what_only_announces_something_is_not_counted(log: Log):

@@ -13,7 +13,7 @@ log = logging.getLogger("sluice.applier")
 INTERVAL = 60.0
 "Seconds that lines are counted over, from the first on."
 
-MOST = 10
+MAX_REASONS = 10
 "Lines in full in that time, each reason's first."
 
 Clock = Callable[[], float]
@@ -52,7 +52,7 @@ class LogThrottle:
         self.pulse()
         if self._began is None:
             self._began = self._clock()
-        news = kind not in self._said and len(self._said) < MOST
+        news = kind not in self._said and len(self._said) < MAX_REASONS
         if news:
             self._said.add(kind)
         return news

@@ -24,7 +24,7 @@ TIME_TO_SEE = 3.0
 "Seconds after a START in which the supervisor sees what is committed."
 
 
-LONGEST_FOUNDING = 60.0
+MAX_FOUNDING = 60.0
 "Seconds after which a catalog that was begun is in nobody's way, also where no supervisor finds out about it."
 
 
@@ -85,7 +85,7 @@ class SharedState:
         """
         now = time.monotonic()
         with self._lock:
-            if any(begun is None or now - begun < LONGEST_FOUNDING for begun in self._catalogs.values()):
+            if any(begun is None or now - begun < MAX_FOUNDING for begun in self._catalogs.values()):
                 return False
             self._catalogs = {catalog: now}
             return True

@@ -63,12 +63,12 @@ def answering(*rows: dict[str, Any]) -> Callable[[Session], None]:
 
 
 @pytest.fixture
-def tally() -> Statistics:
+def statistics() -> Statistics:
     return Statistics()
 
 
 @pytest.fixture
-def scrape(tally: Statistics, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scrape]:
+def scrape(statistics: Statistics, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scrape]:
     """Exposes metrics in front of an upstream port, and reads them once."""
     servers: list[PooledServer] = []
 
@@ -82,7 +82,7 @@ def scrape(tally: Statistics, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scrap
         def read(upstream: int, **metrics: str) -> Samples:
             shim = ShimSettings(Address("127.0.0.1", 0), Address("127.0.0.1", upstream))
             if not servers:
-                ending.enter_context(exposed(shim, MetricsSettings(Address("127.0.0.1", 0), **metrics), tally))
+                ending.enter_context(exposed(shim, MetricsSettings(Address("127.0.0.1", 0), **metrics), statistics))
             port = servers[0].server_port
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=15) as answer:
                 return samples_of(answer.read().decode())
@@ -122,11 +122,11 @@ def test_the_streams_are_told_as_the_server_tells_them(scrape: Scrape):
     assert one(told, "sluice_stream_last_batch_timestamp_seconds", stream="people") == 1732314065.5
 
 
-def test_the_shim_is_told_without_any_server(scrape: Scrape, tally: Statistics):
-    tally.open, tally.accepted, tally.refused_for_limit = 2, 9, 3
-    tally.from_clients.bytes, tally.from_server.bytes = 1000, 2000
-    tally.clauses["START STREAM"] += 4
-    tally.failed_clauses["START STREAM"] += 1
+def test_the_shim_is_told_without_any_server(scrape: Scrape, statistics: Statistics):
+    statistics.open, statistics.accepted, statistics.refused_for_limit = 2, 9, 3
+    statistics.from_clients.bytes, statistics.from_server.bytes = 1000, 2000
+    statistics.clauses["START STREAM"] += 4
+    statistics.failed_clauses["START STREAM"] += 1
     told = scrape(free_port())
     assert one(told, "sluice_up") == 0
     assert one(told, "sluice_shim_open_connections") == 2

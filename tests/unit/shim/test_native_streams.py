@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice_tools.shim.native_streams import MOST, NativeStream, NativeStreams, native_stream_in
+from sluice_tools.shim.native_streams import MAX_NAMES, NativeStream, NativeStreams, native_stream_in
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_what_makes_a_stream_of_memgraphs_own(query: str, stream: NativeStream |
 
 def test_the_latest_are_remembered() -> None:
     streams = NativeStreams()
-    for number in range(MOST + 1):
+    for number in range(MAX_NAMES + 1):
         streams.add(NativeStream(f"s{number}", "CREATE KAFKA STREAM"))
     assert streams.made_by("s0") is None
-    assert streams.made_by("s1") == streams.made_by(f"s{MOST}") == "CREATE KAFKA STREAM"
+    assert streams.made_by("s1") == streams.made_by(f"s{MAX_NAMES}") == "CREATE KAFKA STREAM"

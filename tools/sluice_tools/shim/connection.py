@@ -32,7 +32,7 @@ class Owner(Protocol):
     """Who has the connections; `Proxy`."""
 
     @property
-    def tally(self) -> Statistics:
+    def statistics(self) -> Statistics:
         """Where to count."""
 
     def accepted(self, connection: ShimConnection) -> None:
@@ -57,8 +57,8 @@ class ShimConnection:
         "In the log."
         self.session = session
         self.state = State.CONNECTING
-        self.client = Peer(name, self.feed, owner.tally.from_clients, Event.CLIENT_ENDED, Event.CLIENT_LOST)
-        self.server = Peer(name, self.feed, owner.tally.from_server, Event.SERVER_ENDED, Event.SERVER_LOST)
+        self.client = Peer(name, self.feed, owner.statistics.from_clients, Event.CLIENT_ENDED, Event.CLIENT_LOST)
+        self.server = Peer(name, self.feed, owner.statistics.from_server, Event.SERVER_ENDED, Event.SERVER_LOST)
         self.client.other, self.server.other = self.server, self.client
         self.client.passes, self.server.passes = self._first_bytes, self._open_server
         self.client.pause(Pause.CONNECTING)

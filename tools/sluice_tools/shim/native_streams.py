@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sluice.cypher.lexer import BLANKS
 
-MOST = 1000
+MAX_NAMES = 1000
 "Names that are remembered; for a further one, the oldest goes."
 
 _CREATE = re.compile(
@@ -49,7 +49,7 @@ class NativeStreams:
     def add(self, stream: NativeStream) -> None:
         """Remember it."""
         self._made[stream.name] = stream.made_by
-        if len(self._made) > MOST:
+        if len(self._made) > MAX_NAMES:
             del self._made[next(iter(self._made))]
 
     def made_by(self, name: str) -> str | None:

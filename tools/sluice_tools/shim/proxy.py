@@ -37,14 +37,14 @@ class Proxy:
     """
 
     def __init__(
-        self, settings: ShimSettings, make_session: Callable[[str], Session], tally: Statistics | None = None
+        self, settings: ShimSettings, make_session: Callable[[str], Session], statistics: Statistics | None = None
     ) -> None:
         """
         Args:
             make_session: makes the session of a connection of that name.
-            tally: where connections and bytes are counted.
+            statistics: where connections and bytes are counted.
         """
-        self.tally = tally or Statistics()
+        self.statistics = statistics or Statistics()
         self._settings = settings
         self._make_session = make_session
         self._connections: set[ShimConnection] = set()
@@ -97,13 +97,13 @@ class Proxy:
         """A client is gone."""
         self._connections.discard(connection)
         self._pending.pop(connection, None)
-        self.tally.open = len(self._connections)
+        self.statistics.open = len(self._connections)
         if not self._connections:
             self._empty.set()
 
     def upstream_is(self, fault: str | None) -> None:
         """How connecting to the server went; None: well. Logged when it changes."""
-        self.tally.refused_for_server += fault is not None
+        self.statistics.refused_for_server += fault is not None
         if fault != self._upstream_fault:
             if fault is None:
                 log.info("shim: %s can be reached again", self._settings.upstream)
@@ -126,9 +126,9 @@ class Proxy:
         if full and not self._full:
             log.warning("shim: %d connections, no more are accepted", len(self._connections))
         self._full = full
-        self.tally.accepted += 1
+        self.statistics.accepted += 1
         if full:
-            self.tally.refused_for_limit += 1
+            self.statistics.refused_for_limit += 1
             make_resetting(client)
             client.close()
             return
@@ -141,7 +141,7 @@ class Proxy:
         connection = ShimConnection(self, name, self._make_session(name))
         self._connections.add(connection)
         self._pending[connection] = None
-        self.tally.open = len(self._connections)
+        self.statistics.open = len(self._connections)
         connection.accept(client, self._settings, loop)
 
     async def _wait_until_empty(self) -> None:

@@ -42,18 +42,18 @@ log = logging.getLogger("sluice.shim")
 class RequestReader:
     """Reads the client's messages: counts all, replaces a RUN with a clause."""
 
-    def __init__(self, name: str, ledger: Exchanges, tally: Statistics) -> None:
+    def __init__(self, name: str, exchanges: Exchanges, statistics: Statistics) -> None:
         self._name = name
-        self._ledger = ledger
-        self._tally = tally
+        self._exchanges = exchanges
+        self._statistics = statistics
         self._found: Beginning | NativeStream | None = None
         "What the message at hand holds, once that is known: no clause is looked at twice."
 
     def skim(self, data: bytes, position: int) -> int:
         # Every small query comes by here, in a process that has just been woken: each call saved is felt.
         end = len(data)
-        ledger = self._ledger
-        quiet = ledger.quiet
+        exchanges = self._exchanges
+        quiet = exchanges.quiet
         while position + 6 <= end:
             after = position + 4 + (data[position] << 8 | data[position + 1])
             if after > end or data[after - 1] or data[after - 2] or after < position + 6:
@@ -61,7 +61,7 @@ class RequestReader:
                 position, count = skim_trifles(data, begun)
                 if position == begun:
                     break
-                ledger.asked += count
+                exchanges.asked += count
                 continue
             tag = data[position + 3]
             if tag == _RUN:
@@ -75,13 +75,13 @@ class RequestReader:
                     if found is not False:
                         self._found = found
                         break
-            elif ledger.pulls_matter and tag in _PULLS:
+            elif exchanges.pulls_matter and tag in _PULLS:
                 break
             if quiet and tag in _SIMPLE:
-                ledger.asked += 1
+                exchanges.asked += 1
             else:
-                ledger.ask(tag)
-                quiet = ledger.quiet
+                exchanges.ask(tag)
+                quiet = exchanges.quiet
             position = after
         return position
 
@@ -94,24 +94,24 @@ class RequestReader:
             if found:
                 self._found = found
             return Verdict.MORE if found is None else Verdict.HOLD if found else Verdict.PASS
-        matters = self._ledger.pulls_matter and tag in _PULLS
+        matters = self._exchanges.pulls_matter and tag in _PULLS
         return Verdict.HOLD if matters else Verdict.PASS
 
     def passed(self, tag: int) -> None:
-        self._ledger.ask(tag)
+        self._exchanges.ask(tag)
 
     def replace(self, raw: bytes, payload: bytes) -> bytes:
         if payload[1] != Tag.RUN:
             qid = qid_of(payload)
-            self._ledger.ask_for_records(LATEST if qid is None else qid)
+            self._exchanges.ask_for_records(LATEST if qid is None else qid)
             return raw
         found, self._found = self._found, None
         if isinstance(found, NativeStream):
-            self._ledger.ask_clause(Clause(found.made_by, native=found))
+            self._exchanges.ask_clause(Clause(found.made_by, native=found))
             return raw
         rewritten = rewrite(payload, found) if found else None
         if rewritten is None:
-            self._ledger.ask(Tag.RUN)
+            self._exchanges.ask(Tag.RUN)
             return raw
         return self._send(rewritten)
 
@@ -126,8 +126,8 @@ class RequestReader:
         return self._send(refuse(payload, f"a stream clause and its parameters have to be smaller than {limit}"))
 
     def _send(self, rewritten: Rewritten) -> bytes:
-        self._ledger.ask_clause(Clause(rewritten.kind, rewritten.complaint))
-        self._tally.clauses[rewritten.kind] += 1
+        self._exchanges.ask_clause(Clause(rewritten.kind, rewritten.complaint))
+        self._statistics.clauses[rewritten.kind] += 1
         # The text is never logged: it may hold credentials in a URI.
         log.debug("[#%s]  C: RUN, %s", self._name, rewritten.kind)
         return frame(rewritten.message)
@@ -136,16 +136,16 @@ class RequestReader:
 class AnswerReader:
     """Reads the server's messages: counts answers, corrects those to a clause."""
 
-    def __init__(self, name: str, ledger: Exchanges, tally: Statistics, natives: NativeStreams) -> None:
+    def __init__(self, name: str, exchanges: Exchanges, statistics: Statistics, natives: NativeStreams) -> None:
         self._name = name
         self._natives = natives
-        self._ledger = ledger
-        self._tally = tally
+        self._exchanges = exchanges
+        self._statistics = statistics
 
     def skim(self, data: bytes, position: int) -> int:
         # The shim's hot loop: a big result is a million records, and each comes by here.
         end = len(data)
-        answered, limit = self._ledger.answered, self._ledger.next_watched
+        answered, limit = self._exchanges.answered, self._exchanges.next_watched
         while position + 6 <= end:
             after = position + 4 + (data[position] << 8 | data[position + 1])
             # In several chunks or not whole: not for here.
@@ -162,36 +162,36 @@ class AnswerReader:
                     break
                 answered += 1
             position = after
-        self._ledger.answered = min(answered, self._ledger.asked)
+        self._exchanges.answered = min(answered, self._exchanges.asked)
         return position
 
     def judge(self, payload: bytearray, whole: bool) -> Verdict:
-        if self._ledger.next_watched == NEVER:
+        if self._exchanges.next_watched == NEVER:
             return Verdict.PASS
         if len(payload) < 2:
             return Verdict.MORE
-        due = payload[1] != _RECORD and self._ledger.next_watched == self._ledger.answered
+        due = payload[1] != _RECORD and self._exchanges.next_watched == self._exchanges.answered
         return Verdict.HOLD if due else Verdict.PASS
 
     def passed(self, tag: int) -> None:
         if tag != _RECORD:
-            self._ledger.answer()
+            self._exchanges.answer()
 
     def replace(self, raw: bytes, payload: bytes) -> bytes:
-        watched = self._ledger.answer()
+        watched = self._exchanges.answer()
         if watched is None or watched.clause is None:
             return raw
         clause, tag = watched.clause, payload[1]
         if tag == Tag.SUCCESS and watched.is_run:
             qid = qid_of(payload)
             if qid is not None:
-                self._ledger.open_result(watched, qid)
+                self._exchanges.open_result(watched, qid)
             return raw
         if clause.native is not None:
             if tag == Tag.SUCCESS:
                 self._natives.add(clause.native)
             return raw
-        self._tally.failed_clauses[clause.kind] += tag == Tag.FAILURE
+        self._statistics.failed_clauses[clause.kind] += tag == Tag.FAILURE
         answer = corrected(payload, clause.complaint, self._natives)
         if answer is None:
             return raw

@@ -51,17 +51,17 @@ def serve(
     _allow_files(2 * settings.max_connections + _DESCRIPTORS)
     loop = uvloop.new_event_loop()
     try:
-        tally = Statistics()
-        with watch(tally):
-            loop.run_until_complete(_serve(settings, ready, tally))
+        statistics = Statistics()
+        with watch(statistics):
+            loop.run_until_complete(_serve(settings, ready, statistics))
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())  # which looks up the server's name
         loop.close()
 
 
-async def _serve(settings: ShimSettings, ready: Callable[[int], None] | None, tally: Statistics) -> None:
+async def _serve(settings: ShimSettings, ready: Callable[[int], None] | None, statistics: Statistics) -> None:
     natives = NativeStreams()
-    proxy = Proxy(settings, lambda name: Session(name, tally, natives), tally)
+    proxy = Proxy(settings, lambda name: Session(name, statistics, natives), statistics)
     loop = asyncio.get_running_loop()
     told, at_once = asyncio.Event(), asyncio.Event()
 

@@ -27,15 +27,15 @@ class Session:
     Neither feeding nor ending raises. `name` stands for the connection in the log.
     """
 
-    def __init__(self, name: str, tally: Statistics | None = None, natives: NativeStreams | None = None) -> None:
+    def __init__(self, name: str, statistics: Statistics | None = None, natives: NativeStreams | None = None) -> None:
         """
         Args:
-            tally: where clauses are counted.
+            statistics: where clauses are counted.
             natives: the streams of Memgraph's own that other sessions have seen made.
         """
-        tally, natives = tally or Statistics(), natives or NativeStreams()
+        statistics, natives = statistics or Statistics(), natives or NativeStreams()
         self.opening = Handshake()
-        self.ledger = Exchanges()
+        self.exchanges = Exchanges()
         self.from_client: Callable[[bytes], bytes] = self._open_client
         "What goes on to the server when the client sends something. Another function once more is known."
         self.from_server: Callable[[bytes], bytes] = self._open_server
@@ -45,8 +45,8 @@ class Session:
         "What the client said before the server had answered its handshake."
         self._heard = False
         "Whether the server has said anything to a client that does not speak Bolt."
-        self._requests = MessageSplitter(RequestReader(name, self.ledger, tally), MAX_HELD)
-        self._answers = MessageSplitter(AnswerReader(name, self.ledger, tally, natives), MAX_HELD)
+        self._requests = MessageSplitter(RequestReader(name, self.exchanges, statistics), MAX_HELD)
+        self._answers = MessageSplitter(AnswerReader(name, self.exchanges, statistics, natives), MAX_HELD)
 
     @property
     def accepted(self) -> bool:
@@ -65,7 +65,7 @@ class Session:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way: all that was asked is answered, and neither side is inside a message."""
-        return self.ledger.idle and self._requests.between and self._answers.between
+        return self.exchanges.idle and self._requests.between and self._answers.between
 
     def release(self) -> bytes:
         """What goes on to the server of what the client sent while it was `waiting`; to be asked for after that."""
@@ -105,7 +105,7 @@ class Session:
 
     def _settle(self) -> None:
         if self.opening.kind is HandshakeKind.BOLT:
-            self._sign_in = SignIn(self.ledger, self.opening.version)
+            self._sign_in = SignIn(self.exchanges, self.opening.version)
             self.from_client, self.from_server = self._sign_in.from_client, self._sign_in_server
         elif self.opening.kind is HandshakeKind.RAW:
             # What was gathered to see whether it is Bolt comes first.

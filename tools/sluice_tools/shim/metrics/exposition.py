@@ -23,7 +23,7 @@ log = logging.getLogger("sluice_tools.shim.metrics")
 
 
 @contextmanager
-def exposed(shim: ShimSettings, metrics: MetricsSettings, tally: Statistics) -> Iterator[None]:
+def exposed(shim: ShimSettings, metrics: MetricsSettings, statistics: Statistics) -> Iterator[None]:
     """
     Answers Prometheus for as long as the context lasts.
 
@@ -31,7 +31,7 @@ def exposed(shim: ShimSettings, metrics: MetricsSettings, tally: Statistics) -> 
         SettingError: the address cannot be listened on.
     """
     registry = CollectorRegistry()
-    registry.register(ShimCollector(tally))
+    registry.register(ShimCollector(statistics))
     registry.register(StreamCollector(StreamReader(shim, metrics).rows))
     ProcessCollector(registry=registry)
     try:
