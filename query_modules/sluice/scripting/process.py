@@ -18,10 +18,11 @@ from sluice.bolt.packstream import unpack
 from sluice.errors import HeadersUnreadable, RemoteProtocolError, TransformError
 from sluice.folding import Need
 from sluice.host.settings import Settings
+from sluice.scripting.bulk_walk import check_queries
 from sluice.scripting.client import Client, WantsStop, load, never
 from sluice.scripting.contract import STREAM_MESSAGES
 from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, answer_of
-from sluice.scripting.walk import check_queries, check_text, check_values
+from sluice.scripting.walk import check_text, check_values
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
 from sluice.values.record import Columns, Messages
