@@ -136,10 +136,7 @@ class IdleWatcher:
     """
 
     def __init__(self, key: Key, spec: StreamSpec, topic_interval: float) -> None:
-        """
-        Args:
-            spec: of any stream with these brokers and settings.
-        """
+        """`spec`: of any stream with these brokers and settings."""
         self.resting: set[Watched] = set()
         self.moved = False
         "Whether others rest than before, or at other places."
