@@ -34,12 +34,7 @@ class Beginning(NamedTuple):
     "What stands before the clause."
 
     def parse(self) -> Statement:
-        """
-        The stream clause that the text is.
-
-        Raises:
-            ClauseError: it goes on like none.
-        """
+        """The stream clause that the text is. Raises ClauseError: it goes on like none."""
         statement = self.read(Source(self.text, self.rest))
         return statement if self.plan is None else Explain(statement, self.plan)
 
@@ -60,13 +55,8 @@ def recognise(text: str) -> Beginning | None:
 
 def parse(text: str) -> Statement | None:
     """
-    The stream clause that `text` is.
-
-    Returns:
-        None where the text is not a stream clause: it is to be left as it is.
-
-    Raises:
-        ClauseError: it begins like a stream clause and goes on like none.
+    The stream clause that `text` is. Returns None where the text is not a stream clause: it is to be left as it is.
+    Raises ClauseError: it begins like a stream clause and goes on like none.
     """
     beginning = recognise(text)
     return None if beginning is None else beginning.parse()
