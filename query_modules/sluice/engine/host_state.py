@@ -1,6 +1,4 @@
-"""
-What is known of the server that this process is, beyond its graph.
-"""
+"""What is known of the server that this process is, beyond its graph."""
 
 from __future__ import annotations
 

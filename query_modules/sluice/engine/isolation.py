@@ -1,6 +1,4 @@
-"""
-Finds the messages of a refused group that cannot be applied, and does with each what the stream's policy says.
-"""
+"""Finds the messages of a refused group that cannot be applied, and does with each what the stream's policy says."""
 
 from __future__ import annotations
 

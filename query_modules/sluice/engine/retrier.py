@@ -77,10 +77,8 @@ class Retrier:
 
     def step(self) -> bool:
         """
-        Continues with what is asked for, for about `SLICE` seconds. Nothing may be in flight.
-
-        Returns:
-            whether there may be more to do.
+        Continues with what is asked for, for about `SLICE` seconds. Nothing may be in flight. Returns whether there may
+        be more to do.
 
         Raises:
             QueryRefused, GraphError: what was applied is applied; the rest is still asked for.

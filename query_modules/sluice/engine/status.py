@@ -52,10 +52,7 @@ class Monitor:
     """
 
     def __init__(self, history: int, clock: Clock = time.monotonic) -> None:
-        """
-        Args:
-            history: how many transactions are remembered, the latest.
-        """
+        """`history`: how many transactions are remembered, the latest."""
         self.state: WorkerState | None = None
         "None: no worker is there. Replaced by the worker and the supervisor, never changed."
         self.folding = Folding()

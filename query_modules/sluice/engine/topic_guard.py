@@ -42,10 +42,7 @@ class TopicIdentity:
     """
 
     def __init__(self, spec: StreamSpec, timeout: float) -> None:
-        """
-        Args:
-            timeout: seconds that the broker has for each answer.
-        """
+        """`timeout`: seconds that the broker has for each answer."""
         self._spec = spec
         self._timeout = timeout
         self._client = clients.admin(spec.name, spec.uri, spec.config)
@@ -177,10 +174,8 @@ class TopicGuard:
 
     def poll(self, held: Checkpoint) -> TopicChanged | PartitionsFound | None:
         """
-        To be called again and again: now and then, looks whether all is as it was; what it has found.
-
-        Raises:
-            BrokerError: the topic is not there, for now.
+        To be called again and again: now and then, looks whether all is as it was; what it has found. Raises
+        BrokerError: the topic is not there, for now.
         """
         topic_id = self._identity.answer()
         if topic_id not in ("", held.topic_id):

@@ -1,6 +1,4 @@
-"""
-One stream's turns among the streams that merge the same, and how it has waited for them.
-"""
+"""One stream's turns among the streams that merge the same, and how it has waited for them."""
 
 from __future__ import annotations
 
