@@ -33,12 +33,7 @@ RULES: tuple[
 
 
 def rewrites_of(query: Query, lacks: AbstractSet[Need] = frozenset()) -> Rewrites:
-    """
-    What queries of this text may become.
-
-    Args:
-        lacks: what folding needs and this server does not do.
-    """
+    """What queries of this text may become. `lacks`: what folding needs and this server does not do."""
     in_rows, in_series, in_chains = RULES
     rows = in_rows(query)
     return Rewrites(
