@@ -34,10 +34,7 @@ class Attempts:
     """
 
     def __init__(self, file: Path | None) -> None:
-        """
-        Args:
-            file: where the counts are kept beyond this process; None: nowhere.
-        """
+        """`file`: where the counts are kept beyond this process; None: nowhere."""
         self._file = file
         self._lock = threading.Lock()  # guards what follows, and the file
         self._counts: dict[str, list[int]] = _read(file)

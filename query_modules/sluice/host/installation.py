@@ -29,8 +29,7 @@ class Installation:
 
     def __init__(self, file: Path | None) -> None:
         """
-        Args:
-            file: where the id is kept beyond this process; None: nowhere, and all streams count as this installation's.
+        `file`: where the id is kept beyond this process; None: nowhere, and all streams count as this installation's.
         """
         self._file = file
         self.id = ""
@@ -58,12 +57,7 @@ class Installation:
             self._write()
 
     def note_main(self, marks: Iterable[object]) -> None:
-        """
-        To be called if this server is not, or no longer, a replica.
-
-        Args:
-            marks: of all streams in the graph.
-        """
+        """To be called if this server is not, or no longer, a replica. `marks`: of all streams in the graph."""
         if self._is_replica:
             self._adopted |= {str(mark) for mark in marks if mark}
             self._is_replica = False

@@ -1,6 +1,4 @@
-"""
-Sends this package's log to the server's own log file.
-"""
+"""Sends this package's log to the server's own log file."""
 
 from __future__ import annotations
 
