@@ -106,10 +106,7 @@ class Loopback:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """
-        Raises:
-            ConnectionLost: the server does not answer, the handshake fails, or the sign-in is refused.
-        """
+        """Raises ConnectionLost: the server does not answer, the handshake fails, or the sign-in is refused."""
         try:
             self.connection = Connection.open(
                 settings.loopback_host,
@@ -172,10 +169,8 @@ class Loopback:
 
     def list_streams(self, catalog: VertexId) -> Sequence[StreamRow] | None:
         """
-        The streams below a catalog, as committed; None if there is no such catalog.
-
-        Raises:
-            SchemaError: the nodes have another schema version.
+        The streams below a catalog, as committed; None if there is no such catalog. Raises SchemaError: the nodes have
+        another schema version.
         """
         names, records = self.connection.fetch_records(LIST_STREAMS, {"catalog": catalog}, timeout=self._timeout)
         before, listed = self._listed.get(catalog, (None, ()))
@@ -205,10 +200,8 @@ class Loopback:
 
     def desired(self, row: StreamRow) -> Desired:
         """
-        The run that `row` requests, including the script.
-
-        Raises:
-            SettingError: the node was edited into something that cannot run, or its script may not.
+        The run that `row` requests, including the script. Raises SettingError: the node was edited into something that
+        cannot run, or its script may not.
         """
         sources = self.fetch(READ_SOURCE, {"id": row.stream_id})
         source = sources[0]["source"] if sources else ""

@@ -106,10 +106,8 @@ def spec_properties(spec: StreamSpec) -> dict[str, Any]:
 
 def spec_of(properties: Properties) -> StreamSpec:
     """
-    The spec in a stream node's properties. Whether its script may run is decided by `admission`.
-
-    Raises:
-        SettingError: a property is missing or has a value that it cannot have, which only an edit by hand can cause.
+    The spec in a stream node's properties. Whether its script may run is decided by `admission`. Raises SettingError: a
+    property is missing or has a value that it cannot have, which only an edit by hand can cause.
     """
     name = properties.get("name")
     return StreamSpec(
@@ -211,10 +209,8 @@ def ended_properties(generation: int, status: Status, error: str | None) -> dict
 
 def checkpoint_of(properties: Properties) -> Checkpoint:
     """
-    The checkpoint in a node's properties.
-
-    Raises:
-        SettingError: a property has a value that it cannot have, which only an edit by hand can cause.
+    The checkpoint in a node's properties. Raises SettingError: a property has a value that it cannot have, which only
+    an edit by hand can cause.
     """
     ended_generation, ended_status = _ended(properties)
     return Checkpoint(

@@ -40,10 +40,7 @@ class ServerFacts:
     """
 
     def __init__(self, connection: Connection, timeout: float) -> None:
-        """
-        Args:
-            timeout: seconds that the server has for each answer.
-        """
+        """`timeout`: seconds that the server has for each answer."""
         self._connection = connection
         self._timeout = timeout
         self._survives: bool | None = None

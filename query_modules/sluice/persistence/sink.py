@@ -61,10 +61,7 @@ class Sink:
     """
 
     def __init__(self, connection: Connection, checkpoint_id: CheckpointId, held: Checkpoint) -> None:
-        """
-        Args:
-            held: the checkpoint as it was read over this connection.
-        """
+        """`held`: the checkpoint as it was read over this connection."""
         self._connection = connection
         self._checkpoint_id = checkpoint_id
         self.held = held
@@ -89,10 +86,8 @@ class Sink:
 
     def send(self, transaction: Transaction) -> None:
         """
-        Sends a transaction that begins where the one before ends. `settle` reports the outcome.
-
-        Raises:
-            ConnectionLost: none, some or all of what is in flight may have been committed.
+        Sends a transaction that begins where the one before ends. `settle` reports the outcome. Raises ConnectionLost:
+        none, some or all of what is in flight may have been committed.
         """
         vertex, uid = self._checkpoint_id
         start = encode_positions(transaction.before.positions)
