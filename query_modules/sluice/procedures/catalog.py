@@ -59,12 +59,7 @@ class Catalog:
         )
 
     def find(self, name: str) -> StreamNode:
-        """
-        The stream of that name.
-
-        Raises:
-            StreamNotFound: there is none.
-        """
+        """The stream of that name. Raises StreamNotFound: there is none."""
         stream = self.get(name)
         if stream is None:
             raise StreamNotFound(f"Kafka stream {name}, stream not found")

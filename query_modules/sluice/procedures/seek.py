@@ -65,10 +65,8 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
 
 def first_positions(spec: StreamSpec, partitions: Iterable[int], settings: Settings) -> dict[int, int]:
     """
-    Where a new stream begins in the current partitions; empty if it begins with the earliest messages.
-
-    Raises:
-        BrokerError: Kafka does not report it.
+    Where a new stream begins in the current partitions; empty if it begins with the earliest messages. Raises
+    BrokerError: Kafka does not report it.
     """
     place = f"Kafka stream {spec.name}, config: start"
     target = start_of(place, spec.config.start)
