@@ -62,10 +62,7 @@ class Channel:
     """
 
     def __init__(self, process: ChildProcess, wants_stop: Callable[[], bool]) -> None:
-        """
-        Args:
-            wants_stop: asked while something takes its time; what it raises passes through.
-        """
+        """`wants_stop`: asked while something takes its time; what it raises passes through."""
         self._process = process
         self._socket = process.socket
         self._wants_stop = wants_stop

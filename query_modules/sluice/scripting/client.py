@@ -1,6 +1,4 @@
-"""
-Requests to a transform process, and its answers; nothing of an answer is believed here but its kind and its size.
-"""
+"""Requests to a transform process, and its answers; nothing of an answer is believed here but its kind and its size."""
 
 from __future__ import annotations
 
