@@ -1,6 +1,4 @@
-"""
-Where the supervisor finds the streams: the catalog nodes, which procedures make.
-"""
+"""Where the supervisor finds the streams: the catalog nodes, which procedures make."""
 
 from __future__ import annotations
 

@@ -33,8 +33,7 @@ log = logging.getLogger("sluice.supervising.process")
 
 ATTRIBUTE = "_memgraph_sluice"
 """
-Of `sys`. Handles of other versions of this package stand there too, so `Process`'s public names do not change
-meaning.
+Of `sys`. Handles of other versions of this package stand there too, so `Process`'s public names do not change meaning.
 """
 
 EXIT_PATIENCE = 1.5
@@ -129,12 +128,7 @@ def start() -> None:
 
 
 def current() -> Process:
-    """
-    The process that this copy started.
-
-    Raises:
-        SettingError: it could not be started, and why.
-    """
+    """The process that this copy started. Raises SettingError: it could not be started, and why."""
     if _failure is not None:
         raise SettingError(str(_failure))
     process: Process = getattr(sys, ATTRIBUTE)

@@ -40,12 +40,7 @@ class Remembered(Generic[T]):
         return found if found is not None and time.monotonic() < found[0] else None
 
     def keep(self, key: Hashable, value: T, until: float | None = None) -> None:
-        """
-        Remembers a value.
-
-        Args:
-            until: `time.monotonic`; None: `SECONDS` from now.
-        """
+        """Remembers a value. `until`: `time.monotonic`; None: `SECONDS` from now."""
         with self._lock:
             self._items.pop(key, None)
             self._items[key] = (time.monotonic() + SECONDS if until is None else until, value)

@@ -1,6 +1,4 @@
-"""
-Makes what runs equal to what the committed metadata nodes say: starts and stops workers, and nothing else.
-"""
+"""Makes what runs equal to what the committed metadata nodes say: starts and stops workers, and nothing else."""
 
 from __future__ import annotations
 
