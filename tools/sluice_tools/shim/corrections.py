@@ -1,6 +1,4 @@
-"""
-What the shim says in the server's place: the FAILURE of a clause, and the summary of one. No I/O.
-"""
+"""What the shim says in the server's place: the FAILURE of a clause, and the summary of one. No I/O."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What the shim says in the client's place: a RUN that holds a clause of ours. No I/O.
-"""
+"""What the shim says in the client's place: a RUN that holds a clause of ours. No I/O."""
 
 from __future__ import annotations
 
@@ -70,10 +68,8 @@ class Rewritten(NamedTuple):
 
 def clause_in(payload: bytes | bytearray) -> Beginning | NativeStream | Literal[False] | None:
     """
-    The clause in the RUN that begins with `payload`, or the stream of Memgraph's own that it creates.
-
-    Returns:
-        False where there is neither; None where too little has arrived to know.
+    The clause in the RUN that begins with `payload`, or the stream of Memgraph's own that it creates. Returns False
+    where there is neither; None where too little has arrived to know.
     """
     if len(payload) < 3:
         return None

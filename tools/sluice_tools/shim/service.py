@@ -1,6 +1,4 @@
-"""
-The shim as a process: `serve` runs it until it is told to stop.
-"""
+"""The shim as a process: `serve` runs it until it is told to stop."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What the shim did since it began, counted, for whoever watches it.
-"""
+"""What the shim did since it began, counted, for whoever watches it."""
 
 from __future__ import annotations
 
