@@ -66,7 +66,7 @@ def reload_transform(streams: Streams, name: str, trial_messages: int, check_abo
             tried = compare(spec, new, messages, streams.settings, check_abort)
     if new != spec.transform:
         stream.set(transform_source=new.source, transform_sha256=new.sha256, transform_signature=new.signature)
-        streams.exchange.ring()
+        streams.shared.ring()
     return [{"old_sha256": spec.transform.sha256, "new_sha256": new.sha256, "tried": tried}]
 
 

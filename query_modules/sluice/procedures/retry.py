@@ -54,7 +54,7 @@ def retry(streams: Streams, name: str, limit: int | None, partition: int | None,
     if meant:
         request = everything._replace(upto=meant[-1].number)
         stream.set(retry_requested=request.number, retry_requests=encode_requests([*_unanswered(stream), request]))
-        streams.exchange.ring()
+        streams.shared.ring()
     return [{"messages": len(meant)}]
 
 

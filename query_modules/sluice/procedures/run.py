@@ -45,10 +45,10 @@ def stop_all(streams: Streams) -> list[Row]:
 
 def _start(streams: Streams, stream: StreamNode, limit_batches: int | None) -> None:
     if stream.status is not Status.RUNNING:
-        streams.exchange.announce_start(stream.uid)
+        streams.shared.announce_start(stream.uid)
         stream.set(
             running=True,
-            installation=streams.exchange.host.installation.id or None,
+            installation=streams.shared.host.installation.id or None,
             generation=stream.next_generation,
             limit_batches=limit_batches,
             changed_at=now(),

@@ -59,7 +59,7 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
         # topic.
         keeps_some = isinstance(target, ByCount | AtOffsets)
         stream.move(positions_after(target, positions, moves), topic.id or (held.topic_id if keeps_some else ""))
-        streams.exchange.ring()
+        streams.shared.ring()
     return [move.as_row() for move in moves]
 
 

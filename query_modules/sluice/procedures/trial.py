@@ -47,8 +47,8 @@ def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_a
             check_abort()
             queries += transform_process.rows(batch)
     if execute:
-        streams.exchange.announce_test_execution(str(stream.get("uid")), TestExecution(name, queries))
-        streams.exchange.ring()
+        streams.shared.announce_test_execution(str(stream.get("uid")), TestExecution(name, queries))
+        streams.shared.ring()
     return [{"query": query, "params": parameters} for query, parameters in queries]
 
 
@@ -61,13 +61,13 @@ def test_report(streams: Streams, name: str) -> list[Row]:
         StreamNotFound; NoReport: there is no report, or not yet.
     """
     stream = streams.find(name)
-    test_execution = streams.exchange.test_execution(str(stream.get("uid")))
+    test_execution = streams.shared.test_execution(str(stream.get("uid")))
     if test_execution is None:
         raise NoReport(f"Kafka stream {name}, no test was executed: CALL streams.test('{name}', 1, true) executes one")
     if test_execution.failure is not None:
         raise NoReport(f"Kafka stream {name}, the test could not be executed: {test_execution.failure}")
     if test_execution.reports is None:
-        why = streams.exchange.trouble or "ask again in a moment"
+        why = streams.shared.trouble or "ask again in a moment"
         raise NoReport(f"Kafka stream {name}, the test is still being executed: {why}")
     return [report.as_row() for report in test_execution.reports]
 
