@@ -18,11 +18,7 @@ Answers = Mapping[Any, Future[Any]]
 
 
 class RepeatedQuestion:
-    """
-    One question, asked over an admin client.
-
-    Threads: for the thread that made it.
-    """
+    """One question, asked over an admin client. Threads: for the thread that made it."""
 
     def __init__(self, read: Callable[[Any, Any], dict[int, int]]) -> None:
         """`read`: makes what was asked about, and the answer, to partition -> number."""
