@@ -66,11 +66,7 @@ class Mark(NamedTuple):
 
 
 class History:
-    """
-    The latest transactions that were committed, in order.
-
-    Threads: one thread at a time.
-    """
+    """The latest transactions that were committed, in order. Threads: one thread at a time."""
 
     def __init__(self, size: int) -> None:
         """`size`: how many transactions are remembered."""

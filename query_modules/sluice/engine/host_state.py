@@ -10,11 +10,7 @@ from sluice.values.model import AS_EXPECTED, NOT_ASKED
 
 
 class HostState:
-    """
-    What the supervisor found out, for workers and procedures.
-
-    Threads: the supervisor writes; any may read.
-    """
+    """What the supervisor found out, for workers and procedures. Threads: the supervisor writes; any may read."""
 
     def __init__(self, attempts: Attempts, installation: Installation) -> None:
         self.installation = installation

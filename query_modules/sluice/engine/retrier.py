@@ -57,11 +57,7 @@ Part = Sequence[tuple[VertexId, ParkedMessage]]
 
 
 class Retrier:
-    """
-    Answers what `streams.retry` asks of one stream.
-
-    Threads: for the thread that owns the writer.
-    """
+    """Answers what `streams.retry` asks of one stream. Threads: for the thread that owns the writer."""
 
     def __init__(self, run: Run, writer: Writer, transform: Transformer) -> None:
         self._run = run

@@ -122,11 +122,7 @@ class PartitionsFound(NamedTuple):
 
 
 class TopicGuard:
-    """
-    Where a stream's reading begins, and whether it is still right.
-
-    Threads: for the thread that owns the source.
-    """
+    """Where a stream's reading begins, and whether it is still right. Threads: for the thread that owns the source."""
 
     def __init__(self, run: Run, source: Consumer, identity: TopicIdentity) -> None:
         self._run = run

@@ -84,11 +84,7 @@ class Waits:
 
 
 class Turns:
-    """
-    One stream's turns, in the order in which its transactions are sent.
-
-    Threads: for the stream's worker.
-    """
+    """One stream's turns, in the order in which its transactions are sent. Threads: for the stream's worker."""
 
     def __init__(self, guard: MergeGuard, owner: Owner, waits: Waits) -> None:
         """
