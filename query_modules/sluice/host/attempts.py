@@ -27,11 +27,7 @@ MAX_ATTEMPTS = 3
 
 
 class Attempts:
-    """
-    Counts, by stream, first transactions that were never answered.
-
-    Threads: any.
-    """
+    """Counts, by stream, first transactions that were never answered. Threads: any."""
 
     def __init__(self, file: Path | None) -> None:
         """`file`: where the counts are kept beyond this process; None: nowhere."""

@@ -10,9 +10,7 @@ ROOT = "sluice"
 
 class ServerLogHandler(logging.Handler):
     """
-    Writes to the log of the server that embeds this interpreter, through the object behind `mgp.Logger`.
-
-    Threads: any.
+    Writes to the log of the server that embeds this interpreter, through the object behind `mgp.Logger`. Threads: any.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
