@@ -99,11 +99,7 @@ UNLABEL = f"MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id AND k.{nodes.OWNER} =
 
 
 class Loopback:
-    """
-    A connection to the server from inside it.
-
-    Threads: only the thread that opened it, except for `abort`.
-    """
+    """A connection to the server from inside it. Threads: only the thread that opened it, except for `abort`."""
 
     def __init__(self, settings: Settings) -> None:
         """Raises ConnectionLost: the server does not answer, the handshake fails, or the sign-in is refused."""

@@ -33,11 +33,7 @@ ON_DISK = "ON_DISK_TRANSACTIONAL"
 
 
 class ServerFacts:
-    """
-    Queries the server over one connection.
-
-    Threads: only the thread that owns the connection.
-    """
+    """Queries the server over one connection. Threads: only the thread that owns the connection."""
 
     def __init__(self, connection: Connection, timeout: float) -> None:
         """`timeout`: seconds that the server has for each answer."""

@@ -54,11 +54,7 @@ MAX_BYTES_IN_FLIGHT = 8 << 20
 
 
 class Sink:
-    """
-    One stream's way into the graph.
-
-    Threads: for the thread that owns the connection, except `in_flight`.
-    """
+    """One stream's way into the graph. Threads: for the thread that owns the connection, except `in_flight`."""
 
     def __init__(self, connection: Connection, checkpoint_id: CheckpointId, held: Checkpoint) -> None:
         """`held`: the checkpoint as it was read over this connection."""
@@ -144,9 +140,7 @@ def _replies_to(transaction: Transaction) -> int:
 def _notice_in(reply: Reply) -> str:
     """
     The notifications in the answer to COMMIT: a SYNC replica that has not confirmed causes one after Memgraph 3.12.0,
-    and caused an error before.
-
-    Source: `SessionHL::CommitTransaction`, `src/glue/SessionHL.cpp`.
+    and caused an error before. Source: `SessionHL::CommitTransaction`, `src/glue/SessionHL.cpp`.
     """
     notifications = reply.metadata.get("notifications") if isinstance(reply, Success) else None
     if not isinstance(notifications, list):
