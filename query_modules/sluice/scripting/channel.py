@@ -55,11 +55,7 @@ class Patience:
 
 
 class Channel:
-    """
-    A process's channel as its owner has it.
-
-    Threads: for the thread that made it.
-    """
+    """A process's channel as its owner has it. Threads: for the thread that made it."""
 
     def __init__(self, process: ChildProcess, wants_stop: Callable[[], bool]) -> None:
         """`wants_stop`: asked while something takes its time; what it raises passes through."""
