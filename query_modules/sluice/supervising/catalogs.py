@@ -20,11 +20,7 @@ SEARCH_SHARE = 20
 
 
 class Catalogs:
-    """
-    The catalogs there are, and the streams below them, as committed.
-
-    Threads: the supervisor's.
-    """
+    """The catalogs there are, and the streams below them, as committed. Threads: the supervisor's."""
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared

@@ -22,11 +22,7 @@ MAX_ITEMS = 100
 
 
 class Remembered(Generic[T]):
-    """
-    Values that are kept for a short time, and given once.
-
-    Threads: any.
-    """
+    """Values that are kept for a short time, and given once. Threads: any."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards what follows

@@ -66,9 +66,7 @@ class Every:
 
 class ServerWatch:
     """
-    Asks the server, and leaves the answers where procedures and workers read them.
-
-    Threads: the supervisor's alone.
+    Asks the server, and leaves the answers where procedures and workers read them. Threads: the supervisor's alone.
     """
 
     def __init__(self, settings: Settings, shared: SharedState) -> None:

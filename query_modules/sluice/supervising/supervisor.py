@@ -45,11 +45,7 @@ STOP_PATIENCE = 10.0
 
 
 class Supervisor:
-    """
-    One thread that owns all workers.
-
-    Threads: `run` is the body of its thread; `stop` may be called from any.
-    """
+    """One thread that owns all workers. Threads: `run` is the body of its thread; `stop` may be called from any."""
 
     def __init__(self, settings: Settings, shared: SharedState) -> None:
         self._settings = settings
