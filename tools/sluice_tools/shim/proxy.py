@@ -30,11 +30,7 @@ log = logging.getLogger("sluice.shim")
 
 
 class Proxy:
-    """
-    Listens, and has a connection for every client.
-
-    Threads: the event loop's.
-    """
+    """Listens, and has a connection for every client. Threads: the event loop's."""
 
     def __init__(
         self, settings: ShimSettings, make_session: Callable[[str], Session], statistics: Statistics | None = None
