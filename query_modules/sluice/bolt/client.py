@@ -11,7 +11,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
+from contextlib import AbstractContextManager
 
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, end_of, frame
@@ -33,7 +33,7 @@ _FAREWELL = 0.1
 _NOTHING = memoryview(b"")
 
 
-class Connection:
+class Connection(AbstractContextManager["Connection"]):
     """
     A session with the server.
 
@@ -212,12 +212,7 @@ class Connection:
         finally:
             self._transport.close()
 
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _agree(self, deadline: float) -> None:

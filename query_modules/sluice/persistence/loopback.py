@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sluice.bolt.client import Connection
@@ -98,7 +98,7 @@ ORDER BY m.number
 UNLABEL = f"MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id AND k.{nodes.OWNER} = $uid REMOVE k:{nodes.CHECKPOINT}"
 
 
-class Loopback:
+class Loopback(AbstractContextManager["Loopback"]):
     """A connection to the server from inside it. Threads: only the thread that opened it, except for `abort`."""
 
     def __init__(self, settings: Settings) -> None:
@@ -126,12 +126,7 @@ class Loopback:
         self._listed: dict[VertexId, tuple[RawRecords, Sequence[StreamRow]]] = {}
         "The latest answer to `list_streams`, by catalog."
 
-    def __enter__(self) -> Loopback:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.connection.close()
 
     def abort(self) -> None:

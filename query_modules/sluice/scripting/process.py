@@ -11,7 +11,7 @@ import re
 import struct
 import time
 from collections.abc import Sequence
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from sluice.bolt.packstream import unpack
@@ -53,7 +53,7 @@ class PackedQueries(NamedTuple):
     "Kinds of vertices and relationships that were merged for the first time."
 
 
-class TransformProcess:
+class TransformProcess(AbstractContextManager["TransformProcess"]):
     """
     One transform, loaded in a process of its own.
 
@@ -81,12 +81,7 @@ class TransformProcess:
             self.close()
             raise
 
-    def __enter__(self) -> TransformProcess:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def pack(
