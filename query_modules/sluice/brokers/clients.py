@@ -87,8 +87,7 @@ def admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
 
     Threads: any; so may the client be used.
 
-    Raises:
-        SettingError, BrokerError: as `make`.
+    Raises SettingError, BrokerError: as `make`.
     """
     with _lock:
         known = _admins.get((uri, configuration))

@@ -198,10 +198,8 @@ class TopicGuard:
 
 def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
     """
-    Looks whether the stream's topic, and that of its dead letters, are there; leaves nothing behind.
-
-    Raises:
-        TopicNotFound, BrokerError: they are not, or cannot be read about.
+    Looks whether the stream's topic, and that of its dead letters, are there; leaves nothing behind. Raises
+    TopicNotFound, BrokerError: they are not, or cannot be read about.
     """
     with Consumer(spec, settings) as consumer:
         identity = TopicIdentity(spec, settings.broker_timeout)

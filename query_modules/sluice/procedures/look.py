@@ -56,10 +56,8 @@ def show(streams: Streams) -> list[Row]:
 
 def info(streams: Streams, name: str | None) -> list[Row]:
     """
-    Everything about one stream, or all, ordered by name: what was requested, how far it got, what it is doing.
-
-    Raises:
-        StreamNotFound.
+    Everything about one stream, or all, ordered by name: what was requested, how far it got, what it is doing. Raises
+    StreamNotFound.
     """
     shown = streams.all() if name is None else [streams.find(name)]
     return [_info(stream, streams.shared, streams.settings) for stream in shown]
@@ -67,10 +65,8 @@ def info(streams: Streams, name: str | None) -> list[Row]:
 
 def errors(streams: Streams, name: str, limit: int) -> list[Row]:
     """
-    The latest messages that a stream stopped at or passed, and gaps that it met, the newest first.
-
-    Raises:
-        StreamNotFound; SettingError if the limit is not a positive number.
+    The latest messages that a stream stopped at or passed, and gaps that it met, the newest first. Raises
+    StreamNotFound; SettingError if the limit is not a positive number.
     """
     check_count(name, "limit", limit)
     history = streams.find(name).checkpoint().history
@@ -79,10 +75,8 @@ def errors(streams: Streams, name: str, limit: int) -> list[Row]:
 
 def batches(streams: Streams, name: str, limit: int) -> list[Row]:
     """
-    What the latest transactions of a stream did, the newest first.
-
-    Raises:
-        StreamNotFound; SettingError if the limit is not a positive number.
+    What the latest transactions of a stream did, the newest first. Raises StreamNotFound; SettingError if the limit is
+    not a positive number.
     """
     check_count(name, "limit", limit)
     stream = streams.find(name)
@@ -91,10 +85,8 @@ def batches(streams: Streams, name: str, limit: int) -> list[Row]:
 
 def show_create(streams: Streams, name: str) -> list[Row]:
     """
-    The clause that creates a stream like this one: `statement`.
-
-    Raises:
-        StreamNotFound; SettingError if the node was edited into something impossible.
+    The clause that creates a stream like this one: `statement`. Raises StreamNotFound; SettingError if the node was
+    edited into something impossible.
     """
     spec = streams.find(name).spec
     return [{"statement": to_text(statement_of(spec))}]

@@ -17,10 +17,8 @@ from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_req
 
 def list_parked(streams: Streams, name: str, limit: int) -> list[Row]:
     """
-    A stream's parked messages, in the order in which they were parked, at most `limit`.
-
-    Raises:
-        StreamNotFound; SettingError if the limit is not a positive number, or a node was edited.
+    A stream's parked messages, in the order in which they were parked, at most `limit`. Raises StreamNotFound;
+    SettingError if the limit is not a positive number, or a node was edited.
     """
     check_count(name, "limit", limit)
     stream = streams.find(name)

@@ -10,10 +10,8 @@ from sluice.values.model import Status, check_count
 
 def start(streams: Streams, name: str, limit_batches: int | None) -> list[Row]:
     """
-    Requests that a stream run; one that runs is left alone, whatever its limit.
-
-    Raises:
-        StreamNotFound; SettingError if the limit is not a positive number.
+    Requests that a stream run; one that runs is left alone, whatever its limit. Raises StreamNotFound; SettingError if
+    the limit is not a positive number.
     """
     if limit_batches is not None:
         check_count(name, "LIMIT", limit_batches)

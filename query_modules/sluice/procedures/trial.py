@@ -55,10 +55,7 @@ def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_a
 def test_report(streams: Streams, name: str) -> list[Row]:
     """
     What the queries of the stream's latest executed test did before they were rolled back: a row for each text, those
-    that took longest first.
-
-    Raises:
-        StreamNotFound; NoReport: there is no report, or not yet.
+    that took longest first. Raises StreamNotFound; NoReport: there is no report, or not yet.
     """
     stream = streams.find(name)
     test_execution = streams.shared.test_execution(str(stream.get("uid")))

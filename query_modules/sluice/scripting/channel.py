@@ -110,9 +110,7 @@ class Channel:
     def _wait(self, event: int, patience: Patience) -> None:
         """
         Waits, with the interpreter lock released, until the channel is ready; takes meanwhile what the process writes.
-
-        Raises:
-            TimeoutError, Stopped: as they say.
+        Raises TimeoutError, Stopped: as they say.
         """
         while True:
             now = time.monotonic()
