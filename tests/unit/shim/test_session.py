@@ -219,12 +219,12 @@ def test_a_clause_is_recognised_once_and_parsed_once(step: int, text: str, monke
 
         return call
 
-    for module, name in ((rewriting, "recognise"), (parser, "Source"), (translation, "_call")):
+    for module, name in ((rewriting, "recognise"), (parser, "Source"), (translation, "_arguments")):
         monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
     wire = frame(messages.run(text)) + frame(messages.pull())
     sent = b"".join(talk.session.from_client(wire[at : at + step]) for at in range(0, len(wire), step))
     assert sent != wire
-    assert seen == {"recognise": 1, "Source": 1, **({} if "LIMIT" in text else {"_call": 1})}
+    assert seen == {"recognise": 1, "Source": 1, **({} if "LIMIT" in text else {"_arguments": 1})}
 
 
 @pytest.mark.parametrize("text", [
