@@ -52,17 +52,8 @@ OWNER = "sluice_uid"
 Properties = Mapping[str, Any]
 
 SPEC_PROPERTIES = (
-    "uid",
-    "name",
-    "uri",
-    "topic",
-    "transform",
-    "transform_source",
-    "transform_sha256",
-    "transform_signature",
-    "batch_interval",
-    "batch_size",
-    "config",
+    *("uid", "name", "uri", "topic", "transform", "transform_source", "transform_sha256", "transform_signature"),
+    *("batch_interval", "batch_size", "config"),
 )
 
 
