@@ -5,18 +5,7 @@ from __future__ import annotations
 import re
 
 from sluice.clauses import statements
-from sluice.clauses.values import (
-    Config,
-    Count,
-    End,
-    Offsets,
-    Parameter,
-    Relative,
-    Scalar,
-    Target,
-    Text,
-    Timestamp,
-)
+from sluice.clauses.values import Config, Count, End, Offsets, Parameter, Relative, Scalar, Target, Text, Timestamp
 from sluice.cypher.lexer import is_decimal, name_end
 
 _ESCAPES = {"\\": r"\\", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}

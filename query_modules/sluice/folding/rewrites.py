@@ -25,9 +25,7 @@ class Rewrites(NamedTuple):
 
 
 RULES: tuple[
-    Callable[[Query], Template],
-    Callable[[Query, Template], Series | None],
-    Callable[[Query], Chain | None],
+    Callable[[Query], Template], Callable[[Query, Template], Series | None], Callable[[Query], Chain | None]
 ] = (template, series, chain)
 "How each of the `Rewrites` is made, in their order."
 

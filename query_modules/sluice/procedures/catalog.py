@@ -75,15 +75,11 @@ class Catalog:
         """
         self.claim()
         stream = self._new_vertex(
-            nodes.STREAM,
-            {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()},
+            nodes.STREAM, {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()}
         )
         checkpoint = self._new_vertex(
             nodes.CHECKPOINT,
-            {
-                **nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id)),
-                nodes.OWNER: spec.uid,
-            },
+            {**nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id)), nodes.OWNER: spec.uid},
         )
         self._connect(stream, checkpoint, nodes.HAS_CHECKPOINT)
         self._connect(self._vertices[0], stream, nodes.HAS_STREAM)

@@ -8,14 +8,7 @@ from typing import Any
 from sluice.errors import SettingError, StreamNotFound, StreamRunning
 from sluice.host.installation import Installation
 from sluice.persistence import nodes
-from sluice.values.model import (
-    Checkpoint,
-    Status,
-    StreamSpec,
-    VertexId,
-    effective_status,
-    encode_positions,
-)
+from sluice.values.model import Checkpoint, Status, StreamSpec, VertexId, effective_status, encode_positions
 from sluice.values.parked_message import ParkedMessage, message_of
 
 Vertex = Any

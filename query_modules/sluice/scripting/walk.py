@@ -20,19 +20,7 @@ import re
 from collections.abc import Iterable
 
 from sluice.bolt.messages import Tag
-from sluice.bolt.values import (
-    FALSE,
-    FLOAT,
-    INTEGERS,
-    LIST,
-    MAP,
-    MAX_DEPTH,
-    NULL,
-    STRING,
-    STRUCTURE,
-    TRUE,
-    Sized,
-)
+from sluice.bolt.values import FALSE, FLOAT, INTEGERS, LIST, MAP, MAX_DEPTH, NULL, STRING, STRUCTURE, TRUE, Sized
 from sluice.errors import RemoteProtocolError
 from sluice.scripting.contract import refusal
 from sluice.scripting.frames import DISCARD_ALL

@@ -32,12 +32,7 @@ WRITES = "(this clause writes: it needs a session, or a transaction, with access
 "What is added where a client has said that it only reads."
 
 _RETRYABLE = frozenset(
-    (
-        "sluice.errors.ConflictError",
-        "sluice.errors.CallAborted",
-        "mgp.SerializationError",
-        "_mgp.SerializationError",
-    )
+    ("sluice.errors.ConflictError", "sluice.errors.CallAborted", "mgp.SerializationError", "_mgp.SerializationError")
 )
 "What a procedure raises that is worth another try of the whole transaction."
 

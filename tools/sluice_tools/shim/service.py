@@ -30,9 +30,7 @@ Watch = Callable[[Statistics], AbstractContextManager[None]]
 
 
 def serve(
-    settings: ShimSettings,
-    ready: Callable[[int], None] | None = None,
-    watch: Watch = lambda _: nullcontext(),
+    settings: ShimSettings, ready: Callable[[int], None] | None = None, watch: Watch = lambda _: nullcontext()
 ) -> None:
     """
     Run the shim until SIGTERM or SIGINT; then stop as `Proxy.stop` does, or at once at the second signal.
