@@ -30,8 +30,6 @@ MAX_MESSAGE = 256 * 1024 * 1024
 _FAREWELL = 0.1
 "How long GOODBYE may wait for room in the socket, in seconds."
 
-_NOTHING = memoryview(b"")
-
 
 class Connection(AbstractContextManager["Connection"]):
     """
@@ -149,15 +147,7 @@ class Connection(AbstractContextManager["Connection"]):
         """
         if self._inbox:
             raise RemoteProtocolError("the server sent an answer to no request")
-        before = self._transport.sent
-        answers: list[Reply] = []
-        try:
-            self._pump(memoryview(frames), answers, replies, records, timeout)
-        except (ConnectionLost, RemoteProtocolError) as error:
-            if commit_at is not None and self._transport.sent - before >= end_of(frames, commit_at):
-                _raise_if_unknown(answers, commit_at, error)
-            raise
-        return answers
+        return self._answers(frames, replies, commit_at, records, timeout)
 
     def send(self, frames: bytes, *, timeout: float | None = None) -> None:
         """Send requests and leave the answers to `receive`. What arrives meanwhile is kept."""
@@ -176,14 +166,7 @@ class Connection(AbstractContextManager["Connection"]):
 
         Takes the arguments of `exchange`. Every COMMIT that is not answered counts as sent.
         """
-        answers: list[Reply] = []
-        try:
-            self._pump(_NOTHING, answers, replies, records, timeout)
-        except (ConnectionLost, RemoteProtocolError) as error:
-            if commit_at is not None:
-                _raise_if_unknown(answers, commit_at, error)
-            raise
-        return answers
+        return self._answers(b"", replies, commit_at, records, timeout)
 
     @property
     def answered(self) -> bool:
@@ -248,6 +231,19 @@ class Connection(AbstractContextManager["Connection"]):
             raise error_of(reply)
         if isinstance(reply, Success):
             self.server = self.server or str(reply.metadata.get("server", ""))
+
+    def _answers(
+        self, frames: bytes, replies: int, commit_at: int | None, records: RawRecords | None, timeout: float | None
+    ) -> list[Reply]:
+        before = self._transport.sent
+        answers: list[Reply] = []
+        try:
+            self._pump(memoryview(frames), answers, replies, records, timeout)
+        except (ConnectionLost, RemoteProtocolError) as error:
+            if commit_at is not None and self._transport.sent - before >= end_of(frames, commit_at):
+                _raise_if_unknown(answers, commit_at, error)
+            raise
+        return answers
 
     def _pump(
         self, outgoing: memoryview, answers: list[Reply], wanted: int, records: RawRecords | None, timeout: float | None

@@ -92,11 +92,8 @@ class TopicReader:
         if "message.max.bytes" not in dict(spec.config.kafka):  # librdkafka wants this to be less
             defaults["fetch.max.bytes"] = FETCH_BYTES
         own = {
+            **clients.POSITIONS_OF_THE_GRAPH,
             "group.id": group_of(spec.name),
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "allow.auto.create.topics": False,
             "enable.partition.eof": to_the_end,
             "error_cb": complaints.note,
             "on_commit": reporter.answered,

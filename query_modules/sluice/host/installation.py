@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from sluice.host.server_flags import data_directory
+from sluice.host.server_flags import data_directory, write_json
 
 log = logging.getLogger("sluice.installation")
 
@@ -68,11 +67,11 @@ class Installation:
             return
         content = {"id": self.id, "adopted": sorted(self._adopted), "is_replica": self._is_replica}
         try:
-            beside = self._file.with_suffix(".new")
-            beside.write_text(json.dumps(content), encoding="utf-8")
-            os.replace(beside, self._file)
+            write_json(self._file, content)
         except OSError as error:
-            log.warning("streams that are copied to another server would run there: cannot write %s: %s", beside, error)
+            log.warning(
+                "streams that are copied to another server would run there: cannot write %s: %s", self._file, error
+            )
             self._file, self.id = None, ""
 
 
