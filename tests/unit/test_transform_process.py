@@ -249,8 +249,8 @@ def test_a_script_that_is_not_loaded_in_time_may_be_in_time_on_a_machine_that_is
         ("return [('  ;', {})]", "the query of item 0 is empty"),
         ("return [('a', {'x': {1}})]", "the parameters of item 0 contain a value that a query cannot take: x: "),
         (
-            "return [('a', {'x': [{'y': (1,)}]})]",
-            "the parameters of item 0 contain a value that a query cannot take: x[0].y: ",
+            "return [('a', {'x': [{'y': ({1},)}]})]",
+            "the parameters of item 0 contain a value that a query cannot take: x[0].y[0]: ",
         ),
         (
             "return [('a', {'x': 2 ** 63})]",

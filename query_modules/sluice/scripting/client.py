@@ -164,6 +164,7 @@ def load(
         "uri": transform.uri,
         "source": transform.source,
         "options": options.as_map(),
+        "decimals": settings.decimals.value,
     }
     try:
         answer = client.ask(request, "loading it", max(deadline - time.monotonic(), 0.0))

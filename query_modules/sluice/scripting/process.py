@@ -109,7 +109,7 @@ class TransformProcess:
 
         Args:
             fold: fewer queries, which do the same to the graph.
-            lacks: what the server does not do that folding needs.
+            lacks: what the server does not do that queries need.
             wants_keys: whether to compute what the queries merge; otherwise their keys are EVERYTHING.
 
         Returns:
@@ -144,15 +144,18 @@ class TransformProcess:
             answer.size, frames, answer.batches, answer.given, answer.batches, failure, news, keys, merges.shapes
         )
 
-    def rows(self, batch: Messages) -> list[tuple[str, dict[str, Any]]]:
+    def rows(self, batch: Messages, lacks: frozenset[Need] = frozenset()) -> list[tuple[str, dict[str, Any]]]:
         """
-        The queries that the transform gives, as (query, parameters).
+        The queries that the transform gives, as (query, parameters), in which dates and times are `Structure`s.
+
+        Args:
+            lacks: as `pack`.
 
         Raises:
             TransformError: it raised, broke its contract or did not end in time.
             Stopped: the owner wants to stop.
         """
-        answer = self._answer(ROWS, [batch])
+        answer = self._answer(ROWS, [batch], lacks)
         try:
             packed = bytes(answer)
             check_values(packed)

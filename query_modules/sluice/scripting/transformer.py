@@ -32,7 +32,7 @@ class Transformer:
     ) -> None:
         """
         Args:
-            lacks: what folding needs and the server does not do.
+            lacks: what queries need and the server does not do.
             wants_keys: whether it matters what the queries merge, since other streams write at the same time.
         """
         self._wants_keys = wants_keys
@@ -65,8 +65,7 @@ class Transformer:
         """
         transform_process = self._running()
         worn = transform_process.worn
-        lacks = self._lacks() if fold else frozenset()
-        queries = transform_process.pack(batches, fold=fold, lacks=lacks, wants_keys=self._wants_keys())
+        queries = transform_process.pack(batches, fold=fold, lacks=self._lacks(), wants_keys=self._wants_keys())
         if queries.error is None or not transform_process.died or not (worn or len(batches) > 1):
             return queries
         if queries.batches:
