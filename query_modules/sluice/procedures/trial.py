@@ -45,7 +45,8 @@ def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_a
     batches = _read(spec, stream, limit_batches, streams.settings, check_abort)
     queries = []
     lacks = streams.exchange.host.lacks()
-    with admission.load(spec, streams.settings, until(check_abort)) as transform_process:
+    lines = streams.exchange.monitor(stream.uid).lines
+    with admission.load(spec, streams.settings, until(check_abort), lines) as transform_process:
         for batch in batches:
             check_abort()
             queries += transform_process.rows(batch, lacks)

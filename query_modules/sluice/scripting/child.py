@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import io
+import logging
 import marshal
 import mmap
 import os
@@ -59,6 +61,7 @@ from sluice.scripting.frames import (
 )
 from sluice.scripting.lasting import lasting
 from sluice.scripting.loading import describe, load
+from sluice.scripting.variety import Variety
 from sluice.values.merge_keys import EVERYTHING, Analysis
 from sluice.values.record import Columns
 
@@ -118,6 +121,7 @@ def main() -> None:
     channel = ParentChannel()
     number, task = channel.receive()
     _limit(task["memory_bytes"])
+    _show_output()
     sys.path[:] = joined_path(sys.path, task["path"], own_first=task["own_first"])
     if "source" not in task:
         try:
@@ -176,6 +180,8 @@ class LoadedTransform:
         self._conversion = Conversion(decimals, zoned=True)
         self._converts = False
         "Whether a parameter had to be converted yet; until then none is looked at."
+        self._variety: Variety | None = Variety()
+        "None: it is known whether the texts have values in them."
         self._folded = False
         "Whether the last request was to fold; one that is not, after it, comes of a refusal."
 
@@ -261,6 +267,8 @@ class LoadedTransform:
             queries = queries[: answer.given]
         else:
             answer = Answer(len(done), len(queries), size, error, b"")
+        if self._variety is not None and self._variety.settled(queries):
+            self._variety = None
         met = list(self._folder.news())
         merges = self._analysis(queries, [text for text, _ in met], fold=fold, wants_keys=wants_keys)
         return answer._replace(news=self._news(met), merges=merges).header, packed
@@ -333,6 +341,16 @@ def _pack_into(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, Any]
         packed += DISCARD_ALL
         count += 1
     return count
+
+
+def _show_output() -> None:
+    """What a script prints and logs goes to its owner line by line; how it logs is still the script's to configure."""
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=True)
+    logging.getLogger().setLevel(logging.INFO)
+    if logging.lastResort is not None:
+        logging.lastResort.setLevel(logging.INFO)
+        logging.lastResort.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
 
 
 def _limit(memory_bytes: int) -> None:

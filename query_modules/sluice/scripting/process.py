@@ -25,6 +25,7 @@ from sluice.scripting.walk import check_queries, check_text, check_values
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
 from sluice.values.options import NO_OPTIONS, Options
+from sluice.values.output_lines import OutputLines
 from sluice.values.record import Columns, Messages
 
 OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
@@ -66,9 +67,13 @@ class TransformProcess:
         settings: Settings,
         wants_stop: WantsStop = never,
         options: Options = NO_OPTIONS,
+        lines: OutputLines | None = None,
     ) -> None:
         """
         Starts the process, loads the script and configures it with the options.
+
+        Args:
+            wants_stop, lines: as `Client`.
 
         Raises:
             ScriptError: as `load`.
@@ -80,7 +85,7 @@ class TransformProcess:
         self.worn = False
         "Whether it has transformed anything yet."
         deadline = time.monotonic() + settings.script_timeout
-        self._client = Client(transform.uri, settings, wants_stop)
+        self._client = Client(transform.uri, settings, wants_stop, lines)
         try:
             self._entry = load(self._client, transform, settings, deadline, options)
         except BaseException:
@@ -215,7 +220,7 @@ class TransformProcess:
     def _failure(self, reason: bytes) -> TransformError:
         if OUT_OF_MEMORY.match(reason):
             self._client.give_up()
-        return TransformError(f"transform {self._uri}: {reason.decode(errors='replace')}")
+        return TransformError(self._client.with_output(f"transform {self._uri}: {reason.decode(errors='replace')}"))
 
 
 def _rows(value: object) -> list[tuple[str, dict[str, Any]]]:
