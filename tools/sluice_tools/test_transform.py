@@ -19,6 +19,7 @@ from rich.console import Console
 
 from sluice.errors import ScriptError, SluiceError
 from sluice.folding import explain
+from sluice.host.allow_list import scheme_of
 from sluice.host.settings import load
 from sluice.scripting import script
 from sluice.scripting.process import TransformProcess
@@ -84,7 +85,7 @@ def run_transform(
 
 def _queries_of(uri: str, records: Records) -> Queries:
     settings = load(flags={})
-    transform = script.fetch(uri if "://" in uri else str(Path(uri).absolute()), settings)
+    transform = script.fetch(uri if scheme_of(uri) else str(Path(uri).absolute()), settings)
     with TransformProcess(transform, settings) as transform_process:
         try:
             return transform_process.rows(records)
