@@ -1,6 +1,6 @@
 """
-Ready transforms: what `WITH TRANSFORM 'sluice:NAME'` means. Their code is a part of this package; a stream only gives them
-options.
+Ready transforms: what `WITH TRANSFORM 'sluice:NAME'` means. Their code is a part of this package; a stream only gives
+them options.
 
     cypher            queries of the options for each message      (template, merge_keys)
     patterns          patterns of Neo4j's connector                (pattern_parser)
@@ -10,10 +10,10 @@ options.
       formats         bytes into values                            (csv_format, texts)
       keys            values that something is found again by
       identifiers     names in backticks
-      options         options, one by one
+      options         options, one by one                         (refusals)
 
 A module of a ready transform has a function `configured(options)`. It returns the functions that a script would define,
-`stream` or `stream_messages`, by their names, and raises ValueError if the options are wrong.
+`stream` or `stream_messages`, by their names, and raises WrongOption if the options are wrong.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def configure(name: str, namespace: dict[str, Any], options: Mapping[str, Any]) 
     Defines the functions of a ready transform among the names of its script, which hands itself on to this.
 
     Raises:
-        ValueError: as `configured`.
+        WrongMessage: as `configured`.
     """
     namespace.update(configured(name, options))
 
@@ -46,7 +46,7 @@ def configured(name: str, options: Mapping[str, Any]) -> Functions:
     The functions of a ready transform, by the names that a script has for them.
 
     Raises:
-        ValueError: the options are wrong; the text is one line that says why.
+        WrongMessage: the options are wrong; the text is one line that says why.
     """
     module = import_module(f"{__name__}.{MODULES[name]}")
     functions: Functions = (

@@ -14,10 +14,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sluice.ready.formats import read_json
-from sluice.ready.identifiers import labelled, property_map, quoted
+from sluice.ready.identifiers import field, labelled, looked_for, quoted
 from sluice.ready.keys import check_key
 from sluice.ready.message import read_present
 from sluice.ready.options import OptionReader
+from sluice.ready.refusals import WrongMessage
 
 Query = tuple[str, dict[str, Any]]
 
@@ -54,7 +55,7 @@ class Shape(NamedTuple):
 
 
 def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], list[Query]]]:
-    """The transform that these options mean: the name of its function, and the function. Raises ValueError."""
+    """The transform that these options mean: the name of its function, and the function. Raises WrongOption."""
     options = OptionReader(given)
     options.choice("format", ("json",), "json")
     options.done()
@@ -62,14 +63,14 @@ def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], list
 
 
 def stream(batch: list[bytes | None]) -> list[Query]:
-    """The queries for the values of messages. Raises ValueError at a message that is not of this form."""
+    """The queries for the values of messages. Raises WrongMessage at a message that is not of this form."""
     return [query_of(event) for event in read_present(batch, read_json, "its value") if event is not None]
 
 
 def query_of(event: Any) -> Query:
-    """The query of one event. Raises ValueError."""
+    """The query of one event. Raises WrongMessage."""
     if not isinstance(event, dict):
-        raise ValueError(f"a CUD event must be an object, got {event!r:.80}")
+        raise WrongMessage(f"a CUD event must be an object, got {event!r:.80}")
     op = _word(event, "op", OPERATIONS)
     if _word(event, "type", ("node", "relationship")) == "node":
         return _node(event, op)
@@ -79,7 +80,7 @@ def query_of(event: Any) -> Query:
 def _node(event: Mapping[str, Any], op: str) -> Query:
     detach = event.get("detach", False)
     if not isinstance(detach, bool):
-        raise ValueError(f"detach must be true or false, got {detach!r}")
+        raise WrongMessage(f"detach must be true or false, got {detach!r}")
     if op == "create":
         shape = Shape(op, (End(_labels(event), ()),))
         return text_of_node(shape), {"properties": _properties(event)}
@@ -96,7 +97,7 @@ def _relationship(event: Mapping[str, Any], op: str) -> Query:
     for name in ("from", "to"):
         end = event.get(name)
         if not isinstance(end, dict):
-            raise ValueError(f"a relationship's event must say its vertex {name!r}, got {end!r}")
+            raise WrongMessage(f"a relationship's event must say its vertex {name!r}, got {end!r}")
         how = _word({"op": "match", **end}, "op", ("match", "merge"), f" of {name}")
         parameters[name] = _ids(end, f"the ids of {name}")
         ends.append(_end(end, parameters[name], merges=how == "merge"))
@@ -125,8 +126,7 @@ def text_of_node(shape: Shape) -> str:
 def text_of_relationship(shape: Shape) -> str:
     """The query for relationships of a shape: its first vertex, its second, and what is done to the relationship."""
     start, end = shape.ends
-    ids = property_map(shape.ids, [f"$ids.{quoted(name, 'a property')}" for name in shape.ids])
-    edge = f"-[r:{quoted(shape.rel_type, 'rel_type')}{ids}]->"
+    edge = f"-[r:{quoted(shape.rel_type, 'rel_type')}{looked_for(shape.ids, 'ids')}]->"
     verb, change = CHANGES[shape.op]
     if verb == "MATCH" and not any(one.merges or one.is_internal for one in shape.ends):
         return f"MATCH {_pattern('a', start, 'from')}{edge}{_pattern('b', end, 'to')} {change}"
@@ -148,14 +148,13 @@ CHANGES = {
 
 def _clause(variable: str, end: End, parameter: str) -> str:
     """MATCH or MERGE of one vertex. By the host's own id nothing is created."""
-    where = f" WHERE id({variable}) = ${parameter}.{quoted(end.ids[0], 'an id')}" if end.is_internal else ""
+    where = f" WHERE id({variable}) = {field(parameter, end.ids[0])}" if end.is_internal else ""
     return f"{'MERGE' if end.merges else 'MATCH'} {_pattern(variable, end, parameter)}{where}"
 
 
 def _pattern(variable: str, end: End, parameter: str) -> str:
     names = () if end.is_internal else end.ids
-    values = [f"${parameter}.{quoted(name, 'an id')}" for name in names]
-    return f"({variable}{labelled(end.labels)}{property_map(names, values)})"
+    return f"({variable}{labelled(end.labels)}{looked_for(names, parameter)})"
 
 
 def _end(event: Mapping[str, Any], ids: Mapping[str, Any], *, merges: bool) -> End:
@@ -166,22 +165,22 @@ def _end(event: Mapping[str, Any], ids: Mapping[str, Any], *, merges: bool) -> E
 def _ids(event: Mapping[str, Any], name: str) -> dict[str, Any]:
     ids = event.get("ids")
     if not isinstance(ids, dict) or not ids:
-        raise ValueError(f"{name} must be a map of properties and values that is not empty, got {ids!r:.80}")
+        raise WrongMessage(f"{name} must be a map of properties and values that is not empty, got {ids!r:.80}")
     internal = set(ids) & set(INTERNAL)
     if internal and len(ids) > 1:
-        raise ValueError(f"{name} must have {internal.pop()} alone, or not at all")
+        raise WrongMessage(f"{name} must have {internal.pop()} alone, or not at all")
     if not internal:
         return {key: check_key(key, value) for key, value in ids.items()}
     [(key, value)] = ids.items()
     if isinstance(value, bool) or not str(value).isdecimal():
-        raise ValueError(f"{name}: {key} must be the number of a vertex of this graph, got {value!r:.80}")
+        raise WrongMessage(f"{name}: {key} must be the number of a vertex of this graph, got {value!r:.80}")
     return {key: int(value)}
 
 
 def _labels(event: Mapping[str, Any]) -> tuple[str, ...]:
     labels = event.get("labels") or []
     if not isinstance(labels, list):
-        raise ValueError(f"labels must be a list of texts, got {labels!r:.80}")
+        raise WrongMessage(f"labels must be a list of texts, got {labels!r:.80}")
     labelled(labels)
     return tuple(labels)
 
@@ -189,7 +188,7 @@ def _labels(event: Mapping[str, Any]) -> tuple[str, ...]:
 def _properties(event: Mapping[str, Any]) -> dict[str, Any]:
     properties = event.get("properties") or {}
     if not isinstance(properties, dict):
-        raise ValueError(f"properties must be a map, got {properties!r:.80}")
+        raise WrongMessage(f"properties must be a map, got {properties!r:.80}")
     return properties
 
 
@@ -197,5 +196,5 @@ def _word(event: Mapping[str, Any], name: str, allowed: Sequence[str], of: str =
     found = event.get(name)
     word = found.lower() if isinstance(found, str) else ""
     if word not in allowed:
-        raise ValueError(f"{name}{of} must be one of {', '.join(allowed)}, got {found!r:.80}")
+        raise WrongMessage(f"{name}{of} must be one of {', '.join(allowed)}, got {found!r:.80}")
     return word

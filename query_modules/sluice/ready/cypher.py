@@ -16,6 +16,7 @@ from sluice.ready.formats import Decoder, key_decoder, value_decoder
 from sluice.ready.keys import check_column
 from sluice.ready.message import NAMES, VALUE, Context, at_path, contexts, read_present
 from sluice.ready.options import OptionReader
+from sluice.ready.refusals import WrongOption
 from sluice.ready.template import Template, template_of
 from sluice.values.record import Record
 
@@ -40,25 +41,25 @@ class Route(NamedTuple):
 
 
 def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], list[Query]]]:
-    """The transform that these options mean: the name of its function, and the function. Raises ValueError."""
+    """The transform that these options mean: the name of its function, and the function. Raises WrongOption."""
     options = OptionReader(given)
     routes = _routes(options, "query")
-    on_null = _routes(options, "on_null") if "on_null" in given else []
+    on_null = _routes(options, "on_null")
     read, many = value_decoder(options)
     keys = key_decoder(options)
     options.done()
     if not routes and not on_null:
-        raise ValueError("the option query is missing: a query, or a list of them")
+        raise WrongOption("the option query is missing: a query, or a list of them")
     for route in on_null:
         if VALUE in route.names:
-            raise ValueError("the option on_null: a tombstone has no $value; its $key says what it is about")
+            raise WrongOption("the option on_null: a tombstone has no $value; its $key says what it is about")
     transform = CypherTransform(routes, on_null, read, keys, many)
     is_simple = {name for route in (*routes, *on_null) for name in route.names} <= {VALUE} and not on_null
     return {"stream": transform.of_values} if is_simple else {"stream_messages": transform.of_messages}
 
 
 class CypherTransform:
-    """Queries for messages. Its functions raise ValueError at a message that cannot be applied."""
+    """Queries for messages. Its functions raise WrongMessage at a message that cannot be applied."""
 
     def __init__(self, routes: list[Route], on_null: list[Route], read: Decoder, keys: Decoder, many: bool) -> None:
         """
@@ -112,7 +113,7 @@ def _queries(routes: list[Route], messages: list[Context]) -> list[Query]:
 
 
 def _of_route(route: Route, messages: list[Context]) -> list[Query]:
-    """One query for each message. Raises ValueError if a key is null in one."""
+    """One query for each message. Raises WrongMessage if a key is null in one."""
     template = route.template
     for name, key in template.keys:
         check_column(name, key, messages)
@@ -133,7 +134,7 @@ def _trimmed(template: Template, message: Context) -> dict[str, Any]:
 
 
 def _routes(options: OptionReader, name: str) -> list[Route]:
-    """The queries of an option, in their order. Raises ValueError."""
+    """The queries of an option, in their order. Raises WrongMessage."""
     found = options.take(name, [])
     items = found if isinstance(found, (list, tuple)) else [found]
     return [_route(item, name) for item in items]
@@ -143,12 +144,12 @@ def _route(item: Any, option: str) -> Route:
     if isinstance(item, str):
         return Route(template_of(item, option))
     if not isinstance(item, Mapping) or not set(item) <= {"query", "when"} or not isinstance(item.get("query"), str):
-        raise ValueError(
+        raise WrongOption(
             f"the option {option} must have queries: a text, or a map {{when: {{...}}, query: '...'}}, got {item!r}"
         )
     when = item.get("when", {})
     if not isinstance(when, Mapping):
-        raise ValueError(f"the option {option}: when must be a map of fields and their values, got {when!r}")
+        raise WrongOption(f"the option {option}: when must be a map of fields and their values, got {when!r}")
     return Route(template_of(item["query"], option), tuple(_condition(*pair, option) for pair in when.items()))
 
 
@@ -156,7 +157,9 @@ def _condition(field: str, allowed: Any, option: str) -> tuple[str, tuple[str, .
     """`type`, `$key.id`, `$topic` and the values that are allowed there, as `Route` has them."""
     name, *path = field.removeprefix("$").split(".") if field.startswith("$") else [VALUE, *field.split(".")]
     if name not in NAMES:
-        raise ValueError(f"the option {option}: when has no ${name}; there are {', '.join(f'${one}' for one in NAMES)}")
+        raise WrongOption(
+            f"the option {option}: when has no ${name}; there are {', '.join(f'${one}' for one in NAMES)}"
+        )
     return name, tuple(path), tuple(allowed) if isinstance(allowed, (list, tuple)) else (allowed,)
 
 

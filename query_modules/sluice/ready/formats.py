@@ -15,6 +15,7 @@ from typing import Any
 
 from sluice.ready.csv_format import CsvFormat
 from sluice.ready.options import OptionReader
+from sluice.ready.refusals import WrongMessage
 from sluice.ready.texts import looks_like, text_of
 
 Decoder = Callable[[Sequence[bytes]], list[Any]]
@@ -30,11 +31,11 @@ def read_json(values: Sequence[bytes]) -> list[Any]:
     """
     JSON texts in UTF-8.
 
-    All are read as one text, which takes half the time, with a mark between them. If what comes of it is not a value and a
-    mark in turns, some message is not one JSON value, and they are read one by one.
+    All are read as one text, which takes half the time, with a mark between them. If what comes of it is not a value
+    and a mark in turns, some message is not one JSON value, and they are read one by one.
 
     Raises:
-        ValueError: a message is not JSON; the text says which byte is wrong, or what it looks like.
+        WrongMessage: a message is not JSON; the text says which byte is wrong, or what it looks like.
     """
     try:
         found = json.loads((b"[" + _BETWEEN.join(values) + b"]").decode())
@@ -46,7 +47,7 @@ def read_json(values: Sequence[bytes]) -> list[Any]:
 
 
 def read_text(values: Sequence[bytes]) -> list[Any]:
-    """Texts in UTF-8. Raises ValueError."""
+    """Texts in UTF-8. Raises WrongMessage."""
     return list(map(text_of, values))
 
 
@@ -55,9 +56,9 @@ def _one_json(value: bytes) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ValueError(f"not JSON: {error}{looks_like(value)}") from None
+        raise WrongMessage(f"not JSON: {error}{looks_like(value)}") from None
     except RecursionError:
-        raise ValueError("not JSON that can be read: it is nested too deeply") from None
+        raise WrongMessage("not JSON that can be read: it is nested too deeply") from None
 
 
 DECODERS: dict[str, Decoder] = {"json": read_json, "text": read_text}

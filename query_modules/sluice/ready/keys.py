@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice.folding.expressions import Key
 from sluice.folding.merge_reader import column_of, levels_of
+from sluice.ready.refusals import WrongMessage
 
 SCALARS = (str, bool, int, float)
 "Types of values that a property can be looked up by."
@@ -34,15 +35,15 @@ def check_key(name: str, value: Any) -> Any:
     The value of a key.
 
     Raises:
-        ValueError: it is null, NaN, or not a value that a property can be looked up by.
+        WrongMessage: it is null, NaN, or not a value that a property can be looked up by.
     """
     if is_missing(value):
         shown = "null or missing" if value is None else "not a number"
-        raise ValueError(
+        raise WrongMessage(
             f"the key {name} is {shown}: nothing is found by that, and MERGE would create something new each time"
         )
     if not isinstance(value, SCALARS):
-        raise ValueError(f"the key {name} must be a text, a number or a boolean, got {type(value).__name__}")
+        raise WrongMessage(f"the key {name} must be a text, a number or a boolean, got {type(value).__name__}")
     return value
 
 
@@ -51,16 +52,10 @@ def check_column(name: str, key: Key, parameters: Sequence[Mapping[str, Any]]) -
     Checks a key of a query for the parameters of many.
 
     Raises:
-        ValueError: it is null or NaN in one of them.
+        WrongMessage: it is null or NaN in one of them.
     """
     values = column_of(key, levels_of(key.lists, parameters))
     place = first_missing(values)
     if place is not None:
-        check_key(
-            f"{name} (${'.'.join((*key.lists[-1].path, '[]') if key.lists else ())}{'.'.join(key.path)})", values[place]
-        )
-
-
-def check_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """The same for several."""
-    return {name: check_key(name, value) for name, value in pairs}
+        way = "[].".join(".".join(part.path) for part in (*key.lists, key))
+        check_key(f"{name} (${way.removesuffix('.')})", values[place])

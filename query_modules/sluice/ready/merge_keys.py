@@ -12,7 +12,7 @@ from sluice.cypher.lexer import Kind, Token
 from sluice.folding.expressions import Key
 
 _CLAUSES = frozenset(
-    [
+    {
         "WITH",
         "MATCH",
         "MERGE",
@@ -26,7 +26,7 @@ _CLAUSES = frozenset(
         "UNWIND",
         "RETURN",
         "CALL",
-    ]
+    }
 )
 
 

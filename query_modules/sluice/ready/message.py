@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from sluice.ready.formats import Decoder
+from sluice.ready.refusals import WrongMessage
 from sluice.values.record import Record
 
 VALUE, KEY, HEADERS = "value", "key", "headers"
@@ -29,7 +30,7 @@ def contexts(records: Sequence[Record], names: Collection[str], keys: Decoder) -
         keys: what reads the messages' keys.
 
     Raises:
-        ValueError: a key cannot be read.
+        WrongMessage: a key cannot be read.
     """
     wanted = [name for name in NAMES if name in names and name != VALUE]
     columns = [_column(name, records, keys) for name in wanted]
@@ -52,12 +53,12 @@ def _column(name: str, records: Sequence[Record], keys: Decoder) -> list[Any]:
 
 
 def read_present(values: Sequence[bytes | None], read: Callable[[Sequence[bytes]], list[Any]], what: str) -> list[Any]:
-    """What the values hold; null stays null. Raises ValueError; the text is `what`, "is", and why not."""
+    """What the values hold; null stays null. Raises WrongMessage; the text is `what`, "is", and why not."""
     present = [value for value in values if value is not None]
     try:
         found = read(present)
     except ValueError as error:
-        raise ValueError(f"{what} is {error}") from None
+        raise WrongMessage(f"{what} is {error}") from None
     if len(present) == len(values):
         return found
     items = iter(found)

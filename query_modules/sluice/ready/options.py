@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sluice.ready.refusals import WrongOption
+
 REQUIRED: Final = "\0required"
 "Stands for a default where there is none."
 
@@ -14,7 +16,7 @@ class OptionReader:
     Takes options one by one, so that `done` knows which nobody asked for.
 
     Raises:
-        ValueError: an option is missing, unknown or of a wrong form. The text is one line and names it.
+        WrongOption: an option is missing, unknown or of a wrong form. The text is one line and names it.
     """
 
     def __init__(self, given: Mapping[str, Any]) -> None:
@@ -25,7 +27,7 @@ class OptionReader:
         """Refuses options that nobody has taken."""
         if self._given:
             names = ", ".join(sorted(self._given))
-            raise ValueError(f"unknown option {names}; there are {', '.join(sorted(self._known))}")
+            raise WrongOption(f"unknown option {names}; there are {', '.join(sorted(self._known))}")
 
     def take(self, name: str, default: Any = None) -> Any:
         """An option of any form."""
@@ -36,39 +38,39 @@ class OptionReader:
         """A text that is not empty."""
         found = self.take(name, default)
         if found is REQUIRED:
-            raise ValueError(f"the option {name} is missing: a text")
+            raise WrongOption(f"the option {name} is missing: a text")
         if not isinstance(found, str) or not (found.strip() or found == default):
-            raise ValueError(f"the option {name} must be a text, got {found!r}")
+            raise WrongOption(f"the option {name} must be a text, got {found!r}")
         return found
 
     def texts(self, name: str, default: Sequence[str] | str = REQUIRED) -> list[str]:
         """A text, or a list of different texts."""
         found = self.take(name, default)
         if found is REQUIRED:
-            raise ValueError(f"the option {name} is missing: a text, or a list of texts")
+            raise WrongOption(f"the option {name} is missing: a text, or a list of texts")
         items = [found] if isinstance(found, str) else found
         right = isinstance(items, (list, tuple)) and all(isinstance(item, str) and item.strip() for item in items)
         if not right or len(set(items)) < len(items):
-            raise ValueError(f"the option {name} must be a text, or a list of different texts, got {found!r}")
+            raise WrongOption(f"the option {name} must be a text, or a list of different texts, got {found!r}")
         return list(items)
 
     def flag(self, name: str, default: bool) -> bool:
         """true or false."""
         found = self.take(name, default)
         if not isinstance(found, bool):
-            raise ValueError(f"the option {name} must be true or false, got {found!r}")
+            raise WrongOption(f"the option {name} must be true or false, got {found!r}")
         return found
 
     def choice(self, name: str, allowed: Sequence[str], default: str) -> str:
         """One of a few words."""
         found = self.take(name, default)
         if found not in allowed:
-            raise ValueError(f"the option {name} must be one of {', '.join(allowed)}, got {found!r}")
+            raise WrongOption(f"the option {name} must be one of {', '.join(allowed)}, got {found!r}")
         return str(found)
 
     def map(self, name: str) -> Mapping[str, Any]:
         """A map; empty if it was not given."""
         found = self.take(name, {})
         if not isinstance(found, Mapping):
-            raise ValueError(f"the option {name} must be a map, got {found!r}")
+            raise WrongOption(f"the option {name} must be a map, got {found!r}")
         return found

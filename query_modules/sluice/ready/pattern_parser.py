@@ -18,6 +18,7 @@ import re
 from typing import NamedTuple
 
 from sluice.ready.message import HEADERS, KEY, VALUE
+from sluice.ready.refusals import WrongOption
 
 TOKEN = re.compile(
     r"\s*(?:(?P<name>(?:\$?[^\W\d]\w*|`(?:[^`]|``)+`)(?:\.(?:\w+|`(?:[^`]|``)+`))*)|(?P<symbol>->|<-|[-(){}\[\]:,!*+])|(?P<wrong>\S))"
@@ -29,8 +30,6 @@ TIMESTAMP = "timestamp"
 SOURCES = {"value": VALUE, "key": KEY, "header": HEADERS, "headers": HEADERS, "timestamp": TIMESTAMP}
 "After `__` or `$`: where a source begins."
 
-Path = tuple[str, ...]
-
 
 class Selector(NamedTuple):
     """One property."""
@@ -39,7 +38,8 @@ class Selector(NamedTuple):
     "What it is called in the graph."
     origin: str
     "VALUE, KEY, HEADERS or TIMESTAMP; empty: what the value has, or the key if the value has it not."
-    path: Path
+    path: str
+    "The names on the way to it, dots between them."
 
 
 class Selection(NamedTuple):
@@ -75,7 +75,7 @@ def parse_pattern(text: str) -> NodePattern | EdgePattern:
     Takes a pattern apart.
 
     Raises:
-        ValueError: it is not a pattern; the text says where and why.
+        WrongOption: it is not a pattern; the text says where and why.
     """
     return _Parser(text).pattern()
 
@@ -100,7 +100,7 @@ class _Parser:
         start, end = (second, first) if backwards else (first, second)
         for node in (start, end):
             if node.selection.excluded or node.selection.wildcard:
-                raise ValueError(
+                raise WrongOption(
                     f"{self._text!r}: the vertices of a relationship name their properties; they take no * and no -"
                 )
         start, end = (node._replace(selection=node.selection._replace(everything=False)) for node in (start, end))
@@ -117,7 +117,7 @@ class _Parser:
         if not is_simple:
             self._expect(")")
         if not selection.keys:
-            raise ValueError(f"{self._text!r}: each vertex needs a key, as in (:{(labels or ['Label'])[0]} {{!id}})")
+            raise WrongOption(f"{self._text!r}: each vertex needs a key, as in (:{(labels or ['Label'])[0]} {{!id}})")
         return NodePattern(tuple(labels), selection)
 
     def _edge(self) -> tuple[str, Selection, bool]:
@@ -153,17 +153,16 @@ class _Parser:
                 self._accept("+")
                 included.append(self._selector())
         if included and excluded and not wildcard:
-            raise ValueError(f"{self._text!r}: a pattern names properties to include or to leave out, not both")
+            raise WrongOption(f"{self._text!r}: a pattern names properties to include or to leave out, not both")
         names = [one.name for one in (*keys, *included)]
         if len(set(names)) < len(names):
-            raise ValueError(f"{self._text!r}: a property is named twice")
+            raise WrongOption(f"{self._text!r}: a property is named twice")
         return Selection(tuple(keys), tuple(included), tuple(excluded), wildcard or not included, wildcard)
 
     def _selector(self) -> Selector:
         name = self._take("name", "a property")
         origin, path = _source(self._take("name", "a source") if self._accept(":") else name)
-        named = _source(name)[1] or (TIMESTAMP,)
-        return Selector(".".join(named), origin, path)
+        return Selector(_source(name)[1] or TIMESTAMP, origin, path)
 
     @property
     def _kind(self) -> str | None:
@@ -192,20 +191,20 @@ class _Parser:
         if not self._accept(symbol):
             raise self._error(symbol)
 
-    def _error(self, expected: str) -> ValueError:
+    def _error(self, expected: str) -> WrongOption:
         found = self._value or "its end"
-        return ValueError(f"{self._text!r}: expected {expected}, found {found}")
+        return WrongOption(f"{self._text!r}: expected {expected}, found {found}")
 
 
-def _path(name: str) -> Path:
+def _path(name: str) -> tuple[str, ...]:
     return tuple(quoted.replace("``", "`") if quoted else plain for quoted, plain in PART.findall(name))
 
 
-def _source(name: str) -> tuple[str, Path]:
+def _source(name: str) -> tuple[str, str]:
     """Where a source begins, and its path there."""
     first, *rest = _path(name)
     for prefix in ("__", "$"):
         origin = SOURCES.get(first.removeprefix(prefix)) if first.startswith(prefix) else None
         if origin is not None and (rest or origin == TIMESTAMP):
-            return origin, tuple(rest)
-    return "", (first, *rest)
+            return origin, ".".join(rest)
+    return "", ".".join((first, *rest))

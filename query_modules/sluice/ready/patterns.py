@@ -2,7 +2,7 @@
 `sluice:patterns`: each message is a vertex or a relationship, as a pattern of Neo4j's connector says.
 
     pattern                        a pattern, or a list of them
-    merge_node_properties          true: what a message does not name stays. Otherwise a vertex has what the message says
+    merge_node_properties          true: what a message does not name stays. Otherwise a vertex has what it says
     merge_relationship_properties  the same for relationships
     on_null                        delete: a tombstone deletes what the message's key names. ignore: it is passed over
     format, key_format             as for `sluice:cypher`; the key is JSON if nothing is said
@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sluice.ready.formats import Decoder, key_decoder, value_decoder
-from sluice.ready.identifiers import labelled, property_map, quoted
+from sluice.ready.identifiers import labelled, looked_for, quoted
 from sluice.ready.keys import check_key
-from sluice.ready.message import HEADERS, KEY, VALUE, Context, contexts, read_present
+from sluice.ready.message import HEADERS, KEY, VALUE, headers_as_map, read_present
 from sluice.ready.options import OptionReader
 from sluice.ready.pattern_parser import TIMESTAMP, EdgePattern, NodePattern, Selection, Selector, parse_pattern
+from sluice.ready.refusals import WrongMessage
 from sluice.values.record import Record
 
 Query = tuple[str, dict[str, Any]]
@@ -29,7 +30,7 @@ DELETE, IGNORE = "delete", "ignore"
 
 
 def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], list[Query]]]:
-    """The transform that these options mean: the name of its function, and the function. Raises ValueError."""
+    """The transform that these options mean: the name of its function, and the function. Raises WrongOption."""
     options = OptionReader(given)
     patterns = [parse_pattern(text) for text in options.texts("pattern")]
     replaces_node = not options.flag("merge_node_properties", False)
@@ -47,63 +48,73 @@ def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], list
 
 
 class Fields:
-    """What a message has, nested fields by their paths: `address.city`."""
+    """What a message has, nested fields by their paths: `address.city`. Its key is read only if it is needed."""
 
-    def __init__(self, parts: Context) -> None:
+    def __init__(self, record: Record, value: Any, read_keys: Decoder) -> None:
         """
         Args:
-            parts: its value, or None if it is a tombstone; its key, headers and timestamp.
+            value: what its value holds; None if it is a tombstone.
 
         Raises:
-            ValueError: the value is not an object.
+            WrongMessage: the value is not an object.
         """
-        value = parts[VALUE]
         if value is not None and not isinstance(value, dict):
-            raise ValueError(f"its value is not an object of fields and values, but {type(value).__name__}")
+            raise WrongMessage(f"its value is not an object of fields and values, but {type(value).__name__}")
         self.is_tombstone = value is None
-        self._key = parts[KEY]
-        self._timestamp = parts[TIMESTAMP]
-        self._flat = {VALUE: flattened(value), KEY: flattened(parts[KEY]), HEADERS: flattened(parts[HEADERS])}
-        self._used: set[str] = set()
+        self.value = flattened(value)
+        self.used: set[str] = set()
+        "The paths in the value that keys and named properties have taken."
+        self._record = record
+        self._read_keys = read_keys
+        self._key: Any = None
 
     def keys(self, selection: Selection) -> dict[str, Any]:
-        """The values that something is looked for by. Raises ValueError if one is missing or null."""
-        return {one.name: check_key(one.name, self._key_value(one, selection)) for one in selection.keys}
+        """The values that something is looked for by. Raises WrongMessage if one is missing or null."""
+        found = {}
+        for name, origin, path in selection.keys:
+            if origin in ("", VALUE) and path in self.value:
+                self.used.add(path)
+                found[name] = check_key(name, self.value[path])
+            else:
+                found[name] = check_key(name, self._other_key(origin, path, is_single=len(selection.keys) == 1))
+        return found
 
     def properties(self, selection: Selection) -> dict[str, Any]:
         """The other properties; those that the message does not have are left out."""
         found: dict[str, Any] = {}
         if selection.everything:
-            found = {name: value for name, value in self._flat[VALUE].items() if name not in self._used}
+            found = {name: value for name, value in self.value.items() if name not in self.used}
             for name in selection.excluded:
                 found = {one: value for one, value in found.items() if one != name and not one.startswith(f"{name}.")}
         for one in selection.included:
             found |= self._included(one)
         return found
 
-    def _key_value(self, one: Selector, selection: Selection) -> Any:
-        if one.origin == TIMESTAMP:
-            return self._timestamp
-        path = ".".join(one.path)
-        origins = (one.origin,) if one.origin else (VALUE, KEY)
-        if self.is_tombstone:
-            origins = tuple(KEY if origin == VALUE else origin for origin in origins)
-        for origin in origins:
-            if path in self._flat[origin]:
-                if origin == VALUE:
-                    self._used.add(path)
-                return self._flat[origin][path]
-        is_plain = KEY in origins and not isinstance(self._key, dict) and len(selection.keys) == 1
-        return self._key if is_plain else None
+    def _other_key(self, origin: str, path: str, *, is_single: bool) -> Any:
+        """A key that the value does not have. A message's key that is not an object is itself the only key."""
+        if origin == VALUE and not self.is_tombstone:
+            return None
+        fields = self._of(KEY if origin in ("", VALUE) else origin)
+        if path not in fields and is_single and origin in ("", VALUE) and not isinstance(self._key, dict):
+            return self._key
+        return fields.get(path)
 
     def _included(self, one: Selector) -> dict[str, Any]:
-        if one.origin == TIMESTAMP:
-            return {one.name: self._timestamp}
-        path, fields = ".".join(one.path), self._flat[one.origin or VALUE]
-        found = [name for name in fields if name == path or name.startswith(f"{path}.")]
-        if (one.origin or VALUE) == VALUE:
-            self._used.update(found)
-        return {one.name + name[len(path) :]: fields[name] for name in found}
+        fields = self._of(one.origin or VALUE)
+        found = [one.path] if one.path in fields else [name for name in fields if name.startswith(f"{one.path}.")]
+        if fields is self.value:
+            self.used.update(found)
+        return {one.name + name[len(one.path) :]: fields[name] for name in found}
+
+    def _of(self, origin: str) -> dict[str, Any]:
+        if origin == VALUE:
+            return self.value
+        if origin == HEADERS:
+            return dict(headers_as_map(self._record))
+        if origin == TIMESTAMP:
+            return {"": self._record.timestamp}
+        [self._key] = read_present([self._record.key], self._read_keys, "its key")
+        return flattened(self._key)
 
 
 def flattened(source: Any) -> dict[str, Any]:
@@ -112,7 +123,7 @@ def flattened(source: Any) -> dict[str, Any]:
         return {}
     if dict not in set(map(type, source.values())):
         return source
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in source.items():
         if isinstance(value, dict):
             found |= {f"{name}.{inner}": item for inner, item in flattened(value).items()}
@@ -125,17 +136,24 @@ class NodeWriter:
     """The queries of a vertex's pattern."""
 
     def __init__(self, pattern: NodePattern, replaces: bool) -> None:
-        self._selection = pattern.selection
+        self._selection = selection = pattern.selection
         self._replaces = replaces
+        is_renamed = any(one.origin not in ("", VALUE) or one.name != one.path for one in selection.keys)
+        self._is_whole = (
+            replaces and selection.everything and not (selection.included or selection.excluded or is_renamed)
+        )
+        "Whether a vertex has the value's fields just as they are."
         found = _vertex("n", pattern, "keys")
         self._upsert = f"MERGE {found} SET n {'=' if replaces else '+='} $properties"
         self._delete = f"MATCH {found} DETACH DELETE n"
 
     def query(self, fields: Fields) -> Query:
-        """The query for a message. Raises ValueError."""
+        """The query for a message. Raises WrongMessage."""
         keys = fields.keys(self._selection)
         if fields.is_tombstone:
             return self._delete, {"keys": keys}
+        if self._is_whole and len(fields.used) == len(keys):
+            return self._upsert, {"keys": keys, "properties": fields.value}
         properties = fields.properties(self._selection)
         return self._upsert, {"keys": keys, "properties": {**keys, **properties} if self._replaces else properties}
 
@@ -155,7 +173,7 @@ class EdgeWriter:
         self._delete = f"MATCH {start}{edge}{end} DELETE r"
 
     def query(self, fields: Fields) -> Query:
-        """The query for a message. Raises ValueError."""
+        """The query for a message. Raises WrongMessage."""
         start, end, selection = self._pattern.start.selection, self._pattern.end.selection, self._pattern.selection
         parameters: dict[str, Any] = {"start": fields.keys(start), "end": fields.keys(end)}
         keys = fields.keys(selection)
@@ -172,7 +190,7 @@ class EdgeWriter:
 
 
 class PatternTransform:
-    """Queries for messages. Its function raises ValueError at a message that cannot be applied."""
+    """Queries for messages. Its function raises WrongMessage at a message that cannot be applied."""
 
     def __init__(
         self, writers: list[NodeWriter | EdgeWriter], read: Decoder, keys: Decoder, *, many: bool, deletes: bool
@@ -186,10 +204,9 @@ class PatternTransform:
     def of_messages(self, batch: list[Record]) -> list[Query]:
         """The queries for messages."""
         values = read_present([record.value for record in batch], self._read, "its value")
-        found = zip(values, contexts(batch, (KEY, HEADERS, TIMESTAMP), self._keys), strict=True)
         return [
-            writer.query(Fields({**context, VALUE: row}))
-            for value, context in found
+            writer.query(Fields(record, row, self._keys))
+            for record, value in zip(batch, values, strict=True)
             for row in self._rows(value)
             for writer in self._writers
         ]
@@ -205,8 +222,7 @@ def _vertex(variable: str, pattern: NodePattern, parameter: str) -> str:
 
 
 def _keys(selection: Selection, parameter: str) -> str:
-    names = [one.name for one in selection.keys]
-    return property_map(names, [f"${parameter}.{quoted(name, 'a property')}" for name in names])
+    return looked_for([one.name for one in selection.keys], parameter)
 
 
 def _extended(variable: str, pattern: NodePattern, parameter: str) -> str:

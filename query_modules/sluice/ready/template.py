@@ -2,7 +2,7 @@
 A query of the options as it is sent: `$value`, `$key` and the others are its parameters.
 
 What templates of Neo4j's connector call `event`, `__value`, `__key`, `__header` and `__timestamp` are variables there.
-Each becomes the parameter it stands for, so `event.id` is sent as `$value.id`, which is folded like what was written for
+Each becomes the parameter it stands for: `event.id` is sent as `$value.id`, which is folded like what was written for
 it. If the query binds such a name itself, it is the query's own and stays.
 """
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from sluice.ready.refusals import WrongMessage
+
 FRAME = 5
 "Bytes of a schema registry's frame: a zero, and the schema's id."
 
 
 def text_of(value: bytes) -> str:
-    """A message as text, without a byte order mark. Raises ValueError if it is not UTF-8."""
+    """A message as text, without a byte order mark. Raises WrongMessage if it is not UTF-8."""
     try:
         return value.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8 text (byte {error.start}){looks_like(value)}") from None
+        raise WrongMessage(f"not UTF-8 text (byte {error.start}){looks_like(value)}") from None
 
 
 def looks_like(value: bytes) -> str:

@@ -15,10 +15,11 @@ from itertools import chain
 from typing import Any
 
 from sluice.ready.formats import key_decoder, value_decoder
-from sluice.ready.identifiers import labelled, property_map, quoted
+from sluice.ready.identifiers import labelled, looked_for
 from sluice.ready.keys import check_key, first_missing
 from sluice.ready.message import read_present
 from sluice.ready.options import OptionReader
+from sluice.ready.refusals import WrongMessage, WrongOption
 from sluice.values.record import Record
 
 Query = tuple[str, dict[str, Any]]
@@ -28,13 +29,13 @@ DELETE, IGNORE = "delete", "ignore"
 
 def configured(given: Mapping[str, Any], form: str) -> dict[str, Callable[[list[Any]], list[Query]]]:
     """
-    The transform that these options mean: the name of its function, and the function. Raises ValueError.
+    The transform that these options mean: the name of its function, and the function. Raises WrongOption.
 
     Args:
         form: json or csv.
     """
     if "format" in given:
-        raise ValueError(f"sluice:{form} has no option format; sluice:cypher has one")
+        raise WrongOption(f"sluice:{form} has no option format; sluice:cypher has one")
     options = OptionReader({**given, "format": form})
     on_null = options.choice("on_null", (DELETE, IGNORE), DELETE)
     transform = VertexUpserts(options)
@@ -43,20 +44,17 @@ def configured(given: Mapping[str, Any], form: str) -> dict[str, Callable[[list[
 
 
 class VertexUpserts:
-    """Queries for messages. Its functions raise ValueError at a message that cannot be applied."""
+    """Queries for messages. Its functions raise WrongMessage at a message that cannot be applied."""
 
     def __init__(self, options: OptionReader) -> None:
-        """Takes its options: label, key, replace, those of the format, key_format. Raises ValueError."""
+        """Takes its options: label, key, replace, those of the format, key_format. Raises WrongOption."""
         labels = labelled(options.texts("label"))
         self._fields = options.texts("key", "id")
         operator = "=" if options.flag("replace", False) else "+="
         self._read, self._many = value_decoder(options)
         self._read_keys = key_decoder(options, "json")
-        names = [quoted(field, "a property") for field in self._fields]
-        self._upsert = f"MERGE (n{labels}{property_map(self._fields, [f'$value.{name}' for name in names])}) SET n {operator} $value"
-        self._delete = (
-            f"MATCH (n{labels}{property_map(self._fields, [f'$key.{name}' for name in names])}) DETACH DELETE n"
-        )
+        self._upsert = f"MERGE (n{labels}{looked_for(self._fields, 'value')}) SET n {operator} $value"
+        self._delete = f"MATCH (n{labels}{looked_for(self._fields, 'key')}) DETACH DELETE n"
 
     def of_values(self, batch: list[bytes | None]) -> list[Query]:
         """The queries for the values of messages; null ones are passed over."""
@@ -80,7 +78,7 @@ class VertexUpserts:
         if value is not None:
             return self.of_values([record.value])
         if record.key is None:
-            raise ValueError(
+            raise WrongMessage(
                 "a tombstone without a key: nothing says which vertex it deletes; on_null: 'ignore' passes it over"
             )
         return [(self._delete, {"key": self._key(record.key)})]
@@ -89,20 +87,20 @@ class VertexUpserts:
         try:
             [found] = self._read_keys([key])
         except ValueError as error:
-            raise ValueError(f"the key of a tombstone is {error}; key_format: 'text' takes it as it is") from None
+            raise WrongMessage(f"the key of a tombstone is {error}; key_format: 'text' takes it as it is") from None
         if not isinstance(found, dict):
             if len(self._fields) > 1:
-                raise ValueError(
+                raise WrongMessage(
                     f"the key of a tombstone must be an object of {', '.join(self._fields)}, got {found!r}"
                 )
             found = {self._fields[0]: found}
         return {name: check_key(name, found.get(name)) for name in self._fields}
 
     def _check(self, values: list[Any]) -> None:
-        """Raises ValueError at the first value that is not an object, or whose key is null."""
+        """Raises WrongMessage at the first value that is not an object, or whose key is null."""
         if set(map(type, values)) - {dict}:
             kind = next(type(value).__name__ for value in values if type(value) is not dict)
-            raise ValueError(f"it is not an object of fields and values, but {kind}")
+            raise WrongMessage(f"it is not an object of fields and values, but {kind}")
         for name in self._fields:
             column = [value.get(name) for value in values]
             place = first_missing(column)

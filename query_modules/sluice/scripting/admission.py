@@ -10,8 +10,8 @@ something outside the graph vouches for it:
 
 Neither needs the script's web server, so a stream recovers without it.
 
-A ready transform (`sluice:NAME`) needs neither: whatever the node says, the installed package's own code is what runs. Only
-the list of hashes decides about it too.
+A ready transform (`sluice:NAME`) needs neither: whatever the node says, the installed package's own code is what runs.
+Only the list of hashes decides about it too.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 The scripts of ready transforms, `sluice:NAME`: a few lines each that load the package's own code.
 
 Nothing of them comes from a node. A node has the script that its CREATE made, which names the package's version and the
-hash of its modules; what runs is always the one that the installed package makes, so an upgrade of Sluice upgrades them.
+hash of its modules. What runs is always the one that the installed package makes, so an upgrade of Sluice upgrades it.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ __all__ = ["fetch", "fetched_by", "refusal"]
 
 def fetch(uri: str, settings: Settings, wants_stop: WantsStop = never) -> Transform:
     """
-    The script at `uri`: `http://`, `https://`, `file://`, a plain path, or that of the ready transform `sluice:NAME`. It
-    is not run.
+    The script at `uri`: `http://`, `https://`, `file://`, a plain path, or the `sluice:NAME` of a ready transform. Not
+    run.
 
     Raises:
         ScriptError: as `fetched_by`.
