@@ -40,13 +40,15 @@ MARK = "\ufeff"
 
 def load(spec: StreamSpec, settings: Settings, wants_stop: Callable[[], bool] = lambda: False) -> TransformProcess:
     """
-    A process with a stream's script, which may run. Raises as `check`, and as `TransformProcess`.
+    A process with a stream's script, which may run, configured with the stream's options. Raises as `check`, and as
+    `TransformProcess`.
 
     Args:
         wants_stop: as `TransformProcess`.
     """
     check(spec, settings)
-    return TransformProcess(ready_scripts.what_runs(spec.transform), settings, wants_stop)
+    transform = ready_scripts.what_runs(spec.transform)
+    return TransformProcess(transform, settings, wants_stop, spec.config.transform)
 
 
 def check(spec: StreamSpec, settings: Settings) -> None:

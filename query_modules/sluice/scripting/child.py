@@ -127,7 +127,7 @@ def main() -> None:
     gc.set_threshold(GARBAGE, 10, 10)  # before the script is run, which may know better
     try:
         confine(Sandbox(task["sandbox"]), AllowedAccess(*task["access"]), task["origin"])
-        entry = load(task["source"], task["uri"])
+        entry = load(task["source"], task["uri"], task["options"])
     except (ScriptError, Unconfined) as error:
         channel.send(number, FAILED, _text(error))
         return

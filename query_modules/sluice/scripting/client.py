@@ -21,6 +21,7 @@ from sluice.scripting.environment import server_packages
 from sluice.scripting.frames import FOLDED, MAX_ANSWER, MAX_ROWS, PACKED, READY, ROWS
 from sluice.scripting.interpreter import find_interpreter, forget_interpreter
 from sluice.values.model import Transform
+from sluice.values.options import NO_OPTIONS, Options
 
 LIMITS = {PACKED: MAX_ANSWER, FOLDED: MAX_ANSWER, ROWS: MAX_ROWS}
 "Bytes of the answers that hold queries."
@@ -140,9 +141,11 @@ class Client:
         self._process.close()
 
 
-def load(client: Client, transform: Transform, settings: Settings, deadline: float) -> str:
+def load(
+    client: Client, transform: Transform, settings: Settings, deadline: float, options: Options = NO_OPTIONS
+) -> str:
     """
-    Has the process load a script.
+    Has the process load a script and configure it.
 
     Args:
         deadline: `time.monotonic()` by which it has to be done.
@@ -151,8 +154,8 @@ def load(client: Client, transform: Transform, settings: Settings, deadline: flo
         what its transform is called.
 
     Raises:
-        ScriptError: the script does not compile, raises when it is run, defines no transform, or does not end in
-            time; retryable in the last case alone, since a busy machine is enough for it.
+        ScriptError: the script does not compile, raises when it is run, defines no transform, refuses its options, or
+            does not end in time; retryable in the last case alone, since a busy machine is enough for it.
         Stopped: the owner wants to stop.
     """
     request = {
@@ -160,6 +163,7 @@ def load(client: Client, transform: Transform, settings: Settings, deadline: flo
         **_confinement_request(transform, settings),
         "uri": transform.uri,
         "source": transform.source,
+        "options": options.as_map(),
     }
     try:
         answer = client.ask(request, "loading it", max(deadline - time.monotonic(), 0.0))
