@@ -19,7 +19,7 @@ from sluice.ready.identifiers import labelled, looked_for
 from sluice.ready.keys import check_key, first_missing
 from sluice.ready.message import read_present
 from sluice.ready.options import OptionReader
-from sluice.ready.refusals import WrongMessage, WrongOption
+from sluice.ready.refusals import WrongMessage
 from sluice.values.record import Record
 
 Query = tuple[str, dict[str, Any]]

@@ -109,10 +109,10 @@ def test_a_tombstone_of_two_keys_has_an_object():
          "got ['a', 'a']"),
         ("json", {"label": "A", "replace": "yes"}, "the option replace must be true or false, got 'yes'"),
         ("json", {"label": "A", "on_null": "skip"}, "the option on_null must be one of delete, ignore, got 'skip'"),
-        ("json", {"label": "A", "format": "csv"}, "unknown option format; there are key, key_format, label, on_null, replace"),
+        ("json", {"label": "A", "format": "csv"}, "unknown option format; there are key, key_format, "
+         "label, on_null, replace"),
         ("csv", {"label": "A"}, "CSV needs either the option columns, the names of the columns in their order, or "
-         "header: true "
-         "if each message begins with them"),
+         "header: true if each message begins with them"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused(name: str, options: dict[str, Any], error: str):
