@@ -192,8 +192,8 @@ def origin(transform: Transform, settings: Settings) -> str | None:
     """
     The URI of a transform that may run, as far as that gives it access to anything; None: its node alone says so.
 
-    Without the administrator's list of hashes no script runs whose URI is not vouched for (`admission`). That of a ready
-    transform always says what runs.
+    Without the administrator's list of hashes no script runs whose URI is not vouched for (`admission`). That of a
+    ready transform always says what runs.
     """
     try:
         if not settings.transform_sha256 or ready_scripts.is_ready(transform.uri):
