@@ -21,6 +21,7 @@ from rich.console import Console
 from sluice.bolt.temporal import plain
 from sluice.errors import ScriptError, SluiceError
 from sluice.folding import explain, null_keys
+from sluice.host.allow_list import scheme_of
 from sluice.host.settings import load
 from sluice.scripting import script
 from sluice.scripting.process import TransformProcess
@@ -105,7 +106,7 @@ def _warnings(queries: Queries) -> list[str]:
 def _queries_of(uri: str, records: Records, options: Options) -> Queries:
     settings = load(flags={})
     path = Path(uri).absolute()
-    transform = script.fetch(uri if "://" in uri else f"{path}/" if path.is_dir() else str(path), settings)
+    transform = script.fetch(uri if scheme_of(uri) else f"{path}/" if path.is_dir() else str(path), settings)
     with TransformProcess(transform, settings, options=options) as transform_process:
         try:
             return [(query, plain(parameters)) for query, parameters in transform_process.rows(records)]

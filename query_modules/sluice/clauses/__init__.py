@@ -46,7 +46,7 @@ from sluice.clauses.values import (
 __all__ = [
     "AlterStream", "Beginning", "Config", "Count", "CreateStream", "DropStream", "End", "Existing", "Explain",
     "Explanation", "Item", "Items", "Map", "Offsets", "Parameter", "Relative", "ReloadTransform", "Scalar",
-    "SeekStream", "ShowCreateStream", "ShowStreams", "Signed", "StartAllStreams", "StartStream", "Statement", "StopAllStreams",
-    "StopStream", "Target", "TestStream", "Text", "Timestamp", "Translation", "parse", "recognise", "to_text",
-    "translate", "translation_of",
+    "SeekStream", "ShowCreateStream", "ShowStreams", "Signed", "StartAllStreams", "StartStream", "Statement",
+    "StopAllStreams", "StopStream", "Target", "TestStream", "Text", "Timestamp", "Translation", "parse", "recognise",
+    "to_text", "translate", "translation_of",
 ]  # fmt: skip

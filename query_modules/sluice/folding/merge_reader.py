@@ -96,10 +96,10 @@ class MergeReader:
 
 def numbers(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> Iterable[int]:
     """The keys of what one text merges, for the parameters of each of its queries."""
-    levels = _levels(merged, parameters)
+    levels = levels_of(merged.lists, parameters)
     if not merged.values:
         return [0] if levels[-1] else []
-    columns = [_hashed(_column(source, levels)) for source in merged.values]
+    columns = [_hashed(column_of(source, levels)) for source in merged.values]
     return columns[0] if len(columns) == 1 else map(hash, zip(*columns, strict=True))
 
 
@@ -110,26 +110,26 @@ def null_keys(text: str, parameters: Mapping[str, Value]) -> list[str]:
     """
     found = []
     for merged in merges_of(text).merged:
-        levels = _levels(merged, [parameters])
-        values = [value for source in merged.values for value in _column(source, levels)]
+        levels = levels_of(merged.lists, [parameters])
+        values = [value for source in merged.values for value in column_of(source, levels)]
         if any(value is None or (isinstance(value, float) and math.isnan(value)) for value in values):
             labels = "".join(f":{label}" for label in sorted(merged.shape.labels))
             found.append(f"{labels}({', '.join(sorted(merged.shape.names))})")
     return found
 
 
-def _levels(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> list[Sequence[Any]]:
-    """The parameters of each query; then, for each list that is unwound, the elements, all others repeated for them."""
+def levels_of(lists: Iterable[Key], parameters: Sequence[Mapping[str, Value]]) -> list[Sequence[Any]]:
+    """The rows that UNWIND makes of the parameters: for each row these, and its element of each list."""
     levels: list[Sequence[Any]] = [parameters]
-    for source in merged.lists:
-        lists = list(map(_elements, _column(source, levels)))
-        origins = [number for number, elements in enumerate(lists) for _ in elements]
+    for source in lists:
+        found = list(map(_elements, column_of(source, levels)))
+        origins = [number for number, elements in enumerate(found) for _ in elements]
         levels = [[level[number] for number in origins] for level in levels]
-        levels.append(list(chain.from_iterable(lists)))
+        levels.append(list(chain.from_iterable(found)))
     return levels
 
 
-def _column(source: Key, levels: Sequence[Sequence[Any]]) -> list[Any]:
+def column_of(source: Key, levels: Sequence[Sequence[Any]]) -> list[Any]:
     """The value that each row has."""
     if not source.lists and not source.path:
         return [source.constant] * len(levels[0])

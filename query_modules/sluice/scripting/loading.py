@@ -25,9 +25,8 @@ def load(modules: Modules, options: dict[str, Any]) -> Entry:
         namespace = vars(modules.load())
     except BaseException as error:
         raise ScriptError(describe(error, modules)) from error
-    entry = entry_of(namespace)
     _configure(namespace, options, modules)
-    return entry
+    return entry_of(namespace)  # which may be what `configure` has defined
 
 
 def _configure(namespace: Mapping[str, Any], options: dict[str, Any], modules: Modules) -> None:
