@@ -28,7 +28,7 @@ INTERNAL = ("_id", "_elementId")
 "Names in `ids` of the host's own id."
 
 
-class End(NamedTuple):
+class CudVertex(NamedTuple):
     """How a vertex is looked for, as far as its query's text says so."""
 
     labels: tuple[str, ...]
@@ -46,7 +46,7 @@ class Shape(NamedTuple):
     """All of a message that is in the text of its query."""
 
     op: str
-    ends: tuple[End, ...]
+    ends: tuple[CudVertex, ...]
     "The vertex; or both ends of a relationship."
     rel_type: str = ""
     ids: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ def _node(event: Mapping[str, Any], op: str) -> Query:
     if not isinstance(detach, bool):
         raise WrongMessage(f"detach must be true or false, got {detach!r}")
     if op == "create":
-        shape = Shape(op, (End(_labels(event), ()),))
+        shape = Shape(op, (CudVertex(_labels(event), ()),))
         return text_of_node(shape), {"properties": _properties(event)}
     ids = _ids(event, "ids")
     shape = Shape(op, (_end(event, ids, merges=op == "merge"),), detach=detach)
@@ -146,19 +146,19 @@ CHANGES = {
 }
 
 
-def _clause(variable: str, end: End, parameter: str) -> str:
+def _clause(variable: str, end: CudVertex, parameter: str) -> str:
     """MATCH or MERGE of one vertex. By the host's own id nothing is created."""
     where = f" WHERE id({variable}) = {field(parameter, end.ids[0])}" if end.is_internal else ""
     return f"{'MERGE' if end.merges else 'MATCH'} {_pattern(variable, end, parameter)}{where}"
 
 
-def _pattern(variable: str, end: End, parameter: str) -> str:
+def _pattern(variable: str, end: CudVertex, parameter: str) -> str:
     names = () if end.is_internal else end.ids
     return f"({variable}{labelled(end.labels)}{looked_for(names, parameter)})"
 
 
-def _end(event: Mapping[str, Any], ids: Mapping[str, Any], *, merges: bool) -> End:
-    end = End(_labels(event), tuple(ids), merges)
+def _end(event: Mapping[str, Any], ids: Mapping[str, Any], *, merges: bool) -> CudVertex:
+    end = CudVertex(_labels(event), tuple(ids), merges)
     return end._replace(merges=False) if end.is_internal else end
 
 

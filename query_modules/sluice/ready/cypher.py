@@ -17,7 +17,7 @@ from sluice.ready.keys import check_column
 from sluice.ready.message import NAMES, VALUE, Context, at_path, contexts, read_present
 from sluice.ready.options import OptionReader
 from sluice.ready.refusals import WrongOption
-from sluice.ready.template import Template, template_of
+from sluice.ready.template import QueryTemplate, template_of
 from sluice.values.record import Record
 
 Query = tuple[str, dict[str, Any]]
@@ -26,7 +26,7 @@ Query = tuple[str, dict[str, Any]]
 class Route(NamedTuple):
     """A query, and the messages for which it is run."""
 
-    template: Template
+    template: QueryTemplate
     conditions: tuple[tuple[str, tuple[str, ...], tuple[Any, ...]], ...] = ()
     "For each: one of NAMES, the path in it, and the values of which it must have one. All have to hold."
 
@@ -124,7 +124,7 @@ def _of_route(route: Route, messages: list[Context]) -> list[Query]:
     return [(template.text, message) for message in messages]
 
 
-def _trimmed(template: Template, message: Context) -> dict[str, Any]:
+def _trimmed(template: QueryTemplate, message: Context) -> dict[str, Any]:
     """The parameters with only those fields of the value that the query uses."""
     parameters = {name: message[name] for name in template.names}
     value = parameters[VALUE]

@@ -30,7 +30,7 @@ _CLAUSES = frozenset(
 )
 
 
-class Chain(NamedTuple):
+class FieldChain(NamedTuple):
     """A parameter or a variable, and the fields that are taken of it."""
 
     first: Token
@@ -104,11 +104,11 @@ def _named(found: Sequence[Token], place: int, meanings: dict[str, Key], *, is_l
     return {found[chain.end + 1].value: Key((), lists=(*key.lists, key)) if is_list else key}
 
 
-def _chain(found: Sequence[Token], place: int) -> Chain | None:
+def _chain(found: Sequence[Token], place: int) -> FieldChain | None:
     if place >= len(found) or found[place].kind not in (Kind.PARAMETER, Kind.NAME, Kind.QUOTED_NAME):
         return None
     end, fields = place + 1, list(_fields(found, place + 1))
-    return Chain(found[place], tuple(fields), end + 2 * len(fields))
+    return FieldChain(found[place], tuple(fields), end + 2 * len(fields))
 
 
 def _fields(found: Sequence[Token], place: int) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _fields(found: Sequence[Token], place: int) -> Iterator[str]:
         place += 2
 
 
-def _key(chain: Chain | None, meanings: dict[str, Key]) -> Key | None:
+def _key(chain: FieldChain | None, meanings: dict[str, Key]) -> Key | None:
     if chain is None:
         return None
     if chain.first.kind is Kind.PARAMETER:

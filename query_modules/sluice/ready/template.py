@@ -37,7 +37,7 @@ _CLAUSES = frozenset(
 )
 
 
-class Template(NamedTuple):
+class QueryTemplate(NamedTuple):
     """A query that is run for messages."""
 
     text: str
@@ -49,7 +49,7 @@ class Template(NamedTuple):
     "The fields of `$value` to which it is cut; empty if all of it is needed, or if folding does the cutting."
 
 
-def template_of(text: str, option: str) -> Template:
+def template_of(text: str, option: str) -> QueryTemplate:
     """
     A query of the options.
 
@@ -67,7 +67,7 @@ def template_of(text: str, option: str) -> Template:
     for name in sorted(names - set(NAMES)):
         there = ", ".join(f"${one}" for one in NAMES)
         raise WrongOption(f"the option {option}: there is no parameter ${name}; there are {there}")
-    return Template(text, names, merge_keys(found), () if explain(text) == FOLDED else _fields(found))
+    return QueryTemplate(text, names, merge_keys(found), () if explain(text) == FOLDED else _fields(found))
 
 
 def _tokens(text: str) -> list[Token]:

@@ -102,8 +102,9 @@ def sign(transform: Transform, settings: Settings) -> Transform:
 
 
 def _remedy(spec: StreamSpec, settings: Settings) -> str:
-    if script.refusal(spec.transform.uri, settings.transform_allow) is None:
-        return f"RELOAD TRANSFORM OF STREAM {spec.name} takes what is at {spec.transform.uri} now"
+    uri = spec.transform.uri
+    if not ready_scripts.is_ready(uri) and script.refusal(uri, settings.transform_allow) is None:
+        return f"RELOAD TRANSFORM OF STREAM {spec.name} takes what is at {uri} now"
     return f"ALTER STREAM {spec.name} SET TRANSFORM gives it one that is allowed"
 
 

@@ -66,7 +66,8 @@ def test_events_become_queries(event: dict[str, Any], text: str, parameters: dic
     [
         ({**NODE, "op": "merge", "ids": {"_id": 3}, "properties": {}},
          "MATCH (n:`Foo`:`Bar`) WHERE id(n) = $ids._id SET n += $properties", {"ids": {"_id": 3}, "properties": {}}),
-        ({"type": "node", "op": "delete", "ids": {"_elementId": "3"}}, "MATCH (n) WHERE id(n) = $ids._elementId DELETE n",
+        ({"type": "node", "op": "delete", "ids": {"_elementId": "3"}}, "MATCH (n) WHERE id(n) = $ids._elementId "
+         "DELETE n",
          {"ids": {"_elementId": 3}}),
         ({**RELATED, "op": "delete", "to": {"ids": {"_id": 3}}},
          f"MATCH {A} MATCH (b) WHERE id(b) = $to._id MATCH (a)-[r:`RELATED_TO`]->(b) DELETE r",
@@ -89,11 +90,14 @@ def test_tombstones_are_passed_over():
         ({"op": "merge"}, "type must be one of node, relationship, got None"),
         ({**NODE, "op": "merge"}, "ids must be a map of properties and values that is not empty, got None"),
         ({**NODE, "op": "merge", "ids": {}}, "ids must be a map of properties and values that is not empty, got {}"),
-        ({**NODE, "op": "merge", "ids": {"id": None}}, "the key id is null or missing: nothing is found by that, and MERGE "
+        ({**NODE, "op": "merge", "ids": {"id": None}}, "the key id is null or missing: nothing is found by that, "
+         "and MERGE "
          "would create something new each time"),
-        (b'{"type": "node", "op": "update", "ids": {"id": NaN}}', "the key id is not a number: nothing is found by that, and "
+        (b'{"type": "node", "op": "update", "ids": {"id": NaN}}', "the key id is not a number: nothing is found by "
+         "that, and "
          "MERGE would create something new each time"),
-        ({**NODE, "op": "merge", "ids": {"_id": "x"}}, "ids: _id must be the number of a vertex of this graph, got 'x'"),
+        ({**NODE, "op": "merge", "ids": {"_id": "x"}}, "ids: _id must be the number of a vertex of this graph, got "
+         "'x'"),
         ({**NODE, "op": "merge", "ids": {"_id": 1, "a": 2}}, "ids must have _id alone, or not at all"),
         ({**NODE, "op": "create", "labels": "Foo"}, "labels must be a list of texts, got 'Foo'"),
         ({**NODE, "op": "create", "labels": [""]}, "a label must be a text that is not empty, got ''"),
@@ -104,7 +108,8 @@ def test_tombstones_are_passed_over():
         ({**RELATED, "op": "create", "from": None}, "a relationship's event must say its vertex 'from', got None"),
         ({**RELATED, "op": "create", "to": {"ids": {}}},
          "the ids of to must be a map of properties and values that is not empty, got {}"),
-        ({**RELATED, "op": "create", "to": {**TO, "op": "create"}}, "op of to must be one of match, merge, got 'create'"),
+        ({**RELATED, "op": "create", "to": {**TO, "op": "create"}}, "op of to must be one of match, merge, got "
+         "'create'"),
     ],
 )  # fmt: skip
 def test_what_is_no_event_is_an_error_of_the_message(event: Any, error: str):

@@ -156,7 +156,8 @@ def test_routes_keep_the_messages_in_their_order():
         ),
         ("MERGE (n:N {id: __key.id, t: __timestamp, h: __header.h})",
          "MERGE (n:N {id: $key.id, t: $timestamp, h: $headers.h})"),
-        ("UNWIND event.items AS item MERGE (n:N {id: item.id})", "UNWIND $value.items AS item MERGE (n:N {id: item.id})"),
+        ("UNWIND event.items AS item MERGE (n:N {id: item.id})", "UNWIND $value.items AS item MERGE (n:N {id: "
+         "item.id})"),
         ("MERGE (n:N {id: toUpper(event)})", "MERGE (n:N {id: toUpper($value)})"),
         # A variable that is handed on has to be one.
         ("WITH event, event.id AS id MERGE (n:N {id: id}) SET n.x = event.x",
@@ -229,21 +230,27 @@ def test_a_null_that_may_be_meant_passes(query: str):
     [
         ({}, "the option query is missing: a query, or a list of them"),
         ({"query": " // nothing "}, "the option query has an empty query"),
-        ({"query": "MERGE (n {id: $id})"}, "the option query: there is no parameter $id; there are $value, $key, $headers, "
+        ({"query": "MERGE (n {id: $id})"}, "the option query: there is no parameter $id; there are $value, $key, "
+         "$headers, "
          "$topic, $partition, $offset, $timestamp"),
-        ({"query": "CREATE (:A {b: 'x})"}, "the option query: Syntax error at line 1, column 16: expected ' after it, found "
+        ({"query": "CREATE (:A {b: 'x})"}, "the option query: Syntax error at line 1, column 16: expected ' after "
+         "it, found "
          "a string that does not end"),
         ({"query": 7}, "the option query must have queries: a text, or a map {when: {...}, query: '...'}, got 7"),
-        ({"query": [{"when": {}}]}, "the option query must have queries: a text, or a map {when: {...}, query: '...'}, got "
+        ({"query": [{"when": {}}]}, "the option query must have queries: a text, or a map {when: {...}, query: "
+         "'...'}, got "
          "{'when': {}}"),
-        ({"query": [{"when": "a", "query": UPSERT}]}, "the option query: when must be a map of fields and their values, got 'a'"),
+        ({"query": [{"when": "a", "query": UPSERT}]}, "the option query: when must be a map of fields and their "
+         "values, got 'a'"),
         ({"query": [{"when": {"$x": 1}, "query": UPSERT}]}, "the option query: when has no $x; there are $value, $key, "
          "$headers, $topic, $partition, $offset, $timestamp"),
-        ({"query": UPSERT, "on_null": UPSERT}, "the option on_null: a tombstone has no $value; its $key says what it is about"),
+        ({"query": UPSERT, "on_null": UPSERT}, "the option on_null: a tombstone has no $value; its $key says what "
+         "it is about"),
         ({"query": UPSERT, "label": "A"}, "unknown option label; there are format, key_format, on_null, query"),
         ({"query": UPSERT, "format": "avro"}, "the option format must be one of json, text, csv, got 'avro'"),
         ({"query": UPSERT, "key_format": "csv"}, "the option key_format must be one of json, text, got 'csv'"),
-        ({"query": UPSERT, "format": "csv"}, "CSV needs either the option columns, the names of the columns in their order, "
+        ({"query": UPSERT, "format": "csv"}, "CSV needs either the option columns, the names of the columns in "
+         "their order, "
          "or header: true if each message begins with them"),
     ],
 )  # fmt: skip

@@ -77,12 +77,14 @@ def test_together_messages_are_what_they_are_alone(values: list[bytes]):
         (b"\xff", "not UTF-8 text (byte 0)"),
         (
             b"\x00\x00\x00\x01\x7b\x02\x06",
-            "not JSON: Expecting value: line 1 column 1 (char 0); this looks like a schema registry's frame, of schema 379: it "
+            "not JSON: Expecting value: line 1 column 1 (char 0); this looks like a schema registry's frame, of "
+            "schema 379: it "
             "needs a script that reads its format",
         ),
         (
             b"\x00\x00\x00\x00\x05\xff",
-            "not UTF-8 text (byte 5); this looks like a schema registry's frame, of schema 5: it needs a script that reads its "
+            "not UTF-8 text (byte 5); this looks like a schema registry's frame, of schema 5: it needs a script "
+            "that reads its "
             "format",
         ),
         (b"\x1f\x8b\x08", "not UTF-8 text (byte 1); this looks like gzip"),
@@ -107,7 +109,7 @@ def test_text():
     [
         ({"columns": ["a", "b"]}, b'"an\nn",bob', [{"a": "an\nn", "b": "bob"}]),
         ({"columns": ["a", "b"]}, b'"x\r\ny",bob\r\n1,2\r\n', [{"a": "x\r\ny", "b": "bob"}, {"a": "1", "b": "2"}]),
-        ({"columns": ["a", "b"]}, "an\u2028n,b\x0bo\x1cb\u0085".encode(), [{"a": "an\u2028n", "b": "b\x0bo\x1cb\u0085"}]),
+        ({"columns": ["a", "b"]}, "an\u2028n,b\x1co\u0085".encode(), [{"a": "an\u2028n", "b": "b\x1co\u0085"}]),
         ({"columns": ["a", "b"]}, BOM + b"1,2\n\n", [{"a": "1", "b": "2"}]),
         ({"header": True}, BOM + b"id, name\n1,Ada\n", [{"id": "1", "name": "Ada"}]),
         ({"header": True}, b"id,name", []),
@@ -132,9 +134,11 @@ def test_each_message_has_its_own_header():
         ({"columns": ["a", "b"]}, b"1,2\n1,2,3", "not CSV of 2 columns: 3 fields (line 2)"),
         ({"columns": ["a", "b"]}, b"ann<U+2028>n", "not CSV of 2 columns: 1 fields (line 1)"),
         ({"columns": ["a"]}, b'"a', "not CSV: unexpected end of data (line 1)"),
-        ({"columns": ["a"], "types": {"a": "integer"}}, b"1_000", "not CSV of these types: '1_000' in the column a (line 1)"),
+        ({"columns": ["a"], "types": {"a": "integer"}}, b"1_000", "not CSV of these types: '1_000' in the column a "
+         "(line 1)"),
         ({"columns": ["a"], "types": {"a": "boolean"}}, b"2", "not CSV of these types: '2' in the column a (line 1)"),
-        ({"header": True, "types": {"z": "integer"}}, b"a\n1", "not CSV with the column z, which the option types names (line 2)"),
+        ({"header": True, "types": {"z": "integer"}}, b"a\n1", "not CSV with the column z, which the option types "
+         "names (line 2)"),
         ({"header": True}, b"a,a\n1,2", "not CSV with a name for each column: a, a"),
         ({"columns": ["a"]}, b"\xff", "not UTF-8 text (byte 0)"),
     ],
@@ -150,8 +154,10 @@ def test_what_is_not_csv(options: dict[str, Any], value: bytes, error: str):
     [
         ({"columns": ["a"], "header": True}, "CSV needs either the option columns"),
         ({"columns": ["a"], "delimiter": ";;"}, "the option delimiter must be one character, got ';;'"),
-        ({"columns": ["a"], "types": {"a": "date"}}, "the option types must map columns to text, integer, float, boolean, got"),
-        ({"columns": ["a"], "types": {"b": "text"}}, "the option types names the column b, which columns does not have"),
+        ({"columns": ["a"], "types": {"a": "date"}}, "the option types must map columns to text, integer, float, "
+         "boolean, got"),
+        ({"columns": ["a"], "types": {"b": "text"}}, "the option types names the column b, which columns does not "
+         "have"),
         ({"columns": ["a"], "types": 1}, "the option types must be a map, got 1"),
     ],
 )  # fmt: skip

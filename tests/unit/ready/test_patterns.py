@@ -1,4 +1,5 @@
-"""`sluice:patterns`: Neo4j's patterns, and what messages become by them. The examples are those of its documentation."""
+"""`sluice:patterns`: Neo4j's patterns, and what messages become by them. The examples are those of its "
+"documentation."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ KEY: dict[str, Any] = {"keys": {"userId": 1}}
          message(USER, {"id": 3}, headers=[("op", b"c")]),
          "MERGE (n:`User` {`id`: $keys.id}) SET n = $properties",
          {"keys": {"id": 3}, "properties": {"id": 3, "city": "London", "op": "c", "at": 1700}}),
-        ("(:User{!keyId, name})", message(USER, {"keyId": 9}), "MERGE (n:`User` {`keyId`: $keys.keyId}) SET n = $properties",
+        ("(:User{!keyId, name})", message(USER, {"keyId": 9}), "MERGE (n:`User` {`keyId`: $keys.keyId}) SET n = "
+         "$properties",
          {"keys": {"keyId": 9}, "properties": {"keyId": 9, "name": "Ada"}}),
         ("(:`A``b`{!`user Id`, name})", {"user Id": 1, "name": "x"},
          "MERGE (n:`A``b` {`user Id`: $keys.`user Id`}) SET n = $properties",
@@ -61,7 +63,8 @@ KEY: dict[str, Any] = {"keys": {"userId": 1}}
          {**ENDS, "properties": {"price": 10, "ship.city": "Rome"}}),
         ("(:User{!userId})-[:BOUGHT{-ship}]->(:Product{!productId})", BOUGHT, BUY,
          {**ENDS, "properties": {"price": 10, "currency": "EUR"}}),
-        ("(:Product{!productId})<-[:BOUGHT{price}]-(:User{!userId})", BOUGHT, BUY, {**ENDS, "properties": {"price": 10}}),
+        ("(:Product{!productId})<-[:BOUGHT{price}]-(:User{!userId})", BOUGHT, BUY,
+         {**ENDS, "properties": {"price": 10}}),
         ("User{!userId} BOUGHT{price} Product{!productId}", BOUGHT, BUY, {**ENDS, "properties": {"price": 10}}),
         ("(:User{!userId, by: currency})-[:BOUGHT{!price}]->(:Product{!productId})", BOUGHT,
          "MERGE (a:`User` {`userId`: $start.userId}) SET a += $start_properties "
@@ -76,7 +79,8 @@ KEY: dict[str, Any] = {"keys": {"userId": 1}}
          "MATCH (n:`User` {`userId`: $keys.userId}) DETACH DELETE n", KEY),
         ("(:User{!userId})", message(None, 1), "MATCH (n:`User` {`userId`: $keys.userId}) DETACH DELETE n", KEY),
         ("(:User{!userId})-[:BOUGHT]->(:Product{!productId})", message(None, {"userId": 1, "productId": 100}),
-         "MATCH (a:`User` {`userId`: $start.userId})-[r:`BOUGHT`]->(b:`Product` {`productId`: $end.productId}) DELETE r", ENDS),
+         "MATCH (a:`User` {`userId`: $start.userId})-[r:`BOUGHT`]->(b:`Product` {`productId`: $end.productId}) "
+          "DELETE r", ENDS),
     ],
 )  # fmt: skip
 def test_messages_become_what_the_pattern_says(pattern: str, given: Any, text: str, parameters: dict[str, Any]):
@@ -113,7 +117,8 @@ def test_tombstones_can_be_passed_over_and_keys_are_read_only_where_they_are_nee
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"name": "x"}, "the key userId is null or missing: nothing is found by that, and MERGE would create something new"),
+        ({"name": "x"}, "the key userId is null or missing: nothing is found by that, and MERGE would create "
+         "something new"),
         ({"userId": None}, "the key userId is null or missing"),
         (b'{"userId": NaN}', "the key userId is not a number"),
         ({"userId": [1]}, "the key userId must be a text, a number or a boolean, got list"),
