@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sluice.ready.debezium_events import Action, Change, Events
+from sluice.ready.debezium_events import Change, Events, RowAction
 from sluice.ready.debezium_queries import Query, RowQueries, RowState
 from sluice.ready.debezium_tables import Tables
 from sluice.ready.debezium_values import DECIMALS, Values
@@ -51,7 +51,7 @@ class DebeziumTransform:
         rows: dict[Any, RowState] = {}
         for record in batch:
             for change in self._events.changes_of(record):
-                if change.action is Action.TRUNCATE:
+                if change.action is RowAction.TRUNCATE:
                     queries += self._queries.of(rows.values())
                     queries += self._queries.truncation(change.table, tuple(change.key))
                     rows = {}
@@ -67,7 +67,7 @@ def _apply(change: Change, rows: dict[Any, RowState]) -> None:
     if state is None:
         state = rows[place] = RowState(change.table, change.key)
     state.may_release |= change.may_release
-    if change.action is Action.DELETE:
+    if change.action is RowAction.DELETE:
         state.is_deleted, state.row = True, None
     else:
         state.row = {**(state.row or {}), **change.row}

@@ -13,25 +13,17 @@ Source: `Envelope`, `SchemaFactory`, `AbstractExtractNewRecordState` of Debezium
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import uuid
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
 from sluice.errors import one_line
+from sluice.ready.debezium_payloads import NOTHING, Payload, Payloads, placeholders
 from sluice.ready.debezium_tables import Table, Tables
-from sluice.ready.debezium_values import Call, Kinds, Values
+from sluice.ready.debezium_values import Call, ColumnKinds, Values
 from sluice.ready.keys import check_key
 from sluice.ready.refusals import WrongMessage
-from sluice.ready.texts import looks_like
 from sluice.values.record import Record
-
-SCHEMA_HEAD, PAYLOAD = b'{"schema":', b',"payload":'
-MAX_SCHEMAS = 1000
-"Schemas that are remembered, by their bytes."
 
 SHOWN = 60
 "Characters of a value that an error shows."
@@ -57,7 +49,7 @@ Row = dict[str, Any]
 "Column -> value for the graph, without those that the event leaves as they are."
 
 
-class Action(Enum):
+class RowAction(Enum):
     """What happens to a row."""
 
     WRITE = "write"
@@ -69,36 +61,13 @@ class Change(NamedTuple):
     """What one message says of one row, or of all rows of a table."""
 
     table: Table
-    action: Action
+    action: RowAction
     key: Mapping[str, Any]
     "Column -> value; for TRUNCATE without values, and empty if the columns are not known yet."
     row: Row
     "For WRITE: with those columns of the key that are foreign keys as well."
     may_release: bool = False
     "Whether another vertex may have lost its last reference."
-
-
-class Schema(NamedTuple):
-    """What the schema beside a payload says."""
-
-    name: str = ""
-    kinds: Kinds = {}
-    "Of the row's columns."
-
-
-class Part(NamedTuple):
-    """A key, a value, or a row within a value."""
-
-    payload: Any
-    schema: Schema = Schema()
-
-    @property
-    def columns(self) -> Mapping[str, Any]:
-        """Of a row or a key; empty if it is neither."""
-        return self.payload if isinstance(self.payload, dict) else {}
-
-
-NOTHING = Part(None)
 
 
 class Events:
@@ -111,9 +80,9 @@ class Events:
         """
         self._tables = tables
         self._values = values
-        self._unavailable = _placeholders(unavailable)
+        self._payloads = Payloads(values)
+        self._unavailable = placeholders(unavailable)
         self._unavailable_texts = frozenset(one for one in self._unavailable if isinstance(one, str))
-        self._schemas: dict[bytes, Schema] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         "Table -> the columns of its key, as its events have had them."
         self._enveloped: dict[str, set[str]] = {}
@@ -121,7 +90,7 @@ class Events:
 
     def changes_of(self, record: Record) -> list[Change]:
         """The changes that a message stands for, in order; empty for one that is passed over."""
-        value, key = self._part(record.value, "its value"), self._part(record.key, "its key")
+        value, key = self._payloads.part(record.value, "its value"), self._payloads.part(record.key, "its key")
         payload = value.payload
         if payload is None:
             return self._tombstone(record, key)
@@ -133,7 +102,7 @@ class Events:
             return self._enveloped_changes(record, key, value)
         return self._unwrapped(record, key, value)
 
-    def _enveloped_changes(self, record: Record, key: Part, value: Part) -> list[Change]:
+    def _enveloped_changes(self, record: Record, key: Payload, value: Payload) -> list[Change]:
         event, source = value.payload, value.payload["source"]
         op = event["op"]
         if op == "m":
@@ -143,11 +112,11 @@ class Events:
         table = self._tables.of(name)
         if table is None:
             return []
-        before, after = (Part(event.get(name), value.schema) for name in ("before", "after"))
+        before, after = (Payload(event.get(name), value.schema) for name in ("before", "after"))
         if op == "t":
             return [
                 Change(
-                    table, Action.TRUNCATE, dict.fromkeys(self._tables.key_of(table) or self._keys.get(name, ())), {}
+                    table, RowAction.TRUNCATE, dict.fromkeys(self._tables.key_of(table) or self._keys.get(name, ())), {}
                 )
             ]
         if op == "d":
@@ -160,23 +129,23 @@ class Events:
         kept = all(before.columns.get(one, before) == after.columns.get(one) for one in table.referring)
         return [*self._moved(change, before), change._replace(may_release=not kept)]
 
-    def _moved(self, change: Change, before: Part) -> list[Change]:
+    def _moved(self, change: Change, before: Payload) -> list[Change]:
         """The deletion of the row's vertex so far, if the update has changed a key that is not the primary one."""
         if any(before.columns.get(column) is None for column in change.key):
             return []
         old = self._key_in(change.table, change.key, before)
-        return [] if old == change.key else [Change(change.table, Action.DELETE, old, {}, True)]
+        return [] if old == change.key else [Change(change.table, RowAction.DELETE, old, {}, True)]
 
-    def _unwrapped(self, record: Record, key: Part, value: Part) -> list[Change]:
+    def _unwrapped(self, record: Record, key: Payload, value: Payload) -> list[Change]:
         table = self._tables.of(self._unwrapped_name(record, key, value))
         if table is None:
             return []
         if str(value.payload.get("__deleted")).lower() == "true" or value.payload.get("__op") == "d":
             return [self._deletion(table, key, value)]
         row = {column: one for column, one in value.payload.items() if not column.startswith(ADDED)}
-        return [self._write(table, key, Part(row, value.schema))._replace(may_release=bool(table.references))]
+        return [self._write(table, key, Payload(row, value.schema))._replace(may_release=bool(table.references))]
 
-    def _unwrapped_name(self, record: Record, key: Part, value: Part) -> str:
+    def _unwrapped_name(self, record: Record, key: Payload, value: Payload) -> str:
         added = {name: data.decode("utf-8", "replace") for name, data in record.headers if data} | value.payload
         schema, db, table = (added.get(f"{ADDED}{one}") or added.get(f"{ADDED}source_{one}") for one in SOURCE)
         if table:
@@ -189,7 +158,7 @@ class Events:
             )
         return found
 
-    def _tombstone(self, record: Record, key: Part) -> list[Change]:
+    def _tombstone(self, record: Record, key: Payload) -> list[Change]:
         """A deletion, if it is certain of what. After an envelope it repeats that, unless the topic was compacted."""
         name = self._by_name(record.topic, key, "")
         met = self._enveloped.get(record.topic)
@@ -198,7 +167,7 @@ class Events:
         table = self._tables.of_tombstone(name)
         return [] if table is None else [self._deletion(table, key)]
 
-    def _by_name(self, topic: str, key: Part, schema: str) -> str | None:
+    def _by_name(self, topic: str, key: Payload, schema: str) -> str | None:
         routed = next((str(one) for name, one in key.columns.items() if name.startswith(ROUTED)), "")
         for place in (routed, schema, key.schema.name.removesuffix(".Key"), topic):
             name = self._tables.of_topic(place)
@@ -206,7 +175,7 @@ class Events:
                 return name
         return None
 
-    def _write(self, table: Table, key: Part, row: Part) -> Change:
+    def _write(self, table: Table, key: Payload, row: Payload) -> Change:
         found = self._key(table, key, row)
         kinds = {**row.schema.kinds, **table.kinds}
         cells = {
@@ -215,12 +184,12 @@ class Events:
             if (column in table.referring or (column not in found and table.has(column)))
             and not self._is_unavailable(value)
         }
-        return Change(table, Action.WRITE, found, cells)
+        return Change(table, RowAction.WRITE, found, cells)
 
-    def _deletion(self, table: Table, key: Part, row: Part = NOTHING) -> Change:
-        return Change(table, Action.DELETE, self._key(table, key, row), {}, True)
+    def _deletion(self, table: Table, key: Payload, row: Payload = NOTHING) -> Change:
+        return Change(table, RowAction.DELETE, self._key(table, key, row), {}, True)
 
-    def _key(self, table: Table, key: Part, row: Part) -> dict[str, Any]:
+    def _key(self, table: Table, key: Payload, row: Payload) -> dict[str, Any]:
         """Of the message's key, or of the row, if that alone has all of it. Raises WrongMessage if a column is null."""
         columns = self._tables.key_of(table) or tuple(one for one in key.columns if not one.startswith(ROUTED))
         self._keys[table.name] = columns
@@ -228,7 +197,7 @@ class Events:
             raise WrongMessage(f"the events of the table {table.name} have no key: name its columns in the option key")
         return self._key_in(table, columns, key if all(column in key.columns for column in columns) else row)
 
-    def _key_in(self, table: Table, columns: Iterable[str], part: Part) -> dict[str, Any]:
+    def _key_in(self, table: Table, columns: Iterable[str], part: Payload) -> dict[str, Any]:
         kinds = {**part.schema.kinds, **table.kinds}
         cells = {column: self._value(table, column, part.columns.get(column), kinds) for column in columns}
         return {
@@ -236,7 +205,7 @@ class Events:
             for column, cell in cells.items()
         }
 
-    def _value(self, table: Table, column: str, value: Any, kinds: Kinds) -> Any:
+    def _value(self, table: Table, column: str, value: Any, kinds: ColumnKinds) -> Any:
         kind = kinds.get(column)
         if kind is None:
             return self._values.unnamed(value) if type(value) in (dict, list) else value
@@ -250,53 +219,3 @@ class Events:
         if type(value) is str:
             return value in self._unavailable_texts
         return type(value) in (list, dict) and value in self._unavailable
-
-    def _part(self, data: bytes | None, what: str) -> Part:
-        """What bytes hold. Schemas are read once: most of a message that has one is the same each time."""
-        if data is None:
-            return NOTHING
-        try:
-            if not data.startswith(SCHEMA_HEAD):
-                return Part(json.loads(data))
-            head, _, tail = data.partition(PAYLOAD)
-            if head in self._schemas:
-                return Part(json.loads(tail.rstrip()[:-1]), self._schemas[head])
-            whole = json.loads(data)
-            if whole.keys() != {"schema", "payload"}:
-                return Part(whole)
-            schema = self._schema(whole["schema"])
-            if len(self._schemas) < MAX_SCHEMAS and _is_whole(head):
-                self._schemas[head] = schema
-            return Part(whole["payload"], schema)
-        except (ValueError, RecursionError) as error:
-            raise WrongMessage(f"{what} is not JSON: {error}{looks_like(data)}") from None
-
-    def _schema(self, found: Any) -> Schema:
-        if not isinstance(found, dict):
-            return Schema()
-        fields = found.get("fields") or ()
-        rows = [field["fields"] for field in fields if field.get("field") == "after" and field.get("type") == "struct"]
-        return Schema(str(found.get("name") or ""), self._values.of_schema(rows[0] if rows else fields))
-
-
-def _is_whole(head: bytes) -> bool:
-    """Whether the text before the payload is all of the schema, and not only its beginning."""
-    try:
-        return bool(json.loads(head + b"}"))
-    except ValueError:
-        return False
-
-
-def _placeholders(text: str) -> list[Any]:
-    """
-    What stands in events for a value that was too large to be in the log and did not change, one for each type.
-
-    Source: `UnchangedToastedPlaceholder`.
-    """
-    data = bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode()
-    shown, encoded = data.decode("utf-8", "replace"), base64.b64encode(data).decode()
-    digest = bytearray(hashlib.md5(data, usedforsecurity=False).digest())
-    digest[6], digest[8] = digest[6] & 0x0F | 0x30, digest[8] & 0x3F | 0x80  # Java's nameUUIDFromBytes
-    named = str(uuid.UUID(bytes=bytes(digest)))
-    texts = [shown, encoded, encoded.replace("+", "-").replace("/", "_"), data.hex()]
-    return [*texts, [shown], [encoded], [named], list(data), {shown: shown}]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sluice.ready.debezium_tables import Reference, Table, Tables
+from sluice.ready.debezium_tables import ForeignKey, Table, Tables
 from sluice.ready.debezium_values import Call
 from sluice.ready.identifiers import labelled, quoted
 
@@ -99,7 +99,7 @@ class RowQueries:
             texts.append(f"{rows} SET n = {kept} SET n:{RELEASED} REMOVE n{labelled([table.label])}")
         return [(text, {}) for text in texts] + self._sweep([table.name, *(one.table for one in table.references)])
 
-    def _referred(self, state: RowState, one: Reference) -> dict[str, Any] | None:
+    def _referred(self, state: RowState, one: ForeignKey) -> dict[str, Any] | None:
         """The values of a foreign key; empty if the row refers to nothing, None if the batch does not say."""
         row = state.row or {}
         if not all(column in row for column in one.columns):
@@ -108,7 +108,7 @@ class RowQueries:
         is_null = any((cell.text if type(cell) is Call else cell) is None for cell in values.values())
         return {} if is_null else values
 
-    def _target(self, one: Reference) -> Table:
+    def _target(self, one: ForeignKey) -> Table:
         table = self._tables.of(one.table)
         assert table is not None, "the options name each table that is referred to"
         return table
@@ -172,7 +172,7 @@ def emptying(table: Table, key: tuple[str, ...]) -> str:
 
 
 @_remembered
-def release(table: Table, key: tuple[str, ...], one: Reference, target: Table, refers: bool) -> str:
+def release(table: Table, key: tuple[str, ...], one: ForeignKey, target: Table, refers: bool) -> str:
     """Removes what a row referred to and refers to no more; `refers`: whether it refers to anything."""
     names = _names(tuple(dict.fromkeys((*key, *one.columns))) if refers else key)
     others = " OR ".join(
@@ -185,7 +185,7 @@ def release(table: Table, key: tuple[str, ...], one: Reference, target: Table, r
 
 
 @_remembered
-def connection(table: Table, key: tuple[str, ...], one: Reference, target: Table) -> str:
+def connection(table: Table, key: tuple[str, ...], one: ForeignKey, target: Table) -> str:
     """Has a row refer to another, be that there or not."""
     names = _names(tuple(dict.fromkeys((*key, *one.columns))))
     given = [f"${names[column]}" for column in one.columns]
@@ -216,5 +216,5 @@ def _pairs(properties: Iterable[str], values: Iterable[str]) -> str:
     return f"{{{', '.join(pairs)}}}"
 
 
-def _edge(one: Reference) -> str:
+def _edge(one: ForeignKey) -> str:
     return f"[r:{quoted(one.type, 'a type')}]"

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any
 
-from sluice.ready.debezium_values import Kind, Kinds, Values
+from sluice.ready.debezium_values import ColumnKind, ColumnKinds, Values
 from sluice.ready.identifiers import quoted
 from sluice.ready.options import OptionReader
 from sluice.ready.refusals import WrongMessage, WrongOption
@@ -33,7 +33,7 @@ _CHANGED_IN_TOPICS = re.compile(r"[^a-zA-Z0-9._-]")
 
 
 @dataclass(frozen=True)
-class Reference:
+class ForeignKey:
     """A foreign key."""
 
     columns: tuple[str, ...]
@@ -58,8 +58,8 @@ class Table:
     "Those that become properties; None: all."
     properties: Mapping[str, str] = field(default_factory=dict)
     "Column -> property, for those that are renamed."
-    kinds: Kinds = field(default_factory=dict)
-    references: tuple[Reference, ...] = ()
+    kinds: ColumnKinds = field(default_factory=dict)
+    references: tuple[ForeignKey, ...] = ()
 
     @cached_property
     def referring(self) -> frozenset[str]:
@@ -158,7 +158,7 @@ class Tables:
         names = [name] if "." in name else [name, *(f"{schema}.{name}" for schema in self._schemas)]
         return (_CHANGED_IN_TOPICS.sub("_", one) for one in names)
 
-    def _references(self) -> Iterable[Reference]:
+    def _references(self) -> Iterable[ForeignKey]:
         return (one for table in self._tables.values() if table for one in table.references)
 
     def _table(self, name: str, given: Any, values: Values) -> Table:
@@ -183,12 +183,12 @@ class Tables:
             raise WrongOption(f"the table {name} in the option tables: {error}") from None
         return table
 
-    def _reference(self, given: Mapping[str, Any]) -> Reference:
+    def _reference(self, given: Mapping[str, Any]) -> ForeignKey:
         options = OptionReader(given)
         columns, table, kind = options.texts("columns"), self.bare(options.text("table")), options.text("type")
         to = options.texts("to", ())
         options.done()
-        return Reference(tuple(columns), table, kind, tuple(to))
+        return ForeignKey(tuple(columns), table, kind, tuple(to))
 
     def _check(self) -> None:
         """Completes the references by the keys of the tables that they name, and refuses what is ambiguous."""
@@ -207,7 +207,7 @@ class Tables:
         if twice:
             raise WrongOption(f"the option tables gives the label {twice[0]} to two tables")
 
-    def _completed(self, table: Table, one: Reference) -> Reference:
+    def _completed(self, table: Table, one: ForeignKey) -> ForeignKey:
         target = self._tables.get(one.table)
         where = f"the reference of {table.name} to {one.table}"
         if target is None:
@@ -229,5 +229,5 @@ def _maps(given: Any) -> Sequence[Mapping[str, Any]]:
     return given
 
 
-def _kinds(given: Mapping[str, Any], values: Values) -> dict[str, Kind]:
+def _kinds(given: Mapping[str, Any], values: Values) -> dict[str, ColumnKind]:
     return {column: values.named(column, name) for column, name in given.items()}

@@ -38,7 +38,7 @@ class Call(NamedTuple):
     text: str | None
 
 
-class Kind(NamedTuple):
+class ColumnKind(NamedTuple):
     """What a type's values become."""
 
     convert: Callable[[Any], Any]
@@ -57,7 +57,7 @@ class Kind(NamedTuple):
         return Call(self.function, converted) if self.function else converted
 
 
-Kinds = Mapping[str, Kind]
+ColumnKinds = Mapping[str, ColumnKind]
 "Column -> its kind, for those that are not taken as they are."
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -98,9 +98,9 @@ def _duration(value: int, unit: int) -> str:
 
 
 _TIMES = {
-    "date": Kind(_date, "date"),
+    "date": ColumnKind(_date, "date"),
     **{
-        f"{name}{suffix}": Kind(partial(convert, unit=unit), function)
+        f"{name}{suffix}": ColumnKind(partial(convert, unit=unit), function)
         for name, convert, function in (
             ("time", _time, "localTime"),
             ("timestamp", _timestamp, "localDateTime"),
@@ -108,9 +108,9 @@ _TIMES = {
         )
         for suffix, unit in (("_millis", MILLI), ("", MICRO), ("_nanos", NANO))
     },
-    "timestamptz": Kind(_zoned, "localDateTime"),
-    "iso_date": Kind(lambda value: value.rstrip("Z"), "date"),
-    "iso_time": Kind(lambda value: value.rstrip("Z"), "localTime"),
+    "timestamptz": ColumnKind(_zoned, "localDateTime"),
+    "iso_date": ColumnKind(lambda value: value.rstrip("Z"), "date"),
+    "iso_time": ColumnKind(lambda value: value.rstrip("Z"), "localTime"),
 }
 
 _OF_DEBEZIUM = {
@@ -138,23 +138,23 @@ class Values:
         """
         self._decimals = float if decimals == "float" else str
 
-    def of_schema(self, fields: Sequence[Mapping[str, Any]]) -> Kinds:
+    def of_schema(self, fields: Sequence[Mapping[str, Any]]) -> ColumnKinds:
         """The kinds of a struct's fields, as Connect's JSON describes them."""
         kinds = {str(field.get("field")): self._kind(field) for field in fields}
         return {column: kind for column, kind in kinds.items() if kind is not None}
 
-    def named(self, column: str, name: object) -> Kind:
+    def named(self, column: str, name: object) -> ColumnKind:
         """
         The kind that the option `types` gives a column.
 
         Raises:
             WrongOption: there is none of that name.
         """
-        kinds = {**_TIMES, "float": Kind(float), "decimal": Kind(self._scaled)}
+        kinds = {**_TIMES, "float": ColumnKind(float), "decimal": ColumnKind(self._scaled)}
         text = str(name)
         element = text.removesuffix("[]")
         scale = _SCALE.fullmatch(element)
-        found = Kind(partial(self._decimal, scale=int(scale[1]))) if scale else kinds.get(element)
+        found = ColumnKind(partial(self._decimal, scale=int(scale[1]))) if scale else kinds.get(element)
         if found is None:
             there = ", ".join([*kinds, "decimal(2)"])
             raise WrongOption(f"the type of {column} must be one of {there}, or that with [] for arrays, got {name!r}")
@@ -166,17 +166,17 @@ class Values:
             return self._scaled(value)
         return list(map(self.unnamed, value)) if isinstance(value, list) else value
 
-    def _kind(self, schema: Mapping[str, Any]) -> Kind | None:
+    def _kind(self, schema: Mapping[str, Any]) -> ColumnKind | None:
         """None: values are taken as they are."""
         name, kind = schema.get("name"), schema.get("type")
         if name in _BY_NAME:
             return _BY_NAME[name]
         if name == "org.apache.kafka.connect.data.Decimal":
-            return Kind(partial(self._decimal, scale=int(schema["parameters"]["scale"])))
+            return ColumnKind(partial(self._decimal, scale=int(schema["parameters"]["scale"])))
         if name == "io.debezium.data.VariableScaleDecimal":
-            return Kind(self._scaled)
+            return ColumnKind(self._scaled)
         if kind in ("float", "double"):
-            return Kind(float)
+            return ColumnKind(float)
         if kind == "array":
             items = self._kind(schema["items"])
             return items and _list_of(items)
@@ -202,11 +202,11 @@ def _plain(digits: bytes, scale: int) -> str:
     return f"{sign}{figures[:-scale]}.{figures[-scale:]}"
 
 
-def _list_of(kind: Kind) -> Kind:
+def _list_of(kind: ColumnKind) -> ColumnKind:
     """Lists of a kind; dates and times in them stay texts, since a query makes one value of one parameter."""
-    return Kind(lambda value: [_element(kind, item) for item in value])
+    return ColumnKind(lambda value: [_element(kind, item) for item in value])
 
 
-def _element(kind: Kind, value: Any) -> Any:
+def _element(kind: ColumnKind, value: Any) -> Any:
     found = kind.of(value)
     return found.text if isinstance(found, Call) else found

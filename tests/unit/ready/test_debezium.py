@@ -22,7 +22,7 @@ SHOP: dict[str, Any] = {"tables": TABLES}
 UPSERT = "MERGE (n:`Customer__key` {`id`: $_id}) SET n:`Customer`, n.`name` = $_name"
 EMPTIED = "MATCH (n:`Customer__key` {`id`: $_id}) SET n = {`id`: $_id} SET n:DebeziumReleased REMOVE n:`Customer`"
 RELEASED = "MATCH (n:`Customer__key`:`DebeziumReleased`)"
-SWEPT = [
+SWEPT: Rows = [
     (
         f"{RELEASED} WHERE NOT n:`Customer` OPTIONAL MATCH (n)<-[r:`PLACED_BY`]-() WITH n, r WHERE r IS NULL "
         "DETACH DELETE n",

@@ -140,5 +140,5 @@ def test_the_graph_holds_what_the_tables_hold_whatever_topic_is_read_first(seed:
     state, folder, chosen = State(), Folder(), random.Random(seed)
     for batch in read(shop, chosen):
         for query in folder.fold(chosen.choice(transforms)(batch)):
-            execute(state, query.text, query.parameters)
+            execute(state, query.text, dict(query.parameters))
     assert held(state) == wanted(shop)
