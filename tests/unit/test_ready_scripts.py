@@ -101,8 +101,8 @@ def test_after_an_upgrade_the_stream_goes_on_with_the_new_one():
         admission.check(spec(gone, {}), SETTINGS)
     assert str(caught.value) == (
         "Kafka stream people, Couldn't get the transform script from sluice:gone: there is no such ready transform; "
-        "there are sluice:csv, sluice:cud, sluice:cypher, sluice:debezium, sluice:json, sluice:patterns; ALTER STREAM people "
-        "SET TRANSFORM gives it one that is allowed"
+        "there are sluice:csv, sluice:cud, sluice:cypher, sluice:debezium, sluice:json, sluice:patterns; ALTER STREAM "
+        "people SET TRANSFORM gives it one that is allowed"
     )
 
 
