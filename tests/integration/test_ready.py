@@ -49,8 +49,7 @@ def create(stream: Clauses, transform: str, config: str) -> None:
 
 def await_rows(stream: Clauses, query: str, rows: list[Row]) -> None:
     """Waits until the query has these rows; LABEL stands for the stream's label."""
-    eventually(lambda: stream.run(query.replace("LABEL", stream.label)) == rows, timeout=30)
-    assert stream.run(query.replace("LABEL", stream.label)) == rows
+    eventually(lambda: stream.run(query.replace("LABEL", stream.label)), equals=rows, timeout=30)
 
 
 def send(stream: Clauses, *messages: tuple[Any, Any]) -> None:

@@ -90,7 +90,8 @@ def run_transform(
 
 def _queries_of(uri: str, records: Records, options: Options) -> Queries:
     settings = load(flags={})
-    transform = script.fetch(uri if scheme_of(uri) else str(Path(uri).absolute()), settings)
+    path = Path(uri).absolute()
+    transform = script.fetch(uri if scheme_of(uri) else f"{path}/" if path.is_dir() else str(path), settings)
     with TransformProcess(transform, settings, options=options) as transform_process:
         try:
             return transform_process.rows(records)

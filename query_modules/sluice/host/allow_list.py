@@ -34,8 +34,11 @@ OURS = "sluice"
 SETTING = "SLUICE_TRANSFORM_ALLOW"
 "The variable that holds the list."
 
-SUFFIX = ".py"
-"What the name of a script's file ends with. Files that are not scripts (keys, passwords, `/proc`) have other names."
+SUFFIX, ARCHIVE = ".py", ".zip"
+"""
+What the name of a script's file ends with, or of a zip file of scripts. Files that are not scripts (keys, passwords,
+`/proc`) have other names.
+"""
 
 
 class Location(NamedTuple):
@@ -140,12 +143,13 @@ def refusal(uri: str, allow: AllowList) -> str | None:
         return str(error)
     if location.scheme == OURS:
         return None
-    if location.scheme == "file" and not path_of(uri).name.endswith(SUFFIX):
-        return f"the name of a script's file has to end with {SUFFIX}"
+    is_file = location.scheme == "file" and not is_folder(uri)
+    if is_file and not path_of(uri).name.endswith((SUFFIX, ARCHIVE)):
+        return f"the name of a script's file has to end with {SUFFIX} or {ARCHIVE}, and a folder's with /"
     if not allow.allows(location):
         return f"{SETTING} does not allow it; it allows {allow}"
-    if location.scheme == "file" and not location.path[-1].endswith(SUFFIX):
-        return f"it is a link to a file whose name does not end with {SUFFIX}"
+    if is_file and not location.path[-1].endswith((SUFFIX, ARCHIVE)):
+        return f"it is a link to a file whose name does not end with {SUFFIX} or {ARCHIVE}"
     return None
 
 
@@ -154,6 +158,11 @@ def scheme_of(uri: str) -> str:
     if uri.startswith(f"{OURS}:"):
         return OURS
     return uri.partition("://")[0].lower() if "://" in uri else ""
+
+
+def is_folder(uri: str) -> bool:
+    """Whether a URI is that of a folder on this machine, which ends with a slash."""
+    return uri.endswith("/") and scheme_of(uri) in ("", "file")
 
 
 def path_of(uri: str) -> Path:

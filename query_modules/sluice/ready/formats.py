@@ -70,10 +70,12 @@ def value_decoder(options: OptionReader, default: str = "json") -> tuple[Decoder
     """
     What reads the values, as the option `format` says, and whether it gives a list of rows for each message.
     """
-    name = options.choice("format", FORMATS, default)
-    if name == "csv":
-        return CsvFormat(options).read, True
-    return DECODERS[name], False
+    return decoder_of(options.choice("format", FORMATS, default), options)
+
+
+def decoder_of(form: str, options: OptionReader) -> tuple[Decoder, bool]:
+    """The same for the format of that name, which may have options of its own."""
+    return (CsvFormat(options).read, True) if form == "csv" else (DECODERS[form], False)
 
 
 def key_decoder(options: OptionReader, default: str = "text") -> Decoder:

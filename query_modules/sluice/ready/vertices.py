@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
-from sluice.ready.formats import key_decoder, value_decoder
+from sluice.ready.formats import decoder_of, key_decoder
 from sluice.ready.identifiers import labelled, looked_for
 from sluice.ready.keys import check_key, first_missing
 from sluice.ready.message import read_present
 from sluice.ready.options import OptionReader
-from sluice.ready.refusals import WrongMessage, WrongOption
+from sluice.ready.refusals import WrongMessage
 from sluice.values.record import Record
 
 Query = tuple[str, dict[str, Any]]
@@ -34,11 +34,9 @@ def configured(given: Mapping[str, Any], form: str) -> dict[str, Callable[[list[
     Args:
         form: json or csv.
     """
-    if "format" in given:
-        raise WrongOption(f"sluice:{form} has no option format; sluice:cypher has one")
-    options = OptionReader({**given, "format": form})
+    options = OptionReader(given)
     on_null = options.choice("on_null", (DELETE, IGNORE), DELETE)
-    transform = VertexUpserts(options)
+    transform = VertexUpserts(options, form)
     options.done()
     return {"stream": transform.of_values} if on_null == IGNORE else {"stream_messages": transform.of_messages}
 
@@ -46,12 +44,12 @@ def configured(given: Mapping[str, Any], form: str) -> dict[str, Callable[[list[
 class VertexUpserts:
     """Queries for messages. Its functions raise WrongMessage at a message that cannot be applied."""
 
-    def __init__(self, options: OptionReader) -> None:
+    def __init__(self, options: OptionReader, form: str) -> None:
         """Takes its options: label, key, replace, those of the format, key_format. Raises WrongOption."""
         labels = labelled(options.texts("label"))
         self._fields = options.texts("key", "id")
         operator = "=" if options.flag("replace", False) else "+="
-        self._read, self._many = value_decoder(options)
+        self._read, self._many = decoder_of(form, options)
         self._read_keys = key_decoder(options, "json")
         self._upsert = f"MERGE (n{labels}{looked_for(self._fields, 'value')}) SET n {operator} $value"
         self._delete = f"MATCH (n{labels}{looked_for(self._fields, 'key')}) DETACH DELETE n"

@@ -102,16 +102,17 @@ def test_a_tombstone_of_two_keys_has_an_object():
     ("name", "options", "error"),
     [
         ("json", {}, "the option label is missing: a text, or a list of texts"),
+        ("json", {"lable": "A"}, "the option label is missing: a text, or a list of texts; given are lable"),
         ("json", {"label": []}, ""),
         ("json", {"label": "A", "key": 7}, "the option key must be a text, or a list of different texts, got 7"),
         ("json", {"label": "A", "key": ["a", "a"]}, "the option key must be a text, or a list of different texts, "
          "got ['a', 'a']"),
         ("json", {"label": "A", "replace": "yes"}, "the option replace must be true or false, got 'yes'"),
         ("json", {"label": "A", "on_null": "skip"}, "the option on_null must be one of delete, ignore, got 'skip'"),
-        ("json", {"label": "A", "format": "csv"}, "sluice:json has no option format; sluice:cypher has one"),
+        ("json", {"label": "A", "format": "csv"}, "unknown option format; there are key, key_format, "
+         "label, on_null, replace"),
         ("csv", {"label": "A"}, "CSV needs either the option columns, the names of the columns in their order, or "
-         "header: true "
-         "if each message begins with them"),
+         "header: true if each message begins with them"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused(name: str, options: dict[str, Any], error: str):
