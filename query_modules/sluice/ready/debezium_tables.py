@@ -100,7 +100,9 @@ class Tables:
                 raise WrongOption(f"the option tables has {name} twice")
             self._tables[name] = None if settings is None else self._table(name, settings, values)
         self._listed = tuple(self._tables)
-        self._topics = {topic: self.bare(str(name)) for topic, name in options.map("topics").items()}
+        self._topics: dict[str, str | None] = {
+            topic: self.bare(str(name)) for topic, name in options.map("topics").items()
+        }
         self._check()
 
     def name_of(self, schema: object, table: object) -> str:
@@ -136,8 +138,11 @@ class Tables:
         The table of a topic that has a table's name: one that the option `topics` names, `prefix.schema.table`, or the
         table alone. None if that may be several, or is not known.
         """
-        if topic in self._topics:
-            return self._topics[topic]
+        if topic not in self._topics:
+            self._topics[topic] = self._named_like(topic)
+        return self._topics[topic]
+
+    def _named_like(self, topic: str) -> str | None:
         parts = topic.split(".")
         found = [name for name in self._listed if set(self._written(name)) & {topic, ".".join(parts[-2:])}]
         if found:
