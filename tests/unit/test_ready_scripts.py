@@ -15,6 +15,7 @@ from sluice.host.allow_list import AllowList
 from sluice.host.settings import Settings
 from sluice.host.transform_access import TransformAccess
 from sluice.scripting import admission, ready_scripts
+from sluice.scripting.client import origin
 from sluice.scripting.manual_message import records_given
 from sluice.scripting.pinning import pin
 from sluice.scripting.process import TransformProcess
@@ -138,4 +139,7 @@ def test_confined_ones_get_what_is_given_to_all_or_to_them():
     assert access.of(JSON).reads == ("/srv/all", "/srv/ours", "/srv/json")
     assert not access.of(JSON).network
     assert access.of("sluice:csv").network
+    listing = replace(SETTINGS, transform_sha256="/nowhere/SHA256SUMS", transform_access=access)
+    assert origin(Transform("sluice:csv", EVIL, ""), listing) == "sluice:csv"
+    assert origin(Transform("/srv/x.py", EVIL, ""), listing) is None
     assert access.of("/srv/sluice:json/x.py").reads == ("/srv/all", "/srv/files")
