@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import threading
 import time
@@ -13,12 +14,14 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import Message
 
-from sluice.bolt.framing import MessageBuffer
+from sluice.bolt import messages
+from sluice.bolt.framing import MAX_CHUNK, MessageBuffer
 from sluice.bolt.messages import Tag, parse
 from sluice.errors import ScriptError, Stopped, TransformError
 from sluice.host.settings import Settings
 from sluice.scripting.channel import Patience
 from sluice.scripting.child_process import Output
+from sluice.scripting.packing import pack_queries
 from sluice.scripting.process import PackedQueries, TransformProcess
 from sluice.values.batch import Batch
 from sluice.values.model import Transform
@@ -266,6 +269,37 @@ def test_a_broken_contract_names_the_item_and_the_process_goes_on(body: str, rea
                 call()
             assert str(caught.value).startswith(f"transform /srv/t.py: {reason}")
         assert not transform_process.closed
+
+
+NAN = """
+def stream(batch):
+    return [("MERGE (n:N {id: $id}) SET n.v = $v, n.t = $t", {"id": float(m), "v": float("nan"), "t": "x" * 70000})
+            for m in batch]
+"""
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_nan_is_refused_where_a_query_looks_for_it(fold: bool):
+    with TransformProcess(transform(NAN), SETTINGS) as transform_process:
+        queries = transform_process.pack([batch(b"1", b"2"), batch(b"3", b"nan"), batch(b"4", b"5")], fold=fold)
+        assert (queries.batches, queries.given, queries.failed) == (1, 2, 1)
+        refusal = (
+            "transform /srv/t.py: the parameters of item 1 contain NaN, and MATCH or MERGE looks for it: id. "
+            "NaN is equal to nothing: return no query for such a message, or use another value"
+        )
+        assert str(queries.error) == refusal
+        with pytest.raises(TransformError) as caught:
+            transform_process.rows(batch(b"3", b"nan"))
+        assert str(caught.value) == refusal
+
+
+@pytest.mark.parametrize("at", range(1, 10))
+def test_nan_is_found_wherever_a_message_is_divided_into_chunks(at: int):
+    text = "MERGE (n:N {id: $id, t: $t})"
+    before = messages.run(text, {"t": "x" * 60000, "id": math.nan}).index(b"\xc1\x7f")
+    query = text, {"t": "x" * (60000 + MAX_CHUNK - before - at), "id": math.nan}
+    with pytest.raises(TransformError, match="contain NaN"):
+        pack_queries(bytearray(), [query], [query])
 
 
 @pytest.mark.parametrize(
