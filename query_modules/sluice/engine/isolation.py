@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 
 from sluice.brokers.dead_letters import DeadLetters
+from sluice.engine.memory_trial import lacks_memory
 from sluice.engine.progress import Progress
 from sluice.engine.refusal import Refused, bisect, divided
 from sluice.engine.run import SEARCH, Run
@@ -66,11 +67,12 @@ class Isolation:
         status.refused(f"{refused.error}; looking for the message that caused it", str(refused.error), 0)
         status.trouble(f"{SEARCH}: {refused.error}")
         first: Group | Refused[Group] = refused
-        violates = isinstance(refused.error, QueryRefused) and refused.error.violates_uniqueness
-        unproven = violates or (self._run.settings.fold and self._spec.config.fold)
+        error = refused.error
+        disputed = isinstance(error, QueryRefused) and (error.violates_uniqueness or lacks_memory(error))
+        unproven = disputed or (self._run.settings.fold and self._spec.config.fold)
         if refused.queries.size and unproven and not self._halves(refused.part):
             # What cannot be parted has to fail as it is, so that the query that fails is known; and by itself, where
-            # another transaction may have been to blame.
+            # something else may have been to blame.
             first = refused.part
         for found in bisect([first], self._attempt, self._halves):
             self._pass(found)

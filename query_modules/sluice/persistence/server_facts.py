@@ -51,7 +51,7 @@ class ServerFacts:
     def is_main(self) -> bool:
         """Whether this instance may write, because it is not a replica. True without the privilege."""
         try:
-            rows = self._fetch(SHOW_ROLE)
+            rows = self.fetch(SHOW_ROLE)
         except QueryRefused:
             return True
         return not any("replica" in str(value).lower() for row in rows for value in row.values())
@@ -64,7 +64,7 @@ class ServerFacts:
         """Memgraph's name of its storage mode; empty without the privilege."""
         for query in SHOW_STORAGE:
             try:
-                rows = self._fetch(query)
+                rows = self.fetch(query)
             except QueryRefused:
                 continue
             for row in rows:
@@ -75,7 +75,7 @@ class ServerFacts:
     def may_index_relationships(self) -> bool:
         """Whether there is an index on relationships. True without the privilege."""
         try:
-            rows = self._fetch(SHOW_INDEXES)
+            rows = self.fetch(SHOW_INDEXES)
         except QueryRefused:
             return True
         return any(str(row.get("index type", "")).startswith("edge") for row in rows)
@@ -86,7 +86,7 @@ class ServerFacts:
         privilege. A transaction that is being committed is not shown.
         """
         try:
-            rows = self._fetch(OPEN_TRANSACTIONS)
+            rows = self.fetch(OPEN_TRANSACTIONS)
         except QueryRefused:
             return None
         if any("query" not in row or "transaction_id" not in row for row in rows):
@@ -96,7 +96,7 @@ class ServerFacts:
     def uniqueness_constraints(self) -> frozenset[Constraint]:
         """The graph's uniqueness constraints; none without the privilege."""
         try:
-            return constraints_of(self._fetch(SHOW_CONSTRAINTS))
+            return constraints_of(self.fetch(SHOW_CONSTRAINTS))
         except QueryRefused:
             return frozenset()
 
@@ -108,11 +108,12 @@ class ServerFacts:
         """
         if self._survives is None:
             try:
-                rows = self._fetch(SHOW_VERSION)
+                rows = self.fetch(SHOW_VERSION)
             except QueryRefused:
                 rows = []
             self._survives = survives_violations(str(value) for row in rows for value in row.values())
         return self._survives
 
-    def _fetch(self, query: str) -> list[dict[str, Any]]:
+    def fetch(self, query: str) -> list[dict[str, Any]]:
+        """The records of a query. Raises QueryRefused without the privilege."""
         return self._connection.fetch(query, None, timeout=self._timeout)

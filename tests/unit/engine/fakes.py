@@ -21,7 +21,7 @@ from sluice.engine.run import Run, RunStatus
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns, Waits
 from sluice.engine.writer import Writer
-from sluice.errors import OffsetGone, TransformError
+from sluice.errors import OffsetGone, QueryRefused, TransformError
 from sluice.host.attempts import Attempts
 from sluice.host.installation import Installation
 from sluice.host.settings import Settings
@@ -53,6 +53,7 @@ CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
 TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
 REFUSED = Failure(CLIENT_ERROR, "Invalid types: int and int for '/'.")
 CONFLICT = Failure(TRANSIENT, "Cannot resolve conflicting transactions.")
+MEMORY = Failure(TRANSIENT, "Memory limit exceeded! Attempting to allocate a chunk of 2.00MiB which would ...")
 UNIQUE = Failure(CLIENT_ERROR, "Unable to commit due to unique constraint violation on :Person(id)")
 
 GENERATION = 7
@@ -158,6 +159,8 @@ class Server:
         self.requests: tuple[Any, ...] = ()
         self.minds = True
         "Whether it refuses what is `BAD`."
+        self.memory = {"memory_tracked": "50.00MiB", "allocation_limit": "250.00MiB"}
+        "Of SHOW STORAGE INFO."
         self._refusal = refusal
         self._at_commit = at_commit
         self._buffer = MessageBuffer(1 << 24)
@@ -198,7 +201,7 @@ class Server:
             else:
                 self.transactions[-1].append(query)
             self._queries.append((query, parameters))
-            if query == BAD.decode() and self.minds and not self._at_commit:
+            if is_bad(query) and self.minds and not self._at_commit:
                 return self._refusal
         elif tag == Tag.COMMIT:
             return self._commit()
@@ -207,7 +210,7 @@ class Server:
     def _commit(self) -> Failure | None:
         if self.refusals:
             return self.refusals.pop(0)
-        if self.minds and any(query == BAD.decode() for query, _ in self._queries):
+        if self.minds and any(is_bad(query) for query, _ in self._queries):
             return self._refusal
         for query, parameters in self._queries:
             if query in (FENCE, FENCE_AND_PARK):
@@ -228,7 +231,18 @@ class Server:
             changes = {message["number"]: message["changes"] for message in parameters["messages"]}
             self.parked = [message_of(one.properties() | changes.get(one.number, {})) for one in self.parked]
         else:
-            self.applied.append(query.encode())
+            self.applied.append(query.partition("\n")[0].encode())
+
+    @property
+    def server(self) -> Server:
+        """What the server says of itself."""
+        return self
+
+    def fetch(self, query: str) -> list[dict[str, str]]:
+        assert not self._replies, "nothing may be in flight"
+        if not self.memory:
+            raise QueryRefused("You are not authorized to execute this query!", code=CLIENT_ERROR)
+        return [{"storage info": name, "value": value} for name, value in self.memory.items()]
 
     def unlabel(self, checkpoint_id: CheckpointId) -> bool:
         assert not self._replies, "nothing may be in flight"
@@ -249,6 +263,11 @@ class Server:
         assert uid == "u"
         there = dict(self.list_parked(CheckpointId(VertexId(2), uid)))
         return [(vertex, there[vertex]) for vertex in ids]
+
+
+def is_bad(query: str) -> bool:
+    """Whether it is `BAD`, with a limit of its own or without."""
+    return query.partition("\n")[0] == BAD.decode()
 
 
 class FakeTransform:
