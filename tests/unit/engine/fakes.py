@@ -351,6 +351,8 @@ class Topic:
         "partition -> offsets at its end that no message has."
         self.unreachable: list[Exception] = []
         "What the next questions for its partitions meet."
+        self.fences = False
+        "Whether clients that have read a topic of this name before do not follow its leaders."
         self.log_end: int | None = None
         "Up to where it is the log that was read, by the leader epoch of a position after the end; None: all of it."
 
@@ -401,6 +403,11 @@ class Source:
         "The ends of logs, with leader epochs, that the broker was asked about."
         self._run = run
         self._script = script
+        self._followed = topic.id
+
+    def renew(self) -> None:
+        self._followed = self.topic.id
+        self.assigned = frozenset()
 
     def assign(self, partitions: frozenset[int], places: Mapping[int, Position]) -> None:
         self.assignments.append(dict(places))
@@ -417,6 +424,8 @@ class Source:
     ) -> Group | None:
         batches: list[Batch] = []
         for partition, position in self.positions.items():
+            if self.topic.fences and self._followed != self.topic.id:
+                break
             low, high = self.topic.watermarks(partition)
             if not low <= position <= high:
                 raise OffsetGone("gone", partition=partition)
