@@ -178,6 +178,45 @@ def stream(batch):
     }
 
 
+LIMIT = "; it may have 512 MiB of address space, threads included (SLUICE_TRANSFORM_MEMORY_MB)"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("big = bytes(1 << 40)", f"MemoryError (line 1){LIMIT}"),
+        (
+            "raise ImportError('x.so: failed to map segment')",
+            f"ImportError: x.so: failed to map segment (line 1){LIMIT}",
+        ),
+        ("raise KeyboardInterrupt", f"KeyboardInterrupt (line 1){LIMIT}"),
+        ("raise KeyError('allocation')", "KeyError: 'allocation' (line 1)"),
+        (
+            "import os; os.write(2, b'OpenBLAS error: Memory allocation still failed'); os._exit(1)",
+            f"its process ended (exit status 1); it wrote: OpenBLAS error: Memory allocation still failed{LIMIT}",
+        ),
+    ],
+)
+def test_a_script_that_lacks_memory_is_told_of_its_limit(source: str, reason: str):
+    with pytest.raises(ScriptError) as caught:
+        TransformProcess(transform(source), SETTINGS)
+    assert str(caught.value).removeprefix("bad transform /srv/t.py: ") == reason
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "given", "threads"), [(512, None, "4"), (64, None, "1"), (0, None, None), (512, "64", "64")]
+)
+def test_threads_of_libraries_fit_into_the_limit(monkeypatch, memory_mb: int, given: str | None, threads: str | None):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    source = "import os\ndef stream(batch):\n    return [('RETURN $n', {'n': os.environ.get('OPENBLAS_NUM_THREADS')})]"
+    with TransformProcess(
+        transform(source), Settings(script_timeout=60.0, transform_memory_mb=memory_mb)
+    ) as transform_process:
+        assert transform_process.rows(batch(b"")) == [("RETURN $n", {"n": threads})]
+
+
 def test_what_a_process_writes_is_a_line_a_minute_in_the_log(caplog: pytest.LogCaptureFixture, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("sluice.scripting.child_process.time", SimpleNamespace(monotonic=lambda: now[0]))

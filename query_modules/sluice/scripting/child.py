@@ -30,6 +30,7 @@ from sluice.errors import ScriptError, TransformError, one_line
 from sluice.folding import Folder, lacking
 from sluice.folding.merge_reader import MergeReader
 from sluice.host.transform_access import AllowedAccess, Sandbox
+from sluice.scripting import memory_limit
 from sluice.scripting.confinement import Unconfined, confine
 from sluice.scripting.contract import Entry, Query, check_values, queries_of
 from sluice.scripting.environment import joined_path
@@ -271,8 +272,7 @@ def _limit(memory_bytes: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == 1:
         os._exit(0)
-    if memory_bytes:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    memory_limit.limit(memory_bytes)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

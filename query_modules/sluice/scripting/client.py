@@ -13,6 +13,7 @@ from typing import Any
 from sluice.errors import ScriptError, SettingError, TransformError
 from sluice.host.allow_list import shown
 from sluice.host.settings import Settings
+from sluice.scripting import memory_limit
 from sluice.scripting.channel import Channel, Patience, WrongAnswer
 from sluice.scripting.child_process import ChildProcess
 from sluice.scripting.confinement import described, machine
@@ -69,6 +70,7 @@ class Client:
             forget_interpreter(settings)
             raise
         self._channel = Channel(self._process, wants_stop)
+        self._memory_mb = settings.transform_memory_mb
         self._requests = 0
         self.died = False
         "Whether it ended by itself, or was of no use any more; for a reason that may lie in what it did before."
@@ -123,7 +125,9 @@ class Client:
             raise self.wrong(error) from None
         except OSError:
             self.died = True
-            raise TransformError(f"transform {self._uri}: {self._process.epitaph()}") from None
+            epitaph = self._process.epitaph()
+            hint = memory_limit.hint(self.output, self._memory_mb)
+            raise TransformError(f"transform {self._uri}: {epitaph}{hint}") from None
 
     def wrong(self, reason: object) -> TransformError:
         """Ends the process, which has answered what it must not; the error to raise."""

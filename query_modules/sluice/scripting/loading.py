@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from sluice.errors import ScriptError, one_line
+from sluice.scripting import memory_limit
 from sluice.scripting.confinement import hint
 from sluice.scripting.contract import Entry, entry_of
 from sluice.scripting.foreign import foreign_package
@@ -36,7 +37,8 @@ def describe(error: BaseException, uri: str) -> str:
     foreign = foreign_package(error)
     if foreign is not None:
         described = f"{type(error).__name__}: {foreign}"
-    return one_line((described if line is None else f"{described} (line {line})") + hint(error))
+    hints = hint(error) + memory_limit.own_hint(error)
+    return one_line((described if line is None else f"{described} (line {line})") + hints)
 
 
 def _line_in(traceback: TracebackType | None, uri: str) -> int | None:
