@@ -35,6 +35,7 @@ from tests.unit.engine.fakes import (
     REFUSED,
     STOP,
     TRANSIENT,
+    TRIGGER,
     UNIQUE,
     DeadLetters,
     FakeRun,
@@ -255,6 +256,31 @@ def test_a_limit_that_the_query_has_itself_is_kept():
     stream = Stream(SKIP, server).feed([BAD])
     assert stream.held.failed == 1
     assert {text for texts in server.transactions for text in texts} == {BAD.decode()}
+
+
+def test_a_trigger_that_fails_at_the_checkpoint_is_named_and_no_message_is_to_blame():
+    server = Server()
+    server.trigger = TRIGGER
+    stream = Stream(SKIP, server)
+    with pytest.raises(QueryRefused) as caught:
+        stream.feed(good(100))
+    assert str(caught.value).startswith(
+        "Trigger 'audit' caused the transaction to fail. Exception: no such property; it"
+    )
+    assert str(caught.value).endswith("WITH u.vertex AS v WHERE v.sluice_uid IS NULL")
+    assert (server.applied, stream.held.positions, stream.held.failed) == ([], {}, 0)
+    assert stream.transactions == TRIES + 2
+
+
+def test_a_trigger_that_refuses_a_message_is_an_error_of_that_message():
+    server = Server(refusal=TRIGGER, at_commit=True)
+    stream = Stream(SKIP, server).feed(spoilt(10, [3]))
+    assert server.applied == [payload for payload in good(10) if payload != b"m3"]
+    [entry] = stream.held.history
+    assert (entry.offset, entry.error) == (
+        3,
+        "Trigger 'audit' caused the transaction to fail. Exception: no such property",
+    )
 
 
 KEEP = Configuration(on_error=OnError.PARK, park_limit=3)

@@ -5,6 +5,7 @@ Finds the messages of a refused group that cannot be applied, and does with each
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from sluice.brokers.dead_letters import DeadLetters
 from sluice.engine.memory_trial import lacks_memory
@@ -13,18 +14,26 @@ from sluice.engine.refusal import Refused, bisect, divided
 from sluice.engine.run import SEARCH, Run
 from sluice.engine.writer import Writer
 from sluice.errors import MessageRefused, QueryRefused, one_line
+from sluice.persistence.nodes import OWNER
 from sluice.persistence.transaction import NO_QUERIES, NOTHING, Transaction
 from sluice.scripting.process import PackedQueries
 from sluice.scripting.transformer import Transformer
 from sluice.values import failed_message
 from sluice.values.batch import Batch, Group
 from sluice.values.configuration import Isolate, OnError
-from sluice.values.failed_message import FailedMessage
+from sluice.values.failed_message import FailedMessage, now
 from sluice.values.model import Checkpoint, Status
 from sluice.values.parked_message import ParkedMessage, parked
 
 REASON_LIMIT = 300
 "Characters of a refusal that the stream's error repeats, so that what to do about it still fits."
+
+TRIGGER = re.compile("Trigger '.*' caused the transaction to fail", re.DOTALL)
+
+OWN_VERTICES = (
+    "it fails at Sluice's own vertices as well, which each transaction of a stream changes: have it leave them out, "
+    f"as in UNWIND updatedVertices AS u WITH u.vertex AS v WHERE v.{OWNER} IS NULL"
+)
 
 GOES_ON = "on_error 'skip', 'park' or 'dead_letter' continues after it"
 
@@ -68,6 +77,8 @@ class Isolation:
         status.trouble(f"{SEARCH}: {refused.error}")
         first: Group | Refused[Group] = refused
         error = refused.error
+        if TRIGGER.match(str(error)):
+            self._check_trigger()
         disputed = isinstance(error, QueryRefused) and (error.violates_uniqueness or lacks_memory(error))
         unproven = disputed or (self._run.settings.fold and self._spec.config.fold)
         if refused.queries.size and unproven and not self._halves(refused.part):
@@ -78,6 +89,14 @@ class Isolation:
             self._pass(found)
         if self._passed is not None:
             self._commit(NOTHING, NO_QUERIES, self._passed)
+
+    def _check_trigger(self) -> None:
+        """Raises QueryRefused if a trigger refuses the checkpoint alone: no message is to blame then, nor passed."""
+        held = self._writer.sink.held
+        try:
+            self._writer.commit(Transaction(held, held, {"trigger_checked_at": now()}))
+        except QueryRefused as error:
+            raise QueryRefused(f"{error}; {OWN_VERTICES}", code=error.code) from error
 
     def _halves(self, group: Group) -> tuple[Group, ...]:
         divisible = len(group) > 1 or (group.messages > 1 and self._spec.config.isolate is Isolate.BISECT)

@@ -53,6 +53,7 @@ CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
 TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
 REFUSED = Failure(CLIENT_ERROR, "Invalid types: int and int for '/'.")
 CONFLICT = Failure(TRANSIENT, "Cannot resolve conflicting transactions.")
+TRIGGER = Failure(TRANSIENT, "Trigger 'audit' caused the transaction to fail.\nException: no such property")
 MEMORY = Failure(TRANSIENT, "Memory limit exceeded! Attempting to allocate a chunk of 2.00MiB which would ...")
 UNIQUE = Failure(CLIENT_ERROR, "Unable to commit due to unique constraint violation on :Person(id)")
 
@@ -152,6 +153,8 @@ class Server:
         "Texts of queries, of all that were begun."
         self.refusals: list[Failure] = []
         "What it says to the COMMITs of the next transactions, whatever is in them."
+        self.trigger: Failure | None = None
+        "What it says to each COMMIT of a transaction that changes the checkpoint."
         self.lost: Exception | None = None
         "What is raised instead of the next answers."
         self.answered = False
@@ -210,12 +213,14 @@ class Server:
     def _commit(self) -> Failure | None:
         if self.refusals:
             return self.refusals.pop(0)
+        if self.trigger is not None and any(parameters.get("to") for _, parameters in self._queries):
+            return self.trigger
         if self.minds and any(is_bad(query) for query, _ in self._queries):
             return self._refusal
         for query, parameters in self._queries:
             if query in (FENCE, FENCE_AND_PARK):
                 self.properties |= parameters["to"]
-                self.positions = self.properties["positions"]
+                self.positions = self.properties.get("positions", self.positions)
                 self.parked += map(message_of, parameters.get("parked", ()))
             else:
                 self.take(query, parameters)
