@@ -23,7 +23,7 @@ def stream(batch):
 
 TOUCH = "UNWIND updatedVertices AS u WITH u.vertex AS v SET v.touched = coalesce(v.touched, 0) + 1"
 
-FAIL = "UNWIND updatedVertices AS u WITH u.vertex AS v WHERE {} SET v.touched = 1 / v.no_such_property.no_such_key"
+FAIL = "UNWIND updatedVertices AS u WITH u.vertex AS v WHERE {} SET v.touched = 1 / size([])"
 
 
 @pytest.fixture
