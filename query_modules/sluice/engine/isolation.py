@@ -77,8 +77,7 @@ class Isolation:
         status.trouble(f"{SEARCH}: {refused.error}")
         first: Group | Refused[Group] = refused
         error = refused.error
-        if TRIGGER.match(str(error)):
-            self._check_trigger()
+        self._check_trigger(error)
         disputed = isinstance(error, QueryRefused) and (error.violates_uniqueness or lacks_memory(error))
         unproven = disputed or (self._run.settings.fold and self._spec.config.fold)
         if refused.queries.size and unproven and not self._halves(refused.part):
@@ -90,13 +89,17 @@ class Isolation:
         if self._passed is not None:
             self._commit(NOTHING, NO_QUERIES, self._passed)
 
-    def _check_trigger(self) -> None:
-        """Raises QueryRefused if a trigger refuses the checkpoint alone: no message is to blame then, nor passed."""
+    def _check_trigger(self, error: Exception) -> None:
+        """
+        Raises QueryRefused if it was a trigger that refuses the checkpoint alone as well: no message is to blame then.
+        """
+        if not TRIGGER.match(str(error)):
+            return
         held = self._writer.sink.held
         try:
             self._writer.commit(Transaction(held, held, {"trigger_checked_at": now()}))
-        except QueryRefused as error:
-            raise QueryRefused(f"{error}; {OWN_VERTICES}", code=error.code) from error
+        except QueryRefused as refusal:
+            raise QueryRefused(f"{refusal}; {OWN_VERTICES}", code=refusal.code) from refusal
 
     def _halves(self, group: Group) -> tuple[Group, ...]:
         divisible = len(group) > 1 or (group.messages > 1 and self._spec.config.isolate is Isolate.BISECT)
@@ -112,6 +115,7 @@ class Isolation:
             except QueryRefused as error:
                 if not self._run.retry_policy.of_data(error):
                     raise
+                self._check_trigger(error)
                 return [Refused(now, error, queries), *later]
         return later
 
