@@ -42,10 +42,6 @@ def bind(arguments: Mapping[str, Argument], client: Mapping[str, Any]) -> dict[s
     }
 
 
-def _as_it_is(argument: Argument, client: Mapping[str, Any]) -> Argument:
-    return argument
-
-
 def _rule(check: Check) -> Rule:
     """The rule for an argument that is a literal or a parameter."""
 

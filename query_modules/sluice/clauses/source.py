@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sluice.clauses.values import (
-    MAX_INTEGER,
-    Count,
-    Map,
-    Offsets,
-    Parameter,
-    Scalar,
-    Signed,
-    Text,
-    is_unicode,
-)
+from sluice.clauses.values import MAX_INTEGER, Count, Map, Offsets, Parameter, Scalar, Signed, Text, is_unicode
 from sluice.cypher.lexer import Kind, Token, integer_value, is_decimal, syntax_error, tokens
 from sluice.errors import ClauseError
 

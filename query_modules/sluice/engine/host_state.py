@@ -1,6 +1,4 @@
-"""
-What is known of the server that this process is, beyond its graph.
-"""
+"""What is known of the server that this process is, beyond its graph."""
 
 from __future__ import annotations
 
@@ -12,11 +10,7 @@ from sluice.values.model import AS_EXPECTED, NOT_ASKED
 
 
 class HostState:
-    """
-    What the supervisor found out, for workers and procedures.
-
-    Threads: the supervisor writes; any may read.
-    """
+    """What the supervisor found out, for workers and procedures. Threads: the supervisor writes; any may read."""
 
     def __init__(self, attempts: Attempts, installation: Installation) -> None:
         self.installation = installation

@@ -1,6 +1,4 @@
-"""
-One run of a stream: what all who work for it share, and what they report.
-"""
+"""One run of a stream: what all who work for it share, and what they report."""
 
 from __future__ import annotations
 

@@ -52,10 +52,7 @@ class Monitor:
     """
 
     def __init__(self, history: int, clock: Clock = time.monotonic) -> None:
-        """
-        Args:
-            history: how many transactions are remembered, the latest.
-        """
+        """`history`: how many transactions are remembered, the latest."""
         self.state: WorkerState | None = None
         "None: no worker is there. Replaced by the worker and the supervisor, never changed."
         self.folding = Folding()
@@ -166,10 +163,7 @@ class Monitor:
             entries = self._up_to(checkpoint)
             last = entries[-1].as_row() if entries else None
             return {
-                "rates": {
-                    "messages_per_s": round(messages / age, 3),
-                    "batches_per_s": round(batches / age, 3),
-                },
+                "rates": {"messages_per_s": round(messages / age, 3), "batches_per_s": round(batches / age, 3)},
                 "times_ms": {stage: round(spent, 3) for stage, spent in self._ms.items()},
                 "retries": self._retries,
                 "last_batch": last,

@@ -23,10 +23,7 @@ class MapCheck:
     """
 
     def __init__(self, access: Access, element: Element, check: OverwriteCheck, looked_for: Iterable[str]) -> None:
-        """
-        Args:
-            looked_for: the properties of vertices that decide, in any text of the schedule, what is found.
-        """
+        """`looked_for`: the properties of vertices that decide, in any text of the schedule, what is found."""
         self._check = check
         self.expected: dict[str, Key | None] = {}
         is_new = element.origin is Origin.CREATED

@@ -83,10 +83,8 @@ class AllowList:
     @classmethod
     def parse(cls, text: str) -> AllowList:
         """
-        The list that a setting's text means.
-
-        Raises:
-            ValueError: a part is not a prefix; it is not repeated, since it may contain a password.
+        The list that a setting's text means. Raises ValueError: a part is not a prefix; it is not repeated, since it
+        may contain a password.
         """
         parts = [part.strip() for part in text.split(",") if part.strip()]
         return cls(tuple(_prefix(part) for part in parts))

@@ -256,9 +256,7 @@ _in_force = Settings()
 def in_force() -> Settings:
     """
     The settings of this process, for checks without settings at hand, such as that of a config in a node. Until
-    `put_in_force` these are the defaults, which allow the least.
-
-    Threads: any.
+    `put_in_force` these are the defaults, which allow the least. Threads: any.
     """
     return _in_force
 

@@ -5,13 +5,11 @@ The server's memory: how much of it is left, and how queries are kept from takin
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import NamedTuple
 
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import Tag
-from sluice.errors import QueryRefused
 from sluice.persistence.server_facts import SHOW_STORAGE, ServerFacts
 from sluice.scripting.process import PackedQueries
 
@@ -45,12 +43,8 @@ class Memory(NamedTuple):
 
 def memory_of(server: ServerFacts) -> Memory | None:
     """The server's memory, after it has collected its garbage if it may be asked to; None without the privilege."""
-    with suppress(QueryRefused):  # it does so by itself, twice a minute
-        server.fetch(FREE_MEMORY)
-    try:
-        rows = server.fetch(SHOW_STORAGE[0])
-    except QueryRefused:
-        return None
+    server.fetch(FREE_MEMORY)  # without the privilege, it does so by itself, twice a minute
+    rows = server.fetch(SHOW_STORAGE[0]) or []
     found = {str(row.get("storage info")): _bytes(str(row.get("value"))) for row in rows}
     if "memory_tracked" not in found:
         return None

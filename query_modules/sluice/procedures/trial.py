@@ -47,27 +47,24 @@ def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_a
             check_abort()
             queries += transform_process.rows(batch)
     if execute:
-        streams.exchange.announce_test_execution(str(stream.get("uid")), TestExecution(name, queries))
-        streams.exchange.ring()
+        streams.shared.announce_test_execution(str(stream.get("uid")), TestExecution(name, queries))
+        streams.shared.ring()
     return [{"query": query, "params": parameters} for query, parameters in queries]
 
 
 def test_report(streams: Streams, name: str) -> list[Row]:
     """
     What the queries of the stream's latest executed test did before they were rolled back: a row for each text, those
-    that took longest first.
-
-    Raises:
-        StreamNotFound; NoReport: there is no report, or not yet.
+    that took longest first. Raises StreamNotFound; NoReport: there is no report, or not yet.
     """
     stream = streams.find(name)
-    test_execution = streams.exchange.test_execution(str(stream.get("uid")))
+    test_execution = streams.shared.test_execution(str(stream.get("uid")))
     if test_execution is None:
         raise NoReport(f"Kafka stream {name}, no test was executed: CALL streams.test('{name}', 1, true) executes one")
     if test_execution.failure is not None:
         raise NoReport(f"Kafka stream {name}, the test could not be executed: {test_execution.failure}")
     if test_execution.reports is None:
-        why = streams.exchange.trouble or "ask again in a moment"
+        why = streams.shared.trouble or "ask again in a moment"
         raise NoReport(f"Kafka stream {name}, the test is still being executed: {why}")
     return [report.as_row() for report in test_execution.reports]
 

@@ -71,10 +71,8 @@ def sign(transform: Transform, settings: Settings) -> Transform:
     A script that was just fetched, signed.
 
     Where there is no key, one from a file goes without a signature: as long as the file stays, it needs none. So does
-    one that the administrator's list decides about.
-
-    Raises:
-        SettingError: there is no key, and without one the script could not run.
+    one that the administrator's list decides about. Raises SettingError: there is no key, and without one the script
+    could not run.
     """
     try:
         signature = settings.signing_key_file.sign(transform.uri, transform.sha256)

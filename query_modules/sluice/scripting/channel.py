@@ -55,17 +55,10 @@ class Patience:
 
 
 class Channel:
-    """
-    A process's channel as its owner has it.
-
-    Threads: for the thread that made it.
-    """
+    """A process's channel as its owner has it. Threads: for the thread that made it."""
 
     def __init__(self, process: ChildProcess, wants_stop: Callable[[], bool]) -> None:
-        """
-        Args:
-            wants_stop: asked while something takes its time; what it raises passes through.
-        """
+        """`wants_stop`: asked while something takes its time; what it raises passes through."""
         self._process = process
         self._socket = process.socket
         self._wants_stop = wants_stop
@@ -117,9 +110,7 @@ class Channel:
     def _wait(self, event: int, patience: Patience) -> None:
         """
         Waits, with the interpreter lock released, until the channel is ready; takes meanwhile what the process writes.
-
-        Raises:
-            TimeoutError, Stopped: as they say.
+        Raises TimeoutError, Stopped: as they say.
         """
         while True:
             now = time.monotonic()

@@ -1,13 +1,11 @@
-"""
-Requests to a transform process, and its answers; nothing of an answer is believed here but its kind and its size.
-"""
+"""Requests to a transform process, and its answers; nothing of an answer is believed here but its kind and its size."""
 
 from __future__ import annotations
 
 import marshal
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sluice.errors import ScriptError, SettingError, TransformError
@@ -45,7 +43,7 @@ def until(check_abort: Callable[[], None]) -> WantsStop:
     return wants_stop
 
 
-class Client:
+class Client(AbstractContextManager["Client"]):
     """
     One transform process, and the requests that it is sent.
 
@@ -75,12 +73,7 @@ class Client:
         self.died = False
         "Whether it ended by itself, or was of no use any more; for a reason that may lie in what it did before."
 
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

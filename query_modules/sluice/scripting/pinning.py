@@ -1,6 +1,4 @@
-"""
-Pins a transform script: fetches it, signs it, and finds out whether it may run and loads.
-"""
+"""Pins a transform script: fetches it, signs it, and finds out whether it may run and loads."""
 
 from __future__ import annotations
 

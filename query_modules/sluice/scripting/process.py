@@ -11,17 +11,18 @@ import re
 import struct
 import time
 from collections.abc import Sequence
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from sluice.bolt.packstream import unpack
 from sluice.errors import HeadersUnreadable, RemoteProtocolError, TransformError
 from sluice.folding import Need
 from sluice.host.settings import Settings
+from sluice.scripting.bulk_walk import check_queries
 from sluice.scripting.client import Client, WantsStop, load, never
 from sluice.scripting.contract import STREAM_MESSAGES
 from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, answer_of
-from sluice.scripting.walk import check_queries, check_text, check_values
+from sluice.scripting.walk import check_text, check_values
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
 from sluice.values.record import Columns, Messages
@@ -52,7 +53,7 @@ class PackedQueries(NamedTuple):
     "Kinds of vertices and relationships that were merged for the first time."
 
 
-class TransformProcess:
+class TransformProcess(AbstractContextManager["TransformProcess"]):
     """
     One transform, loaded in a process of its own.
 
@@ -80,12 +81,7 @@ class TransformProcess:
             self.close()
             raise
 
-    def __enter__(self) -> TransformProcess:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def pack(

@@ -16,11 +16,7 @@ from sluice.values.record import Messages
 
 
 class Transformer:
-    """
-    Makes queries of messages.
-
-    Threads: for the thread that made it.
-    """
+    """Makes queries of messages. Threads: for the thread that made it."""
 
     def __init__(
         self,

@@ -55,9 +55,7 @@ MAX_PARKED = 100_000
 
 @dataclass(frozen=True)
 class Configuration:
-    """
-    A whole configuration, checked. Two are equal if their streams would behave the same.
-    """
+    """A whole configuration, checked. Two are equal if their streams would behave the same."""
 
     on_error: OnError = OnError.STOP
     dead_letter_topic: str | None = None
@@ -115,10 +113,8 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
 
 def decode(stream: str, text: str) -> Configuration:
     """
-    The reverse of `encode`.
-
-    Raises:
-        SettingError: the node was edited by hand into something invalid, or the settings no longer allow it.
+    The reverse of `encode`. Raises SettingError: the node was edited by hand into something invalid, or the settings no
+    longer allow it.
     """
     return configuration_of(stream, _object(stream, text))
 
@@ -126,10 +122,8 @@ def decode(stream: str, text: str) -> Configuration:
 def decode_changed(stream: str, text: str, changes: Mapping[str, Any]) -> Configuration:
     """
     The configuration in `text` with `changes` applied; None resets a key to its default. `text` itself may be invalid,
-    or no longer allowed: only the result is checked.
-
-    Raises:
-        SettingError: a key or a value is impossible, or not allowed.
+    or no longer allowed: only the result is checked. Raises SettingError: a key or a value is impossible, or not
+    allowed.
     """
     held = _object(stream, text)
     start = held.get("start", DEFAULT.start)

@@ -114,9 +114,7 @@ def of_gap(topic: str, partition: int, offset: int, count: int, error: object) -
 
 
 def extended(history: Sequence[FailedMessage], news: Iterable[FailedMessage], limit: int) -> tuple[FailedMessage, ...]:
-    """
-    The latest `limit` entries, the newest last. A message that the stream stopped at before is in it once.
-    """
+    """The latest `limit` entries, the newest last. A message that the stream stopped at before is in it once."""
     added = tuple(news)
     places = {(entry.topic, entry.partition, entry.offset) for entry in added}
     kept = [entry for entry in history if (entry.topic, entry.partition, entry.offset) not in places]

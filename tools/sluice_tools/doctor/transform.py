@@ -70,12 +70,7 @@ def examine_admission(key: str | None, listed: str | None) -> str | Finding:
 
 
 def examine_confinement(reported: str | None) -> str | Finding:
-    """
-    What transforms are kept from.
-
-    Args:
-        reported: what `streams.settings` says about it; None if it says nothing.
-    """
+    """What transforms are kept from. `reported`: what `streams.settings` says about it; None if it says nothing."""
     if not reported:
         return note("the server does not report what its transforms are kept from")
     if reported.startswith("refused"):
