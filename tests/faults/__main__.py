@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import random
 import shutil
@@ -84,13 +85,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _host_maker(arguments: argparse.Namespace, folder: Path, modules: Path) -> MakeHost:
+    numbers = itertools.count()
+
     def make(loopback_port: int) -> ServerHost:
-        settings = {**dict(arguments.setting), "SLUICE_LOOPBACK_PORT": str(loopback_port)}
+        settings = {
+            **dict(arguments.setting),
+            **({"SLUICE_LOOPBACK_PORT": str(loopback_port)} if loopback_port else {}),
+        }
         options = HostOptions(settings, (), modules)
+        place = folder / f"host-{next(numbers)}"
         if arguments.host == "memgraph":
             binary = arguments.memgraph_bin.resolve()
-            return MemgraphHost(folder / "host", binary, arguments.memgraph_pythonpath, options)
-        return SandboxHost(folder / "host", options)
+            return MemgraphHost(place, binary, arguments.memgraph_pythonpath, options)
+        return SandboxHost(place, options)
 
     return make
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.faults.content import GOOD, Place, checksum
 from tests.hosts import ServerHost
@@ -93,17 +93,19 @@ def compare(
     label: str = "Message",
     poison_stays: bool,
     late: Collection[Place] = (),
+    gone: Mapping[int, Sequence[bytes]] | None = None,
 ) -> Comparison:
     """
     Args:
         label: of the vertices.
+        gone: partition -> messages that took effect before Kafka lost them.
         poison_stays: poisoned messages were to fail; else their gates were opened.
         late: messages that were to take effect, in order, after all others of their partitions.
     """
     comparison = Comparison()
     for partition in topics.partitions(topic):
         expected = []
-        for message in _stored(bootstrap, topic, partition, topics.watermarks(topic, partition)[1]):
+        for message in [*(gone or {}).get(partition, ()), *stored(bootstrap, topic, partition)]:
             _, sequence, mark, _ = message.split(b" ", 3)
             if poison_stays and mark != GOOD.encode():
                 comparison.failed += 1
@@ -149,22 +151,41 @@ def broken_chain(host: ServerHost, partitions: int) -> list[str]:
     return wrong
 
 
+def doubled(host: ServerHost, keys: int) -> list[str]:
+    """What several streams have merged together and is not there once for each key."""
+    (found,) = host.run("MATCH (n:Shared) RETURN count(n) AS nodes, count(DISTINCT n.key) AS keys")
+    (links,) = host.run(
+        "MATCH (a:Shared)-[r:TWIN]->(b:Shared) WITH a.key AS a, b.key AS b, count(r) AS links "
+        "RETURN sum(links) AS links, count(a) AS pairs"
+    )
+    counts = (found["nodes"], found["keys"], links["links"], links["pairs"])
+    return (
+        []
+        if counts[0] == counts[1] <= keys and counts[2] == counts[3] <= keys
+        else [
+            f"merged together: {counts[0]} vertices of {counts[1]} keys, {counts[2]} relationships of {counts[3]} pairs"
+        ]
+    )
+
+
 def _fits(row: dict[str, int]) -> bool:
     return row["from"] == row["p"] and row["before"] + 1 == row["at"]
 
 
-def _stored(bootstrap: str, topic: str, partition: int, end: int) -> Iterable[bytes]:
-    """The values of a partition up to the offset `end`, in order."""
+def stored(bootstrap: str, topic: str, partition: int) -> Iterable[bytes]:
+    """The values that a partition has, in order; those of aborted transactions are not among them."""
     settings = {"bootstrap.servers": bootstrap, "group.id": "faults", "enable.auto.commit": False, "logger": log}
-    position, deadline = 0, time.monotonic() + READ_TIMEOUT
-    with closing(Consumer({**settings, "fetch.wait.max.ms": 10})) as consumer:
+    deadline = time.monotonic() + READ_TIMEOUT
+    with closing(Consumer({**settings, "fetch.wait.max.ms": 10, "enable.partition.eof": True})) as consumer:
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-        while position < end:
-            assert time.monotonic() < deadline, f"{topic} gave nothing for {READ_TIMEOUT:g} s at {position} of {end}"
+        while True:
+            assert time.monotonic() < deadline, f"{topic} gave nothing for {READ_TIMEOUT:g} s"
             for message in consumer.consume(5000, 0.1):
                 error = message.error()
                 if error is None:
                     yield message.value()
-                    position, deadline = message.offset() + 1, time.monotonic() + READ_TIMEOUT
+                    deadline = time.monotonic() + READ_TIMEOUT
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    return
                 else:
                     raise KafkaException(error)

@@ -42,6 +42,7 @@ SET g.passed = true
 """
 REQUIRED = "MATCH (g:Gate {{key: $key}}) CREATE (:Required {{value: g.open}})"
 MESSAGE = """{message}"""
+SHARED = """{shared}"""
 
 
 def stream(batch):
@@ -59,6 +60,8 @@ def stream(batch):
             raise RuntimeError(f"the gate {{key}} is shut")
         digest = hashlib.blake2b(message, digest_size=8).hexdigest()
         queries.append((MESSAGE, {{"p": int(partition), "s": int(sequence), "h": digest}}))
+        if SHARED:
+            queries.append((SHARED, {{"a": int(sequence) % {keys}, "b": (int(sequence) + 1) % {keys}}}))
     return queries
 '''
 
@@ -76,15 +79,32 @@ CREATE (before)-[:NEXT]->(m:Message {p: $p, s: $s, h: $h, at: c.n}), (c)-[:LAST]
 """
 
 
-def script(folder: Path, *, chained: bool = False) -> str:
-    """The transform; files in `folder` are the gates that it looks at itself."""
-    return SCRIPT.format(folder=str(folder), message=CHAINED if chained else ALONE, harmless=False)
+SHARED = "MERGE (a:Shared {key: $a}) MERGE (b:Shared {key: $b}) MERGE (a)-[:TWIN]->(b)"
+
+SHARED_KEYS = 997
+"Vertices, and relationships, that the streams of a round merge together, each of them over and over."
 
 
-def riders_script(number: int) -> str:
+def script(folder: Path, *, chained: bool = False, shares: bool = False) -> str:
+    """
+    The transform.
+
+    Args:
+        folder: files in it are the gates that it looks at itself.
+        shares: it merges what the riders merge.
+    """
+    return _script(str(folder), CHAINED if chained else ALONE, harmless=False, shares=shares)
+
+
+def riders_script(number: int, *, shares: bool = False) -> str:
     """The transform of a rider: for it no message is poisoned, and what it makes has labels of its own."""
     message = ALONE.replace(":Counter", f":Counter{number}").replace(":Message", f":Message{number}")
-    return SCRIPT.format(folder="", message=message, harmless=True)
+    return _script("", message, harmless=True, shares=shares)
+
+
+def _script(folder: str, message: str, *, harmless: bool, shares: bool) -> str:
+    shared = SHARED if shares else ""
+    return SCRIPT.format(folder=folder, message=message, harmless=harmless, shared=shared, keys=SHARED_KEYS)
 
 
 def checksum(message: bytes) -> str:

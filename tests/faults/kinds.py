@@ -12,6 +12,7 @@ from typing import Any
 import neo4j
 
 from tests.eventually import eventually
+from tests.faults import strikes
 from tests.faults.proxy import Moment
 from tests.faults.rig import PATIENCE, Rig
 from tests.integration.test_kit import transforms_running
@@ -34,6 +35,17 @@ class Kind:
     "None: whatever was asked for."
     everything: bool = False
     "All faults at once; `strike` is none."
+    others: tuple[Strike, ...] = ()
+    "What is done beside that, as often together as `strikes` says."
+    riders: int = 0
+    "Further streams, if none are asked for."
+    shares: bool = False
+    "Whether all streams merge the same vertices and relationships."
+
+    @property
+    def has_side(self) -> bool:
+        """Whether something is done to Kafka's logs, for which there is a partition."""
+        return any(strike in ON_LOGS for strike in (*self.others, self.strike))
 
     @property
     def keeps(self) -> bool:
@@ -66,14 +78,15 @@ def stop_host(rig: Rig, _rng: random.Random) -> None:
 
 def restart_broker(rig: Rig, rng: random.Random) -> None:
     """The broker is killed or stopped, is away for a while, and comes back."""
-    if rng.random() < 0.5:
-        rig.broker.kill()
-        rig.count("broker kills")
-    else:
-        rig.broker.stop()
-        rig.count("broker stops")
-    time.sleep(rng.uniform(0, 1))
-    rig.broker.start()
+    with rig.broker_lock:
+        if rng.random() < 0.5:
+            rig.broker.kill()
+            rig.count("broker kills")
+        else:
+            rig.broker.stop()
+            rig.count("broker stops")
+        time.sleep(rng.uniform(0, 1))
+        rig.broker.start()
 
 
 def cut_before_commit(rig: Rig, rng: random.Random) -> None:
@@ -169,6 +182,14 @@ def _cut(rig: Rig, rng: random.Random, moment: Moment) -> None:
 HOST_SIDE = (stop_host, conflict, reload, stop_and_start, run_limited, cut_anywhere)
 "What the round of all faults does beside killing the host, letting the broker go away and cutting transactions."
 
+ON_LOGS = (strikes.transactions, strikes.retention, strikes.truncation)
+"What needs a partition of its own."
+
+ON_MEMGRAPH = (strikes.trigger, strikes.terminate, strikes.clone)
+"What the sandbox does not have."
+
+NEW = (*ON_LOGS, strikes.hang, *ON_MEMGRAPH)
+
 KINDS: Mapping[str, Kind] = {
     "kill": Kind(kill_host),
     "stop": Kind(stop_host),
@@ -186,6 +207,15 @@ KINDS: Mapping[str, Kind] = {
     "poison-letter": Kind(poisoned=True, config={"on_error": "dead_letter"}),
     "kill-letter": Kind(kill_host, poisoned=True, config={"on_error": "dead_letter"}),
     "kill-retry": Kind(kill_host, poisoned=True, config={"on_error": "park"}),
+    "transactions": Kind(strikes.transactions),
+    "retention": Kind(strikes.retention),
+    "truncation": Kind(strikes.truncation),
+    "hang": Kind(strikes.hang),
+    "trigger": Kind(strikes.trigger),
+    "terminate": Kind(strikes.terminate),
+    "clone": Kind(strikes.clone),
+    "shared": Kind(kill_host, others=(conflict, reload, stop_and_start, cut_anywhere), riders=3, shares=True),
+    "logs": Kind(kill_host, others=(*NEW, reload, conflict, cut_in_commit), shares=True, riders=1),
     "all": Kind(poisoned=True, everything=True),
     "all-skip": Kind(poisoned=True, config={"on_error": "skip"}, everything=True),
 }

@@ -6,8 +6,8 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from typing import Any
 from tests.eventually import eventually
 from tests.faults.content import Content, Place, Poison, key_of, riders_script, script
 from tests.faults.feeder import Feeder
+from tests.faults.plan import Look, Plan
 from tests.faults.proxy import CuttingProxy, Trap
+from tests.faults.side import SidePartition
 from tests.hosts import ServerHost
 from tests.integration.test_kit import transforms_running
 from tests.kafka import KafkaBroker
@@ -28,35 +30,12 @@ LOG_LINES = 15  # of the stream's, that a failed round shows
 
 Row = dict[str, Any]
 
+OtherHost = Callable[[], AbstractContextManager[ServerHost]]
+"Gives another host, which runs."
+
 
 class RoundFailed(Exception):
     """The stream does not go on, or has ended by something that nobody injected."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a round's stream is like."""
-
-    batch_size: int = 100
-    config: Mapping[str, Any] = field(default_factory=dict)
-    chained: bool = False
-    "Whether each message's vertex is bound to the one before it."
-    riders: int = 0
-    "Further streams on the topic, which nobody stops, and which know of no poison."
-
-
-@dataclass(frozen=True)
-class Look:
-    """What `streams.info` says."""
-
-    status: str
-    reason: str | None
-    positions: Mapping[int, int]
-
-    @property
-    def passed(self) -> int:
-        """How many messages are behind the stream."""
-        return sum(self.positions.values())
 
 
 class Rig:
@@ -86,7 +65,11 @@ class Rig:
         self.broker = broker
         self.proxy = proxy
         self.content = content
-        self.topic = broker.topics.create(partitions=content.partitions)
+        self.topic = broker.topics.create(partitions=content.partitions + plan.has_side)
+        self.side = SidePartition(broker, self.topic, content.partitions)
+        "To be written to only if the round has one."
+        self.broker_lock = threading.Lock()  # held by whoever makes the broker go away
+        self.other_host: OtherHost | None = None
         self.feeder = Feeder(content, broker.bootstrap, self.topic)
         self.letters = broker.topics.create() if plan.config.get("on_error") == "dead_letter" else None
         self.lock = threading.Lock()  # guards tally
@@ -104,7 +87,7 @@ class Rig:
         self.proxy.target = self.host.port
         self.host.run("CREATE INDEX ON :Gate(key)")
         for suffix in ("", *range(self._plan.riders)):
-            for partition in range(self.content.partitions):
+            for partition in self.partitions:
                 self.host.run(f"CREATE (c:Counter{suffix} {{partition: $p, n: 0}})-[:LAST]->(c)", p=partition)
             self.host.run(f"CREATE INDEX ON :Counter{suffix}(partition)")
         poisons = self.content.poisons
@@ -115,17 +98,24 @@ class Rig:
         gates = self._folder / "gates"
         gates.mkdir()
         transform = self._folder / "transform.py"
-        transform.write_text(script(gates, chained=self._plan.chained), encoding="utf-8")
-        config = dict(self._plan.config)
+        chained, shares = self._plan.chained, self._plan.shares
+        transform.write_text(script(gates, chained=chained, shares=shares), encoding="utf-8")
+        passes = {"on_gap": "skip"} if self._plan.has_side else {}
+        config = {**self._plan.config, **passes}
         if self.letters is not None:
             config["dead_letter_topic"] = self.letters
         self._create(self.stream, transform, config)
         for number, name in enumerate(self.riders):
             transform = self._folder / f"rider{number}.py"
-            transform.write_text(riders_script(number), encoding="utf-8")
-            self._create(name, transform, {})
+            transform.write_text(riders_script(number, shares=shares), encoding="utf-8")
+            self._create(name, transform, passes)
             self.insist("CALL streams.start($name)", name=name)
         self.start_stream()
+
+    @property
+    def partitions(self) -> range:
+        """Those of the topic."""
+        return range(self.content.partitions + self._plan.has_side)
 
     @property
     def riders(self) -> list[str]:
@@ -166,7 +156,8 @@ class Rig:
             name=self.stream,
         )
         positions = {int(partition): offset for partition, offset in row["positions"].items()}
-        look = Look(row["status"], row["reason"], positions)
+        passed = sum(offset for partition, offset in positions.items() if partition < self.content.partitions)
+        look = Look(row["status"], row["reason"], positions, passed)
         self.feeder.allow(look.passed + max(2 * self._plan.batch_size, int(self.content.size * AHEAD)))
         return look
 
@@ -174,7 +165,7 @@ class Rig:
         """Whether a transaction runs into a trap, before the stream is at the end of the topic or the time over."""
         deadline = time.monotonic() + timeout
         while not trap.sprung.wait(LOOK) and time.monotonic() < deadline:
-            if self.look().passed == self.content.size:
+            if self.look().passed >= self.content.size:
                 break
         return trap.sprung.is_set()
 
@@ -183,7 +174,7 @@ class Rig:
 
         def ended() -> str:
             look = self.look()
-            return look.status if look.status != "running" or look.passed == self.content.size else ""
+            return look.status if look.status != "running" or look.passed >= self.content.size else ""
 
         return eventually(ended, timeout=PATIENCE)
 
@@ -220,22 +211,37 @@ class Rig:
     def await_rest(self, timeout: float = 60.0) -> None:
         """STOP, once the riders are at the end as well, and wait until no worker is left that could write."""
         for name in self.riders:
-            eventually(partial(self._passed, name), equals=self.stored(), timeout=PATIENCE)
+            eventually(partial(self._positions, name), equals=self.ends(), timeout=PATIENCE)
         self.insist("CALL streams.stop_all()")
         eventually(lambda: transforms_running(self.host), equals=0, timeout=timeout)
 
+    def await_side(self) -> None:
+        """Wait until all streams are at the end of the side partition, if there is one."""
+        for name in (self.stream, *self.riders) if self._plan.has_side else ():
+            eventually(partial(self._at_side, name), timeout=PATIENCE)
+
+    def _positions(self, name: str) -> dict[str, int]:
+        self.look()  # has the producer continue
+        return dict(self.told(name)["positions"])
+
+    def _at_side(self, name: str) -> bool:
+        return self._positions(name).get(str(self.side.number), 0) == self.side.end
+
     def stored(self) -> int:
-        """How many messages the topic has: more than were wanted, where one producer had to take over from another."""
-        numbers = range(self.content.partitions)
-        return sum(self.broker.topics.watermarks(self.topic, number)[1] for number in numbers)
+        """
+        How many messages the topic has, those of the side partition aside: more than were wanted, where one producer
+        had to take over from another.
+        """
+        return sum(self.ends()[str(number)] for number in range(self.content.partitions))
+
+    def ends(self) -> dict[str, int]:
+        """Where the topic's partitions end, as `streams.info` has positions."""
+        return {str(number): self.broker.topics.watermarks(self.topic, number)[1] for number in self.partitions}
 
     def told(self, name: str) -> Row:
         """What a stream says of itself: positions, messages, failed."""
         columns = "positions, messages, failed"
         return self.insist(f"CALL streams.info($name) YIELD {columns} RETURN {columns}", name=name)[0]
-
-    def _passed(self, name: str) -> int:
-        return sum(self.told(name)["positions"].values())
 
     def open_gate(self, place: Place) -> None:
         """Mend what is wrong with a poisoned message."""

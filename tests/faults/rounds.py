@@ -7,20 +7,22 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from tests.faults.compare import Comparison, broken_chain, compare
-from tests.faults.content import Content, Place, Poison
-from tests.faults.kinds import HOST_SIDE, KINDS, Kind, Strike, kill_host, restart_broker
+from tests.faults.compare import Comparison, broken_chain, compare, doubled
+from tests.faults.content import SHARED_KEYS, Content, Place, Poison
+from tests.faults.kinds import HOST_SIDE, KINDS, ON_MEMGRAPH, Kind, Strike, kill_host, restart_broker
+from tests.faults.plan import Plan
 from tests.faults.proxy import CuttingProxy, Moment
-from tests.faults.rig import PATIENCE, Plan, Rig, RoundFailed
+from tests.faults.rig import PATIENCE, Rig, RoundFailed
 from tests.hosts import ServerHost
 from tests.kafka import KafkaBroker
 
 MakeHost = Callable[[int], ServerHost]
-"A host of the round's own, not started, whose loopback goes to that port."
+"A host of the round's own, not started, whose loopback goes to that port; 0: to itself."
 
 SHAKE = 0.05  # seconds, at most, from the point in the stream to the fault
 
@@ -93,17 +95,27 @@ def run_round(order: Order, make_host: MakeHost, broker: KafkaBroker, folder: Pa
         resources.callback(host.close)
         rng = random.Random(f"{order.seed} {order.kind}")
         content = _content(order, kind, rng, constraints=host.is_memgraph)
-        plan = Plan(order.batch_size, {**kind.config, "fold": order.fold}, order.chained, order.riders)
+        plan = Plan(
+            order.batch_size,
+            {**kind.config, "fold": order.fold},
+            order.chained,
+            order.riders or kind.riders,
+            shares=kind.shares,
+            has_side=kind.has_side,
+        )
         rig = Rig(host, broker, proxy, content, plan, folder)
+        rig.other_host = partial(_other_host, make_host)
         resources.enter_context(rig.feeder)
         try:
             rig.prepare()
-            _run(rig, _schedule(order, kind, content, rng))
+            _run(rig, _schedule(order, kind, content, rng, on_memgraph=host.is_memgraph))
             if kind.keeps:
                 _retry(rig, order.kills, rng)
             verdict.comparison = _compared(rig, kind)
             if order.chained:
                 verdict.violations += broken_chain(host, content.partitions)
+            if kind.shares:
+                verdict.violations += doubled(host, SHARED_KEYS)
         except (RoundFailed, AssertionError) as error:
             verdict.violations.append(str(error))
         verdict.violations += rig.violations
@@ -125,7 +137,7 @@ class Point:
     "Whether the broker goes away beside the strike."
 
 
-def _schedule(order: Order, kind: Kind, content: Content, rng: random.Random) -> list[Point]:
+def _schedule(order: Order, kind: Kind, content: Content, rng: random.Random, *, on_memgraph: bool) -> list[Point]:
     strikes: list[Strike] = []
     everything = kind.everything
     if everything:
@@ -134,8 +146,12 @@ def _schedule(order: Order, kind: Kind, content: Content, rng: random.Random) ->
         rng.shuffle(strikes)
     elif kind.strike is kill_host:
         strikes += [kill_host] * order.kills
-    elif kind.strike is not None:
+    elif kind.strike is not None and (on_memgraph or kind.strike not in ON_MEMGRAPH):
         strikes += [kind.strike] * order.strikes
+    if kind.others:
+        found = [strike for strike in kind.others if on_memgraph or strike not in ON_MEMGRAPH]
+        strikes += [strike for strike in found for _ in range(-(-order.strikes // len(found)))]
+        rng.shuffle(strikes)
     places = sorted(rng.sample(range(content.size * 9 // 10), len(strikes)))
     outages = set(rng.sample(range(len(strikes)), min(len(strikes), -(-order.strikes // 3)))) if everything else set()
     return [
@@ -196,6 +212,7 @@ def _run(rig: Rig, schedule: list[Point]) -> None:
     rig.proxy.disarm()
     rig.feeder.finish(PATIENCE)
     rig.await_passed(rig.stored())
+    rig.await_side()
 
 
 @contextmanager
@@ -242,11 +259,13 @@ def _compared(rig: Rig, kind: Kind) -> Comparison:
     rig.await_rest()
     stays = kind.config.get("on_error") in ("skip", "dead_letter")
     late = rig.healed if kind.keeps else ()
-    found = compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, poison_stays=stays, late=late)
+    gone = {rig.side.number: rig.side.gone}
+    broker, topic = rig.broker, rig.topic
+    found = compare(rig.host, broker.topics, broker.bootstrap, topic, poison_stays=stays, late=late, gone=gone)
     told = rig.told(rig.stream)
     if (told["messages"], told["failed"]) != (found.messages, found.failed):
         rig.violations.append(f"it counts {told['messages']} messages and {told['failed']} failed")
-    ends = {str(number): rig.broker.topics.watermarks(rig.topic, number)[1] for number in range(rig.content.partitions)}
+    ends = rig.ends()
     if told["positions"] != ends:
         rig.violations.append(f"it ends at {told['positions']}, the topic at {ends}")
     if not stays and len(rig.healed) != len(rig.content.poisons):
@@ -254,11 +273,19 @@ def _compared(rig: Rig, kind: Kind) -> Comparison:
     if rig.letters is not None:
         _check_letters(rig, rig.letters)
     for number, name in enumerate(rig.riders):
-        if (told := rig.told(name)) != {"positions": ends, "messages": rig.stored(), "failed": 0}:
-            rig.violations.append(f"{name} tells of {told}")
         label = f"Message{number}"
-        found += compare(rig.host, rig.broker.topics, rig.broker.bootstrap, rig.topic, label=label, poison_stays=False)
+        riders = compare(rig.host, broker.topics, broker.bootstrap, topic, label=label, poison_stays=False, gone=gone)
+        if (told := rig.told(name)) != {"positions": ends, "messages": riders.messages, "failed": 0}:
+            rig.violations.append(f"{name} tells of {told}")
+        found += riders
     return found
+
+
+@contextmanager
+def _other_host(make_host: MakeHost) -> Iterator[ServerHost]:
+    with closing(make_host(0)) as other:
+        other.start()
+        yield other
 
 
 def _check_letters(rig: Rig, topic: str) -> None:

@@ -30,6 +30,8 @@ def query(message):
         return ("CREATE (:LABEL {value: $value})", {"value": [message]})
     if value.startswith("commit"):
         return ("COMMIT", {})
+    if value.startswith("nan"):
+        return ("MERGE (:LABEL {value: $value})", {"value": float("nan")})
     return ("CREATE (:LABEL {value: $value})", {"value": value})
 """
 "A vertex for each message, but for those that say how they fail."

@@ -23,7 +23,8 @@ def behind_a_proxy(own_host: OwnHost, modules: Path | None = None) -> MakeHost:
     """Makes hosts whose loopback goes to the port that is given."""
 
     def make(port: int) -> ServerHost:
-        return own_host(env={"SLUICE_LOOPBACK_PORT": str(port)}, query_modules=modules, start=False)
+        env = {"SLUICE_LOOPBACK_PORT": str(port)} if port else {}
+        return own_host(env=env, query_modules=modules, start=False)
 
     return make
 
@@ -39,6 +40,30 @@ def test_under_all_faults_at_once_every_message_takes_effect_once_in_order(
     assert verdict.kills >= 2
     for fault in ("host stops", "reloads", "restarts", "limited runs", "cuts anywhere", "poison"):
         assert verdict.tally[fault], f"nothing injected: {fault}\n{verdict}"
+
+
+@pytest.mark.faults
+def test_under_faults_of_kafkas_logs_and_beside_the_stream_every_message_takes_effect_once(
+    own_host: OwnHost, own_kafka: Callable[[], KafkaBroker], tmp_path: Path
+) -> None:
+    order = Order("logs", SEED, messages=1500, strikes=10, kills=2, partitions=2, batch_size=10)
+    verdict = run_round(order, behind_a_proxy(own_host), own_kafka(), tmp_path)
+    assert verdict.right, f"seed {SEED}\n{verdict}"
+    assert verdict.comparison.messages > 2 * order.messages
+    for fault in ("host kills", "reloads", "logs trimmed", "logs lost"):
+        assert verdict.tally[fault], f"nothing injected: {fault}\n{verdict}"
+    assert any(fault.startswith("transactions ") for fault in verdict.tally)
+
+
+@pytest.mark.soak
+@pytest.mark.faults
+def test_streams_that_merge_the_same_under_faults_make_one_of_each(
+    own_host: OwnHost, own_kafka: Callable[[], KafkaBroker], tmp_path: Path
+) -> None:
+    order = Order("shared", SEED, messages=1500, strikes=8, kills=3, partitions=2, batch_size=10)
+    verdict = run_round(order, behind_a_proxy(own_host), own_kafka(), tmp_path)
+    assert verdict.right, f"seed {SEED}\n{verdict}"
+    assert verdict.comparison.messages == 4 * order.messages
 
 
 @pytest.mark.soak

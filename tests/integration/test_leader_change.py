@@ -15,7 +15,7 @@ import pytest
 from sandbox.mock_broker import MockBroker
 from tests.eventually import eventually
 from tests.integration.configured import Configured, started
-from tests.integration.test_kit import Run, numbers
+from tests.integration.test_kit import VALUES, Run, numbers
 from tests.kafka import KafkaBroker, KafkaCluster, Topics
 from tests.logs import LogKeeper
 
@@ -81,6 +81,36 @@ def test_a_stream_outlasts_every_leader_that_is_killed(
         assert stream.status == "running"
         leader.start()
     assert stream.errors() == []
+
+
+@pytest.mark.soak
+@pytest.mark.faults
+@pytest.mark.parametrize("messages", [10, 0], ids=["read", "empty"])
+def test_a_topic_that_is_recreated_with_a_lower_leader_epoch_is_read(
+    run: Run, cluster: KafkaCluster, tmp_path: Path, new_stream_name: Callable[[], str], messages: int
+) -> None:
+    topic = cluster.topics.create(replicas=3)
+    for _ in range(3):  # its leader epoch gets higher each time
+        leader = cluster.leader(topic)
+        leader.kill()
+        eventually(partial(_has_another_leader, cluster, topic, leader), timeout=20)
+        leader.start()
+    brokers: Any = cluster
+    stream = Configured(run, brokers, tmp_path, new_stream_name(), topic=topic)
+    stream.configured({"on_gap": "skip"}, VALUES)
+    if messages:
+        stream.send(numbers(0, messages))
+    stream.start()
+    stream.await_values(numbers(0, messages))
+    eventually(lambda: stream.info["positions"] == ({"0": messages} if messages else {}))
+    before = cluster.leader(topic)
+    others = [node.node_id for node in cluster.nodes if node is not before]
+    cluster.topics.delete(topic)
+    eventually(lambda: topic not in cluster.topics.names(), timeout=20)
+    cluster.topics.create(topic, nodes=[*others, before.node_id])
+    stream.send(numbers(100, 150))
+    stream.await_values([*numbers(0, messages), *numbers(100, 150)], timeout=60)
+    stream.await_no_reason()
 
 
 def _has_another_leader(cluster: KafkaCluster, topic: str, leader: KafkaBroker) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from tests.integration.configured import POISON, Configured
 from tests.integration.test_kit import OwnHost, Run, numbers, refusal, transforms_running
 from tests.kafka import KafkaBroker
 
-KINDS = ("raise", "refused", "missing", "contract", "bytes", "commit")
+KINDS = ("raise", "refused", "missing", "contract", "bytes", "commit", "nan")
 
 
 @pytest.fixture
@@ -71,6 +73,31 @@ def test_skip_goes_on_behind_every_bad_message(stream: Configured) -> None:
     assert len(errors) == info["failed"]
     assert [row["offset"] for row in errors] == sorted((row["offset"] for row in errors), reverse=True)
     assert [row["payload"] for row in reversed(errors)] == [value for value in values if value not in set(good)]
+
+
+UPSERTS = """
+import json
+
+
+def stream(batch):
+    return [("MERGE (n:LABEL {id: $id}) SET n.value = $value", json.loads(message)) for message in batch]
+"""
+
+
+def test_nan_that_merge_looks_for_is_an_error_of_its_message_and_doubles_no_other(stream: Configured) -> None:
+    chosen = random.Random(23)
+    keys: list[float] = [number % 100 for number in range(2969)] + [math.nan] * 31
+    chosen.shuffle(keys)
+    stream.send([json.dumps({"id": key, "value": math.nan}) for key in keys])
+    stream.run(f"CREATE INDEX ON :{stream.label}(id)")
+    stream.configured({"on_error": "skip"}, UPSERTS, size=100)
+    stream.start()
+    stream.await_position(3000)
+    counts = stream.run(f"MATCH (n:{stream.label}) RETURN count(n) AS nodes, count(DISTINCT n.id) AS ids")
+    assert counts == [{"nodes": 100, "ids": 100}]
+    info = stream.info
+    assert (info["status"], info["messages"], info["failed"]) == ("running", 2969, 31)
+    assert "contain NaN, and MATCH or MERGE looks for it: id. " in stream.errors(1)[0]["error"]
 
 
 def test_a_failed_message_carries_all_that_is_known(stream: Configured) -> None:

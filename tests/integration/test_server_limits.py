@@ -134,6 +134,31 @@ def test_where_memory_is_at_its_limit_a_stream_waits_and_counts_nothing_against_
     assert stream.errors() == []
 
 
+LARGE = (
+    "!UNWIND range(1, 30000000) AS x WITH collect(x) AS xs RETURN size(xs)",
+    "!UNWIND range(1, 30000000) AS x CREATE (:Half {x: x})",
+)
+
+
+def test_a_message_that_takes_more_memory_than_the_server_has_is_an_error_of_its_own(
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    host = own_host(arguments=["--memory-limit=400"])
+    stream = Configured(host.run, kafka, tmp_path, "large")
+    stream.configured({"on_error": "skip"}, AS_TOLD, size=100)
+    good = numbers(0, 100)
+    stream.send([*good[:40], LARGE[0], *good[40:80], LARGE[1], *good[80:]])
+    stream.start()
+    stream.await_position(102, timeout=120)
+    assert stream.values == good
+    errors = stream.errors()
+    assert [(row["offset"], row["payload"]) for row in errors] == [(81, LARGE[1]), (40, LARGE[0])]
+    for row in errors:
+        assert "it takes more memory than there is, " in row["error"]
+        assert " MiB of the 400 MiB of --memory-limit: Memory limit exceeded!" in row["error"]
+    stream.await_no_reason()
+
+
 def fill(host: ServerHost, count: int) -> NoReturn:
     """Makes vertices of ten kilobytes, so many in each transaction, until the server refuses one."""
     while True:

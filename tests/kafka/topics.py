@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -60,6 +60,8 @@ class Topics:
         partitions: int = 1,
         config: Mapping[str, str] | None = None,
         replicas: int = 1,
+        *,
+        nodes: Sequence[int] = (),
     ) -> str:
         """
         Create a topic and wait until the broker leads its partitions.
@@ -68,9 +70,13 @@ class Topics:
             name: None makes a fresh one.
             config: the topic's settings, such as `{"message.timestamp.type": "LogAppendTime"}`.
             replicas: how many brokers have each partition.
+            nodes: the ids of these brokers, the leader's first; empty: the broker chooses.
         """
         name = name or f"topic-{uuid.uuid4().hex[:12]}"
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=replicas, config=dict(config or {}))
+        where: dict[str, Any] = {"replication_factor": replicas}
+        if nodes:
+            where = {"replica_assignment": [list(nodes)] * partitions}
+        topic = NewTopic(name, num_partitions=partitions, config=dict(config or {}), **where)
         admin = self._admin()
         admin.create_topics([topic], operation_timeout=TIMEOUT)[name].result(TIMEOUT)
         self._wait_until_led(name, partitions)

@@ -14,6 +14,7 @@ import pytest
 from sluice.bolt.replies import Failure
 from sluice.engine.committer import Committer
 from sluice.engine.isolation import Isolation
+from sluice.engine.memory_trial import TRIES as MEMORY_TRIES
 from sluice.engine.merge_guard import MergeGuard
 from sluice.engine.retry_policy import TRIES, VIOLATIONS
 from sluice.engine.turns import Turns, Waits
@@ -29,10 +30,12 @@ from tests.unit.engine.fakes import (
     CLIENT_ERROR,
     CONFLICT,
     ENDS,
+    MEMORY,
     RAISES,
     REFUSED,
     STOP,
     TRANSIENT,
+    TRIGGER,
     UNIQUE,
     DeadLetters,
     FakeRun,
@@ -205,6 +208,79 @@ def test_never_stops_at_the_whole_batch():
     with pytest.raises(MessageRefused, match="topic t, 3 messages from partition 0, offset 3: "):
         stream.feed(good(3), spoilt(3, [1]))
     assert stream.held.positions == {0: 3}
+
+
+@pytest.mark.parametrize("place", [0, 5, 9])
+@pytest.mark.parametrize("size", [1, 10])
+def test_a_message_that_takes_more_memory_than_there_is_is_found_and_its_tries_are_bounded(size: int, place: int):
+    payloads = spoilt(10, [place])
+    server = Server(refusal=MEMORY)
+    stream = Stream(SKIP, server).feed(*(payloads[at : at + size] for at in range(0, 10, size)))
+    assert server.applied == [payload for payload in payloads if payload != BAD]
+    assert (stream.held.positions, stream.held.failed) == ({0: 10}, 1)
+    [entry] = stream.held.history
+    assert entry.error == (
+        f"it takes more memory than there is, 200 MiB of the 250 MiB of --memory-limit: {MEMORY.message}"
+    )
+    alone = [texts for texts in server.transactions if len(texts) == 1 and texts[0].startswith(BAD.decode())]
+    limited = [BAD.decode() + "\nQUERY MEMORY LIMIT 180 MB"] * (MEMORY_TRIES - 1)
+    assert [text for [text] in alone][-MEMORY_TRIES:] == [BAD.decode(), *limited]
+
+
+@pytest.mark.parametrize(
+    "memory", [{"memory_tracked": "240.00MiB", "allocation_limit": "250.00MiB"}, {}], ids=["full", "not told"]
+)
+def test_a_server_whose_memory_is_full_is_waited_for(memory: dict[str, str]):
+    server = Server()
+    server.memory = memory
+    server.refusals = [MEMORY] * 50
+    stream = Stream(SKIP, server).feed(good(10))
+    assert server.applied == good(10)
+    assert (stream.held.failed, stream.held.history) == (0, ())
+    assert len(stream.cancel.waited) == 50
+
+
+def test_a_message_that_is_refused_for_its_own_limit_alone_is_tried_without():
+    server = Server()
+    syntax = Failure(CLIENT_ERROR, "line 2:1 mismatched input 'QUERY'")
+    server.refusals = [MEMORY, MEMORY, syntax]
+    stream = Stream(SKIP, server).feed(good(1))
+    assert server.applied == good(1)
+    assert [texts for [texts] in server.transactions] == ["m0", "m0", "m0\nQUERY MEMORY LIMIT 180 MB", "m0"]
+    assert stream.held.failed == 0
+
+
+def test_a_limit_that_the_query_has_itself_is_kept():
+    server = Server(refusal=MEMORY)
+    server.memory = {"memory_tracked": "50.00MiB", "memory_limit": "0B"}
+    stream = Stream(SKIP, server).feed([BAD])
+    assert stream.held.failed == 1
+    assert {text for texts in server.transactions for text in texts} == {BAD.decode()}
+
+
+def test_a_trigger_that_fails_at_the_checkpoint_is_named_and_no_message_is_to_blame():
+    server = Server()
+    server.trigger = TRIGGER
+    stream = Stream(SKIP, server)
+    with pytest.raises(QueryRefused) as caught:
+        stream.feed(good(100))
+    assert str(caught.value).startswith(
+        "Trigger 'audit' caused the transaction to fail. Exception: no such property; it"
+    )
+    assert str(caught.value).endswith("WITH u.vertex AS v WHERE v.sluice_uid IS NULL")
+    assert (server.applied, stream.held.positions, stream.held.failed) == ([], {}, 0)
+    assert stream.transactions == TRIES + 2
+
+
+def test_a_trigger_that_refuses_a_message_is_an_error_of_that_message():
+    server = Server(refusal=TRIGGER, at_commit=True)
+    stream = Stream(SKIP, server).feed(spoilt(10, [3]))
+    assert server.applied == [payload for payload in good(10) if payload != b"m3"]
+    [entry] = stream.held.history
+    assert (entry.offset, entry.error) == (
+        3,
+        "Trigger 'audit' caused the transaction to fail. Exception: no such property",
+    )
 
 
 KEEP = Configuration(on_error=OnError.PARK, park_limit=3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import threading
 import time
@@ -13,12 +14,14 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import Message
 
-from sluice.bolt.framing import MessageBuffer
+from sluice.bolt import messages
+from sluice.bolt.framing import MAX_CHUNK, MessageBuffer
 from sluice.bolt.messages import Tag, parse
 from sluice.errors import ScriptError, Stopped, TransformError
 from sluice.host.settings import Settings
 from sluice.scripting.channel import Patience
 from sluice.scripting.child_process import Output
+from sluice.scripting.packing import pack_queries
 from sluice.scripting.process import PackedQueries, TransformProcess
 from sluice.values.batch import Batch
 from sluice.values.model import Transform
@@ -160,6 +163,45 @@ def stream(batch):
     }
 
 
+LIMIT = "; it may have 512 MiB of address space, threads included (SLUICE_TRANSFORM_MEMORY_MB)"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("big = bytes(1 << 40)", f"MemoryError (line 1){LIMIT}"),
+        (
+            "raise ImportError('x.so: failed to map segment')",
+            f"ImportError: x.so: failed to map segment (line 1){LIMIT}",
+        ),
+        ("raise KeyboardInterrupt", f"KeyboardInterrupt (line 1){LIMIT}"),
+        ("raise KeyError('allocation')", "KeyError: 'allocation' (line 1)"),
+        (
+            "import os; os.write(2, b'OpenBLAS error: Memory allocation still failed'); os._exit(1)",
+            f"its process ended (exit status 1); it wrote: OpenBLAS error: Memory allocation still failed{LIMIT}",
+        ),
+    ],
+)
+def test_a_script_that_lacks_memory_is_told_of_its_limit(source: str, reason: str):
+    with pytest.raises(ScriptError) as caught:
+        TransformProcess(transform(source), SETTINGS)
+    assert str(caught.value).removeprefix("bad transform /srv/t.py: ") == reason
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "given", "threads"), [(512, None, "4"), (64, None, "1"), (0, None, None), (512, "64", "64")]
+)
+def test_threads_of_libraries_fit_into_the_limit(monkeypatch, memory_mb: int, given: str | None, threads: str | None):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    source = "import os\ndef stream(batch):\n    return [('RETURN $n', {'n': os.environ.get('OPENBLAS_NUM_THREADS')})]"
+    with TransformProcess(
+        transform(source), Settings(script_timeout=60.0, transform_memory_mb=memory_mb)
+    ) as transform_process:
+        assert transform_process.rows(batch(b"")) == [("RETURN $n", {"n": threads})]
+
+
 def test_what_a_process_writes_is_a_line_a_minute_in_the_log(caplog: pytest.LogCaptureFixture, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("sluice.scripting.child_process.time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -251,6 +293,37 @@ def test_a_broken_contract_names_the_item_and_the_process_goes_on(body: str, rea
                 call()
             assert str(caught.value).startswith(f"transform /srv/t.py: {reason}")
         assert not transform_process.closed
+
+
+NAN = """
+def stream(batch):
+    return [("MERGE (n:N {id: $id}) SET n.v = $v, n.t = $t", {"id": float(m), "v": float("nan"), "t": "x" * 70000})
+            for m in batch]
+"""
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_nan_is_refused_where_a_query_looks_for_it(fold: bool):
+    with TransformProcess(transform(NAN), SETTINGS) as transform_process:
+        queries = transform_process.pack([batch(b"1", b"2"), batch(b"3", b"nan"), batch(b"4", b"5")], fold=fold)
+        assert (queries.batches, queries.given, queries.failed) == (1, 2, 1)
+        refusal = (
+            "transform /srv/t.py: the parameters of item 1 contain NaN, and MATCH or MERGE looks for it: id. "
+            "NaN is equal to nothing: return no query for such a message, or use another value"
+        )
+        assert str(queries.error) == refusal
+        with pytest.raises(TransformError) as caught:
+            transform_process.rows(batch(b"3", b"nan"))
+        assert str(caught.value) == refusal
+
+
+@pytest.mark.parametrize("at", range(1, 10))
+def test_nan_is_found_wherever_a_message_is_divided_into_chunks(at: int):
+    text = "MERGE (n:N {id: $id, t: $t})"
+    before = messages.run(text, {"t": "x" * 60000, "id": math.nan}).index(b"\xc1\x7f")
+    query = text, {"t": "x" * (60000 + MAX_CHUNK - before - at), "id": math.nan}
+    with pytest.raises(TransformError, match="contain NaN"):
+        pack_queries(bytearray(), [query], [query])
 
 
 @pytest.mark.parametrize(

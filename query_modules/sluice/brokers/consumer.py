@@ -75,6 +75,16 @@ class Consumer(AbstractContextManager["Consumer"]):
         self._resume_at = dict(places)
         self.close()
 
+    def renew(self) -> None:
+        """
+        Reads with another client, once it is to `assign`. To be called when the topic has become another one:
+        librdkafka follows no leader of a lower epoch than those that it has seen, and a new topic begins with 0.
+
+        Source: `rd_kafka_toppar_leader_update` in `rdkafka_topic.c`, v2.16.0.
+        """
+        self.close()
+        self.assigned, self._resume_at = frozenset(), {}
+
     @property
     def topic(self) -> TopicMetadata:
         """What the brokers say of the topic."""

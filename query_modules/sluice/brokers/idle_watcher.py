@@ -85,18 +85,19 @@ class Watched:
         self.roused = True
         self._wake()
 
-    def hear(self, told: Future[Any]) -> None:
-        """How the topic is now."""
+    def hear(self, told: Future[Any]) -> bool:
+        """How the topic is now. Returns whether it is gone, be there another one of its name or not."""
         try:
             topic = described(told.result(0))
         except KafkaException as error:
             self.topic_changed = error.args[0].code() in NO_SUCH_TOPIC
             self.wake(None if self.topic_changed else error.args[0])
-            return
-        other = topic.id != self._topic.id and topic.id and self._topic.id
-        if other or topic.partitions != self._topic.partitions:
+            return self.topic_changed
+        is_other = topic.id != self._topic.id and bool(topic.id and self._topic.id)
+        if is_other or topic.partitions != self._topic.partitions:
             self.topic_changed = True
             self.wake()
+        return is_other
 
 
 def enter(watched: Watched, spec: StreamSpec, topic_interval: float) -> None:
@@ -173,7 +174,8 @@ class IdleWatcher:
             while self._follow(client):
                 for message in client.consume(1, SLICE):  # more than one would be waited for
                     self._hear(message)
-                self._look_at_topics(admin)
+                if self._look_at_topics(admin):
+                    break  # this client would not follow the leaders of another topic (`Consumer.renew`)
         finally:
             client.close()
 
@@ -240,8 +242,8 @@ class IdleWatcher:
         for watched in self._resting():
             watched.wake(error)
 
-    def _look_at_topics(self, admin: AdminClient) -> None:
-        """Asks for all topics at once, and hears the answers. Does not wait."""
+    def _look_at_topics(self, admin: AdminClient) -> bool:
+        """Asks for all topics at once, and hears the answers. Does not wait. Returns whether one of them is gone."""
         if self._asked is None and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._interval
             topics = sorted({watched.name for watched in self._resting()})
@@ -249,6 +251,7 @@ class IdleWatcher:
                 self._asked = admin.describe_topics(TopicCollection(topics), request_timeout=TIMEOUT)
         elif self._asked is not None and all(told.done() for told in self._asked.values()):
             asked, self._asked = self._asked, None
-            for watched in self._resting():
-                if watched.name in asked:
-                    watched.hear(asked[watched.name])
+            there = [watched for watched in self._resting() if watched.name in asked]
+            gone = [watched.hear(asked[watched.name]) for watched in there]
+            return any(gone)
+        return False

@@ -166,6 +166,8 @@ class Committer:
         oldest, *later = sent
         policy = self._run.retry_policy
         blamed = False
+        if len(oldest.group) == 1:  # a larger one gets smaller first
+            error = self._writer.memory_fault(error) or error
         if not (error.violates_uniqueness and policy.violated()):
             blamed = policy.of_data(error)
             if not blamed and not isinstance(error, TransientFailure):

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from sluice.brokers.dead_letters import DeadLetters
+from sluice.engine.memory_trial import lacks_memory
 from sluice.engine.progress import Progress
 from sluice.engine.refusal import Refused, bisect, divided
 from sluice.engine.run import SEARCH, Run
 from sluice.engine.writer import Writer
 from sluice.errors import MessageRefused, QueryRefused, one_line
+from sluice.persistence.nodes import OWNER
 from sluice.persistence.transaction import NO_QUERIES, NOTHING, Transaction
 from sluice.scripting.process import PackedQueries
 from sluice.scripting.transformer import Transformer
 from sluice.values import failed_message
 from sluice.values.batch import Batch, Group
 from sluice.values.configuration import Isolate, OnError
-from sluice.values.failed_message import FailedMessage
+from sluice.values.failed_message import FailedMessage, now
 from sluice.values.model import Checkpoint, Status
 from sluice.values.parked_message import ParkedMessage, parked
 
 REASON_LIMIT = 300
 "Characters of a refusal that the stream's error repeats, so that what to do about it still fits."
+
+TRIGGER = re.compile("Trigger '.*' caused the transaction to fail", re.DOTALL)
+
+OWN_VERTICES = (
+    "it fails at Sluice's own vertices as well, which each transaction of a stream changes: have it leave them out, "
+    f"as in UNWIND updatedVertices AS u WITH u.vertex AS v WHERE v.{OWNER} IS NULL"
+)
 
 GOES_ON = "on_error 'skip', 'park' or 'dead_letter' continues after it"
 
@@ -60,16 +70,30 @@ class Isolation:
         status.refused(f"{refused.error}; looking for the message that caused it", str(refused.error), 0)
         status.trouble(f"{SEARCH}: {refused.error}")
         first: Group | Refused[Group] = refused
-        violates = isinstance(refused.error, QueryRefused) and refused.error.violates_uniqueness
-        unproven = violates or (self._run.settings.fold and self._spec.config.fold)
+        error = refused.error
+        self._check_trigger(error)
+        disputed = isinstance(error, QueryRefused) and (error.violates_uniqueness or lacks_memory(error))
+        unproven = disputed or (self._run.settings.fold and self._spec.config.fold)
         if refused.queries.size and unproven and not self._halves(refused.part):
             # What cannot be parted has to fail as it is, so that the query that fails is known; and by itself, where
-            # another transaction may have been to blame.
+            # something else may have been to blame.
             first = refused.part
         for found in bisect([first], self._attempt, self._halves):
             self._pass(found)
         if self._passed is not None:
             self._commit(NOTHING, NO_QUERIES, self._passed)
+
+    def _check_trigger(self, error: Exception) -> None:
+        """
+        Raises QueryRefused if it was a trigger that refuses the checkpoint alone as well: no message is to blame then.
+        """
+        if not TRIGGER.match(str(error)):
+            return
+        held = self._writer.sink.held
+        try:
+            self._writer.commit(Transaction(held, held, {"trigger_checked_at": now()}))
+        except QueryRefused as refusal:
+            raise QueryRefused(f"{refusal}; {OWN_VERTICES}", code=refusal.code) from refusal
 
     def _halves(self, group: Group) -> tuple[Group, ...]:
         divisible = len(group) > 1 or (group.messages > 1 and self._spec.config.isolate is Isolate.BISECT)
@@ -85,6 +109,7 @@ class Isolation:
             except QueryRefused as error:
                 if not self._run.retry_policy.of_data(error):
                     raise
+                self._check_trigger(error)
                 return [Refused(now, error, queries), *later]
         return later
 

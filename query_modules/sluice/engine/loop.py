@@ -194,15 +194,17 @@ class StreamLoop:
     def _adopt(self, topic_id: str) -> bool:
         """
         Compares the topic's id with that of the positions, and notes it if there was none. Raises GapFound. Returns
-        whether the positions have become others.
+        whether it is another topic.
         """
         committer = self._committer
         if topic_id in ("", committer.held.topic_id):
             return False
         committer.drain()
-        before = committer.held.positions
+        is_other = bool(committer.held.topic_id)
         committer.move(to_topic(self._run.spec, committer.held, topic_id))
-        return committer.held.positions != before
+        if is_other:
+            self._source.renew()
+        return is_other
 
     def _pass_gap(self, gone: OffsetGone) -> None:
         """Continues where a partition begins now. Raises GapFound, or BrokerError where nothing is gone."""

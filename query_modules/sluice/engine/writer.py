@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sluice.engine.memory_trial import TRIES, MemoryTrial, lacks_memory
 from sluice.engine.run import Run
 from sluice.errors import FenceLost, QueryRefused, Stopped, TransientFailure
 from sluice.persistence.loopback import Loopback
@@ -81,15 +82,19 @@ class Writer:
             GraphError: the checkpoint tells whether it took effect.
             Stopped: the run is to end; it did not take effect.
         """
-        policy = self._run.retry_policy
+        policy, trial = self._run.retry_policy, MemoryTrial(self.loopback.server)
         violations = 0
         while True:
             while not self.has_turn(transaction.queries.keys):
                 self._run.check()
-            self.send(transaction)
+            self.send(trial.next_try(transaction))
             try:
                 self.settle()
             except QueryRefused as error:
+                if trial.is_over(error):
+                    continue
+                if lacks_memory(error) and (fault := trial.fault(error, tries=1 if divisible else TRIES)):
+                    raise fault from error
                 violations += error.violates_uniqueness
                 if 0 < violations < VIOLATION_TRIES and not divisible:
                     continue  # what it met is committed, so a MERGE finds it at once
@@ -110,6 +115,10 @@ class Writer:
         self._run.status.failed(str(error), seconds)
         if self._run.cancel.wait(seconds):
             raise Stopped
+
+    def memory_fault(self, error: QueryRefused) -> QueryRefused | None:
+        """What is wrong with a transaction for which the server lacks memory though much is left; None: nothing."""
+        return MemoryTrial(self.loopback.server).fault(error, tries=1) if lacks_memory(error) else None
 
     def unlabel(self) -> None:
         """Takes the checkpoint's label off if the graph has a uniqueness constraint. Nothing may be in flight."""

@@ -15,6 +15,7 @@ Folding: the queries of a batch become fewer queries that do the same to the gra
       unwinding     a group's rows as they are sent   (spread: maps as their values)
     merge_reader    batches in, the keys of what they merge out; remembers the texts
       merges        a text into the vertices and relationships that it creates unless it finds them
+    lookups         a text into the parameters by which it looks for vertices and relationships
 """
 
 from sluice.folding.folder import FOLDED, Folded, Folder, explain

@@ -27,6 +27,14 @@ RESERVED = _words(
 )
 "Keywords that end or begin something where a variable may stand; a variable of such a name is not understood."
 
+CLAUSES = _words(
+    """
+    CALL CREATE DELETE DETACH FOREACH LOAD MATCH MERGE ON OPTIONAL QUERY REMOVE RETURN SET UNION UNWIND USING WHERE
+    WITH YIELD
+    """
+)
+"Keywords that end a pattern or a condition if they are outside its brackets."
+
 PURE = _words(
     """
     abs acos asin atan atan2 ceil coalesce contains cos e endswith exp floor head last left log log10 ltrim pi point

@@ -43,7 +43,7 @@ class ServerFacts:
 
     def is_main(self) -> bool:
         """Whether this instance may write, because it is not a replica. True without the privilege."""
-        rows = self._fetch(SHOW_ROLE) or []
+        rows = self.fetch(SHOW_ROLE) or []
         return not any("replica" in str(value).lower() for row in rows for value in row.values())
 
     def is_transactional(self) -> bool:
@@ -52,12 +52,12 @@ class ServerFacts:
 
     def storage_mode(self) -> str:
         """Memgraph's name of its storage mode; empty without the privilege."""
-        rows = (row for query in SHOW_STORAGE for row in self._fetch(query) or ())
+        rows = (row for query in SHOW_STORAGE for row in self.fetch(query) or ())
         return next((str(row.get("value")) for row in rows if row.get("storage info") == "storage_mode"), "")
 
     def may_index_relationships(self) -> bool:
         """Whether there is an index on relationships. True without the privilege."""
-        rows = self._fetch(SHOW_INDEXES)
+        rows = self.fetch(SHOW_INDEXES)
         return rows is None or any(str(row.get("index type", "")).startswith("edge") for row in rows)
 
     def open_creations(self) -> frozenset[str] | None:
@@ -65,14 +65,14 @@ class ServerFacts:
         The ids of open transactions in which a stream is created, as far as they are visible; None without the
         privilege. A transaction that is being committed is not shown.
         """
-        rows = self._fetch(OPEN_TRANSACTIONS)
+        rows = self.fetch(OPEN_TRANSACTIONS)
         if rows is None or any("query" not in row or "transaction_id" not in row for row in rows):
             return None
         return frozenset(str(row["transaction_id"]) for row in rows if CREATES(str(row["query"])))
 
     def uniqueness_constraints(self) -> frozenset[Constraint]:
         """The graph's uniqueness constraints; none without the privilege."""
-        return constraints_of(self._fetch(SHOW_CONSTRAINTS) or [])
+        return constraints_of(self.fetch(SHOW_CONSTRAINTS) or [])
 
     def survives_violations(self) -> bool:
         """
@@ -81,11 +81,11 @@ class ServerFacts:
         Queried once: a server does not change its version while the connection is open.
         """
         if self._survives is None:
-            rows = self._fetch(SHOW_VERSION) or []
+            rows = self.fetch(SHOW_VERSION) or []
             self._survives = survives_violations(str(value) for row in rows for value in row.values())
         return self._survives
 
-    def _fetch(self, query: str) -> list[dict[str, Any]] | None:
+    def fetch(self, query: str) -> list[dict[str, Any]] | None:
         """The result's rows; None without the privilege."""
         try:
             return self._connection.fetch(query, None, timeout=self._timeout)

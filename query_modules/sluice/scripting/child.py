@@ -18,7 +18,6 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -28,14 +27,13 @@ from typing import Any
 # version may be installed beside the server, and then last, after what the user's script may import.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sluice.bolt import messages
-from sluice.bolt.framing import frame
 from sluice.bolt.packstream import pack
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.folding import Folder, Need, lacking
 from sluice.folding.merge_reader import MergeReader
 from sluice.host.decimals import Decimals
 from sluice.host.transform_access import AllowedAccess, Sandbox
+from sluice.scripting import memory_limit
 from sluice.scripting.bundle import Modules
 from sluice.scripting.confinement import Unconfined, confine
 from sluice.scripting.contract import Entry, Query, check_values, queries_of, value_error
@@ -44,14 +42,12 @@ from sluice.scripting.environment import joined_path
 from sluice.scripting.fetching import NotFetched, fetch
 from sluice.scripting.frames import (
     COUNTER,
-    DISCARD_ALL,
     FAILED,
     FOLDED,
     HEAD,
     MAX_EXPLAINED,
     MAX_MERGES,
     MAX_ROWS,
-    MAX_TEXT,
     NOT_FETCHED,
     PATIENCE,
     READY,
@@ -61,6 +57,7 @@ from sluice.scripting.frames import (
 )
 from sluice.scripting.lasting import lasting
 from sluice.scripting.loading import describe, load
+from sluice.scripting.packing import check_lookups, may_hold_nan, one_by_one, pack_queries, text_of
 from sluice.scripting.variety import Variety
 from sluice.values.merge_keys import EVERYTHING, Analysis
 from sluice.values.record import Columns
@@ -138,7 +135,7 @@ def main() -> None:
         decimals = Decimals(task["decimals"])
         entry = load(modules, task["options"])
     except (ScriptError, Unconfined) as error:
-        channel.send(number, FAILED, _text(error))
+        channel.send(number, FAILED, text_of(error))
         return
     gc.freeze()
     channel.send(number, READY, entry.name.encode())
@@ -151,7 +148,7 @@ def main() -> None:
             else:
                 answer = worker.packed(batches, lacks, fold=kind == FOLDED, wants_keys=wants_keys)
         except TransformError as error:
-            channel.send(number, FAILED, _text(error))
+            channel.send(number, FAILED, text_of(error))
         except BaseException as error:  # memory may be at its end anywhere
             channel.send(number, FAILED, worker.raised(error))
         else:
@@ -207,7 +204,7 @@ class LoadedTransform:
                 make = partial(self._transformed, batch)
                 done.append(make() if number == len(batches) else lasting(make))
             except TransformError as refusal:
-                error = _text(refusal)
+                error = text_of(refusal)
             except BaseException as raised:  # the user's code may raise anything, SystemExit too
                 error = self.raised(raised)
             if error or time.monotonic() >= deadline:
@@ -231,6 +228,8 @@ class LoadedTransform:
         for index, (_, parameters) in enumerate(queries):
             check_values(index, parameters)
         packed = pack(list(map(list, queries)))
+        if may_hold_nan(packed):
+            check_lookups(queries)
         if len(packed) >= MAX_ROWS:
             size = f"{len(packed)} bytes, and a test shows at most {MAX_ROWS}"
             raise TransformError(f"what {self._entry.shown} returned is too large to be shown: {size}")
@@ -238,7 +237,7 @@ class LoadedTransform:
 
     def raised(self, error: BaseException) -> bytes:
         """What to say of an exception of the user's code."""
-        return _text(f"{self._entry.shown} raised {describe(error, self._modules)}")
+        return text_of(f"{self._entry.shown} raised {describe(error, self._modules)}")
 
     def _transformed(self, batch: Columns) -> list[Query]:
         self._begun += 1
@@ -255,15 +254,15 @@ class LoadedTransform:
         try:
             if fold:
                 folded = self._folder.fold(queries)
-                size = _pack_into(packed, ((item.text, item.parameters) for item in folded))
+                size = pack_queries(packed, ((item.text, item.parameters) for item in folded), queries)
             else:
-                size = _pack_into(packed, queries)
-        except TransformError:
+                size = pack_queries(packed, queries, queries)
+        except TransformError as refusal:
             # Some value is none that a query can take as it is. Once converted, one by one it is found which.
-            if not self._converts:
+            if not self._converts and isinstance(refusal.__cause__, LocalProtocolError):
                 self._converts = True
                 return self._answer(done, error, fold=fold, wants_keys=wants_keys)
-            answer, packed = _one_by_one(done, error)
+            answer, packed = one_by_one(done, error)
             queries = queries[: answer.given]
         else:
             answer = Answer(len(done), len(queries), size, error, b"")
@@ -290,7 +289,7 @@ class LoadedTransform:
             try:
                 converted.append(self._converted(queries))
             except TransformError as refusal:
-                return converted, _text(refusal)
+                return converted, text_of(refusal)
         return converted, error
 
     def _analysis(self, queries: list[Query], texts: list[str], *, fold: bool, wants_keys: bool) -> bytes:
@@ -309,38 +308,8 @@ class LoadedTransform:
         return pack([[_shown(text), _shown(explanation)] for text, explanation in news]) if news else b""
 
 
-def _text(text: object) -> bytes:
-    """As an answer has it, one byte of which is its kind."""
-    return str(text).encode("utf-8", "replace")[: MAX_TEXT - 1]
-
-
 def _shown(text: str) -> str:
     return one_line(text, MAX_BATCH_LIMIT_WAIT).encode("utf-8", "replace").decode()
-
-
-def _one_by_one(done: list[list[Query]], error: bytes) -> tuple[Answer, bytearray]:
-    packed = bytearray()
-    size = 0
-    for number, queries in enumerate(done):
-        before = len(packed)
-        try:
-            size += _pack_into(packed, queries)
-        except TransformError as refusal:
-            del packed[before:]
-            return Answer(number, size, size, _text(refusal), b""), packed
-    return Answer(len(done), size, size, error, b""), packed
-
-
-def _pack_into(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
-    count = 0
-    for query, parameters in queries:
-        try:
-            packed += frame(messages.run(query, parameters))
-        except LocalProtocolError as error:
-            raise value_error(count, error) from error
-        packed += DISCARD_ALL
-        count += 1
-    return count
 
 
 def _show_output() -> None:
@@ -361,8 +330,7 @@ def _limit(memory_bytes: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == 1:
         os._exit(0)
-    if memory_bytes:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    memory_limit.limit(memory_bytes)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

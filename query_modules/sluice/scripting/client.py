@@ -11,7 +11,7 @@ from typing import Any
 from sluice.errors import ScriptError, SettingError, TransformError
 from sluice.host.allow_list import shown
 from sluice.host.settings import Settings
-from sluice.scripting import ready_scripts
+from sluice.scripting import memory_limit, ready_scripts
 from sluice.scripting.channel import Channel, Patience, WrongAnswer
 from sluice.scripting.child_process import ChildProcess
 from sluice.scripting.confinement import described, machine
@@ -73,6 +73,7 @@ class Client(AbstractContextManager["Client"]):
             forget_interpreter(settings)
             raise
         self._channel = Channel(self._process, wants_stop)
+        self._memory_mb = settings.transform_memory_mb
         self._requests = 0
         self._written = 0
         "Bytes that it had written before the latest request."
@@ -130,7 +131,9 @@ class Client(AbstractContextManager["Client"]):
             raise self.wrong(error) from None
         except OSError:
             self.died = True
-            raise TransformError(f"transform {self._uri}: {self._process.epitaph()}") from None
+            epitaph = self._process.epitaph()
+            hint = memory_limit.hint(self.output, self._memory_mb)
+            raise TransformError(f"transform {self._uri}: {epitaph}{hint}") from None
 
     def wrong(self, reason: object) -> TransformError:
         """Ends the process, which has answered what it must not; the error to raise."""

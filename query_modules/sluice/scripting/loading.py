@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluice.errors import ScriptError, one_line
+from sluice.scripting import memory_limit
 from sluice.scripting.bundle import Modules
 from sluice.scripting.confinement import hint
 from sluice.scripting.contract import CONFIGURE, Entry, entry_of
@@ -61,7 +62,7 @@ def describe(error: BaseException, modules: Modules) -> str:
 
 def _located(text: str, error: BaseException, modules: Modules) -> str:
     place = _place(error, modules)
-    return one_line((text if place is None else f"{text} ({place})") + hint(error))
+    return one_line((text if place is None else f"{text} ({place})") + hint(error) + memory_limit.own_hint(error))
 
 
 def _place(error: BaseException, modules: Modules) -> str | None:

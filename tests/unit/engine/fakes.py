@@ -53,6 +53,8 @@ CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
 TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
 REFUSED = Failure(CLIENT_ERROR, "Invalid types: int and int for '/'.")
 CONFLICT = Failure(TRANSIENT, "Cannot resolve conflicting transactions.")
+TRIGGER = Failure(TRANSIENT, "Trigger 'audit' caused the transaction to fail.\nException: no such property")
+MEMORY = Failure(TRANSIENT, "Memory limit exceeded! Attempting to allocate a chunk of 2.00MiB which would ...")
 UNIQUE = Failure(CLIENT_ERROR, "Unable to commit due to unique constraint violation on :Person(id)")
 
 GENERATION = 7
@@ -151,6 +153,8 @@ class Server:
         "Texts of queries, of all that were begun."
         self.refusals: list[Failure] = []
         "What it says to the COMMITs of the next transactions, whatever is in them."
+        self.trigger: Failure | None = None
+        "What it says to each COMMIT of a transaction that changes the checkpoint."
         self.lost: Exception | None = None
         "What is raised instead of the next answers."
         self.answered = False
@@ -158,6 +162,8 @@ class Server:
         self.requests: tuple[Any, ...] = ()
         self.minds = True
         "Whether it refuses what is `BAD`."
+        self.memory = {"memory_tracked": "50.00MiB", "allocation_limit": "250.00MiB"}
+        "Of SHOW STORAGE INFO."
         self._refusal = refusal
         self._at_commit = at_commit
         self._buffer = MessageBuffer(1 << 24)
@@ -198,7 +204,7 @@ class Server:
             else:
                 self.transactions[-1].append(query)
             self._queries.append((query, parameters))
-            if query == BAD.decode() and self.minds and not self._at_commit:
+            if is_bad(query) and self.minds and not self._at_commit:
                 return self._refusal
         elif tag == Tag.COMMIT:
             return self._commit()
@@ -207,12 +213,14 @@ class Server:
     def _commit(self) -> Failure | None:
         if self.refusals:
             return self.refusals.pop(0)
-        if self.minds and any(query == BAD.decode() for query, _ in self._queries):
+        if self.trigger is not None and any(parameters.get("to") for _, parameters in self._queries):
+            return self.trigger
+        if self.minds and any(is_bad(query) for query, _ in self._queries):
             return self._refusal
         for query, parameters in self._queries:
             if query in (FENCE, FENCE_AND_PARK):
                 self.properties |= parameters["to"]
-                self.positions = self.properties["positions"]
+                self.positions = self.properties.get("positions", self.positions)
                 self.parked += map(message_of, parameters.get("parked", ()))
             else:
                 self.take(query, parameters)
@@ -228,7 +236,18 @@ class Server:
             changes = {message["number"]: message["changes"] for message in parameters["messages"]}
             self.parked = [message_of(one.properties() | changes.get(one.number, {})) for one in self.parked]
         else:
-            self.applied.append(query.encode())
+            self.applied.append(query.partition("\n")[0].encode())
+
+    @property
+    def server(self) -> Server:
+        """What the server says of itself."""
+        return self
+
+    def fetch(self, query: str) -> list[dict[str, str]] | None:
+        assert not self._replies, "nothing may be in flight"
+        if not self.memory:
+            return None
+        return [{"storage info": name, "value": value} for name, value in self.memory.items()]
 
     def unlabel(self, checkpoint_id: CheckpointId) -> bool:
         assert not self._replies, "nothing may be in flight"
@@ -249,6 +268,11 @@ class Server:
         assert uid == "u"
         there = dict(self.list_parked(CheckpointId(VertexId(2), uid)))
         return [(vertex, there[vertex]) for vertex in ids]
+
+
+def is_bad(query: str) -> bool:
+    """Whether it is `BAD`, with a limit of its own or without."""
+    return query.partition("\n")[0] == BAD.decode()
 
 
 class FakeTransform:
@@ -332,6 +356,8 @@ class Topic:
         "partition -> offsets at its end that no message has."
         self.unreachable: list[Exception] = []
         "What the next questions for its partitions meet."
+        self.fences = False
+        "Whether clients that have read a topic of this name before do not follow its leaders."
         self.log_end: int | None = None
         "Up to where it is the log that was read, by the leader epoch of a position after the end; None: all of it."
 
@@ -382,6 +408,11 @@ class Source:
         "The ends of logs, with leader epochs, that the broker was asked about."
         self._run = run
         self._script = script
+        self._followed = topic.id
+
+    def renew(self) -> None:
+        self._followed = self.topic.id
+        self.assigned = frozenset()
 
     def assign(self, partitions: frozenset[int], places: Mapping[int, Position]) -> None:
         self.assignments.append(dict(places))
@@ -398,6 +429,8 @@ class Source:
     ) -> Group | None:
         batches: list[Batch] = []
         for partition, position in self.positions.items():
+            if self.topic.fences and self._followed != self.topic.id:
+                break
             low, high = self.topic.watermarks(partition)
             if not low <= position <= high:
                 raise OffsetGone("gone", partition=partition)

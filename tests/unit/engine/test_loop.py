@@ -353,6 +353,16 @@ def test_a_topic_that_was_recreated_is_noticed_and_read_if_so_configured(length:
     assert [(entry.action, entry.offset) for entry in stream.held.history] == [("gap", 10)]
 
 
+@pytest.mark.parametrize("length", [0, 3])
+def test_a_topic_whose_new_leaders_the_client_does_not_follow_is_read_by_another_client(length: int) -> None:
+    topic = Topic(p0=good(length))
+    topic.fences = True
+    stream = Stream(topic, Server(), PASS_GAPS)
+    stream.then(lambda: None, lambda: recreated(topic, b"n0", b"n1"), lambda: None).go()
+    assert stream.server.applied == [*good(length), b"n0", b"n1"]
+    assert (stream.held.positions, stream.held.topic_id) == ({0: 2}, "second")
+
+
 def test_what_retention_took_is_named_and_passed_if_so_configured() -> None:
     topic = Topic(p0=good(30))
     server = Server(Checkpoint({0: 5}, topic_id="first"))
