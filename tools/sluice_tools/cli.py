@@ -113,7 +113,24 @@ def _file(help_text: str) -> Any:
 @app.command()
 def shim(
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where clients connect.")] = "127.0.0.1:7688",
-    upstream: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where Memgraph is.")] = "127.0.0.1:7687",
+    upstream: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT[,...]",
+            help="Where Memgraph is. Several, separated by commas: clients are connected to the one that is MAIN.",
+        ),
+    ] = "127.0.0.1:7687",
+    upstream_user: Annotated[
+        str, typer.Option(metavar="NAME", help=f"User to ask several servers which is MAIN; password in {PASSWORD}.")
+    ] = "",
+    upstream_password_file: Annotated[Path | None, _file("... or in this file.")] = None,
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The shim's address as drivers with neo4j:// are to use it. Without: the one that they have used.",
+        ),
+    ] = None,
     tls_cert: Annotated[Path | None, _file("Speak TLS to clients, with this certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, _file("The certificate's key (PEM), if it is in a file of its own.")] = None,
     upstream_tls: Annotated[bool, typer.Option("--upstream-tls", help="Speak TLS to Memgraph.")] = False,
@@ -159,9 +176,18 @@ def shim(
         raise typer.BadParameter("say --upstream-tls too, or Memgraph is spoken to in plain", param_hint="--upstream-*")
     if upstream_unverified and (upstream_ca or upstream_name):
         raise typer.BadParameter("nothing is verified, so there is nothing to verify it by", param_hint="--upstream-*")
+    upstreams = tuple(_address(server.strip(), "--upstream") for server in upstream.split(","))
+    several = len(upstreams) > 1
+    if len(set(upstreams)) < len(upstreams):
+        raise typer.BadParameter("a server is named twice", param_hint="--upstream")
+    if not several and (upstream_user or upstream_password_file):
+        raise typer.BadParameter("a single server is not asked whether it is MAIN", param_hint="--upstream-*")
     settings = ShimSettings(
         listen=_address(listen, "--listen"),
-        upstream=_address(upstream, "--upstream"),
+        upstreams=upstreams,
+        upstream_user=upstream_user,
+        upstream_password=password_of(upstream_password_file, "--upstream-password-file") if several else "",
+        advertise=_address(advertise, "--advertise") if advertise else None,
         listen_tls=_towards_clients(tls_cert, tls_key) if tls_cert else None,
         upstream_tls=_towards_memgraph(upstream_ca, verified=not upstream_unverified) if upstream_tls else None,
         upstream_name=upstream_name,

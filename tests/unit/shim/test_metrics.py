@@ -80,7 +80,7 @@ def scrape(statistics: Statistics, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     with ExitStack() as ending:
 
         def read(upstream: int, **metrics: str) -> Samples:
-            shim = ShimSettings(Address("127.0.0.1", 0), Address("127.0.0.1", upstream))
+            shim = ShimSettings(Address("127.0.0.1", 0), (Address("127.0.0.1", upstream),))
             if not servers:
                 ending.enter_context(exposed(shim, MetricsSettings(Address("127.0.0.1", 0), **metrics), statistics))
             port = servers[0].server_port

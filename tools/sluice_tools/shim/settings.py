@@ -42,14 +42,19 @@ class ShimSettings:
     """The shim's settings. Times are in seconds."""
 
     listen: Address
-    upstream: Address
-    "The server."
+    upstreams: tuple[Address, ...]
+    "The server; or several, of which one is MAIN, where clients are connected to."
     listen_tls: ssl.SSLContext | None = field(default=None, repr=False)
     "None: clients speak plain Bolt."
     upstream_tls: ssl.SSLContext | None = field(default=None, repr=False)
     "None: the server speaks plain Bolt."
     upstream_name: str | None = None
     "The name that the server's certificate must be for; None: the host's."
+    upstream_user: str = ""
+    "As whom several servers are asked which is MAIN. Empty: without signing in."
+    upstream_password: str = field(default="", repr=False)
+    advertise: Address | None = None
+    "What drivers are told, as the address of all servers there are; None: the address that they have used."
     max_connections: int = 4096
     "Clients at the same time; more are reset."
     max_pending: int = 128
@@ -62,6 +67,11 @@ class ShimSettings:
     "From accepting a client until the server has accepted it, TLS and the handshake included."
     grace: float = 5.0
     "For what is under way when the shim is to stop."
+
+    @property
+    def upstream(self) -> str:
+        """The servers, for messages."""
+        return " or ".join(map(str, self.upstreams))
 
     def __post_init__(self) -> None:
         for name in ("max_connections", "max_pending", "connect_timeout", "sign_in_timeout", "grace"):

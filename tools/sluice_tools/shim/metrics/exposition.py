@@ -32,7 +32,7 @@ def exposed(shim: ShimSettings, metrics: MetricsSettings, statistics: Statistics
     """
     registry = CollectorRegistry()
     registry.register(ShimCollector(statistics))
-    registry.register(StreamCollector(StreamReader(shim, metrics).rows))
+    registry.register(StreamCollector(StreamReader(shim, metrics, statistics).rows))
     ProcessCollector(registry=registry)
     try:
         server = PooledServer(metrics.listen.host, metrics.listen.port, make_wsgi_app(registry))

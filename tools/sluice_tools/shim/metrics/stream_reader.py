@@ -14,6 +14,7 @@ from typing import Any
 from sluice.bolt.client import Connection
 from sluice.errors import ConnectionLost, SluiceError
 from sluice_tools.shim.settings import MetricsSettings, ShimSettings
+from sluice_tools.shim.statistics import Statistics
 
 PATIENCE = 5.0
 "Seconds that an answer may take, all in all. Prometheus itself waits for 10 s unless it is told otherwise."
@@ -37,8 +38,13 @@ class StreamReader:
     Threads: any. Whoever asks while a question is open gets the same answer.
     """
 
-    def __init__(self, shim: ShimSettings, metrics: MetricsSettings) -> None:
+    def __init__(self, shim: ShimSettings, metrics: MetricsSettings, statistics: Statistics) -> None:
+        """
+        Args:
+            statistics: says which server is MAIN.
+        """
         self._shim = shim
+        self._statistics = statistics
         self._metrics = metrics
         self._lock = threading.Lock()  # guards _reading and _fault
         self._reading: Future[Rows] | None = None
@@ -64,8 +70,7 @@ class StreamReader:
     def _read(self) -> Rows:
         shim, metrics = self._shim, self._metrics
         with Connection.open(
-            shim.upstream.host,
-            shim.upstream.port,
+            *(self._statistics.upstream or shim.upstreams[0]),
             username=metrics.user,
             password=metrics.password,
             tls=shim.upstream_tls,
