@@ -1,6 +1,6 @@
 """
-The `sluice` command: installs the modules, looks whether all is well, tries a transform, shows what a clause becomes,
-runs the shim.
+The `sluice` command: installs the modules, looks whether all is well, shows the streams live, tries a transform, shows
+what a clause becomes, runs the shim.
 
 Runs outside the server. Nothing of the package `sluice`, which runs inside, imports it.
 """
@@ -33,6 +33,7 @@ from sluice_tools.terminal import show as _show
 from sluice_tools.terminal import show_json as _show_json
 from sluice_tools.terminal import visible as _visible
 from sluice_tools.test_transform import run_transform
+from sluice_tools.top.command import top
 
 app = typer.Typer(
     help="Kafka streams as Cypher clauses, in Memgraph.",
@@ -278,7 +279,7 @@ def excerpt(text: str, line: int, column: int) -> tuple[str, str]:
     return before + shown + after, " " * caret_at + "^"
 
 
-for command in (install, uninstall, doctor):
+for command in (install, uninstall, doctor, top):
     app.command()(command)
 app.command("test-transform")(run_transform)
 
