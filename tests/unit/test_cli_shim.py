@@ -162,6 +162,7 @@ def tls_server(listener: socket.socket, certificate: str) -> Iterator[ssl.SSLSoc
         pytest.param(["--upstream", "a:1,b"], "'b' is not an address", id="a server that is none"),
         pytest.param(["--upstream-user", "x"], "is not asked whether it is MAIN", id="a user for one server"),
         pytest.param(["--advertise", "shim"], "'shim' is not an address", id="an address that is none to advertise"),
+        pytest.param(["--page"], "say --metrics too", id="a page nowhere"),
         pytest.param(["--max-connections", "0"], "--max-connections", id="no connections"),
         pytest.param(["--log-level", "loud"], "--log-level", id="a level there is not"),
         pytest.param(["--tls-cert", "/nowhere.pem"], "/nowhere.pem", id="a file there is not"),

@@ -164,6 +164,9 @@ def shim(
         str, typer.Option(metavar="NAME", help=f"Whom the metrics sign in to Memgraph as; password in {PASSWORD}.")
     ] = "",
     metrics_password_file: Annotated[Path | None, _file("... or in this file.")] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show the streams there on a page for browsers, with the texts of errors.")
+    ] = False,
     log_level: Annotated[LogLevel, typer.Option(case_sensitive=False, help="Log level.")] = LogLevel.INFO,
 ) -> None:
     """
@@ -195,7 +198,7 @@ def shim(
         max_connections=max_connections,
         websocket_origins=frozenset(origin.lower().rstrip("/") for origin in websocket_origin or ()),
     )
-    watch = _metrics(settings, metrics, metrics_user, metrics_password_file)
+    watch = _metrics(settings, metrics, metrics_user, metrics_password_file, page)
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=log_level.name)
     try:
         serve(settings, watch=watch)
@@ -204,15 +207,15 @@ def shim(
         raise typer.Exit(1) from error
 
 
-def _metrics(shim: ShimSettings, listen: str | None, user: str, password_file: Path | None) -> Watch:
+def _metrics(shim: ShimSettings, listen: str | None, user: str, password_file: Path | None, page: bool) -> Watch:
     """What serves the metrics; nothing, if they are not wanted."""
     if listen is None:
-        if user or password_file:
-            raise typer.BadParameter("say --metrics too, or nothing is measured", param_hint="--metrics-*")
+        if user or password_file or page:
+            raise typer.BadParameter("say --metrics too, or nothing is served", param_hint="--metrics-*, --page")
         return lambda _: nullcontext()
     address = f"127.0.0.1:{listen}" if listen.isdecimal() else listen
     settings = MetricsSettings(
-        _address(address, "--metrics"), user, password_of(password_file, "--metrics-password-file")
+        _address(address, "--metrics"), user, password_of(password_file, "--metrics-password-file"), page
     )
     return partial(exposed, shim, settings)
 

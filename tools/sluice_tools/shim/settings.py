@@ -81,9 +81,11 @@ class ShimSettings:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSettings:
-    """Where metrics are served, and as whom the server is asked for those of the streams."""
+    """Where metrics are served, and as which user the server is asked for those of the streams."""
 
     listen: Address
     user: str = ""
-    "Empty: nobody."
+    "Empty: without signing in."
     password: str = field(default="", repr=False)
+    page: bool = False
+    "Whether there is a page for people, which shows the texts of errors."
