@@ -43,7 +43,7 @@ def load(spec: StreamSpec, settings: Settings, wants_stop: Callable[[], bool] = 
         wants_stop: as `TransformProcess`.
     """
     check(spec, settings)
-    return TransformProcess(spec.transform, settings, wants_stop)
+    return TransformProcess(spec.transform, settings, wants_stop, spec.config.source)
 
 
 def check(spec: StreamSpec, settings: Settings) -> None:

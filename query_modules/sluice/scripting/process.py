@@ -22,6 +22,8 @@ from sluice.scripting.client import Client, WantsStop, load, never
 from sluice.scripting.contract import STREAM_MESSAGES
 from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, answer_of
 from sluice.scripting.walk import check_queries, check_text, check_values
+from sluice.values.configuration import MessageSource
+from sluice.values.dead_letter import originals
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
 from sluice.values.record import Columns, Messages
@@ -59,9 +61,18 @@ class TransformProcess:
     Threads: for the thread that made it. The process ends with that thread at the latest.
     """
 
-    def __init__(self, transform: Transform, settings: Settings, wants_stop: WantsStop = never) -> None:
+    def __init__(
+        self,
+        transform: Transform,
+        settings: Settings,
+        wants_stop: WantsStop = never,
+        source: MessageSource = MessageSource.MESSAGES,
+    ) -> None:
         """
         Starts the process and loads the script.
+
+        Args:
+            source: what the messages are that it will get.
 
         Raises:
             ScriptError: as `load`.
@@ -69,6 +80,7 @@ class TransformProcess:
             Stopped: `wants_stop` answered True meanwhile.
         """
         self._uri = transform.uri
+        self._source = source
         self._timeout = settings.transform_timeout
         self.worn = False
         "Whether it has transformed anything yet."
@@ -193,9 +205,11 @@ class TransformProcess:
     def _columns(self, batches: Sequence[Messages]) -> list[Columns]:
         """What the transform is given: of the batches up to one that cannot be read; raises if that is the first."""
         columns: list[Columns] = []
+        whole = self._entry == STREAM_MESSAGES
         for batch in batches:
             try:
-                columns.append(batch.columns(whole=self._entry == STREAM_MESSAGES))
+                given = batch.columns(whole=whole)
+                columns.append(originals(given) if whole and self._source is MessageSource.DEAD_LETTERS else given)
             except HeadersUnreadable:
                 if not columns:
                     raise
