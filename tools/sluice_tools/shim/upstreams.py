@@ -21,8 +21,8 @@ from sluice_tools.shim.settings import Address, ShimSettings
 INTERVAL = 1.0
 "Seconds between two questions for a server's role."
 
-PATIENCE = 2.0
-"Seconds that connecting, signing in and the answer may take each."
+PATIENCE = 5.0
+"Seconds that connecting, signing in and the answer may take each: more than a busy MAIN needs."
 
 ASK = "SHOW REPLICATION ROLE"
 

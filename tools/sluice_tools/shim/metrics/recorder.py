@@ -4,6 +4,7 @@ What the page shows: the streams now, their last hour, and their latest errors. 
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -11,7 +12,7 @@ from collections import deque
 from typing import Any
 
 from sluice.errors import SluiceError
-from sluice_tools.shim.metrics.stream_reader import Rows, ServerQueries, StreamReader
+from sluice_tools.shim.metrics.stream_reader import STEP, Rows, ServerQueries, StreamReader
 from sluice_tools.trend import Sample, Trend, in_words
 
 FRESH = 1.0
@@ -29,12 +30,12 @@ POINTS = 360
 LATEST = 10
 "Failed messages, and parked ones, that are read of a stream."
 
-ERRORS = f"CALL streams.errors($name, {LATEST}) YIELD time, action, partition, offset, error " + (
-    "RETURN time, action, partition, offset, error"
-)
-PARKED = f"CALL streams.parked($name, {LATEST}) YIELD partition, offset, attempts, error " + (
-    "RETURN partition, offset, attempts, error"
-)
+_FAILED, _PARKED = "time, action, partition, offset, error", "partition, offset, attempts, error"
+
+ERRORS = f"CALL streams.errors($name, {LATEST}) YIELD {_FAILED} RETURN {_FAILED}"
+PARKED = f"CALL streams.parked($name, {LATEST}) YIELD {_PARKED} RETURN {_PARKED}"
+
+log = logging.getLogger("sluice_tools.shim.metrics")
 
 
 class Recorder:
@@ -65,7 +66,7 @@ class Recorder:
         """Read no more."""
         self._stopped = True
         self._wake.set()
-        self._thread.join()
+        self._thread.join(STEP)  # one that waits for a server may stay behind
 
     def now(self) -> dict[str, Any]:
         """All streams as they are: for JSON."""
@@ -91,7 +92,10 @@ class Recorder:
     def _run(self) -> None:
         while not self._stopped:
             began = time.monotonic()
-            self._take(self._reader.rows())
+            try:
+                self._take(self._reader.rows())
+            except Exception:
+                log.exception("metrics: a fault in recording the streams")
             self._wake.wait(max(0.0, began + INTERVAL - time.monotonic()))
             self._wake.clear()
 
