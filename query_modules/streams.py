@@ -46,6 +46,7 @@ def create(
 
     - on_error: 'stop' (default), 'skip', 'park' (as a node, for streams.retry) or 'dead_letter'
     - park_limit: how many may be parked, 1000 by default; dead_letter_topic: where dead letters go
+    - source: 'messages' (default), or 'dead_letters' if the topic has those of other streams, to be applied again
     - isolate: 'bisect' (default), or 'never' if the transform depends on the batch as a whole
     - on_gap: 'stop' (default) or 'skip' when Kafka no longer has the messages at the stream's position
     - start: 'earliest' (default), 'latest', or a time (ISO 8601 or milliseconds since 1970): where the stream begins in

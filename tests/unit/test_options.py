@@ -49,14 +49,17 @@ def stream(batch):
 
 def calls_of(source: str, given: dict[str, Any] | None) -> list[Any]:
     """What a script that was loaded once has been configured with by its second batch."""
-    with TransformProcess(transform(source), SETTINGS, options=options_of(given)) as process:
+    with TransformProcess(transform(source), SETTINGS, config=Configuration(transform=options_of(given))) as process:
         process.rows(batch(b"1"))
         calls: list[Any] = process.rows(batch(b"2"))[0][1]["calls"]
         return calls
 
 
 def refusal_of(source: str, given: dict[str, Any] | None) -> str:
-    with pytest.raises(ScriptError) as caught, TransformProcess(transform(source), SETTINGS, options=options_of(given)):
+    with (
+        pytest.raises(ScriptError) as caught,
+        TransformProcess(transform(source), SETTINGS, config=Configuration(transform=options_of(given))),
+    ):
         pass
     return str(caught.value)
 

@@ -10,7 +10,7 @@ from sluice.host.settings import Settings
 from sluice.scripting import variety
 from sluice.scripting.process import TransformProcess
 from sluice.scripting.variety import Variety
-from sluice.values.options import NO_OPTIONS
+from sluice.values.configuration import DEFAULT
 from sluice.values.output_lines import MAX_LINE, MAX_OUTPUT_LINES, OutputLines
 from tests.unit.test_transform_process import batch, transform
 
@@ -18,7 +18,7 @@ SETTINGS = Settings(script_timeout=60.0, transform_timeout=30.0)
 
 
 def process_of(source: str, lines: OutputLines) -> TransformProcess:
-    return TransformProcess(transform(source), SETTINGS, lambda: False, NO_OPTIONS, lines)
+    return TransformProcess(transform(source), SETTINGS, lambda: False, DEFAULT, lines)
 
 
 def texts(lines: OutputLines) -> list[str]:

@@ -19,7 +19,7 @@ from sluice.scripting.client import origin
 from sluice.scripting.manual_message import records_given
 from sluice.scripting.pinning import pin
 from sluice.scripting.process import TransformProcess
-from sluice.values.configuration import configuration_of
+from sluice.values.configuration import Configuration, configuration_of
 from sluice.values.model import StreamSpec, Transform
 from sluice.values.options import options_of
 
@@ -48,7 +48,7 @@ def test_it_is_pinned_and_run_like_any_script_without_an_entry_in_the_list():
     options = options_of({"label": "Person"})
     pinned = pin(JSON, nowhere, options=options)
     assert pinned == ready_scripts.installed(JSON)
-    with TransformProcess(pinned, nowhere, options=options) as process:
+    with TransformProcess(pinned, nowhere, config=Configuration(transform=options)) as process:
         assert process.rows(records_given(['{"id": 1}'])) == [UPSERT]
 
 
@@ -64,7 +64,7 @@ def test_wrong_options_are_refused_when_it_is_pinned():
 def test_an_error_of_a_message_says_which_transform_and_why():
     options = options_of({"label": "Person"})
     with (
-        TransformProcess(ready_scripts.installed(JSON), SETTINGS, options=options) as process,
+        TransformProcess(ready_scripts.installed(JSON), SETTINGS, config=Configuration(transform=options)) as process,
         pytest.raises(TransformError) as caught,
     ):
         process.rows(records_given(["{"]))

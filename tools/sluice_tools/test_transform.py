@@ -25,6 +25,7 @@ from sluice.host.allow_list import scheme_of
 from sluice.host.settings import load
 from sluice.scripting import script
 from sluice.scripting.process import TransformProcess
+from sluice.values.configuration import Configuration
 from sluice.values.failed_message import BASE64
 from sluice.values.options import Options, options_of
 from sluice.values.record import Record, Records
@@ -107,7 +108,7 @@ def _queries_of(uri: str, records: Records, options: Options) -> Queries:
     settings = load(flags={})
     path = Path(uri).absolute()
     transform = script.fetch(uri if scheme_of(uri) else f"{path}/" if path.is_dir() else str(path), settings)
-    with TransformProcess(transform, settings, options=options) as transform_process:
+    with TransformProcess(transform, settings, config=Configuration(transform=options)) as transform_process:
         try:
             return [(query, plain(parameters)) for query, parameters in transform_process.rows(records)]
         finally:

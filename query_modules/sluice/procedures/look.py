@@ -155,7 +155,8 @@ def _info(stream: StreamNode, shared: SharedState, settings: Settings) -> Row:
     monitor = shared.monitor(stream.uid)
     # The state first: what the worker reports as committed is in the graph for every later reader.
     state = monitor.state
-    status, checkpoint = stream.status, stream.checkpoint()
+    checkpoint = stream.checkpoint()
+    status = stream.status_at(checkpoint)
     spec = _spec(stream)
     watermarks = state.watermarks if state is not None and status is Status.RUNNING else None
     lag = None if watermarks is None else lags(watermarks, checkpoint.positions)

@@ -19,6 +19,7 @@ from sluice.scripting.manual_message import records_given
 from sluice.scripting.pinning import pin
 from sluice.scripting.process import TransformProcess
 from sluice.values.batch import Batch
+from sluice.values.configuration import Configuration
 from sluice.values.model import StreamSpec, check_count
 from sluice.values.options import options_of
 
@@ -95,7 +96,8 @@ def try_transform(
     wants_stop = until(check_abort)
     configured = options_of(options)
     transform = pin(uri, streams.settings, wants_stop, configured)
-    with TransformProcess(transform, streams.settings, wants_stop, configured) as transform_process:
+    config = Configuration(transform=configured)
+    with TransformProcess(transform, streams.settings, wants_stop, config) as transform_process:
         return _shown(transform_process.rows(records, streams.shared.host.lacks()))
 
 

@@ -54,7 +54,7 @@ def load(
     """
     check(spec, settings)
     transform = ready_scripts.what_runs(spec.transform)
-    return TransformProcess(transform, settings, wants_stop, spec.config.transform, lines)
+    return TransformProcess(transform, settings, wants_stop, spec.config, lines)
 
 
 def check(spec: StreamSpec, settings: Settings) -> None:

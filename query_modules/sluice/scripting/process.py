@@ -23,9 +23,10 @@ from sluice.scripting.client import Client, WantsStop, load, never
 from sluice.scripting.contract import STREAM_MESSAGES
 from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, answer_of
 from sluice.scripting.walk import check_text, check_values
+from sluice.values.configuration import DEFAULT, Configuration, MessageSource
+from sluice.values.dead_letter import originals
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
-from sluice.values.options import NO_OPTIONS, Options
 from sluice.values.output_lines import OutputLines
 from sluice.values.record import Columns, Messages
 
@@ -67,7 +68,7 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
         transform: Transform,
         settings: Settings,
         wants_stop: WantsStop = never,
-        options: Options = NO_OPTIONS,
+        config: Configuration = DEFAULT,
         lines: OutputLines | None = None,
     ) -> None:
         """
@@ -75,6 +76,7 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
 
         Args:
             wants_stop, lines: as `Client`.
+            config: of the stream, for the script's options, and for what the messages are that it will get.
 
         Raises:
             ScriptError: as `load`.
@@ -82,13 +84,14 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
             Stopped: `wants_stop` answered True meanwhile.
         """
         self._uri = transform.uri
+        self._source = config.source
         self._timeout = settings.transform_timeout
         self.worn = False
         "Whether it has transformed anything yet."
         deadline = time.monotonic() + settings.script_timeout
         self._client = Client(transform.uri, settings, wants_stop, lines)
         try:
-            self._entry = load(self._client, transform, settings, deadline, options)
+            self._entry = load(self._client, transform, settings, deadline, config.transform)
         except BaseException:
             self.close()
             raise
@@ -204,9 +207,11 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
     def _columns(self, batches: Sequence[Messages]) -> list[Columns]:
         """What the transform is given: of the batches up to one that cannot be read; raises if that is the first."""
         columns: list[Columns] = []
+        whole = self._entry == STREAM_MESSAGES
         for batch in batches:
             try:
-                columns.append(batch.columns(whole=self._entry == STREAM_MESSAGES))
+                given = batch.columns(whole=whole)
+                columns.append(originals(given) if whole and self._source is MessageSource.DEAD_LETTERS else given)
             except HeadersUnreadable:
                 if not columns:
                     raise

@@ -49,7 +49,15 @@ class Isolate(str, enum.Enum):
     "It is not searched for: the batch fails as a whole. For transforms that depend on the whole batch."
 
 
-OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "start", "transform")
+class MessageSource(str, enum.Enum):
+    """What the messages of a stream's topic are."""
+
+    MESSAGES = "messages"
+    DEAD_LETTERS = "dead_letters"
+    "Of other streams: the transform gets the messages that they were."
+
+
+OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "source", "start", "transform")
 
 MAX_PARKED = 100_000
 "Parked messages that a stream may be allowed."
@@ -67,6 +75,7 @@ class Configuration:
     "With PARK, how many messages may be parked at a time; at the next one the stream stops."
     start: str | int = "earliest"
     "Where a new stream begins: earliest, latest, or a time in ISO 8601 or milliseconds since 1970."
+    source: MessageSource = MessageSource.MESSAGES
     fold: bool = True
     "Whether equal consecutive queries may become one where that gives the same graph."
     transform: Options = NO_OPTIONS
@@ -107,6 +116,7 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         isolate=_choice(stream, present, "isolate", DEFAULT.isolate),
         on_gap=_choice(stream, present, "on_gap", DEFAULT.on_gap),
         park_limit=_count(stream, "park_limit", present.get("park_limit", DEFAULT.park_limit), MAX_PARKED),
+        source=_choice(stream, present, "source", DEFAULT.source),
         start=_start(stream, present.get("start", DEFAULT.start)),
         fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
         transform=_options(stream, present.get("transform")),
