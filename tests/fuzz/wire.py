@@ -155,6 +155,9 @@ class FakeClient:
     def wrong(self, reason: object) -> TransformError:
         return TransformError(reason)
 
+    def with_output(self, error: str) -> str:
+        return error
+
     def give_up(self) -> None:
         pass
 
@@ -223,7 +226,7 @@ def channel_script(data: bytes) -> None:
 def channel_frames(data: bytes) -> None:
     """What a process writes to its channel, and then it is gone."""
     ours, theirs = socket.socketpair()
-    output = SimpleNamespace(descriptor=-1)
+    output = SimpleNamespace(descriptor=-1, read=lambda: False)
     counter = SimpleNamespace(value=0)
     process: Any = SimpleNamespace(socket=ours, counter=counter, output=output)
     with ours, theirs:

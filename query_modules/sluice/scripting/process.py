@@ -25,6 +25,8 @@ from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, answer_of
 from sluice.scripting.walk import check_text, check_values
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
+from sluice.values.options import NO_OPTIONS, Options
+from sluice.values.output_lines import OutputLines
 from sluice.values.record import Columns, Messages
 
 OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
@@ -60,9 +62,19 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
     Threads: for the thread that made it. The process ends with that thread at the latest.
     """
 
-    def __init__(self, transform: Transform, settings: Settings, wants_stop: WantsStop = never) -> None:
+    def __init__(
+        self,
+        transform: Transform,
+        settings: Settings,
+        wants_stop: WantsStop = never,
+        options: Options = NO_OPTIONS,
+        lines: OutputLines | None = None,
+    ) -> None:
         """
-        Starts the process and loads the script.
+        Starts the process, loads the script and configures it with the options.
+
+        Args:
+            wants_stop, lines: as `Client`.
 
         Raises:
             ScriptError: as `load`.
@@ -74,9 +86,9 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
         self.worn = False
         "Whether it has transformed anything yet."
         deadline = time.monotonic() + settings.script_timeout
-        self._client = Client(transform.uri, settings, wants_stop)
+        self._client = Client(transform.uri, settings, wants_stop, lines)
         try:
-            self._entry = load(self._client, transform, settings, deadline)
+            self._entry = load(self._client, transform, settings, deadline, options)
         except BaseException:
             self.close()
             raise
@@ -98,7 +110,7 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
 
         Args:
             fold: fewer queries, which do the same to the graph.
-            lacks: what the server does not do that folding needs.
+            lacks: what the server does not do that queries need.
             wants_keys: whether to compute what the queries merge; otherwise their keys are EVERYTHING.
 
         Returns:
@@ -133,15 +145,18 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
             answer.size, frames, answer.batches, answer.given, answer.batches, failure, news, keys, merges.shapes
         )
 
-    def rows(self, batch: Messages) -> list[tuple[str, dict[str, Any]]]:
+    def rows(self, batch: Messages, lacks: frozenset[Need] = frozenset()) -> list[tuple[str, dict[str, Any]]]:
         """
-        The queries that the transform gives, as (query, parameters).
+        The queries that the transform gives, as (query, parameters), in which dates and times are `Structure`s.
+
+        Args:
+            lacks: as `pack`.
 
         Raises:
             TransformError: it raised, broke its contract or did not end in time.
             Stopped: the owner wants to stop.
         """
-        answer = self._answer(ROWS, [batch])
+        answer = self._answer(ROWS, [batch], lacks)
         try:
             packed = bytes(answer)
             check_values(packed)
@@ -201,7 +216,7 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
     def _failure(self, reason: bytes) -> TransformError:
         if OUT_OF_MEMORY.match(reason):
             self._client.give_up()
-        return TransformError(f"transform {self._uri}: {reason.decode(errors='replace')}")
+        return TransformError(self._client.with_output(f"transform {self._uri}: {reason.decode(errors='replace')}"))
 
 
 def _rows(value: object) -> list[tuple[str, dict[str, Any]]]:
