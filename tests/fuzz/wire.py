@@ -188,7 +188,7 @@ def channel(data: bytes) -> None:
 
 
 SMALL_WINDOWS: dict[str, Any] = {
-    "WINDOW": 2, "WORTHWHILE": 0, "_layout": functools.lru_cache(bulk_walk._Layout),
+    "WINDOW": 2, "FEWEST": 2, "WORTHWHILE": 0, "_layout": functools.lru_cache(bulk_walk._Layout),
     "_SCALAR": rb"(?:[\x00-\x7f\xc0\xc2\xc3]|\x81.|\x82..|\xd0\x11.{17}|\xc8.|\xc9..)",
 }  # fmt: skip
 "Windows that inputs of this size fill, and that are quickly compiled."

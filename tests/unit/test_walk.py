@@ -246,3 +246,8 @@ def test_queries_that_are_alike_are_not_walked_once_their_form_is_known(paramete
     assert len(walked) == 2
     queries[137] = messages.run("COMMIT")
     assert "query 137 is COMMIT" in refusal(framed(*queries), 200)
+
+
+@pytest.mark.parametrize("parts", [(b"x" * (bulk_walk.MAX_LITERAL + 1),), (None,) * (bulk_walk.MAX_VALUES + 1)])
+def test_what_is_too_much_for_a_regular_expression_is_walked(parts):
+    assert bulk_walk._Layout(9, parts).pattern(10**9) is None

@@ -65,17 +65,10 @@ def show_table(console: Console, columns: list[str], rows: list[list[Any]]) -> N
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        # As the specification's tables have values: `{id:"1"}`, and text at the top without quotes.
+        cells = [value if isinstance(value, str) else _inner(value) for value in row]
+        table.add_row(*(Text("\n".join(map(visible, cell.strip().splitlines()))) for cell in cells))
     console.print(table)
-
-
-def _cell(value: Any) -> Text:
-    return Text("\n".join(visible(line) for line in cypher_text(value).strip().splitlines()))
-
-
-def cypher_text(value: Any) -> str:
-    """A value as the specification's tables show it: `{id:"1"}`, and text at the top without quotes."""
-    return value if isinstance(value, str) else _inner(value)
 
 
 def _inner(value: Any) -> str:
