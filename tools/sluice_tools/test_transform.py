@@ -95,10 +95,10 @@ def run_transform(
 
 
 def _warnings(queries: Queries) -> list[str]:
-    """A line for each key that queries merge by, and that is null or NaN."""
+    """A line for each key that queries merge by, and that is null."""
     found = Counter(key for query, parameters in queries for key in null_keys(query, parameters))
     return [
-        f"{count} of {len(queries)} queries: MERGE by {key}, which is null or NaN and equals nothing, "
+        f"{count} of {len(queries)} queries: MERGE by {key}, which is null and equals nothing, "
         "so that each makes another; leave such messages out, or raise an error"
         for key, count in found.items()
     ]

@@ -8,7 +8,6 @@ choose values to that end can as well choose equal ones.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, repeat
@@ -105,14 +104,14 @@ def numbers(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> Iterab
 
 def null_keys(text: str, parameters: Mapping[str, Value]) -> list[str]:
     """
-    What a query merges by a value that is null or NaN, as `:Label(name)`. Such a value is equal to nothing, so that
+    What a query merges by a value that is null, as `:Label(name)`. Such a value is equal to nothing, so that
     each MERGE makes another vertex or relationship.
     """
     found = []
     for merged in merges_of(text).merged:
         levels = levels_of(merged.lists, [parameters])
         values = [value for source in merged.values for value in column_of(source, levels)]
-        if any(value is None or (isinstance(value, float) and math.isnan(value)) for value in values):
+        if None in values:
             labels = "".join(f":{label}" for label in sorted(merged.shape.labels))
             found.append(f"{labels}({', '.join(sorted(merged.shape.names))})")
     return found
