@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from sluice.bolt import messages
 from sluice.bolt.framing import frame
 from sluice.bolt.packstream import pack
-from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
+from sluice.errors import LocalProtocolError, ScriptError, ServiceUnavailable, TransformError, one_line
 from sluice.folding import Folder, lacking
 from sluice.folding.merge_reader import MergeReader
 from sluice.host.transform_access import AllowedAccess, Sandbox
-from sluice.scripting.confinement import Unconfined, confine
+from sluice.scripting.confinement import Unconfined, confine, hint
 from sluice.scripting.contract import Entry, Query, check_values, queries_of, value_error
 from sluice.scripting.environment import joined_path
 from sluice.scripting.fetching import NotFetched, fetch
@@ -52,6 +52,7 @@ from sluice.scripting.frames import (
     READY,
     ROWS,
     SCRIPT,
+    UNAVAILABLE,
     Answer,
 )
 from sluice.scripting.lasting import lasting
@@ -263,6 +264,8 @@ class LoadedTransform:
 
 def _text(text: object) -> bytes:
     """As an answer has it, one byte of which is its kind."""
+    if isinstance(text, ServiceUnavailable):
+        return UNAVAILABLE + f"{text}{hint(text)}".encode("utf-8", "replace")[: MAX_TEXT - 2]
     return str(text).encode("utf-8", "replace")[: MAX_TEXT - 1]
 
 

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from sluice.bolt.packstream import unpack
-from sluice.errors import HeadersUnreadable, RemoteProtocolError, TransformError
+from sluice.errors import HeadersUnreadable, RemoteProtocolError, ServiceUnavailable, TransformError
 from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.scripting.client import Client, WantsStop, load, never
 from sluice.scripting.contract import STREAM_MESSAGES
-from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, answer_of
+from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, UNAVAILABLE, answer_of
 from sluice.scripting.walk import check_queries, check_text, check_values
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
@@ -205,7 +205,8 @@ class TransformProcess:
     def _failure(self, reason: bytes) -> TransformError:
         if OUT_OF_MEMORY.match(reason):
             self._client.give_up()
-        return TransformError(f"transform {self._uri}: {reason.decode(errors='replace')}")
+        kind = ServiceUnavailable if reason.startswith(UNAVAILABLE) else TransformError
+        return kind(f"transform {self._uri}: {reason.removeprefix(UNAVAILABLE).decode(errors='replace')}")
 
 
 def _rows(value: object) -> list[tuple[str, dict[str, Any]]]:
