@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,9 +21,12 @@ from sluice.decoding.plain import base64_text, date_text, decimal_of_bytes, time
 from sluice.decoding.refusals import WrongMessage, WrongOption
 from sluice.decoding.registry import AVRO, SchemaRegistry
 from sluice.decoding.schema_cache import SchemaCache
-from sluice.decoding.schema_ids import SchemaId, schema_id
+from sluice.decoding.schema_ids import NUMBER_END, SchemaId, schema_id
 
 Schema = Mapping[str, Any]
+
+GUID = b"\1"
+"Begins an id that is longer than `NUMBER_END`."
 
 
 class AvroReader(FramedReader):
@@ -49,33 +52,31 @@ class AvroReader(FramedReader):
         readers.update(_readers())
 
     def read(self, data: bytes, header: bytes | None) -> Any:
-        """
-        The value.
+        """As `Decoder.value`; also raises WrongMessage at a value that a graph has not."""
+        return self.read_all([data], [header])[0]
 
-        Args:
-            header: of the header that has its schema's id, if there is one.
-
-        Raises:
-            WrongMessage: it is no such record, or has a value that a graph has not.
-            ServiceUnavailable: as `SchemaRegistry.schema`.
-        """
-        number, at = schema_id(data if header is None else header)
-        schema = self._schemas[number]
-        body = io.BytesIO(data)
-        if header is None:
-            body.seek(at)
-        try:
-            value = self._read(body, schema, self._wanted)
-        except WrongMessage:
-            raise
-        except (MemoryError, RecursionError) as error:
-            raise WrongMessage(f"not Avro of schema {number}: {type(error).__name__}") from None
-        except Exception as error:  # whatever comes of bytes that another schema has written
-            raise WrongMessage(f"not Avro of schema {number}: {str(error) or type(error).__name__}") from None
-        left = len(data) - body.tell()
-        if left:
-            raise WrongMessage(f"not Avro of schema {number}: it is longer by {left} than its schema says")
-        return value
+    def read_all(self, values: Sequence[bytes], headers: Sequence[bytes | None]) -> list[Any]:
+        """As `read`, for each."""
+        found = []
+        last: bytes | None = None
+        number: SchemaId = 0
+        schema: Any = None
+        for data, header in zip(values, headers, strict=True):
+            frame = data[:NUMBER_END] if header is None else header
+            if frame != last or frame[:1] == GUID:
+                last = frame
+                number, at = schema_id(data if header is None else header)
+                schema = self._schemas[number]
+            body = io.BytesIO(data if header is not None else data[at:])
+            try:
+                found.append(self._read(body, schema, self._wanted))
+            except WrongMessage:
+                raise
+            except Exception as error:  # whatever comes of bytes that another schema has written
+                raise WrongMessage(f"not Avro of schema {number}: {str(error) or type(error).__name__}") from None
+            if left := len(body.read()):
+                raise WrongMessage(f"not Avro of schema {number}: it is longer by {left} than its schema says")
+        return found
 
     def _fetched(self, number: SchemaId) -> Any:
         found = self._registry.schema(number)

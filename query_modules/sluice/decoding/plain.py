@@ -8,6 +8,7 @@ ValueError; the text says what.
 from __future__ import annotations
 
 import datetime
+import functools
 from base64 import b64encode
 
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -70,10 +71,18 @@ def timestamp_text(count: int, unit: str, zone: str) -> str:
     Args:
         zone: what it ends with: Z, or nothing for a local one.
     """
-    digits = DIGITS[unit]
-    seconds, fraction = divmod(count, 10**digits)
+    minute = 60 * 10 ** DIGITS[unit]
+    minutes, rest = divmod(count, minute)
     try:
-        moment = EPOCH + datetime.timedelta(seconds=seconds)
+        begin = _minute_text(minutes)
     except OverflowError:
         raise ValueError(f"{count} {unit} from 1970 are not within the years 1 to 9999") from None
-    return f"{moment.isoformat()}.{fraction:0{digits}}{zone}"
+    # Two digits of seconds, then those of the unit, after one more that keeps zeros in front.
+    digits = str(rest + 100 * minute // 60)
+    return f"{begin}{digits[1:3]}.{digits[3:]}{zone}"
+
+
+@functools.lru_cache(maxsize=10_000)
+def _minute_text(minutes: int) -> str:
+    """A minute, counted from 1970, up to where its seconds begin. Messages of one time have few."""
+    return (EPOCH + datetime.timedelta(minutes=minutes)).isoformat()[:17]
