@@ -45,6 +45,31 @@ def test_it_prints_the_table_that_test_stream_prints():
     )
 
 
+def test_options_are_for_the_scripts_configure(script):
+    configured = script(
+        "def configure(options):\n    global given\n    given = options\n"
+        'def stream(batch):\n    return [("RETURN $given", {"given": given})]\n'
+    )
+    result = run(configured, "-m", "1", "--json", "--option", "a=[1]", "--option", 'b="x=y"')
+    assert json.loads(result.stdout)["queries"][0]["params"] == {"given": {"a": [1], "b": "x=y"}}
+    refused = run(EDGES, "-m", "1", "--option", "a=1")
+    assert refused.exit_code == 1
+    assert refused.stderr.strip().endswith("it defines no function configure(options), and was given a")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        pytest.param("a=text", "is not JSON", id="a string without quotes"),
+        pytest.param("a", "a is not NAME=JSON", id="no value"),
+    ],
+)
+def test_an_option_that_is_no_json_is_refused(option: str, message: str):
+    result = run(EDGES, "-m", "1", "--option", option)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
 def test_json_has_queries_and_on_request_what_folding_makes_of_them():
     result = run(EDGES, "-m", "1", "-m", "2", "--json", "--fold")
     query = "CREATE (:Node {id: $id})"

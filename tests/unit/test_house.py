@@ -8,7 +8,7 @@ from tests.house import arrows, imported, long_constructors, long_modules, modul
 
 FLOORS = (
     *("streams", "sluice.procedures", "sluice.supervising", "sluice.engine", "sluice.persistence", "sluice.scripting"),
-    "sluice.decoding",
+    *("sluice.ready", "sluice.decoding"),
     *("sluice.brokers", "sluice.folding", "sluice.clauses", "sluice.cypher", "sluice.values", "sluice.host"),
     *("sluice.bolt", "sluice.errors"),
 )

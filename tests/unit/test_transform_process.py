@@ -112,22 +112,6 @@ def test_the_example_of_the_specification():
         ]
 
 
-def test_json_upserts():
-    with TransformProcess(shipped("json_upsert.py"), SETTINGS) as transform_process:
-        assert transform_process.rows(batch(b'{"id": 7, "name": "Ada"}', None, b"null")) == [
-            ("MERGE (n:Entity {id: $id}) SET n += $properties", {"id": 7, "properties": {"name": "Ada"}})
-        ]
-
-
-def test_csv_rows():
-    with TransformProcess(shipped("csv_rows.py"), SETTINGS) as transform_process:
-        rows = transform_process.rows(batch(b'ann,bob,12.5\n"bo, b",ann,1\n'))
-    assert [parameters for _, parameters in rows] == [
-        {"from": "ann", "to": "bob", "amount": 12.5},
-        {"from": "bo, b", "to": "ann", "amount": 1.0},
-    ]
-
-
 def test_packed_queries_are_a_run_each_whose_result_is_not_wanted():
     with TransformProcess(shipped("edges.py"), SETTINGS) as transform_process:
         queries = packed(transform_process, b"1", b"2")

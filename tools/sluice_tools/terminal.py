@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,22 @@ def password_of(file: Path | None, option: str) -> str:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeError) as error:
         raise typer.BadParameter("cannot be read as text", param_hint=option) from error
+
+
+def pairs_of(given: Sequence[str] | None, option: str) -> dict[str, Any]:
+    """What `NAME=JSON` says, given any number of times: name -> value. Raises BadParameter."""
+    return dict(_pair(text, option) for text in given or ())
+
+
+def _pair(given: str, option: str) -> tuple[str, Any]:
+    name, equals, value = given.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f"{visible(given)} is not NAME=JSON", param_hint=option)
+    try:
+        return name, json.loads(value)
+    except (ValueError, RecursionError) as error:
+        message = f"the value of {visible(name)} is not JSON (a string needs its quotes: {name}='\"text\"'): {error}"
+        raise typer.BadParameter(visible(message), param_hint=option) from error
 
 
 def visible(text: str) -> str:

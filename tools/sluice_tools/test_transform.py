@@ -19,12 +19,14 @@ from rich.console import Console
 
 from sluice.errors import ScriptError, SluiceError
 from sluice.folding import explain
+from sluice.host.allow_list import scheme_of
 from sluice.host.settings import load
 from sluice.scripting import script
 from sluice.scripting.process import TransformProcess
 from sluice.values.failed_message import BASE64
+from sluice.values.options import Options, options_of
 from sluice.values.record import Record, Records
-from sluice_tools.terminal import show, show_json, show_table
+from sluice_tools.terminal import pairs_of, show, show_json, show_table
 
 TOPIC = "test"
 
@@ -47,6 +49,10 @@ def run_transform(
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="A header of all messages. Repeatable.")
     ] = None,
     topic: Annotated[str, typer.Option(metavar="TOPIC", help="The topic of all messages.")] = TOPIC,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=JSON", help="An option for the script's configure(options). Repeatable."),
+    ] = None,
     fold: Annotated[bool, typer.Option("--fold", help="Say of each different query whether it is folded.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -67,7 +73,7 @@ def run_transform(
         for offset, value in enumerate([*values, *([None] if tombstone else [])])
     )
     try:
-        queries = _queries_of(uri, records)
+        queries = _queries_of(uri, records, options_of(pairs_of(option, "--option")))
     except SluiceError as error:
         _fail(error, as_json=as_json)
     folding = {query: explain(query) for query, _ in queries} if fold else {}
@@ -82,10 +88,11 @@ def run_transform(
         show_table(console, ["query", "folding"], [list(pair) for pair in folding.items()])
 
 
-def _queries_of(uri: str, records: Records) -> Queries:
+def _queries_of(uri: str, records: Records, options: Options) -> Queries:
     settings = load(flags={})
-    transform = script.fetch(uri if "://" in uri else str(Path(uri).absolute()), settings)
-    with TransformProcess(transform, settings) as transform_process:
+    path = Path(uri).absolute()
+    transform = script.fetch(uri if scheme_of(uri) else f"{path}/" if path.is_dir() else str(path), settings)
+    with TransformProcess(transform, settings, options=options) as transform_process:
         try:
             return transform_process.rows(records)
         finally:

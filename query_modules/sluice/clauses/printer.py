@@ -24,6 +24,9 @@ from sluice.clauses.values import (
     Config,
     Count,
     End,
+    Item,
+    Items,
+    Map,
     Offsets,
     Parameter,
     Relative,
@@ -118,7 +121,13 @@ def _target(target: Target) -> str:
 def _map(value: Config) -> str:
     if isinstance(value, Parameter):
         return _parameter(value)
-    return "{" + ", ".join(f"{_plain_or_quoted(key)}: {_scalar(item)}" for key, item in value.entries) + "}"
+    return "{" + ", ".join(f"{_plain_or_quoted(key)}: {_item(item)}" for key, item in value.entries) + "}"
+
+
+def _item(value: Item) -> str:
+    if isinstance(value, Map):
+        return _map(value)
+    return f"[{', '.join(map(_item, value.items))}]" if isinstance(value, Items) else _scalar(value)
 
 
 def _name(value: Text) -> str:

@@ -32,7 +32,7 @@ from sluice.clauses.statements import (
     StopStream,
     TestStream,
 )
-from sluice.clauses.values import Config, End, Offsets, Parameter, Relative, Scalar, Target, Timestamp
+from sluice.clauses.values import Config, End, Item, Items, Map, Offsets, Parameter, Relative, Scalar, Target, Timestamp
 
 DEFAULTS: Mapping[str, Scalar] = {"batch_interval": 100, "batch_size": 10, "config": None}
 "The procedures'. Written out only where an argument that comes after is given."
@@ -156,7 +156,13 @@ def _changes(statement: AlterStream) -> dict[str, Argument]:
 
 
 def _config(config: Config | None) -> Argument:
-    return config if config is None or isinstance(config, Parameter) else dict(config.entries)
+    return None if config is None else _argument(config)
+
+
+def _argument(item: Item) -> Argument:
+    if isinstance(item, Map):
+        return {key: _argument(value) for key, value in item.entries}
+    return [_argument(value) for value in item.items] if isinstance(item, Items) else item
 
 
 def _to(target: Target) -> Argument:
@@ -210,6 +216,8 @@ class _Values:
             # A map with a parameter of the client's inside can be put together by the server only.
             items = (f"{quoted(key)}: {self.reference(name, item)}" for key, item in value.items())
             return "{" + ", ".join(items) + "}"
+        if isinstance(value, list) and _named(value):
+            return "[" + ", ".join(self.reference(name, item) for item in value) + "]"
         free, number = name, 1
         while free in self._taken:
             number += 1
@@ -221,6 +229,7 @@ class _Values:
 
 def _named(value: Argument) -> set[str]:
     """The names of the parameters in a value."""
-    if isinstance(value, dict):
-        return {name for item in value.values() for name in _named(item)}
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return {name for item in items for name in _named(item)}
     return {value.name} if isinstance(value, Parameter) else set()

@@ -95,19 +95,25 @@ class MergeReader:
 
 def numbers(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> Iterable[int]:
     """The keys of what one text merges, for the parameters of each of its queries."""
-    levels: list[Sequence[Any]] = [parameters]
-    for source in merged.lists:
-        lists = list(map(_elements, _column(source, levels)))
-        origins = [number for number, elements in enumerate(lists) for _ in elements]
-        levels = [[level[number] for number in origins] for level in levels]
-        levels.append(list(chain.from_iterable(lists)))
+    levels = levels_of(merged.lists, parameters)
     if not merged.values:
         return [0] if levels[-1] else []
-    columns = [_hashed(_column(source, levels)) for source in merged.values]
+    columns = [_hashed(column_of(source, levels)) for source in merged.values]
     return columns[0] if len(columns) == 1 else map(hash, zip(*columns, strict=True))
 
 
-def _column(source: Key, levels: Sequence[Sequence[Any]]) -> list[Any]:
+def levels_of(lists: Iterable[Key], parameters: Sequence[Mapping[str, Value]]) -> list[Sequence[Any]]:
+    """The rows that UNWIND makes of the parameters: for each row these, and its element of each list."""
+    levels: list[Sequence[Any]] = [parameters]
+    for source in lists:
+        found = list(map(_elements, column_of(source, levels)))
+        origins = [number for number, elements in enumerate(found) for _ in elements]
+        levels = [[level[number] for number in origins] for level in levels]
+        levels.append(list(chain.from_iterable(found)))
+    return levels
+
+
+def column_of(source: Key, levels: Sequence[Sequence[Any]]) -> list[Any]:
     """The value that each row has."""
     if not source.lists and not source.path:
         return [source.constant] * len(levels[0])

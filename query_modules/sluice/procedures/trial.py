@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sluice.brokers.consumer import Consumer
@@ -19,6 +19,7 @@ from sluice.scripting.pinning import pin
 from sluice.scripting.process import TransformProcess
 from sluice.values.batch import Batch
 from sluice.values.model import StreamSpec, check_count
+from sluice.values.options import options_of
 
 
 def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_abort: Callable[[], None]) -> list[Row]:
@@ -72,12 +73,19 @@ def test_report(streams: Streams, name: str) -> list[Row]:
     return [report.as_row() for report in test_execution.reports]
 
 
-def try_transform(streams: Streams, uri: str, messages: Sequence[Any], check_abort: Callable[[], None]) -> list[Row]:
+def try_transform(
+    streams: Streams,
+    uri: str,
+    messages: Sequence[Any],
+    options: Mapping[str, Any] | None,
+    check_abort: Callable[[], None],
+) -> list[Row]:
     """
     The queries of the script at `uri` for these messages as one batch: `query, params`. Kafka is not queried.
 
     Args:
         messages: as `manual_message.records_given`.
+        options: for the script's `configure(options)`.
         check_abort: raises if the caller's query is to end.
 
     Raises:
@@ -85,8 +93,9 @@ def try_transform(streams: Streams, uri: str, messages: Sequence[Any], check_abo
     """
     records = records_given(messages)
     wants_stop = until(check_abort)
-    transform = pin(uri, streams.settings, wants_stop)
-    with TransformProcess(transform, streams.settings, wants_stop) as transform_process:
+    configured = options_of(options)
+    transform = pin(uri, streams.settings, wants_stop, configured)
+    with TransformProcess(transform, streams.settings, wants_stop, configured) as transform_process:
         return [{"query": query, "params": parameters} for query, parameters in transform_process.rows(records)]
 
 

@@ -33,6 +33,7 @@ from sluice.errors import LocalProtocolError, ScriptError, ServiceUnavailable, T
 from sluice.folding import Folder, lacking
 from sluice.folding.merge_reader import MergeReader
 from sluice.host.transform_access import AllowedAccess, Sandbox
+from sluice.scripting.bundle import Modules
 from sluice.scripting.confinement import Unconfined, confine, hint
 from sluice.scripting.contract import Entry, Query, check_values, queries_of, value_error
 from sluice.scripting.environment import joined_path
@@ -128,13 +129,14 @@ def main() -> None:
     gc.set_threshold(GARBAGE, 10, 10)  # before the script is run, which may know better
     try:
         confine(Sandbox(task["sandbox"]), AllowedAccess(*task["access"]), task["origin"])
-        entry = load(task["source"], task["uri"])
+        modules = Modules(task["source"], task["uri"])
+        entry = load(modules, task["options"])
     except (ScriptError, Unconfined) as error:
         channel.send(number, FAILED, _text(error))
         return
     gc.freeze()
     channel.send(number, READY, entry.name.encode())
-    worker = LoadedTransform(entry, task["uri"], int(sys.argv[1]))
+    worker = LoadedTransform(entry, modules, int(sys.argv[1]))
     while True:
         number, (kind, batches, lacks, wants_keys) = channel.receive()
         try:
@@ -153,13 +155,13 @@ def main() -> None:
 class LoadedTransform:
     """The transform, and the queries that it gives as bytes."""
 
-    def __init__(self, entry: Entry, uri: str, counter: int) -> None:
+    def __init__(self, entry: Entry, modules: Modules, counter: int) -> None:
         """
         Args:
             counter: descriptor of the memory with the number of batches that were begun.
         """
         self._entry = entry
-        self._uri = uri
+        self._modules = modules
         self._counter = mmap.mmap(counter, COUNTER.size)
         self._begun = 0
         self._folder = Folder()
@@ -218,7 +220,7 @@ class LoadedTransform:
 
     def raised(self, error: BaseException) -> bytes:
         """What to say of an exception of the user's code."""
-        return _text(f"{self._entry.shown} raised {describe(error, self._uri)}")
+        return _text(f"{self._entry.shown} raised {describe(error, self._modules)}")
 
     def _transformed(self, batch: Columns) -> list[Query]:
         self._begun += 1

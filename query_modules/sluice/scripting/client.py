@@ -13,6 +13,7 @@ from typing import Any
 from sluice.errors import ScriptError, SettingError, TransformError
 from sluice.host.allow_list import shown
 from sluice.host.settings import Settings
+from sluice.scripting import ready_scripts
 from sluice.scripting.channel import Channel, Patience, WrongAnswer
 from sluice.scripting.child_process import ChildProcess
 from sluice.scripting.confinement import described, machine
@@ -21,6 +22,7 @@ from sluice.scripting.environment import server_packages
 from sluice.scripting.frames import FOLDED, MAX_ANSWER, MAX_ROWS, PACKED, READY, ROWS
 from sluice.scripting.interpreter import find_interpreter, forget_interpreter
 from sluice.values.model import Transform
+from sluice.values.options import NO_OPTIONS, Options
 
 LIMITS = {PACKED: MAX_ANSWER, FOLDED: MAX_ANSWER, ROWS: MAX_ROWS}
 "Bytes of the answers that hold queries."
@@ -140,9 +142,11 @@ class Client:
         self._process.close()
 
 
-def load(client: Client, transform: Transform, settings: Settings, deadline: float) -> str:
+def load(
+    client: Client, transform: Transform, settings: Settings, deadline: float, options: Options = NO_OPTIONS
+) -> str:
     """
-    Has the process load a script.
+    Has the process load a script and configure it.
 
     Args:
         deadline: `time.monotonic()` by which it has to be done.
@@ -151,8 +155,8 @@ def load(client: Client, transform: Transform, settings: Settings, deadline: flo
         what its transform is called.
 
     Raises:
-        ScriptError: the script does not compile, raises when it is run, defines no transform, or does not end in
-            time; retryable in the last case alone, since a busy machine is enough for it.
+        ScriptError: the script does not compile, raises when it is run, defines no transform, refuses its options, or
+            does not end in time; retryable in the last case alone, since a busy machine is enough for it.
         Stopped: the owner wants to stop.
     """
     request = {
@@ -160,6 +164,7 @@ def load(client: Client, transform: Transform, settings: Settings, deadline: flo
         **_confinement_request(transform, settings),
         "uri": transform.uri,
         "source": transform.source,
+        "options": options.as_map(),
     }
     try:
         answer = client.ask(request, "loading it", max(deadline - time.monotonic(), 0.0))
@@ -187,10 +192,11 @@ def origin(transform: Transform, settings: Settings) -> str | None:
     """
     The URI of a transform that may run, as far as that gives it access to anything; None: its node alone says so.
 
-    Without the administrator's list of hashes no script runs whose URI is not vouched for (`admission`).
+    Without the administrator's list of hashes no script runs whose URI is not vouched for (`admission`). That of a
+    ready transform always says what runs.
     """
     try:
-        if not settings.transform_sha256:
+        if not settings.transform_sha256 or ready_scripts.is_ready(transform.uri):
             return transform.uri
         signed = settings.signing_key_file.verify(transform.signature, transform.uri, transform.sha256)
     except (OSError, ValueError):

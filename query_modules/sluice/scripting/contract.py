@@ -30,6 +30,9 @@ Query = tuple[str, dict[str, Value]]
 STREAM = "stream"
 STREAM_MESSAGES = "stream_messages"
 
+CONFIGURE = "configure"
+"The function of a script that takes its options, a dict, before it gets any batch."
+
 
 class Entry(NamedTuple):
     """The function of a script that is the transform."""

@@ -24,6 +24,7 @@ from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, UNAVAILABLE, a
 from sluice.scripting.walk import check_queries, check_text, check_values
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
+from sluice.values.options import NO_OPTIONS, Options
 from sluice.values.record import Columns, Messages
 
 OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
@@ -59,9 +60,15 @@ class TransformProcess:
     Threads: for the thread that made it. The process ends with that thread at the latest.
     """
 
-    def __init__(self, transform: Transform, settings: Settings, wants_stop: WantsStop = never) -> None:
+    def __init__(
+        self,
+        transform: Transform,
+        settings: Settings,
+        wants_stop: WantsStop = never,
+        options: Options = NO_OPTIONS,
+    ) -> None:
         """
-        Starts the process and loads the script.
+        Starts the process, loads the script and configures it with the options.
 
         Raises:
             ScriptError: as `load`.
@@ -75,7 +82,7 @@ class TransformProcess:
         deadline = time.monotonic() + settings.script_timeout
         self._client = Client(transform.uri, settings, wants_stop)
         try:
-            self._entry = load(self._client, transform, settings, deadline)
+            self._entry = load(self._client, transform, settings, deadline, options)
         except BaseException:
             self.close()
             raise
