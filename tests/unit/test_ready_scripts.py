@@ -35,7 +35,7 @@ def spec(transform: Transform, options: dict) -> StreamSpec:
 
 
 def test_each_is_a_script_that_names_its_version_and_its_modules():
-    assert sorted(ready.MODULES) == ["csv", "cud", "cypher", "json", "patterns"]
+    assert sorted(ready.MODULES) == ["csv", "cud", "cypher", "debezium", "json", "patterns"]
     for name in ready.MODULES:
         script = ready_scripts.installed(f"sluice:{name}")
         assert f"sluice:{name}: a ready transform of Sluice {__version__}." in script.source
@@ -80,7 +80,7 @@ def test_others_do_not_exist(uri: str):
         pin(uri, SETTINGS)
     assert str(caught.value) == (
         f"Couldn't get the transform script from {uri}: there is no such ready transform; there are sluice:csv, "
-        "sluice:cud, sluice:cypher, sluice:json, sluice:patterns"
+        "sluice:cud, sluice:cypher, sluice:debezium, sluice:json, sluice:patterns"
     )
 
 
@@ -102,8 +102,8 @@ def test_after_an_upgrade_the_stream_goes_on_with_the_new_one():
         admission.check(spec(gone, {}), SETTINGS)
     assert str(caught.value) == (
         "Kafka stream people, Couldn't get the transform script from sluice:gone: there is no such ready transform; "
-        "there are sluice:csv, sluice:cud, sluice:cypher, sluice:json, sluice:patterns; ALTER STREAM people SET "
-        "TRANSFORM gives it one that is allowed"
+        "there are sluice:csv, sluice:cud, sluice:cypher, sluice:debezium, sluice:json, sluice:patterns; ALTER STREAM "
+        "people SET TRANSFORM gives it one that is allowed"
     )
 
 

@@ -5,6 +5,8 @@ them options.
     cypher            queries of the options for each message      (template, merge_keys)
     patterns          patterns of Neo4j's connector                (pattern_parser)
     cud               events that say themselves what to do, as that connector has them
+    debezium          rows of tables, from Debezium's change events
+                                     (debezium_events, _payloads, _tables, _values, _queries)
     vertices          json and csv: a vertex for each object or row
       message         what of a message can be used, by name
       formats         bytes into values                            (csv_format, texts)
@@ -25,7 +27,10 @@ from typing import Any
 SCHEME = "sluice"
 "Of their URIs: `sluice:json`."
 
-MODULES = {"cypher": "cypher", "patterns": "patterns", "cud": "cud", "json": "vertices", "csv": "vertices"}
+MODULES = {
+    **{name: name for name in ("cypher", "patterns", "cud", "debezium")},
+    **dict.fromkeys(("json", "csv"), "vertices"),
+}
 "Name -> the module here that it is in."
 
 Functions = dict[str, Callable[[list[Any]], list[tuple[str, dict[str, Any]]]]]
