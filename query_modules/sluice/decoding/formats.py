@@ -35,18 +35,21 @@ class TextReader:
         return list(map(text_of, values))
 
 
-def decoder_of(options: OptionReader, default: str, key_default: str) -> Decoder:
+def decoder_of(
+    options: OptionReader, default: str = "json", key_default: str = "text", formats: Sequence[str] = FORMATS
+) -> Decoder:
     """
     The decoder that options mean: `format`, `key_format`, and those of the two.
 
     Args:
         default: the format if the options name none.
         key_default: that of keys.
+        formats: those that values may have.
 
     Raises:
         WrongOption: as `decoding.open`.
     """
-    value = options.choice("format", FORMATS, default)
+    value = options.choice("format", formats, default)
     key = options.choice("key_format", KEY_FORMATS, key_default)
     made = _readers(options, {value, key})
     return Decoder(made[value], made[key], many=value == "csv")

@@ -6,6 +6,7 @@ message is to be compared with its schema (`validate`), with the package jsonsch
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sluice.decoding.framed import FramedReader
@@ -38,15 +39,25 @@ class JsonSchemaReader(FramedReader):
 
     def read(self, data: bytes, header: bytes | None) -> Any:
         """As `AvroReader.read`; raises WrongMessage also if the value is not as its schema says."""
-        number, at = schema_id(data if header is None else header)
-        body = data[at:] if header is None else data
-        value = self._json.read(body)
+        return self.read_all([data], [header])[0]
+
+    def read_all(self, values: Sequence[bytes], headers: Sequence[bytes | None]) -> list[Any]:
+        """As `read`, for each."""
+        ids = [schema_id(data if header is None else header) for data, header in zip(values, headers, strict=True)]
+        bodies = [
+            data[at:] if header is None else data for data, header, (_, at) in zip(values, headers, ids, strict=True)
+        ]
+        found = self._json.read_all(bodies)
         if self._registry is not None:
-            # The schema is about what JSON says, whatever becomes of its numbers.
-            error = self._jsonschema.exceptions.best_match(self._validators[number].iter_errors(json.loads(body)))
-            if error is not None:
-                raise WrongMessage(f"not as schema {number} says, at {error.json_path}: {error.message}")
-        return value
+            for body, (number, _) in zip(bodies, ids, strict=True):
+                self._validate(body, number)
+        return found
+
+    def _validate(self, body: bytes, number: SchemaId) -> None:
+        # The schema is about what JSON says, whatever becomes of its numbers.
+        error = self._jsonschema.exceptions.best_match(self._validators[number].iter_errors(json.loads(body)))
+        if error is not None:
+            raise WrongMessage(f"not as schema {number} says, at {error.json_path}: {error.message}")
 
     def _fetched(self, number: SchemaId) -> Any:
         assert self._registry is not None

@@ -1,4 +1,4 @@
-"""The options of a ready transform, as a stream's config has them: read one by one, and refused in one line."""
+"""The options of formats and ready transforms, as a stream's config has them: read one by one, refused in one line."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class OptionReader:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self._given = dict(given)
+        self._names = ", ".join(sorted(given))
         self._known: list[str] = []
 
     def done(self) -> None:
@@ -38,7 +39,7 @@ class OptionReader:
         """A text that is not empty."""
         found = self.take(name, default)
         if found is REQUIRED:
-            raise WrongOption(f"the option {name} is missing: a text")
+            raise self._missing(name, "a text")
         if not isinstance(found, str) or not (found.strip() or found == default):
             raise WrongOption(f"the option {name} must be a text, got {found!r}")
         return found
@@ -47,7 +48,7 @@ class OptionReader:
         """A text, or a list of different texts."""
         found = self.take(name, default)
         if found is REQUIRED:
-            raise WrongOption(f"the option {name} is missing: a text, or a list of texts")
+            raise self._missing(name, "a text, or a list of texts")
         items = [found] if isinstance(found, str) else found
         right = isinstance(items, (list, tuple)) and all(isinstance(item, str) and item.strip() for item in items)
         if not right or len(set(items)) < len(items):
@@ -74,3 +75,7 @@ class OptionReader:
         if not isinstance(found, Mapping):
             raise WrongOption(f"the option {name} must be a map, got {found!r}")
         return found
+
+    def _missing(self, name: str, form: str) -> WrongOption:
+        given = f"; given are {self._names}" if self._names else ""
+        return WrongOption(f"the option {name} is missing: {form}{given}")
