@@ -2,12 +2,15 @@
 How a schema registry is reached: the map `registry` of a decoder's options.
 
     url            http:// or https://, to where the registry's paths begin; or a list of them, tried in turns
-    basic_auth     'file:PATH', which holds user:password; or, in a script, a tuple of the two
-    bearer_token   'file:PATH', which holds a token
+    basic_auth     'env:NAME' or 'file:PATH', which holds user:password
+    bearer_token   the same, of a token
     ca             file of the authorities to trust; without it those of the machine
     certificate    file of the client's certificate and, without `key`, of its key
     key            file of that key
     timeout        seconds that a message waits for a schema before the stream reports it, 5 if nothing is said
+
+References to secrets in a stream's options are looked up before they come here, where the process of a transform sees
+no variables (`scripting.option_secrets`): they are tuples then. A script can give such tuples by itself, and read files.
 """
 
 from __future__ import annotations
@@ -104,12 +107,14 @@ def _urls(given: object) -> tuple[str, ...]:
     return tuple(str(url).rstrip("/") for url in urls)
 
 
-def _secret(name: str, given: object) -> str | tuple[str, str]:
-    if name == "basic_auth" and isinstance(given, tuple) and len(given) == 2:
-        return str(given[0]), str(given[1])
+def _secret(name: str, given: object) -> str | tuple[str, ...]:
+    if isinstance(given, tuple) and len(given) == (2 if name == "basic_auth" else 1):
+        return tuple(map(str, given))
     if isinstance(given, str) and given.startswith(FILE) and given.removeprefix(FILE).startswith("/"):
         return given.removeprefix(FILE)
-    raise WrongOption(f"the option registry.{name} must be 'file:/path' of a file that holds it, not the secret itself")
+    raise WrongOption(
+        f"the option registry.{name} must be 'env:NAME' or 'file:/path', which holds it, and not the secret itself"
+    )
 
 
 def _path(given: Mapping[str, Any], name: str) -> str | None:

@@ -116,6 +116,7 @@ def test_passwords_come_from_files_and_are_read_anew(registry, tmp_path: Path):
     registry.authorization = "Bearer t0k"
     secret.write_text("t0k")
     assert opened(registry, bearer_token=f"file:{secret}").value(FRAME) == {"f": 1}
+    assert opened(registry, bearer_token=("t0k",)).value(FRAME) == {"f": 1}
     secret.write_text("no colon")
     with pytest.raises(decoding.ServiceUnavailable, match="secret does not hold user:password$"):
         opened(registry, basic_auth=f"file:{secret}", timeout=0.3).value(FRAME)
@@ -146,9 +147,18 @@ SECRET = "hunter2"
         ({"url": "localhost:8081"}, "the option registry.url must begin with http:// or https:// and a host"),
         ({"url": f"http://ada:{SECRET}@x"}, "the option registry.url has a password or a query"),
         ({"url": "http://x", "user": 1}, "the option registry has no user; there are url, basic_auth, "),
-        ({"url": "http://x", "basic_auth": f"ada:{SECRET}"}, "the option registry.basic_auth must be 'file:/path'"),
-        ({"url": "http://x", "basic_auth": ["ada", SECRET]}, "the option registry.basic_auth must be 'file:/path'"),
-        ({"url": "http://x", "bearer_token": SECRET}, "the option registry.bearer_token must be 'file:/path'"),
+        (
+            {"url": "http://x", "basic_auth": f"ada:{SECRET}"},
+            "the option registry.basic_auth must be 'env:NAME' or 'file:/path'",
+        ),
+        (
+            {"url": "http://x", "basic_auth": ["ada", SECRET]},
+            "the option registry.basic_auth must be 'env:NAME' or 'file:/path'",
+        ),
+        (
+            {"url": "http://x", "bearer_token": SECRET},
+            "the option registry.bearer_token must be 'env:NAME' or 'file:/path'",
+        ),
         ({"url": "http://x", "basic_auth": "file:/a", "bearer_token": "file:/b"}, "registry takes one of them"),
         ({"url": "http://x", "ca": "relative"}, "the option registry.ca must be the path of a file"),
         ({"url": "http://x", "key": "/k"}, "the option registry has a key without a certificate"),
