@@ -13,8 +13,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sluice.errors import SettingError
-from sluice.host.kafka_kinds import File, Reference, Url
-from sluice.host.kafka_properties import PropertyKind, is_path, is_reference, kind_of
+from sluice.host.kafka_kinds import File, PropertyKind, Reference, Url
+from sluice.host.kafka_properties import is_path, is_reference, kind_of
 from sluice.host.kafka_table import OAUTH, TOKEN_ENDPOINT
 from sluice.host.secrets_allowed import VARIABLE, SecretsAllow, brokers_of, is_within
 from sluice.values.configuration import Configuration

@@ -9,8 +9,8 @@ How a schema registry is reached: the map `registry` of a decoder's options.
     key            file of that key
     timeout        seconds that a message waits for a schema before the stream reports it, 5 if nothing is said
 
-References to secrets in a stream's options are looked up before they come here, where the process of a transform sees
-no variables (`scripting.option_secrets`): they are tuples then. A script can give such tuples by itself, and read files.
+References to secrets in a stream's options are looked up before they come here, since the process of a transform sees no
+variables (`scripting.option_secrets`): they are tuples then. A script can give such tuples by itself, and read files.
 """
 
 from __future__ import annotations
@@ -112,9 +112,7 @@ def _secret(name: str, given: object) -> str | tuple[str, ...]:
         return tuple(map(str, given))
     if isinstance(given, str) and given.startswith(FILE) and given.removeprefix(FILE).startswith("/"):
         return given.removeprefix(FILE)
-    raise WrongOption(
-        f"the option registry.{name} must be 'env:NAME' or 'file:/path', which holds it, and not the secret itself"
-    )
+    raise WrongOption(f"the option registry.{name} must be 'env:NAME' or 'file:/path' of what holds it, not the secret")
 
 
 def _path(given: Mapping[str, Any], name: str) -> str | None:

@@ -2,7 +2,7 @@
 Looks up the secrets of a transform's options before its process gets them: those of the map `registry`, by which schema
 registries are asked (`decoding.registry_options`).
 
-They are held to the list of `SLUICE_SECRETS_ALLOW`, as those for brokers are: whoever makes a stream says where it asks.
+They are held to the list of `SLUICE_SECRETS_ALLOW`, as those for brokers are: who creates a stream says where it asks.
 """
 
 from __future__ import annotations

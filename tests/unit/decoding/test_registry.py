@@ -149,15 +149,15 @@ SECRET = "hunter2"
         ({"url": "http://x", "user": 1}, "the option registry has no user; there are url, basic_auth, "),
         (
             {"url": "http://x", "basic_auth": f"ada:{SECRET}"},
-            "the option registry.basic_auth must be 'env:NAME' or 'file:/path'",
+            "registry.basic_auth must be 'env:NAME' or 'file:/path'",
         ),
         (
             {"url": "http://x", "basic_auth": ["ada", SECRET]},
-            "the option registry.basic_auth must be 'env:NAME' or 'file:/path'",
+            "registry.basic_auth must be 'env:NAME' or 'file:/path'",
         ),
         (
             {"url": "http://x", "bearer_token": SECRET},
-            "the option registry.bearer_token must be 'env:NAME' or 'file:/path'",
+            "registry.bearer_token must be 'env:NAME' or 'file:/path'",
         ),
         ({"url": "http://x", "basic_auth": "file:/a", "bearer_token": "file:/b"}, "registry takes one of them"),
         ({"url": "http://x", "ca": "relative"}, "the option registry.ca must be the path of a file"),
