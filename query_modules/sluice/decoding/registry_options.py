@@ -9,7 +9,7 @@ How a schema registry is reached: the map `registry` of a decoder's options.
     key            file of that key
     timeout        seconds that a message waits for a schema before the stream reports it, 5 if nothing is said
 
-References to secrets in a stream's options are looked up before they come here, since the process of a transform sees no
+References to secrets in a stream's options are looked up before they come here, since a transform process sees no
 variables (`scripting.option_secrets`): they are tuples then. A script can give such tuples by itself, and read files.
 """
 
