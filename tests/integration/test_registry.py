@@ -57,7 +57,7 @@ def someone(number: int, **more: Any) -> dict[str, Any]:
 
 
 class RegistryStream:
-    """A stream over a topic of its own, that creates a vertex for each message: what came twice would be there twice."""
+    """A stream over a topic of its own. It creates a vertex for each message: what came twice would be there twice."""
 
     def __init__(self, run: Run, kafka: KafkaBroker, name: str, url: str) -> None:
         self._run = run
