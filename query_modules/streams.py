@@ -301,6 +301,18 @@ def errors(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
 
 
 @mgp.read_proc
+def output(ctx: mgp.ProcCtx, name: str, limit: int = 100) -> mgp.Record(time=str, line=str):
+    """
+    The latest lines that a stream's transform has written, the newest last: what it prints, logs and writes to standard
+    error. Kept in memory, while the server runs: 200 lines of a stream. TEST adds to them as well.
+
+    Example:
+        CALL streams.output('mystream') YIELD time, line;
+    """
+    return _answer(sluice.procedures.look.output, ctx, name, limit)
+
+
+@mgp.read_proc
 def parked(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
     time=str,
     topic=str,

@@ -31,6 +31,7 @@ from sluice.host.installation import Installation
 from sluice.host.settings import Settings
 from sluice.host.signing import SigningKey
 from sluice.persistence.loopback import Loopback
+from sluice.persistence.probe import Findings
 from sluice.persistence.transaction import Transaction
 from sluice.scripting import admission
 from sluice.values.model import CheckpointId, Desired, StreamSpec, Transform, VertexId
@@ -153,6 +154,7 @@ def _own(task: Task) -> Taken:
         settings = Settings(loopback_port=task.port, signing_key_file=key)
         loops = []
         guard, host = MergeGuard(), HostState(Attempts(None), Installation(None))
+        host.findings = Findings({}, None, 0.0)  # as on a server that was probed: else nothing is folded
         for number, topic in enumerate(task.topics):
             script = _signed(WORKLOADS[task.workload].source, settings)
             spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)

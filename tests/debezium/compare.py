@@ -66,7 +66,8 @@ def options(prefix: str, *, types: bool) -> dict[str, Any]:
 
 
 _COLUMNS = {
-    "customers": """id, name, "Post Code", vip, score::text AS score, balance::text AS balance, anynum::text AS anynum,
+    "customers": """id, name, "Post Code", vip, score::text AS score, balance::text AS balance,
+        trim_scale(anynum)::text AS anynum,
         joined::text AS joined, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS created_at,
         to_char(local_ts, 'YYYY-MM-DD"T"HH24:MI:SS.US') AS local_ts, to_char(opens, 'HH24:MI:SS.US') AS opens,
         (extract(epoch FROM wait) * 1000000)::bigint AS wait, uid, encode(photo, 'hex') AS photo, tags,
@@ -168,8 +169,8 @@ def _plain(value: Any) -> Any:
     if kind == "Date":
         return value.iso_format()
     if kind in ("Time", "DateTime"):
-        text = value.iso_format()
-        return f"{text}{'' if '.' in text else '.'}"[:26].ljust(len(text.split(".")[0]) + 7, "0")
+        whole, _, fraction = value.iso_format().partition(".")
+        return f"{whole}.{fraction[:6]:0<6}"
     if isinstance(value, list):
         return tuple(map(_plain, value))
     return str(value) if isinstance(value, float) else value

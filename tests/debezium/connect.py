@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.debezium.postgres import DATABASE, USER, Postgres
+from tests.kafka.jars import HERE as KAFKA
 from tests.kafka.jars import jars, java
 from tests.ports import free_port
 from tests.server import Server
@@ -78,7 +79,8 @@ class Connect(Server):
         settings = [self._folder / f"{one['name']}.properties" for one in self._connectors]
         main = "org.apache.kafka.connect.cli.ConnectStandalone"
         path = os.pathsep.join(map(str, jars(self.pom)))
-        return [java(), *JAVA_OPTIONS, "-cp", path, main, self._folder / "worker.properties", *settings]
+        logging = f"-Dlog4j2.configurationFile={KAFKA / 'log4j2.properties'}"
+        return [java(), *JAVA_OPTIONS, logging, "-cp", path, main, self._folder / "worker.properties", *settings]
 
     def answers(self) -> bool:
         """Whether all connectors and their tasks run. One that failed is an error, which says why."""

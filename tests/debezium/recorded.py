@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.kafka import Stored, Topics
+from confluent_kafka import Producer
+
+from tests.kafka import KafkaBroker, Stored
+from tests.kafka.topics import TIMEOUT
 
 FILE = Path(__file__).resolve().parent / "recorded.json"
 
@@ -20,11 +23,13 @@ class Recorded(NamedTuple):
     rows: dict[str, list[dict[str, Any]]]
     "Table -> its rows in the end."
 
-    def fill(self, topics: Topics, topic: str, prefix: str) -> str:
+    def fill(self, kafka: KafkaBroker, topic: str, prefix: str) -> str:
         """Makes a new topic with the messages of one, and says its name."""
-        name = topics.create(f"{prefix}.{topic}")
+        name = kafka.topics.create(f"{prefix}.{topic}")
+        producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 2, "max.in.flight": 1})
         for key, value in self.topics[topic]:
-            topics.produce(name, [value], key=key)
+            producer.produce(name, value, key=key)
+        assert producer.flush(TIMEOUT) == 0
         return name
 
     def save(self) -> None:

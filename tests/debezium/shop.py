@@ -46,8 +46,9 @@ INSERT INTO debezium_signal VALUES (
 
 _CUSTOMER = """
     {n}, 'name {n}', '{n} AB', {n} % 2 = 0, {n} / 7.0, {n} / 100.0, {n} * 1.000, DATE '2026-01-01' + {n},
-    TIMESTAMPTZ '2026-01-01 00:00:00.5+02' + {n} * INTERVAL '1 minute', TIMESTAMP '1969-12-31 23:59:59.999999',
-    TIME '12:34:56.7', INTERVAL '{n} minutes', md5({n}::text)::uuid, decode(md5({n}::text), 'hex'),
+    TIMESTAMPTZ '2026-01-01 00:00:00.5+02' + {n} * INTERVAL '1 minute',
+    TIMESTAMP '1969-12-31 23:00:00' + {n} * INTERVAL '1 second', TIME '12:34:56.7',
+    INTERVAL '{n} minutes', md5({n}::text)::uuid, decode(md5({n}::text), 'hex'),
     ARRAY['a', NULL, {long}], ARRAY[{n} / 8.0, -0.001], '{{"n": {n}}}', {long}
 """
 

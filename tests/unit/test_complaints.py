@@ -103,13 +103,13 @@ class Led:
             raise KafkaException(KafkaError(self._refusal))
         return (0, 0) if self._error is None else None
 
-    def poll(self, _: float) -> None:
+    def serve(self) -> None:
         if self._error:
             self.complaints.note(complaint(self._error))
 
     def check(self) -> None:
         client: Any = self
-        TopicMetadata(client, SPEC, 0.2, self.complaints).check_leaders()
+        TopicMetadata(client, SPEC, 0.2, self.complaints, self.serve).check_leaders()
 
 
 def test_leaders_that_are_not_in_the_uri_are_reached_or_named():

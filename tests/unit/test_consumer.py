@@ -10,8 +10,9 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Messag
 
 from sluice.brokers import consumer, reporter
 from sluice.brokers import reader as reader_module
+from sluice.brokers import topic as topic_module
 from sluice.brokers.consumer import Consumer
-from sluice.errors import BrokerError, OffsetGone
+from sluice.errors import BrokerError, BrokerUnreachable, OffsetGone
 from sluice.host.settings import Settings
 from sluice.values.model import StreamSpec, Transform
 from sluice.values.position import Position
@@ -56,6 +57,13 @@ class FakeKafka:
         assert asynchronous
         self.reported += [place.offset for place in offsets]
 
+    def list_topics(self, topic: str, *, timeout: float) -> None:
+        self.now += timeout
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    def poll(self, wait: float) -> Message | None:
+        return next(iter(self.consume(1, wait)), None)
+
     def monotonic(self) -> float:
         return self.now
 
@@ -96,6 +104,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
     monkeypatch.setattr(consumer, "time", fake)
     monkeypatch.setattr(reporter, "time", fake)
     monkeypatch.setattr(reader_module, "time", fake)
+    monkeypatch.setattr(topic_module, "time", fake)
     return fake
 
 
@@ -209,6 +218,22 @@ def test_positions_are_reported_while_nothing_is_polled_and_no_message_is_lost_b
         kafka.now += 1
     assert kafka.reported == [5, 8, 9]
     assert reader.poll() == of(range(10))
+
+
+def test_no_message_is_lost_while_the_topic_is_asked_about_and_nobody_answers(kafka: FakeKafka, reader: Polled):
+    kafka.at(0, *numbered(0, 20))
+    assert reader.poll(most=1) == of(range(10))
+    with pytest.raises(BrokerUnreachable):
+        reader.consumer.topic.partitions(timeout=0.5)
+    assert reader.poll() == of(range(10, 20))
+
+
+def test_an_error_of_reading_is_not_taken_for_one_of_the_topic(kafka: FakeKafka, reader: Polled):
+    kafka.at(0, message(0, error=KafkaError._AUTO_OFFSET_RESET))
+    with pytest.raises(BrokerUnreachable):
+        reader.consumer.topic.partitions(timeout=0.5)
+    with pytest.raises(OffsetGone):
+        reader.poll()
 
 
 def test_a_group_that_leaves_nothing_ends_where_reading_is(kafka: FakeKafka, reader: Polled):

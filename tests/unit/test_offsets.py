@@ -126,4 +126,4 @@ def test_a_leader_that_stays_unknown_is_an_error_in_time(brokers: Brokers):
 def test_watermarks_that_are_no_offsets_are_no_answer(told: tuple[int, int] | None):
     client: Any = SimpleNamespace(get_watermark_offsets=lambda *_, **__: told)
     with pytest.raises(BrokerError, match="topic t, partition 1: the broker at localhost:1 did not answer in time"):
-        TopicMetadata(client, SPEC, 1.0, Complaints(SPEC)).watermarks(1)
+        TopicMetadata(client, SPEC, 1.0, Complaints(SPEC), lambda: None).watermarks(1)

@@ -22,6 +22,7 @@ from sluice.scripting.child_process import Output
 from sluice.scripting.process import PackedQueries, TransformProcess
 from sluice.values.batch import Batch
 from sluice.values.model import Transform
+from sluice.values.output_lines import OutputLines
 from sluice.values.record import Record, Records
 
 SETTINGS = Settings(script_timeout=60.0, transform_timeout=30.0, transform_memory_mb=512)
@@ -162,7 +163,7 @@ def stream(batch):
 def test_what_a_process_writes_is_a_line_a_minute_in_the_log(caplog: pytest.LogCaptureFixture, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("sluice.scripting.child_process.time", SimpleNamespace(monotonic=lambda: now[0]))
-    output = Output("transform x")
+    output = Output("transform x", OutputLines())
     with caplog.at_level(logging.INFO, logger="sluice.transform"):
         for second in range(0, 125, 5):
             now[0] = 1000.0 + second
@@ -233,8 +234,8 @@ def test_a_script_that_is_not_loaded_in_time_may_be_in_time_on_a_machine_that_is
         ("return [('  ;', {})]", "the query of item 0 is empty"),
         ("return [('a', {'x': {1}})]", "the parameters of item 0 contain a value that a query cannot take: x: "),
         (
-            "return [('a', {'x': [{'y': (1,)}]})]",
-            "the parameters of item 0 contain a value that a query cannot take: x[0].y: ",
+            "return [('a', {'x': [{'y': ({1},)}]})]",
+            "the parameters of item 0 contain a value that a query cannot take: x[0].y[0]: ",
         ),
         (
             "return [('a', {'x': 2 ** 63})]",

@@ -55,8 +55,8 @@ def show(console: Console, text: str, style: str = "") -> None:
 
 
 def show_json(value: dict[str, Any]) -> None:
-    """Prints one JSON object."""
-    typer.echo(json.dumps(value, indent=2))
+    """Prints one JSON object; dates and times are texts."""
+    typer.echo(json.dumps(value, indent=2, default=str))
 
 
 def show_table(console: Console, columns: list[str], rows: list[list[Any]]) -> None:

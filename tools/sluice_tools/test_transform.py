@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from sluice.bolt.temporal import plain
 from sluice.errors import ScriptError, SluiceError
 from sluice.folding import explain
 from sluice.host.allow_list import scheme_of
@@ -94,7 +95,7 @@ def _queries_of(uri: str, records: Records, options: Options) -> Queries:
     transform = script.fetch(uri if scheme_of(uri) else f"{path}/" if path.is_dir() else str(path), settings)
     with TransformProcess(transform, settings, options=options) as transform_process:
         try:
-            return transform_process.rows(records)
+            return [(query, plain(parameters)) for query, parameters in transform_process.rows(records)]
         finally:
             if transform_process.output:
                 show(Console(stderr=True), f"The transform wrote: {transform_process.output}")

@@ -83,7 +83,8 @@ class Consumer:
     @property
     def topic(self) -> TopicMetadata:
         """What the brokers say of the topic."""
-        return TopicMetadata(self._awake().client, self._spec, self._settings.broker_timeout, self.complaints)
+        client, timeout = self._awake().client, self._settings.broker_timeout
+        return TopicMetadata(client, self._spec, timeout, self.complaints, self._serve)
 
     def assign(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
         """Begins to read: each partition from its place, or from its first message if it has none."""
@@ -105,8 +106,8 @@ class Consumer:
         """Lets lag monitors know that these positions are in the graph. Does not wait; may be called at any rate."""
         if self._reader is None:
             return
-        if self._reporter.unanswered and self._reader.failure is None:
-            self._take(1, 0)  # which hears the answer, where a long group keeps `poll` from being called
+        if self._reporter.unanswered:
+            self._serve()  # which hears the answer, where a long group keeps `poll` from being called
         self._reporter.report(self._reader.client, positions)
 
     @property
@@ -205,6 +206,11 @@ class Consumer:
             group.batches[-1].reached = self._positions()
             self._given.update(group.end)
         return group
+
+    def _serve(self) -> None:
+        """Has librdkafka call its callbacks. A message that comes along is held for the next `poll`."""
+        if self._awake().failure is None:
+            self._take(1, 0)
 
     def _take(self, most: int, wait: float) -> None:
         """As `TopicReader.take`, which raises once the messages before it are given out."""

@@ -5,6 +5,7 @@ What Kafka says of a topic.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import confluent_kafka
@@ -55,16 +56,24 @@ class TopicMetadata:
     """
 
     def __init__(
-        self, client: confluent_kafka.Consumer, spec: StreamSpec, timeout: float, complaints: Complaints
+        self,
+        client: confluent_kafka.Consumer,
+        spec: StreamSpec,
+        timeout: float,
+        complaints: Complaints,
+        serve: Callable[[], None],
     ) -> None:
         """
         Args:
             timeout: seconds in which a broker is to answer.
+            serve: has the client call its error callback, which knows more. `poll` of the client would, and would drop
+                the message that comes along.
         """
         self._client = client
         self._spec = spec
         self._timeout = timeout
         self._complaints = complaints
+        self._serve = serve
 
     def partitions(
         self, topic: str | None = None, *, patience: float = PATIENCE, timeout: float | None = None
@@ -90,7 +99,7 @@ class TopicMetadata:
                     raise
                 time.sleep(0.1)
             except KafkaException as error:
-                self._client.poll(0)  # serves the error callback, which knows more
+                self._serve()
                 known, waited = self._complaints.latest, time.monotonic() - began
                 hopeless = known is not None and (known.code() in HOPELESS or waited >= patience)
                 if hopeless or waited >= timeout:
@@ -125,7 +134,7 @@ class TopicMetadata:
                 if error.args[0].code() > 0:
                     return  # a broker's answer
                 time.sleep(0.1)
-            self._client.poll(0)  # serves the error callback
+            self._serve()
             refused = self._complaints.advertised == address
             if refused or time.monotonic() >= deadline:
                 silent = KafkaError(KafkaError._TIMED_OUT, f"{address} does not answer")

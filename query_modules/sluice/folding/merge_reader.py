@@ -14,7 +14,7 @@ from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
 
-from sluice.bolt.values import Value
+from sluice.bolt.values import Structure, Value
 from sluice.folding.expressions import EXACT, Key
 from sluice.folding.merges import ALL, NONE, Merged, Merges, may_merge, merges_of
 from sluice.values.merge_keys import EVERYTHING, MAX_SHAPES, MergeKeys, MergeShape
@@ -155,6 +155,8 @@ def _number(value: Any) -> int:
         if number != number:  # noqa: PLR0124 - not a number, which is equal to nothing
             return 0
         return int(number) if abs(number) <= EXACT and number.is_integer() else hash(number)
+    if isinstance(value, Structure):
+        return _number(value.fields[:2])  # the moment: a datetime is equal to the same one in another zone
     if isinstance(value, (list, tuple)):
         return hash(tuple(map(_number, value)))
     return 0

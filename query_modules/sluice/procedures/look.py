@@ -89,6 +89,18 @@ def batches(streams: Streams, name: str, limit: int) -> list[Row]:
     return [entry.as_row() for entry in streams.exchange.monitor(stream.uid).entries(limit, stream.checkpoint())]
 
 
+def output(streams: Streams, name: str, limit: int) -> list[Row]:
+    """
+    The latest lines that a stream's transform has written, the newest last: `time, line`.
+
+    Raises:
+        StreamNotFound; SettingError if the limit is not a positive number.
+    """
+    check_count(name, "limit", limit)
+    lines = streams.exchange.monitor(streams.find(name).uid).lines.latest(limit)
+    return [{"time": time, "line": line} for time, line in lines]
+
+
 def show_create(streams: Streams, name: str) -> list[Row]:
     """
     The clause that creates a stream like this one: `statement`.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sluice.bolt.temporal import plain
 from sluice.brokers.consumer import Consumer
 from sluice.engine.test_execution import TestExecution
 from sluice.errors import NoReport, NothingToRead
@@ -43,14 +44,16 @@ def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_a
     admission.check(spec, streams.settings)
     batches = _read(spec, stream, limit_batches, streams.settings, check_abort)
     queries = []
-    with admission.load(spec, streams.settings, until(check_abort)) as transform_process:
+    lacks = streams.exchange.host.lacks()
+    lines = streams.exchange.monitor(stream.uid).lines
+    with admission.load(spec, streams.settings, until(check_abort), lines) as transform_process:
         for batch in batches:
             check_abort()
-            queries += transform_process.rows(batch)
+            queries += transform_process.rows(batch, lacks)
     if execute:
         streams.exchange.announce_test_execution(str(stream.get("uid")), TestExecution(name, queries))
         streams.exchange.ring()
-    return [{"query": query, "params": parameters} for query, parameters in queries]
+    return _shown(queries)
 
 
 def test_report(streams: Streams, name: str) -> list[Row]:
@@ -96,7 +99,11 @@ def try_transform(
     configured = options_of(options)
     transform = pin(uri, streams.settings, wants_stop, configured)
     with TransformProcess(transform, streams.settings, wants_stop, configured) as transform_process:
-        return [{"query": query, "params": parameters} for query, parameters in transform_process.rows(records)]
+        return _shown(transform_process.rows(records, streams.exchange.host.lacks()))
+
+
+def _shown(queries: Sequence[tuple[str, dict[str, Any]]]) -> list[Row]:
+    return [{"query": query, "params": plain(parameters)} for query, parameters in queries]
 
 
 def _read(

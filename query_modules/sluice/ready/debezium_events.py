@@ -162,7 +162,7 @@ class Events:
         """A deletion, if it is certain of what. After an envelope it repeats that, unless the topic was compacted."""
         name = self._by_name(record.topic, key, "")
         met = self._enveloped.get(record.topic)
-        if name is None or (met and name not in met) or not key.columns:
+        if name is None or (met and met != {name}) or not key.columns:
             return []
         table = self._tables.of_tombstone(name)
         return [] if table is None else [self._deletion(table, key)]

@@ -75,9 +75,8 @@ class RowQueries:
             if state.may_release:
                 swept.update((one.table, None) for one in table.references)
         phases = (releases, deletions, writes, references)
-        return [(text, given) for phase in phases for text, many in phase.items() for given in many] + self._sweep(
-            swept
-        )
+        queries = [(text, given) for phase in phases for text, many in phase.items() for given in many]
+        return queries + self._sweep(swept)
 
     def truncation(self, table: Table, key: Sequence[str]) -> list[Query]:
         """

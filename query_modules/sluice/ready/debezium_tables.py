@@ -28,6 +28,9 @@ KEY_LABEL = "__key"
 OTHERS = ("error", "ignore", "apply")
 "What the option `other_tables` may say."
 
+MAX_TOPICS = 10_000
+"Topics whose tables are remembered; keys of routed messages may name any."
+
 _CHANGED_IN_TOPICS = re.compile(r"[^a-zA-Z0-9._-]")
 "What Debezium writes as an underscore. Source: `AbstractTopicNamingStrategy`."
 
@@ -138,9 +141,12 @@ class Tables:
         The table of a topic that has a table's name: one that the option `topics` names, `prefix.schema.table`, or the
         table alone. None if that may be several, or is not known.
         """
-        if topic not in self._topics:
-            self._topics[topic] = self._named_like(topic)
-        return self._topics[topic]
+        if topic in self._topics:
+            return self._topics[topic]
+        found = self._named_like(topic)
+        if len(self._topics) < MAX_TOPICS:
+            self._topics[topic] = found
+        return found
 
     def _named_like(self, topic: str) -> str | None:
         parts = topic.split(".")

@@ -28,6 +28,7 @@ from sluice.host.settings import PREFIX, Settings
 from sluice.scripting import ready_scripts, script
 from sluice.scripting.process import TransformProcess
 from sluice.values.model import StreamSpec, Transform
+from sluice.values.output_lines import OutputLines
 
 SUMS_LINE = re.compile(r"\\?([0-9a-f]{64}) [ *].+", re.IGNORECASE)
 "A line of what `sha256sum` prints; it begins with a backslash where the file's name has one."
@@ -38,17 +39,22 @@ MARK = "\ufeff"
 "A byte order mark, which `sha256sum` counts and a script goes without."
 
 
-def load(spec: StreamSpec, settings: Settings, wants_stop: Callable[[], bool] = lambda: False) -> TransformProcess:
+def load(
+    spec: StreamSpec,
+    settings: Settings,
+    wants_stop: Callable[[], bool] = lambda: False,
+    lines: OutputLines | None = None,
+) -> TransformProcess:
     """
     A process with a stream's script, which may run, configured with the stream's options. Raises as `check`, and as
     `TransformProcess`.
 
     Args:
-        wants_stop: as `TransformProcess`.
+        wants_stop, lines: as `TransformProcess`.
     """
     check(spec, settings)
     transform = ready_scripts.what_runs(spec.transform)
-    return TransformProcess(transform, settings, wants_stop, spec.config.transform)
+    return TransformProcess(transform, settings, wants_stop, spec.config.transform, lines)
 
 
 def check(spec: StreamSpec, settings: Settings) -> None:

@@ -24,6 +24,7 @@ from sluice.scripting.interpreter import find_interpreter, forget_interpreter
 from sluice.scripting.option_secrets import looked_up
 from sluice.values.model import Transform
 from sluice.values.options import NO_OPTIONS, Options
+from sluice.values.output_lines import OutputLines
 
 LIMITS = {PACKED: MAX_ANSWER, FOLDED: MAX_ANSWER, ROWS: MAX_ROWS}
 "Bytes of the answers that hold queries."
@@ -54,12 +55,15 @@ class Client:
     Threads: for the thread that made it. The process ends with that thread at the latest.
     """
 
-    def __init__(self, uri: str, settings: Settings, wants_stop: WantsStop = never) -> None:
+    def __init__(
+        self, uri: str, settings: Settings, wants_stop: WantsStop = never, lines: OutputLines | None = None
+    ) -> None:
         """
         Starts the process.
 
         Args:
             uri: where its script is, for errors.
+            lines: what keeps the lines that it writes; None: nothing does.
 
         Raises:
             SettingError: there is no interpreter to run it with.
@@ -67,12 +71,14 @@ class Client:
         self._uri = shown(uri)
         self.interpreter = find_interpreter(settings)
         try:
-            self._process = ChildProcess(self.interpreter.path, f"transform {self._uri}")
+            self._process = ChildProcess(self.interpreter.path, f"transform {self._uri}", lines or OutputLines())
         except SettingError:
             forget_interpreter(settings)
             raise
         self._channel = Channel(self._process, wants_stop)
         self._requests = 0
+        self._written = 0
+        "Bytes that it had written before the latest request."
         self.died = False
         "Whether it ended by itself, or was of no use any more; for a reason that may lie in what it did before."
 
@@ -99,6 +105,11 @@ class Client:
         """The last of what it has written to its standard output and error, one line."""
         return self._process.output.last
 
+    def with_output(self, error: str) -> str:
+        """An error that the process has answered with, and the last of what it has written meanwhile."""
+        output = self._process.output
+        return f"{error}; it wrote: {output.shown}" if output.size > self._written and output.shown else error
+
     def ask(
         self, request: Any, what: str, timeout: float, *, batches: int = 1, limits: Mapping[bytes, int] = LIMITS
     ) -> memoryview:
@@ -115,6 +126,7 @@ class Client:
             Stopped: the owner wants to stop.
         """
         number = self._requests
+        self._written = self._process.output.size
         self._requests += 1
         patience = Patience(timeout, self.begun, batches)
         try:
@@ -171,6 +183,7 @@ def load(
         "uri": transform.uri,
         "source": transform.source,
         "options": known,
+        "decimals": settings.decimals.value,
     }
     try:
         answer = client.ask(request, "loading it", max(deadline - time.monotonic(), 0.0))
@@ -181,7 +194,7 @@ def load(
         raise ScriptError(f"bad transform {transform.uri}: {late}", retryable=True) from error
     said = bytes(answer[1:]).decode(errors="replace")
     if answer[:1] != READY:
-        raise ScriptError(f"bad transform {transform.uri}: {said}")
+        raise ScriptError(client.with_output(f"bad transform {transform.uri}: {said}"))
     return said if said == STREAM_MESSAGES else STREAM
 
 

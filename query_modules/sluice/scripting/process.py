@@ -25,6 +25,7 @@ from sluice.scripting.walk import check_queries, check_text, check_values
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
 from sluice.values.options import NO_OPTIONS, Options
+from sluice.values.output_lines import OutputLines
 from sluice.values.record import Columns, Messages
 
 OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
@@ -66,9 +67,13 @@ class TransformProcess:
         settings: Settings,
         wants_stop: WantsStop = never,
         options: Options = NO_OPTIONS,
+        lines: OutputLines | None = None,
     ) -> None:
         """
         Starts the process, loads the script and configures it with the options.
+
+        Args:
+            wants_stop, lines: as `Client`.
 
         Raises:
             ScriptError: as `load`.
@@ -80,7 +85,7 @@ class TransformProcess:
         self.worn = False
         "Whether it has transformed anything yet."
         deadline = time.monotonic() + settings.script_timeout
-        self._client = Client(transform.uri, settings, wants_stop)
+        self._client = Client(transform.uri, settings, wants_stop, lines)
         try:
             self._entry = load(self._client, transform, settings, deadline, options)
         except BaseException:
@@ -109,7 +114,7 @@ class TransformProcess:
 
         Args:
             fold: fewer queries, which do the same to the graph.
-            lacks: what the server does not do that folding needs.
+            lacks: what the server does not do that queries need.
             wants_keys: whether to compute what the queries merge; otherwise their keys are EVERYTHING.
 
         Returns:
@@ -144,15 +149,18 @@ class TransformProcess:
             answer.size, frames, answer.batches, answer.given, answer.batches, failure, news, keys, merges.shapes
         )
 
-    def rows(self, batch: Messages) -> list[tuple[str, dict[str, Any]]]:
+    def rows(self, batch: Messages, lacks: frozenset[Need] = frozenset()) -> list[tuple[str, dict[str, Any]]]:
         """
-        The queries that the transform gives, as (query, parameters).
+        The queries that the transform gives, as (query, parameters), in which dates and times are `Structure`s.
+
+        Args:
+            lacks: as `pack`.
 
         Raises:
             TransformError: it raised, broke its contract or did not end in time.
             Stopped: the owner wants to stop.
         """
-        answer = self._answer(ROWS, [batch])
+        answer = self._answer(ROWS, [batch], lacks)
         try:
             packed = bytes(answer)
             check_values(packed)
@@ -213,7 +221,8 @@ class TransformProcess:
         if OUT_OF_MEMORY.match(reason):
             self._client.give_up()
         kind = ServiceUnavailable if reason.startswith(UNAVAILABLE) else TransformError
-        return kind(f"transform {self._uri}: {reason.removeprefix(UNAVAILABLE).decode(errors='replace')}")
+        text = f"transform {self._uri}: {reason.removeprefix(UNAVAILABLE).decode(errors='replace')}"
+        return kind(self._client.with_output(text))
 
 
 def _rows(value: object) -> list[tuple[str, dict[str, Any]]]:

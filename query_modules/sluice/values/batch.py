@@ -5,6 +5,7 @@ A batch: the messages of one import; and a group: the batches that travel togeth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -104,7 +105,7 @@ class Group:
         """How many batches end in it: what it adds to the number of batches that were applied."""
         return sum(batch.is_last for batch in self.batches)
 
-    @property
+    @cached_property
     def end(self) -> dict[int, Position]:
         """As `Batch.end`."""
         end = _end(list(chain.from_iterable(batch.messages for batch in self.batches)))

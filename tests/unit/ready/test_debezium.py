@@ -277,12 +277,14 @@ def test_tombstones_of_topics_whose_names_are_not_those_of_their_tables():
     assert removed(topic="two.all") == []
 
 
-def test_a_tombstone_in_a_topic_with_envelopes_of_other_tables_is_passed_over():
-    messages = [
-        message(event("c", "customers", {"id": 7}), {"id": 7}, topic="a.b.c"),
-        message(None, {"id": 7}, topic="a.b.c"),
-    ]
-    assert len(queries("debezium", {}, *messages)) == 1
+def test_a_tombstone_in_a_topic_of_several_tables_is_passed_over():
+    other, both = (
+        [message(event("c", table, {"id": 7}), {"id": 7}, topic="shop.public.order_items") for table in tables]
+        for tables in (["customers"], ["order_items", "order items"])
+    )
+    tombstone = message(None, {"id": 7}, topic="shop.public.order_items")
+    assert len(queries("debezium", {}, *other, tombstone)) == 1
+    assert len(queries("debezium", {}, *both, tombstone)) == 2
 
 
 @pytest.mark.parametrize(
