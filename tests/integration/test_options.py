@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.integration.configured import Configured
 from tests.integration.test_kit import Run
 from tests.kafka import KafkaBroker
@@ -85,6 +86,38 @@ def test_a_script_is_tried_with_options(stream: Configured) -> None:
     assert stream.run(query, uri=uri, options={"prefix": ["z"]}) == [{"params": {"value": "za"}}]
     assert stream.run(query, uri=uri, options=None) == [{"params": {"value": "a"}}]
     assert "there is no option x" in refusal(lambda: stream.run(query, uri=uri, options={"x": 1}))
+
+
+SPEAKING = """
+import logging
+
+log = logging.getLogger("shop")
+print("loaded")
+
+
+def stream(batch):
+    print("batch of", len(batch))
+    for message in batch:
+        if message == b"bad":
+            log.info("a row has no id")
+            raise KeyError("id")
+    return [("CREATE (:LABEL {value: $value})", {"value": message.decode()}) for message in batch]
+"""
+
+
+def test_what_a_script_writes_is_kept(stream: Configured) -> None:
+    query = "CALL streams.output($name) YIELD time, line RETURN line"
+    stream.kafka.topics.produce(stream.topic, ["a"])
+    stream.configured({"on_error": "skip"}, SPEAKING)
+    stream.test()
+    assert [row["line"] for row in stream.run(query, name=stream.name)] == ["loaded", "batch of 1"]
+    stream.kafka.topics.produce(stream.topic, ["bad"])
+    stream.start()
+    eventually(stream.errors)
+    (error,) = stream.errors()
+    assert "KeyError: 'id' (line 13); it wrote: " in error["error"]
+    assert error["error"].endswith("INFO shop: a row has no id")
+    assert "INFO shop: a row has no id" in [row["line"] for row in stream.run(query, name=stream.name)]
 
 
 def test_dates_and_decimals_are_in_the_graph(stream: Configured) -> None:

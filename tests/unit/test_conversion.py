@@ -196,6 +196,7 @@ def test_they_are_values_of_python_again_where_they_are_shown():
         pytest.param(Structure(0x44, [99_999_999]), "it is before the year 1, or after 9999", id="a far date"),
         pytest.param(Structure(0x74, [86_400 * 10**9]), "it is no time of a day", id="24:00"),
         pytest.param(Structure(0x64, [-1, 0]), "Memgraph takes no datetime before 1970", id="before 1970"),
+        pytest.param(Structure(0x64, [-86400, 7000]), "Memgraph takes no datetime before 1970", id="after midnight"),
         pytest.param(Structure(0x64, [1, 10**9]), "it has more than a second of nanoseconds", id="nanoseconds"),
         pytest.param(Structure(0x45, [1, 0, 0, 0]), "a duration has at most 292,000 years", id="months"),
         pytest.param(Structure(0x49, [0, 0, 64_801]), "its zone is more than 18 hours from UTC", id="a far zone"),

@@ -11,6 +11,7 @@ import base64
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from rich.console import Console
 
 from sluice.bolt.temporal import plain
 from sluice.errors import ScriptError, SluiceError
-from sluice.folding import explain
+from sluice.folding import explain, null_keys
 from sluice.host.allow_list import scheme_of
 from sluice.host.settings import load
 from sluice.scripting import script
@@ -78,15 +79,28 @@ def run_transform(
     except SluiceError as error:
         _fail(error, as_json=as_json)
     folding = {query: explain(query) for query, _ in queries} if fold else {}
+    warnings = _warnings(queries)
     if as_json:
-        shown = [{"query": query, "params": parameters} for query, parameters in queries]
-        show_json({"queries": shown, **({"folding": folding} if fold else {})})
+        shown = {"queries": [{"query": query, "params": parameters} for query, parameters in queries]}
+        show_json({**shown, **({"folding": folding} if fold else {}), **({"warnings": warnings} if warnings else {})})
         return
     console = Console(width=None if sys.stdout.isatty() else 100_000)
     show_table(console, ["query", "params"], [list(pair) for pair in queries])
     if fold:
         console.print()
         show_table(console, ["query", "folding"], [list(pair) for pair in folding.items()])
+    for warning in warnings:
+        show(Console(stderr=True), f"Warning: {warning}", style="yellow")
+
+
+def _warnings(queries: Queries) -> list[str]:
+    """A line for each key that queries merge by, and that is null or NaN."""
+    found = Counter(key for query, parameters in queries for key in null_keys(query, parameters))
+    return [
+        f"{count} of {len(queries)} queries: MERGE by {key}, which is null or NaN and equals nothing, "
+        "so that each makes another; leave such messages out, or raise an error"
+        for key, count in found.items()
+    ]
 
 
 def _queries_of(uri: str, records: Records, options: Options) -> Queries:

@@ -100,7 +100,8 @@ def refusal(tag: int, fields: Sequence[int]) -> str:
         return "it has more than a second of nanoseconds"
     if tag == ZONED:
         return "" if abs(fields[2]) <= _MAX_OFFSET else "its zone is more than 18 hours from UTC"
-    return BEFORE_1970 if seconds < 0 and seconds % _DAY else ""
+    # 2.14.1 gives one at midnight and a microsecond back as a second later.
+    return BEFORE_1970 if seconds < 0 and (seconds % _DAY or nanoseconds) else ""
 
 
 def _structure(value: Any, *, zoned: bool) -> Structure:

@@ -8,6 +8,7 @@ choose values to that end can as well choose equal ones.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, repeat
@@ -100,6 +101,21 @@ def numbers(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> Iterab
         return [0] if levels[-1] else []
     columns = [_hashed(column_of(source, levels)) for source in merged.values]
     return columns[0] if len(columns) == 1 else map(hash, zip(*columns, strict=True))
+
+
+def null_keys(text: str, parameters: Mapping[str, Value]) -> list[str]:
+    """
+    What a query merges by a value that is null or NaN, as `:Label(name)`. Such a value is equal to nothing, so that
+    each MERGE makes another vertex or relationship.
+    """
+    found = []
+    for merged in merges_of(text).merged:
+        levels = levels_of(merged.lists, [parameters])
+        values = [value for source in merged.values for value in column_of(source, levels)]
+        if any(value is None or (isinstance(value, float) and math.isnan(value)) for value in values):
+            labels = "".join(f":{label}" for label in sorted(merged.shape.labels))
+            found.append(f"{labels}({', '.join(sorted(merged.shape.names))})")
+    return found
 
 
 def levels_of(lists: Iterable[Key], parameters: Sequence[Mapping[str, Value]]) -> list[Sequence[Any]]:

@@ -110,8 +110,8 @@ QUESTIONS = (
     ),
     Question(
         Need.ZONES,
-        f"{ROOT} SET r.v = datetime('2000-01-01T00:00:00Z') = datetime('2000-01-01T01:00:00+01:00')",
-        [[True]],
+        f"{ROOT} SET r.v = toString(datetime('2000-01-01T01:00:00+01:00'))",
+        [["2000-01-01T01:00:00.000000+01:00"]],
         look=f"{ROOT} RETURN r.v AS v",
     ),
 )
