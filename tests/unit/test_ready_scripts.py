@@ -109,13 +109,15 @@ def test_after_an_upgrade_the_stream_goes_on_with_the_new_one():
 
 def test_the_hash_changes_with_the_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     before = ready_scripts.installed(JSON).sha256
-    copy = tmp_path / "ready"
-    shutil.copytree(Path(ready.__file__).parent, copy)
-    monkeypatch.setattr(ready, "__file__", str(copy / "__init__.py"))
+    for folder in ready_scripts.FOLDERS:
+        shutil.copytree(Path(ready.__file__).parents[1] / folder, tmp_path / folder)
+    monkeypatch.setattr(ready, "__file__", str(tmp_path / "ready" / "__init__.py"))
     assert ready_scripts.installed(JSON).sha256 == before
-    with (copy / "cypher.py").open("a") as file:
-        file.write("# changed\n")
-    assert ready_scripts.installed(JSON).sha256 != before
+    for changed in ("ready/cypher.py", "decoding/avro.py"):
+        with (tmp_path / changed).open("a") as file:
+            file.write("# changed\n")
+        assert ready_scripts.installed(JSON).sha256 != before
+        before = ready_scripts.installed(JSON).sha256
 
 
 def test_the_administrators_list_of_hashes_decides_about_them_too(tmp_path: Path):

@@ -9,10 +9,10 @@ them options.
                                      (debezium_events, _payloads, _tables, _values, _queries)
     vertices          json and csv: a vertex for each object or row
       message         what of a message can be used, by name
-      formats         bytes into values                            (csv_format, texts)
       keys            values that something is found again by
       identifiers     names in backticks
-      options         options, one by one                         (refusals)
+
+`decoding` reads what messages hold, and the options.
 
 A module of a ready transform has a function `configured(options)`. It returns the functions that a script would define,
 `stream` or `stream_messages`, by their names, and raises WrongOption if the options are wrong.

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sluice.ready.formats import read_json
+from sluice.decoding.formats import decoder_of
+from sluice.decoding.options import OptionReader
+from sluice.decoding.refusals import WrongMessage
 from sluice.ready.identifiers import field, labelled, looked_for, quoted
 from sluice.ready.keys import check_key
-from sluice.ready.message import read_present
-from sluice.ready.options import OptionReader
-from sluice.ready.refusals import WrongMessage
 
 Query = tuple[str, dict[str, Any]]
 
@@ -54,6 +53,10 @@ class Shape(NamedTuple):
     detach: bool = False
 
 
+JSON = decoder_of(OptionReader({}))
+"What reads events."
+
+
 def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], list[Query]]]:
     """The transform that these options mean: the name of its function, and the function. Raises WrongOption."""
     options = OptionReader(given)
@@ -64,7 +67,7 @@ def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], list
 
 def stream(batch: list[bytes | None]) -> list[Query]:
     """The queries for the values of messages. Raises WrongMessage at a message that is not of this form."""
-    return [query_of(event) for event in read_present(batch, read_json, "its value") if event is not None]
+    return [query_of(event) for event in JSON.values(batch) if event is not None]
 
 
 def query_of(event: Any) -> Query:

@@ -3,20 +3,22 @@
 
     query       a query, or a list of them; each may be a map {when: {...}, query: '...'}
     on_null     the same for tombstones. Without it they are passed over
-    format      json, text, or csv with its own options: what `$value` is. A message of several rows has several values
-    key_format  text or json: what `$key` is
+    format      json, text, csv, avro, protobuf or jsonschema, each with its own options: what `$value` is. A message of
+                several rows has several values
+    key_format  what `$key` is: the same, but csv; text if nothing is said
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sluice.ready.formats import Decoder, key_decoder, value_decoder
+from sluice.decoding.decoder import Decoder, Message
+from sluice.decoding.formats import decoder_of
+from sluice.decoding.options import OptionReader
+from sluice.decoding.refusals import WrongOption
 from sluice.ready.keys import check_column
-from sluice.ready.message import NAMES, VALUE, Context, at_path, contexts, read_present
-from sluice.ready.options import OptionReader
-from sluice.ready.refusals import WrongOption
+from sluice.ready.message import NAMES, VALUE, Context, at_path, contexts
 from sluice.ready.template import QueryTemplate, template_of
 from sluice.values.record import Record
 
@@ -45,54 +47,47 @@ def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], list
     options = OptionReader(given)
     routes = _routes(options, "query")
     on_null = _routes(options, "on_null")
-    read, many = value_decoder(options)
-    keys = key_decoder(options)
+    decoder = decoder_of(options)
     options.done()
     if not routes and not on_null:
         raise WrongOption("the option query is missing: a query, or a list of them")
     for route in on_null:
         if VALUE in route.names:
             raise WrongOption("the option on_null: a tombstone has no $value; its $key says what it is about")
-    transform = CypherTransform(routes, on_null, read, keys, many)
+    transform = CypherTransform(routes, on_null, decoder)
     is_simple = {name for route in (*routes, *on_null) for name in route.names} <= {VALUE} and not on_null
-    return {"stream": transform.of_values} if is_simple else {"stream_messages": transform.of_messages}
+    if is_simple:
+        return {"stream_messages" if decoder.framed else "stream": transform.of_values}
+    return {"stream_messages": transform.of_messages}
 
 
 class CypherTransform:
     """Queries for messages. Its functions raise WrongMessage at a message that cannot be applied."""
 
-    def __init__(self, routes: list[Route], on_null: list[Route], read: Decoder, keys: Decoder, many: bool) -> None:
-        """
-        Args:
-            read: what reads values.
-            keys: what reads keys.
-            many: whether `read` gives a list for each message.
-        """
+    def __init__(self, routes: list[Route], on_null: list[Route], decoder: Decoder) -> None:
         self._routes = routes
         self._on_null = on_null
-        self._read = read
-        self._keys = keys
-        self._many = many
+        self._decoder = decoder
         self._names = frozenset(name for route in (*routes, *on_null) for name in route.names)
 
-    def of_values(self, batch: list[bytes | None]) -> list[Query]:
+    def of_values(self, batch: Sequence[Message]) -> list[Query]:
         """The queries for the values of messages."""
-        values = read_present(batch, self._read, "its value")
-        if self._many:
+        values = self._decoder.values(batch)
+        if self._decoder.many:
             values = [value for rows in values for value in rows or ()]
         return _queries(self._routes, [{VALUE: value} for value in values if value is not None])
 
     def of_messages(self, batch: list[Record]) -> list[Query]:
         """The queries for whole messages."""
-        values = read_present([record.value for record in batch], self._read, "its value")
+        values = self._decoder.values(batch)
         queries: list[Query] = []
         waiting: list[Context] = []
         is_null = False
-        for value, context in zip(values, contexts(batch, self._names, self._keys), strict=True):
+        for value, context in zip(values, contexts(batch, self._names, self._decoder), strict=True):
             if (value is None) is not is_null:
                 queries += self._of(waiting, is_null=is_null)
                 waiting, is_null = [], value is None
-            rows = value if self._many and value is not None else [value]
+            rows = value if self._decoder.many and value is not None else [value]
             waiting += [context if is_null else {**context, VALUE: row} for row in rows]
         return queries + self._of(waiting, is_null=is_null)
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sluice.decoding.options import OptionReader
 from sluice.ready.debezium_events import Change, Events, RowAction
 from sluice.ready.debezium_queries import Query, RowQueries, RowState
 from sluice.ready.debezium_tables import Tables
 from sluice.ready.debezium_values import DECIMALS, Values
-from sluice.ready.options import OptionReader
 from sluice.values.record import Record
 
 UNAVAILABLE = "__debezium_unavailable_value"

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from sluice.decoding.refusals import WrongMessage
 from sluice.errors import one_line
 from sluice.ready.debezium_payloads import NOTHING, Payload, Payloads, placeholders
 from sluice.ready.debezium_tables import Table, Tables
 from sluice.ready.debezium_values import Call, ColumnKinds, Values
 from sluice.ready.keys import check_key
-from sluice.ready.refusals import WrongMessage
 from sluice.values.record import Record
 
 SHOWN = 60

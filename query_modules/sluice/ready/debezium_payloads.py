@@ -11,9 +11,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from sluice.decoding.refusals import WrongMessage
+from sluice.decoding.texts import looks_like
 from sluice.ready.debezium_values import ColumnKinds, Values
-from sluice.ready.refusals import WrongMessage
-from sluice.ready.texts import looks_like
 
 SCHEMA_HEAD, PAYLOAD = b'{"schema":', b',"payload":'
 MAX_SCHEMAS = 1000

@@ -14,10 +14,10 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any
 
+from sluice.decoding.options import OptionReader
+from sluice.decoding.refusals import WrongMessage, WrongOption
 from sluice.ready.debezium_values import ColumnKind, ColumnKinds, Values
 from sluice.ready.identifiers import quoted
-from sluice.ready.options import OptionReader
-from sluice.ready.refusals import WrongMessage, WrongOption
 
 DEFAULT_SCHEMAS = ("public", "dbo")
 "The schemas whose tables go by their bare names, unless the option `schemas` names others."

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from sluice.ready.refusals import WrongOption
+from sluice.decoding.refusals import WrongOption
 
 MILLI, MICRO, NANO = 1_000_000, 1_000, 1
 DAY = 86_400_000 * MILLI

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sluice.decoding.refusals import WrongMessage
 from sluice.folding.expressions import Key
 from sluice.folding.merge_reader import column_of, levels_of
-from sluice.ready.refusals import WrongMessage
 
 SCALARS = (str, bool, int, float)
 "Types of values that a property can be looked up by."

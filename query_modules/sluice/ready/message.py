@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sluice.ready.formats import Decoder
-from sluice.ready.refusals import WrongMessage
+from sluice.decoding.decoder import Decoder
 from sluice.values.record import Record
 
 VALUE, KEY, HEADERS = "value", "key", "headers"
@@ -22,18 +21,18 @@ Context = dict[str, Any]
 "Name -> what the message has."
 
 
-def contexts(records: Sequence[Record], names: Collection[str], keys: Decoder) -> list[Context]:
+def contexts(records: Sequence[Record], names: Collection[str], decoder: Decoder) -> list[Context]:
     """
     What each message has of these names, except for its value.
 
     Args:
-        keys: what reads the messages' keys.
+        decoder: what reads the messages' keys.
 
     Raises:
         WrongMessage: a key cannot be read.
     """
     wanted = [name for name in NAMES if name in names and name != VALUE]
-    columns = [_column(name, records, keys) for name in wanted]
+    columns = [_column(name, records, decoder) for name in wanted]
     if not columns:
         return [{} for _ in records]
     return [dict(zip(wanted, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -44,25 +43,12 @@ def headers_as_map(record: Record) -> dict[str, str | None]:
     return {name: None if value is None else _header(value) for name, value in record.headers}
 
 
-def _column(name: str, records: Sequence[Record], keys: Decoder) -> list[Any]:
+def _column(name: str, records: Sequence[Record], decoder: Decoder) -> list[Any]:
     if name == KEY:
-        return read_present([record.key for record in records], keys, "its key")
+        return decoder.keys(records)
     if name == HEADERS:
         return list(map(headers_as_map, records))
     return [getattr(record, name) for record in records]
-
-
-def read_present(values: Sequence[bytes | None], read: Callable[[Sequence[bytes]], list[Any]], what: str) -> list[Any]:
-    """What the values hold; null stays null. Raises WrongMessage; the text is `what`, "is", and why not."""
-    present = [value for value in values if value is not None]
-    try:
-        found = read(present)
-    except ValueError as error:
-        raise WrongMessage(f"{what} is {error}") from None
-    if len(present) == len(values):
-        return found
-    items = iter(found)
-    return [None if value is None else next(items) for value in values]
 
 
 def _header(value: bytes) -> str:

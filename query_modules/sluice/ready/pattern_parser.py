@@ -17,8 +17,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from sluice.decoding.refusals import WrongOption
 from sluice.ready.message import HEADERS, KEY, VALUE
-from sluice.ready.refusals import WrongOption
 
 TOKEN = re.compile(
     r"\s*(?:(?P<name>(?:\$?[^\W\d]\w*|`(?:[^`]|``)+`)(?:\.(?:\w+|`(?:[^`]|``)+`))*)|(?P<symbol>->|<-|[-(){}\[\]:,!*+])|(?P<wrong>\S))"

@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sluice.ready.formats import Decoder, key_decoder, value_decoder
+from sluice.decoding.decoder import Decoder
+from sluice.decoding.formats import decoder_of
+from sluice.decoding.options import OptionReader
+from sluice.decoding.refusals import WrongMessage
 from sluice.ready.identifiers import labelled, looked_for, quoted
 from sluice.ready.keys import check_key
-from sluice.ready.message import HEADERS, KEY, VALUE, headers_as_map, read_present
-from sluice.ready.options import OptionReader
+from sluice.ready.message import HEADERS, KEY, VALUE, headers_as_map
 from sluice.ready.pattern_parser import TIMESTAMP, EdgePattern, NodePattern, Selection, Selector, parse_pattern
-from sluice.ready.refusals import WrongMessage
 from sluice.values.record import Record
 
 Query = tuple[str, dict[str, Any]]
@@ -36,21 +37,20 @@ def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], list
     replaces_node = not options.flag("merge_node_properties", False)
     replaces_edge = not options.flag("merge_relationship_properties", False)
     deletes = options.choice("on_null", (DELETE, IGNORE), DELETE) == DELETE
-    read, many = value_decoder(options)
-    keys = key_decoder(options, "json")
+    decoder = decoder_of(options, key_default="json")
     options.done()
     writers = [
         NodeWriter(one, replaces_node) if isinstance(one, NodePattern) else EdgeWriter(one, replaces_edge)
         for one in patterns
     ]
-    transform = PatternTransform(writers, read, keys, many=many, deletes=deletes)
+    transform = PatternTransform(writers, decoder, deletes=deletes)
     return {"stream_messages": transform.of_messages}
 
 
 class Fields:
     """What a message has, nested fields by their paths: `address.city`. Its key is read only if it is needed."""
 
-    def __init__(self, record: Record, value: Any, read_keys: Decoder) -> None:
+    def __init__(self, record: Record, value: Any, decoder: Decoder) -> None:
         """
         Args:
             value: what its value holds; None if it is a tombstone.
@@ -65,7 +65,7 @@ class Fields:
         self.used: set[str] = set()
         "The paths in the value that keys and named properties have taken."
         self._record = record
-        self._read_keys = read_keys
+        self._decoder = decoder
         self._key: Any = None
 
     def keys(self, selection: Selection) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Fields:
             return dict(headers_as_map(self._record))
         if origin == TIMESTAMP:
             return {"": self._record.timestamp}
-        [self._key] = read_present([self._record.key], self._read_keys, "its key")
+        self._key = self._decoder.key(self._record)
         return flattened(self._key)
 
 
@@ -192,20 +192,16 @@ class EdgeWriter:
 class PatternTransform:
     """Queries for messages. Its function raises WrongMessage at a message that cannot be applied."""
 
-    def __init__(
-        self, writers: list[NodeWriter | EdgeWriter], read: Decoder, keys: Decoder, *, many: bool, deletes: bool
-    ) -> None:
+    def __init__(self, writers: list[NodeWriter | EdgeWriter], decoder: Decoder, *, deletes: bool) -> None:
         self._writers = writers
-        self._read = read
-        self._keys = keys
-        self._many = many
+        self._decoder = decoder
         self._deletes = deletes
 
     def of_messages(self, batch: list[Record]) -> list[Query]:
         """The queries for messages."""
-        values = read_present([record.value for record in batch], self._read, "its value")
+        values = self._decoder.values(batch)
         return [
-            writer.query(Fields(record, row, self._keys))
+            writer.query(Fields(record, row, self._decoder))
             for record, value in zip(batch, values, strict=True)
             for row in self._rows(value)
             for writer in self._writers
@@ -214,7 +210,7 @@ class PatternTransform:
     def _rows(self, value: Any) -> Iterable[Any]:
         if value is None:
             return [None] if self._deletes else []
-        return value if self._many else [value]
+        return value if self._decoder.many else [value]
 
 
 def _vertex(variable: str, pattern: NodePattern, parameter: str) -> str:

@@ -13,12 +13,12 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from sluice.cypher.lexer import Kind, Token, tokens
+from sluice.decoding.refusals import WrongOption
 from sluice.errors import ClauseError
 from sluice.folding import FOLDED, explain
 from sluice.folding.expressions import Key
 from sluice.ready.merge_keys import merge_keys
 from sluice.ready.message import NAMES, VALUE
-from sluice.ready.refusals import WrongOption
 
 NEO4J = {
     "event": "value",

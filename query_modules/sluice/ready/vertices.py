@@ -5,21 +5,22 @@
     key          the field that the vertex is found by, or a list of fields; `id` if nothing is said
     replace      true: the vertex has the message's fields and no others. Otherwise what the message does not name stays
     on_null      delete: a tombstone deletes the vertex that the message's key names. ignore: it is passed over
-    key_format   json or text: how the message's key is written. If it is an object, it has the fields of `key`
+    format       of `sluice:json`: json, avro, protobuf or jsonschema, each with its own options
+    key_format   how the message's key is written: the same, or text. If it is an object, it has the fields of `key`
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from sluice.ready.formats import decoder_of, key_decoder
+from sluice.decoding.decoder import Message
+from sluice.decoding.formats import KEY_FORMATS, decoder_of
+from sluice.decoding.options import OptionReader
+from sluice.decoding.refusals import WrongMessage
 from sluice.ready.identifiers import labelled, looked_for
 from sluice.ready.keys import check_key, first_missing
-from sluice.ready.message import read_present
-from sluice.ready.options import OptionReader
-from sluice.ready.refusals import WrongMessage
 from sluice.values.record import Record
 
 Query = tuple[str, dict[str, Any]]
@@ -38,7 +39,9 @@ def configured(given: Mapping[str, Any], form: str) -> dict[str, Callable[[list[
     on_null = options.choice("on_null", (DELETE, IGNORE), DELETE)
     transform = VertexUpserts(options, form)
     options.done()
-    return {"stream": transform.of_values} if on_null == IGNORE else {"stream_messages": transform.of_messages}
+    if on_null == DELETE:
+        return {"stream_messages": transform.of_messages}
+    return {"stream_messages" if transform.framed else "stream": transform.of_values}
 
 
 class VertexUpserts:
@@ -49,43 +52,48 @@ class VertexUpserts:
         labels = labelled(options.texts("label"))
         self._fields = options.texts("key", "id")
         operator = "=" if options.flag("replace", False) else "+="
-        self._read, self._many = decoder_of(form, options)
-        self._read_keys = key_decoder(options, "json")
+        formats = [one for one in KEY_FORMATS if one != "text"] if form == "json" else [form]
+        self._decoder = decoder_of(options, form, "json", formats)
         self._upsert = f"MERGE (n{labels}{looked_for(self._fields, 'value')}) SET n {operator} $value"
         self._delete = f"MATCH (n{labels}{looked_for(self._fields, 'key')}) DETACH DELETE n"
 
-    def of_values(self, batch: list[bytes | None]) -> list[Query]:
+    @property
+    def framed(self) -> bool:
+        """As `Decoder.framed`."""
+        return self._decoder.framed
+
+    def of_values(self, batch: Sequence[Message]) -> list[Query]:
         """The queries for the values of messages; null ones are passed over."""
-        values = read_present(batch, self._read, "its value")
-        if self._many:
-            values = list(chain.from_iterable(rows or () for rows in values))
-        elif None in values:
-            values = [value for value in values if value is not None]
-        self._check(values)
-        return [(self._upsert, {"value": value}) for value in values]
+        return self._upserts([value for value in self._decoder.values(batch) if value is not None])
 
     def of_messages(self, batch: list[Record]) -> list[Query]:
         """The queries for whole messages."""
-        values = [record.value for record in batch]
-        if None not in values and not any(value.strip() == b"null" for value in values if value and len(value) < 8):
-            return self.of_values(values)
-        return list(chain.from_iterable(self._of_message(record) for record in batch))
+        values = self._decoder.values(batch)
+        if None not in values:
+            return self._upserts(values)
+        return list(chain.from_iterable(map(self._of_message, batch, values)))
 
-    def _of_message(self, record: Record) -> list[Query]:
-        [value] = read_present([record.value], self._read, "its value")
+    def _upserts(self, values: list[Any]) -> list[Query]:
+        """The queries for what values hold."""
+        if self._decoder.many:
+            values = list(chain.from_iterable(values))
+        self._check(values)
+        return [(self._upsert, {"value": value}) for value in values]
+
+    def _of_message(self, record: Record, value: Any) -> list[Query]:
         if value is not None:
-            return self.of_values([record.value])
+            return self._upserts([value])
         if record.key is None:
             raise WrongMessage(
                 "a tombstone without a key: nothing says which vertex it deletes; on_null: 'ignore' passes it over"
             )
-        return [(self._delete, {"key": self._key(record.key)})]
+        return [(self._delete, {"key": self._key(record)})]
 
-    def _key(self, key: bytes) -> dict[str, Any]:
+    def _key(self, record: Record) -> dict[str, Any]:
         try:
-            [found] = self._read_keys([key])
-        except ValueError as error:
-            raise WrongMessage(f"the key of a tombstone is {error}; key_format: 'text' takes it as it is") from None
+            found = self._decoder.key(record)
+        except WrongMessage as error:
+            raise WrongMessage(f"a tombstone: {error}; key_format: 'text' takes it as it is") from None
         if not isinstance(found, dict):
             if len(self._fields) > 1:
                 raise WrongMessage(

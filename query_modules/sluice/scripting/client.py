@@ -19,6 +19,7 @@ from sluice.scripting.contract import STREAM, STREAM_MESSAGES
 from sluice.scripting.environment import server_packages
 from sluice.scripting.frames import FOLDED, MAX_ANSWER, MAX_ROWS, PACKED, READY, ROWS
 from sluice.scripting.interpreter import find_interpreter, forget_interpreter
+from sluice.scripting.option_secrets import looked_up
 from sluice.values.model import Transform
 from sluice.values.options import NO_OPTIONS, Options
 from sluice.values.output_lines import OutputLines
@@ -163,16 +164,21 @@ def load(
         what its transform is called.
 
     Raises:
-        ScriptError: the script does not compile, raises when it is run, defines no transform, refuses its options, or
-            does not end in time; retryable in the last case alone, since a busy machine is enough for it.
+        ScriptError: the script does not compile, raises when it is run, defines no transform, refuses its options or
+            may not have their secrets, or does not end in time; retryable in the last case alone, since a busy machine
+            is enough for it.
         Stopped: the owner wants to stop.
     """
+    try:
+        known = looked_up(options.as_map(), settings.secrets_allow)
+    except SettingError as error:
+        raise ScriptError(f"bad transform {transform.uri}: {error}") from None
     request = {
         **limits_of(client, settings),
         **_confinement_request(transform, settings),
         "uri": transform.uri,
         "source": transform.source,
-        "options": options.as_map(),
+        "options": known,
         "decimals": settings.decimals.value,
     }
     try:

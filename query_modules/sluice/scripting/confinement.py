@@ -9,6 +9,7 @@ it may use besides is the administrator's to say (`host.transform_access`).
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -130,7 +131,7 @@ def hint(error: BaseException) -> str:
     """What to add to an exception of a script that may come of its confinement; empty if it does not."""
     chain: BaseException | None = error
     while confined and chain is not None:
-        if isinstance(chain, PermissionError):
+        if isinstance(chain, (PermissionError, socket.gaierror)):  # the latter of names, which are looked up over it
             return f"; transforms are confined here ({SANDBOX}), and {VARIABLE} says what they may use"
         chain = chain.__cause__ or chain.__context__
     return ""

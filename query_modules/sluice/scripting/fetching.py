@@ -133,7 +133,7 @@ def _get(uri: str, may: AllowList, max_bytes: int) -> bytes:
     """What is there, redirects followed to where the script could have been asked for in the first place."""
     _check(uri, may)
     try:
-        from sluice.scripting import web
+        from sluice.host import web
     except ImportError as error:
         remedy = "install requests there, or set SLUICE_PYTHON"
         raise SettingError(f"the Python that runs transforms cannot fetch it ({error}); {remedy}") from None

@@ -43,6 +43,8 @@ ROWS = b"R"
 "Asks for, or is: the queries of the only batch as a PackStream list of [query, parameters]."
 FAILED = b"E"
 "What went wrong, one line of UTF-8."
+UNAVAILABLE = b"\0"
+"Begins that line, also an `Answer`'s, where it is no fault of the batch: a service of the transform's does not answer."
 
 DISCARD_ALL = frame(messages.discard(-1))
 "Follows each RUN: what a query returns is not wanted. It is run to its end, and no row of it is sent."

@@ -15,13 +15,13 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from sluice.bolt.packstream import unpack
-from sluice.errors import HeadersUnreadable, RemoteProtocolError, TransformError
+from sluice.errors import HeadersUnreadable, RemoteProtocolError, ServiceUnavailable, TransformError
 from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.scripting.bulk_walk import check_queries
 from sluice.scripting.client import Client, WantsStop, load, never
 from sluice.scripting.contract import STREAM_MESSAGES
-from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, answer_of
+from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, UNAVAILABLE, answer_of
 from sluice.scripting.walk import check_text, check_values
 from sluice.values.configuration import DEFAULT, Configuration, MessageSource
 from sluice.values.dead_letter import originals
@@ -221,7 +221,9 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
     def _failure(self, reason: bytes) -> TransformError:
         if OUT_OF_MEMORY.match(reason):
             self._client.give_up()
-        return TransformError(self._client.with_output(f"transform {self._uri}: {reason.decode(errors='replace')}"))
+        kind = ServiceUnavailable if reason.startswith(UNAVAILABLE) else TransformError
+        text = f"transform {self._uri}: {reason.removeprefix(UNAVAILABLE).decode(errors='replace')}"
+        return kind(self._client.with_output(text))
 
 
 def _rows(value: object) -> list[tuple[str, dict[str, Any]]]:

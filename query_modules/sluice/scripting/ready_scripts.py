@@ -28,6 +28,10 @@ configure = partial(ready.configure, {name!r}, globals())
 '''
 
 
+FOLDERS = ("ready", "decoding")
+"Of the modules that they are made of."
+
+
 def is_ready(uri: str) -> bool:
     """Whether this is the URI of a ready transform, or means to be."""
     return scheme_of(uri) == ready.SCHEME
@@ -56,9 +60,10 @@ def what_runs(transform: Transform) -> Transform:
 
 
 def _digest() -> str:
-    """The hash of all modules of ready transforms, read anew: they may have been replaced while the server runs."""
+    """The hash of all modules of ready transforms and formats, read anew: they may have been replaced meanwhile."""
     digest = hashlib.sha256()
-    for path in sorted(Path(ready.__file__).parent.glob("*.py")):
+    package = Path(ready.__file__).parents[1]
+    for path in sorted(path for folder in FOLDERS for path in (package / folder).glob("*.py")):
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sluice.errors import ServiceUnavailable
 from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.scripting import admission
@@ -61,14 +62,18 @@ class Transformer:
         """
         What the transform gives. That it brought its process down counts against a batch only if the process was new
         and had nothing but this batch: what it did before may be to blame, such as memory that was never given back.
+        That it waits for a service counts against none: what is done is given, and then raised.
         """
         transform_process = self._running()
         worn = transform_process.worn
         queries = transform_process.pack(batches, fold=fold, lacks=self._lacks(), wants_keys=self._wants_keys())
-        if queries.error is None or not transform_process.died or not (worn or len(batches) > 1):
+        waits = isinstance(queries.error, ServiceUnavailable)
+        if queries.error is None or not (waits or (transform_process.died and (worn or len(batches) > 1))):
             return queries
         if queries.batches:
             return queries._replace(failed=0, error=None)  # those that are done; the others come again
+        if waits:
+            raise queries.error
         return self._ask(batches[: max(1, queries.failed)], fold=fold)
 
     def close(self) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sluice import ready
+from sluice.decoding.refusals import WrongMessage, WrongOption
 from sluice.folding import FOLDED, explain
-from sluice.ready.refusals import WrongMessage, WrongOption
 from tests.unit.ready import message, queries
 
 NODE: dict[str, Any] = {"type": "node", "labels": ["Foo", "Bar"]}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sluice import ready
+from sluice.decoding.refusals import WrongMessage, WrongOption
 from sluice.folding import FOLDED, explain
-from sluice.ready.refusals import WrongMessage, WrongOption
 from sluice.ready.template import template_of
 from tests.unit.ready import Rows, message, queries
 
@@ -246,9 +246,13 @@ def test_a_null_that_may_be_meant_passes(query: str):
          "$headers, $topic, $partition, $offset, $timestamp"),
         ({"query": UPSERT, "on_null": UPSERT}, "the option on_null: a tombstone has no $value; its $key says what "
          "it is about"),
-        ({"query": UPSERT, "label": "A"}, "unknown option label; there are format, key_format, on_null, query"),
-        ({"query": UPSERT, "format": "avro"}, "the option format must be one of json, text, csv, got 'avro'"),
-        ({"query": UPSERT, "key_format": "csv"}, "the option key_format must be one of json, text, got 'csv'"),
+        ({"query": UPSERT, "label": "A"}, "unknown option label; there are decimals, format, key_format, on_null, "
+         "query"),
+        ({"query": UPSERT, "format": "avor"}, "the option format must be one of json, text, csv, avro, protobuf, "
+         "jsonschema, got 'avor'"),
+        ({"query": UPSERT, "format": "avro"}, "the option registry must be a map, as {url: 'http://localhost:8081'}"),
+        ({"query": UPSERT, "key_format": "csv"}, "the option key_format must be one of json, text, avro, protobuf, "
+         "jsonschema, got 'csv'"),
         ({"query": UPSERT, "format": "csv"}, "CSV needs either the option columns, the names of the columns in "
          "their order, "
          "or header: true if each message begins with them"),

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sluice import ready
+from sluice.decoding.refusals import WrongMessage, WrongOption
 from sluice.folding import FOLDED, explain
-from sluice.ready.refusals import WrongMessage, WrongOption
 from tests.unit.ready import Rows, message, queries
 
 PLACED_BY = {"columns": "purchaser", "table": "customers", "type": "PLACED_BY"}

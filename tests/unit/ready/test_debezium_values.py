@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluice.ready.refusals import WrongMessage
+from sluice.decoding.refusals import WrongMessage
 from tests.unit.ready import message, queries
 from tests.unit.ready.test_debezium import event, with_schema
 

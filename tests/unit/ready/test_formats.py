@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.ready.csv_format import CsvFormat
-from sluice.ready.formats import read_json, read_text
-from sluice.ready.options import OptionReader
-from sluice.ready.refusals import WrongMessage, WrongOption
+from sluice import decoding
+from sluice.decoding.csv_format import CsvFormat
+from sluice.decoding.json_text import JsonReader
+from sluice.decoding.options import OptionReader
+from sluice.decoding.refusals import WrongMessage, WrongOption
 
 BOM = b"\xef\xbb\xbf"
 
 
 def rows(options: dict[str, Any], *values: bytes) -> list[Any]:
-    return CsvFormat(OptionReader(options)).read(values)
+    return CsvFormat(OptionReader(options)).read_all(values)
 
 
 @pytest.mark.parametrize(
@@ -29,11 +30,11 @@ def rows(options: dict[str, Any], *values: bytes) -> list[Any]:
         ([b'{"a": 1}', b" [1, 2] ", b"null", b'"x"'], [{"a": 1}, [1, 2], None, "x"]),
         ([BOM + b'{"a": 1}', b"2"], [{"a": 1}, 2]),
         (["\u2028 \u00e9".join('""').encode()], ["\u2028 \u00e9"]),
-        ([b"123456789012345678901234567890"], [123456789012345678901234567890]),
+        ([b"123456789012345678901234567890"], ["123456789012345678901234567890"]),
     ],
 )
 def test_json(values: list[bytes], expected: list[Any]):
-    assert read_json(values) == expected
+    assert JsonReader().read_all(values) == expected
 
 
 # Together these would be JSON, though none of them is alone.
@@ -53,7 +54,7 @@ def test_json(values: list[bytes], expected: list[Any]):
 )
 def test_messages_that_are_json_only_together_are_errors(values: list[bytes]):
     with pytest.raises(WrongMessage, match="^not (JSON|UTF-8)"):
-        read_json(values)
+        JsonReader().read_all(values)
 
 
 @given(st.lists(st.text(alphabet='{}[],:"1a\\ null', max_size=6).map(str.encode), max_size=6))
@@ -65,9 +66,9 @@ def test_together_messages_are_what_they_are_alone(values: list[bytes]):
         expected = alone()
     except ValueError:
         with pytest.raises(WrongMessage):
-            read_json(values)
+            JsonReader().read_all(values)
     else:
-        assert read_json(values) == expected
+        assert JsonReader().read_all(values) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,30 +79,35 @@ def test_together_messages_are_what_they_are_alone(values: list[bytes]):
         (
             b"\x00\x00\x00\x01\x7b\x02\x06",
             "not JSON: Expecting value: line 1 column 1 (char 0); this looks like a schema registry's frame, of "
-            "schema 379: it "
-            "needs a script that reads its format",
+            "schema 379: format avro, protobuf or jsonschema, with the option registry, reads it",
         ),
         (
             b"\x00\x00\x00\x00\x05\xff",
-            "not UTF-8 text (byte 5); this looks like a schema registry's frame, of schema 5: it needs a script "
-            "that reads its "
-            "format",
+            "not UTF-8 text (byte 5); this looks like a schema registry's frame, of schema 5: "
+            "format avro, protobuf or jsonschema, with the option registry, reads it",
         ),
         (b"\x1f\x8b\x08", "not UTF-8 text (byte 1); this looks like gzip"),
+        (
+            b"\x01" + bytes(16),
+            "not JSON: Expecting value: line 1 column 1 (char 0); this looks like a schema registry's frame, of "
+            "schema 00000000-0000-0000-0000-000000000000: format avro, protobuf or jsonschema, with the option "
+            "registry, reads it",
+        ),
         (b"Obj\x01", "not JSON: Expecting value: line 1 column 1 (char 0); this looks like a file of Avro records"),
         (b"[" * 100_000, "not JSON that can be read: it is nested too deeply"),
     ],
 )
 def test_what_is_not_json_says_what_it_looks_like(value: bytes, error: str):
     with pytest.raises(WrongMessage) as caught:
-        read_json([b"1", value])
+        JsonReader().read_all([b"1", value])
     assert str(caught.value) == error
 
 
 def test_text():
-    assert read_text([BOM + b"a\r\n", b""]) == ["a\r\n", ""]
-    with pytest.raises(WrongMessage, match="^not UTF-8 text"):
-        read_text([b"\xff"])
+    decoder = decoding.open("text")
+    assert decoder.values([BOM + b"a\r\n", b""]) == ["a\r\n", ""]
+    with pytest.raises(WrongMessage, match="^its value is not UTF-8 text"):
+        decoder.values([b"\xff"])
 
 
 @pytest.mark.parametrize(

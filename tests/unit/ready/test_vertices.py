@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sluice import ready
+from sluice.decoding.refusals import WrongMessage, WrongOption
 from sluice.folding import FOLDED, explain
-from sluice.ready.refusals import WrongMessage, WrongOption
 from tests.unit.ready import Rows, message, queries
 
 PERSON = {"label": "Person"}
@@ -79,7 +79,7 @@ def test_messages_become_vertices(name: str, options: dict[str, Any], given: lis
         (b"", "its value is not JSON: Expecting value: line 1 column 1 (char 0)"),
         (message(None), "a tombstone without a key: nothing says which vertex it deletes; on_null: 'ignore' passes "
          "it over"),
-        (message(None, b"007"), "the key of a tombstone is not JSON: Extra data: line 1 column 2 (char 1); "
+        (message(None, b"007"), "a tombstone: its key is not JSON: Extra data: line 1 column 2 (char 1); "
          "key_format: 'text' "
          "takes it as it is"),
         (message(None, {"name": "x"}), "the key id is null or missing: nothing is found by that, and MERGE would "
@@ -109,8 +109,8 @@ def test_a_tombstone_of_two_keys_has_an_object():
          "got ['a', 'a']"),
         ("json", {"label": "A", "replace": "yes"}, "the option replace must be true or false, got 'yes'"),
         ("json", {"label": "A", "on_null": "skip"}, "the option on_null must be one of delete, ignore, got 'skip'"),
-        ("json", {"label": "A", "format": "csv"}, "unknown option format; there are key, key_format, "
-         "label, on_null, replace"),
+        ("json", {"label": "A", "format": "csv"}, "the option format must be one of json, avro, protobuf, "
+         "jsonschema, got 'csv'"),
         ("csv", {"label": "A"}, "CSV needs either the option columns, the names of the columns in their order, or "
          "header: true if each message begins with them"),
     ],

@@ -1,11 +1,11 @@
-"""The options of a ready transform, as a stream's config has them: read one by one, and refused in one line."""
+"""The options of formats and ready transforms, as a stream's config has them: read one by one, refused in one line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sluice.ready.refusals import WrongOption
+from sluice.decoding.refusals import WrongOption
 
 REQUIRED: Final = "\0required"
 "Stands for a default where there is none."

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from sluice.ready.refusals import WrongMessage
-
-FRAME = 5
-"Bytes of a schema registry's frame: a zero, and the schema's id."
+from sluice.decoding.refusals import WrongMessage
+from sluice.decoding.schema_ids import looks_framed
 
 
 def text_of(value: bytes) -> str:
@@ -18,13 +16,8 @@ def text_of(value: bytes) -> str:
 
 def looks_like(value: bytes) -> str:
     """What a message that cannot be read seems to be, for errors; empty if that is not known."""
-    if value[:1] == b"\0" and len(value) >= FRAME:
-        schema = int.from_bytes(value[1:FRAME], "big")
-        return (
-            f"; this looks like a schema registry's frame, of schema {schema}: it needs a script that reads its format"
-        )
     if value[:3] == b"Obj":
         return "; this looks like a file of Avro records"
     if value[:2] == b"\x1f\x8b":
         return "; this looks like gzip"
-    return ""
+    return looks_framed(value)

@@ -12,9 +12,9 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sluice.ready.options import OptionReader
-from sluice.ready.refusals import WrongMessage, WrongOption
-from sluice.ready.texts import text_of
+from sluice.decoding.options import OptionReader
+from sluice.decoding.refusals import WrongMessage, WrongOption
+from sluice.decoding.texts import text_of
 
 csv.field_size_limit(2**31 - 1)
 "A message is the limit. Python's own is 128 KiB for a field."
@@ -39,6 +39,8 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
 class CsvFormat:
     """How a topic's rows are written."""
 
+    framed = False
+
     def __init__(self, options: OptionReader) -> None:
         """Takes its options: columns or header, delimiter, types. Raises WrongOption."""
         self._columns = options.texts("columns", ())
@@ -59,7 +61,7 @@ class CsvFormat:
                 raise WrongOption(f"the option types names the column {name}, which columns does not have")
         self._types = {name: TYPES[kind] for name, kind in types.items() if kind != "text"}
 
-    def read(self, values: Sequence[bytes]) -> list[Any]:
+    def read_all(self, values: Sequence[bytes], headers: Sequence[bytes | None] = ()) -> list[Any]:
         """The rows of each message. Raises WrongMessage."""
         return list(map(self._rows, values))
 
