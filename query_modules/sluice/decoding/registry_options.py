@@ -29,6 +29,7 @@ TIMEOUT = 5.0
 "Seconds; less than a transform has for a batch, so that it is the registry that is named."
 
 MAX_TIMEOUT = 300.0
+"Seconds that a registry may be given for an answer."
 
 FILE = "file:"
 "Begins a reference to a secret."
