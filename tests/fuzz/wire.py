@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 from contextlib import suppress
 from random import Random
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer
@@ -14,11 +16,12 @@ from sluice.bolt.messages import Tag
 from sluice.bolt.packstream import pack, unpack
 from sluice.errors import ProtocolError, RemoteProtocolError, ScriptError, TransformError
 from sluice.host.settings import Settings
-from sluice.scripting import script
+from sluice.scripting import bulk_walk, script
 from sluice.scripting.channel import Channel, Patience, WrongAnswer
 from sluice.scripting.client import load
 from sluice.scripting.frames import ROWS, answer_of
 from sluice.scripting.process import TransformProcess
+from sluice.scripting.walk import check_one_by_one
 from sluice.values.model import Transform
 from sluice.values.record import Record, Records
 from sluice_tools.shim.handshake import Handshake, HandshakeKind
@@ -152,6 +155,9 @@ class FakeClient:
     def wrong(self, reason: object) -> TransformError:
         return TransformError(reason)
 
+    def with_output(self, error: str) -> str:
+        return error
+
     def give_up(self) -> None:
         pass
 
@@ -181,6 +187,24 @@ def channel(data: bytes) -> None:
     answer_of(memoryview(data)[1:])
 
 
+SMALL_WINDOWS: dict[str, Any] = {
+    "WINDOW": 2, "WORTHWHILE": 0, "_layout": functools.lru_cache(bulk_walk._Layout),
+    "_SCALAR": rb"(?:[\x00-\x7f\xc0\xc2\xc3]|\x81.|\x82..|\xd0\x11.{17}|\xc8.|\xc9..)",
+}  # fmt: skip
+"Windows that inputs of this size fill, and that are quickly compiled."
+
+
+def channel_windows(data: bytes) -> None:
+    """What passes as queries of which many are checked at a time passes one by one, too."""
+    count = data.count(bulk_walk.END_OF_QUERY)
+    with patch.multiple(bulk_walk, **SMALL_WINDOWS):
+        passes = bulk_walk.pass_in_windows(data, count)
+    if passes:
+        check_one_by_one(data, count)
+    else:
+        raise RemoteProtocolError("not in windows")
+
+
 def channel_rows(data: bytes) -> None:
     """An answer with queries as values."""
     rows = _process(ROWS + data).rows(BATCHES[0])
@@ -202,7 +226,7 @@ def channel_script(data: bytes) -> None:
 def channel_frames(data: bytes) -> None:
     """What a process writes to its channel, and then it is gone."""
     ours, theirs = socket.socketpair()
-    output = SimpleNamespace(descriptor=-1)
+    output = SimpleNamespace(descriptor=-1, read=lambda: False)
     counter = SimpleNamespace(value=0)
     process: Any = SimpleNamespace(socket=ours, counter=counter, output=output)
     with ours, theirs:
@@ -221,6 +245,7 @@ TARGETS = (
     Target("shim_websocket", shim_websocket),
     Target("shim_session", shim_session),
     Target("channel", channel, (TransformError,)),
+    Target("channel_windows", channel_windows, (RemoteProtocolError,)),
     Target("channel_rows", channel_rows, (TransformError,)),
     Target("channel_script", channel_script),
     Target("channel_frames", channel_frames, (WrongAnswer, ConnectionResetError)),

@@ -86,9 +86,9 @@ def spec(name: str) -> StreamSpec:
     return StreamSpec(f"uid of {name}", name, "localhost:9092", "topic", Transform("/t.py", "", ""))
 
 
-def add(graph: Graph, exchange: SharedState, *names: str) -> None:
+def add(graph: Graph, shared: SharedState, *names: str) -> None:
     for name in names:
-        Catalog(graph, exchange).add(spec(name), {}, "")
+        Catalog(graph, shared).add(spec(name), {}, "")
 
 
 def changes_of(graph: Graph, vertex: int) -> list[str]:
@@ -97,28 +97,28 @@ def changes_of(graph: Graph, vertex: int) -> list[str]:
 
 
 def test_a_property_is_written_before_a_relationship_so_that_transactions_conflict_on_memgraph_3() -> None:
-    graph, exchange = Graph(), SharedState(history=1)
-    add(graph, exchange, "a")
-    [catalog] = exchange.catalogs()
+    graph, shared = Graph(), SharedState(history=1)
+    add(graph, shared, "a")
+    [catalog] = shared.catalogs()
     before = graph.found[catalog].properties[nodes.REVISION]
     graph.done.clear()
-    add(graph, exchange, "b", "c")
+    add(graph, shared, "b", "c")
     one = [f"set {nodes.REVISION}", f"edge {nodes.HAS_STREAM}"]
     assert changes_of(graph, catalog) == one + one
     # Memgraph takes writing what is there already for no change at all.
     assert graph.found[catalog].properties[nodes.REVISION] == before + 2
     graph.done.clear()
-    streams = Catalog(graph, exchange)
+    streams = Catalog(graph, shared)
     streams.remove(streams.find("b"))
     assert changes_of(graph, catalog) == [f"set {nodes.REVISION}", f"no edge {nodes.HAS_STREAM}"]
 
 
 def test_a_stream_that_is_replaced_is_one_change() -> None:
-    graph, exchange = Graph(), SharedState(history=1)
-    add(graph, exchange, "a")
-    [catalog] = exchange.catalogs()
+    graph, shared = Graph(), SharedState(history=1)
+    add(graph, shared, "a")
+    [catalog] = shared.catalogs()
     graph.done.clear()
-    streams = Catalog(graph, exchange)
+    streams = Catalog(graph, shared)
     streams.claim()
     streams.remove(streams.find("a"))
     streams.add(spec("a"), {}, "")
@@ -128,75 +128,75 @@ def test_a_stream_that_is_replaced_is_one_change() -> None:
 
 @pytest.mark.parametrize(("generation", "following"), [(4, 5), (0, 1), (-1, 1), (-(2**63), 1), ("x", 1), (None, 1)])
 def test_a_start_makes_a_run_that_no_edit_has_ended_before(generation: object, following: int) -> None:
-    graph, exchange = Graph(), SharedState(history=1)
-    add(graph, exchange, "a")
-    [stream] = Catalog(graph, exchange).streams()
+    graph, shared = Graph(), SharedState(history=1)
+    add(graph, shared, "a")
+    [stream] = Catalog(graph, shared).streams()
     stream.set(generation=generation)
     assert stream.next_generation == following
 
 
 def test_every_catalog_that_there_is_conflicts() -> None:
-    graph, exchange = Graph(), SharedState(history=1)
+    graph, shared = Graph(), SharedState(history=1)
     for _ in range(2):
         vertex = graph.create_vertex()
         vertex.add_label(nodes.CATALOG)
         vertex.properties.set("schema_version", 1)
     graph.done.clear()
-    add(graph, exchange, "a")
+    add(graph, shared, "a")
     assert changes_of(graph, 0)[0] == changes_of(graph, 1)[0] == f"set {nodes.REVISION}"
 
 
 def test_an_edited_revision_is_written_over() -> None:
-    graph, exchange = Graph(), SharedState(history=1)
-    add(graph, exchange, "a")
-    [catalog] = exchange.catalogs()
+    graph, shared = Graph(), SharedState(history=1)
+    add(graph, shared, "a")
+    [catalog] = shared.catalogs()
     graph.found[catalog].properties[nodes.REVISION] = "x"
-    add(graph, exchange, "b")
+    add(graph, shared, "b")
     assert graph.found[catalog].properties[nodes.REVISION] == 1
 
 
 def test_two_transactions_that_see_no_catalog_do_not_both_make_one() -> None:
-    exchange = SharedState(history=1)
+    shared = SharedState(history=1)
     first, second = Graph(), Graph(first=100)
-    add(first, exchange, "a")
+    add(first, shared, "a")
     with pytest.raises(ConflictError, match="creating the first stream of this graph.*try again"):
-        add(second, exchange, "a")
-    assert exchange.catalogs() == [0]
+        add(second, shared, "a")
+    assert shared.catalogs() == [0]
 
 
 def test_a_create_that_fails_is_in_nobodys_way() -> None:
-    exchange = SharedState(history=1)
-    failing = Catalog(Graph(), exchange)
+    shared = SharedState(history=1)
+    failing = Catalog(Graph(), shared)
     failing.claim()
     failing.give_up()
-    add(Graph(first=100), exchange, "a")
-    assert exchange.catalogs() == [100]
+    add(Graph(first=100), shared, "a")
+    assert shared.catalogs() == [100]
 
 
 def test_what_was_made_before_is_kept_by_a_create_that_fails() -> None:
-    graph, exchange = Graph(), SharedState(history=1)
-    add(graph, exchange, "a")
-    failing = Catalog(graph, exchange)
+    graph, shared = Graph(), SharedState(history=1)
+    add(graph, shared, "a")
+    failing = Catalog(graph, shared)
     failing.claim()
     failing.give_up()
-    assert exchange.catalogs() == [0]
+    assert shared.catalogs() == [0]
 
 
 def test_the_graph_is_not_walked_once_the_supervisor_has_looked() -> None:
-    graph, exchange = Graph(), SharedState(history=1)
-    Catalog(graph, exchange)
+    graph, shared = Graph(), SharedState(history=1)
+    Catalog(graph, shared)
     assert graph.walks == 1
-    exchange.no_catalog = True
-    Catalog(graph, exchange)
+    shared.no_catalog = True
+    Catalog(graph, shared)
     assert graph.walks == 1
-    assert exchange.take_catalog_wanted()
-    assert not exchange.take_catalog_wanted()
+    assert shared.take_catalog_wanted()
+    assert not shared.take_catalog_wanted()
 
 
 def test_one_name_is_never_listed_twice() -> None:
-    graph, exchange = Graph(), SharedState(history=1)
-    add(graph, exchange, "s", "t", "s")
-    catalog = Catalog(graph, exchange)
+    graph, shared = Graph(), SharedState(history=1)
+    add(graph, shared, "s", "t", "s")
+    catalog = Catalog(graph, shared)
     assert [stream.name for stream in catalog.streams()] == ["s", "s_2", "t"]
     assert catalog.find("s").id < catalog.find("s_2").id
     assert catalog.find("s").id == VertexId(1)

@@ -89,5 +89,6 @@ def test_a_transform_gets_what_the_configuration_says(
     script = "def stream_messages(batch):\n    return [('RETURN $x', {'x': [m.topic for m in batch]})]"
     transform = Transform("/t.py", script, hashlib.sha256(script.encode()).hexdigest())
     letter = record_of(letter_of(message("people", 7, OWN), "letters", 0, monkeypatch))
-    with TransformProcess(transform, Settings(script_timeout=60.0), source=source) as process:
+    with TransformProcess(transform, Settings(script_timeout=60.0)) as process:
+        process.source = source
         assert process.rows(Records([letter])) == [("RETURN $x", {"x": [topic]})]

@@ -1,4 +1,4 @@
-"""The shipped transforms for Debezium and for Avro with a schema registry, run as a stream runs them."""
+"""The shipped transform for Avro with a schema registry, run as a stream runs it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ import fastavro
 import pytest
 
 from sluice.errors import ScriptError, TransformError
-from sluice.folding import explain
 from sluice.host.settings import Settings
 from sluice.scripting.process import TransformProcess
 from sluice.values.record import Record, Records
@@ -28,121 +27,12 @@ from tests.unit.test_transform_process import transform
 
 SETTINGS = Settings(transform_timeout=20.0)
 TRANSFORMS = REPOSITORY / "transforms"
-DEBEZIUM = (TRANSFORMS / "debezium.py").read_text("utf-8")
 AVRO = (TRANSFORMS / "avro_registry.py").read_text("utf-8")
 
-Rows = list[tuple[str, dict[str, Any]]]
 
-
-def messages(*given: tuple[Any, Any] | bytes | None, topic: str = "shop.public.customers") -> Records:
-    """Messages; of a pair, key and value are JSON."""
-    pairs = [pair if isinstance(pair, tuple) else (None, pair) for pair in given]
-    return Records(Record(_data(value), _data(key), [], topic, 0, n, 1) for n, (key, value) in enumerate(pairs))
-
-
-def _data(value: Any) -> bytes | None:
-    return value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
-
-
-def event(op: str, table: str, before: Any, after: Any) -> dict[str, Any]:
-    return {"op": op, "before": before, "after": after, "source": {"table": table, "db": "shop"}, "ts_ms": 1}
-
-
-SALLY = {"id": 1001, "first_name": "Sally", "last_name": "Thomas", "email": None, "secret": "not kept"}
-ANN = {"id": 1001, "first_name": "Ann", "last_name": "Kretchmar", "email": "ann@example.com", "secret": "not kept"}
-ORDER = {"order_number": 7, "purchaser": 1001, "quantity": 2}
-
-UPSERT = "MERGE (n:Customer {id: $id}) SET n.first_name = $first_name SET n.last_name = $last_name SET n.email = $email"
-DELETE = "MATCH (n:Customer {id: $id}) DETACH DELETE n"
-UPSERT_ORDER = "MERGE (n:Order {order_number: $order_number}) SET n.quantity = $quantity"
-DELETE_ORDER = "MATCH (n:Order {order_number: $order_number}) DETACH DELETE n"
-DISCONNECT = "MATCH (n:Order {order_number: $order_number})-[r:PLACED_BY]->() DELETE r"
-CONNECT = (
-    "MATCH (n:Order {order_number: $order_number}) MERGE (m:Customer {id: $purchaser}) MERGE (n)-[:PLACED_BY]->(m)"
-)
-CUSTOMER, NUMBER = {"id": 1001}, {"order_number": 7}
-
-
-def kept(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a customer that the example keeps."""
-    return {name: value for name, value in row.items() if name != "secret"}
-
-
-@pytest.fixture(scope="module")
-def debezium() -> Iterator[TransformProcess]:
-    with TransformProcess(transform(DEBEZIUM), SETTINGS) as transform_process:
-        yield transform_process
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        pytest.param(event("c", "customers", None, SALLY), [(UPSERT, kept(SALLY))], id="create"),
-        pytest.param(event("r", "customers", None, SALLY), [(UPSERT, kept(SALLY))], id="snapshot"),
-        pytest.param(event("u", "customers", SALLY, ANN), [(UPSERT, kept(ANN))], id="update"),
-        pytest.param(event("d", "customers", SALLY, None), [(DELETE, CUSTOMER)], id="delete"),
-        pytest.param(event("d", "customers", None, None), [(DELETE, CUSTOMER)], id="delete, before unknown"),
-        pytest.param(None, [(DELETE, CUSTOMER)], id="tombstone"),
-        pytest.param(event("m", "customers", None, None), [], id="a message in the log"),
-    ],
-)
-@pytest.mark.parametrize("schemas", [False, True], ids=["plain", "with schemas"])
-def test_debezium_rows(debezium, given, expected, schemas):
-    key: dict[str, Any] = {"id": 1001}
-    if schemas:
-        key = {"schema": {"type": "struct"}, "payload": key}
-        given = None if given is None else {"schema": {"type": "struct"}, "payload": given}
-    assert debezium.rows(messages((key, given))) == expected
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "expected"),
-    [
-        pytest.param(ORDER, {**ORDER, "quantity": 3}, ["upsert", "connect"], id="the same purchaser"),
-        pytest.param(ORDER, {**ORDER, "purchaser": 5}, ["upsert", "disconnect", "connect"], id="another"),
-        pytest.param(ORDER, {**ORDER, "purchaser": None}, ["upsert", "disconnect"], id="none any more"),
-        pytest.param(None, ORDER, ["upsert", "disconnect", "connect"], id="before unknown"),
-    ],
-)
-def test_debezium_references(debezium, before, after, expected):
-    texts = {"upsert": UPSERT_ORDER, "disconnect": DISCONNECT, "connect": CONNECT}
-    parameters = {
-        "upsert": {**NUMBER, "quantity": after["quantity"]},
-        "disconnect": NUMBER,
-        "connect": {**NUMBER, "purchaser": after["purchaser"]},
-    }
-    rows = debezium.rows(messages(({"order_number": 7}, event("u", "orders", before, after))))
-    assert rows == [(texts[name], parameters[name]) for name in expected]
-
-
-def test_debezium_names_what_it_does_not_know(debezium):
-    with pytest.raises(TransformError, match="an event with the operation 't', which this transform"):
-        debezium.rows(messages(({"id": 1}, event("t", "customers", None, None))))
-    with pytest.raises(TransformError, match="KeyError: 'invoices'"):
-        debezium.rows(messages(({"id": 1}, event("c", "invoices", None, {"id": 1}))))
-
-
-def test_debezium_folds(debezium):
-    texts = (UPSERT, DELETE, UPSERT_ORDER, DELETE_ORDER, DISCONNECT, CONNECT)
-    assert {explain(query) for query in texts} == {"folded"}
-    snapshot: list[tuple[Any, Any]] = []
-    mixed: list[tuple[Any, Any]] = []
-    for n in range(500):
-        order = {"order_number": n, "purchaser": n, "quantity": 1}
-        rows = [
-            ({"id": n}, event("r", "customers", None, {**SALLY, "id": n})),
-            ({"order_number": n}, event("r", "orders", None, order)),
-        ]
-        snapshot += rows
-        mixed += rows
-        if n % 5 == 0:
-            mixed.append(({"order_number": n}, event("u", "orders", order, {**order, "quantity": 2})))
-        if n % 50 == 0:
-            mixed.append(({"order_number": n}, event("d", "orders", order, None)))
-    folded = [debezium.pack([messages(*given)], fold=True) for given in (snapshot, mixed)]
-    assert [(queries.given, queries.error) for queries in folded] == [(1500, None), (1500 + 200 + 10, None)]
-    assert folded[0].size == 3
-    assert folded[1].size < 100
+def messages(*values: bytes | None) -> Records:
+    """Messages without keys."""
+    return Records(Record(value, None, [], "people", 0, n, 1) for n, value in enumerate(values))
 
 
 SCHEMA = {

@@ -43,26 +43,26 @@ def has_failed(looking: Founding, server: Server, begun: float | None) -> bool:
 
 
 def test_a_second_catalog_is_not_begun_beside_one_that_is_there_or_may_come() -> None:
-    exchange = SharedState(history=1)
-    assert exchange.begin_catalog(FIRST)
-    assert not exchange.begin_catalog(SECOND)
-    exchange.announce_catalog(FIRST)
-    assert exchange.catalog_begun(FIRST) is None
-    assert not exchange.begin_catalog(SECOND)
-    exchange.forget_catalog(FIRST)
-    assert exchange.begin_catalog(SECOND)
-    assert exchange.catalogs() == [SECOND]
+    shared = SharedState(history=1)
+    assert shared.begin_catalog(FIRST)
+    assert not shared.begin_catalog(SECOND)
+    shared.announce_catalog(FIRST)
+    assert shared.catalog_begun(FIRST) is None
+    assert not shared.begin_catalog(SECOND)
+    shared.forget_catalog(FIRST)
+    assert shared.begin_catalog(SECOND)
+    assert shared.catalogs() == [SECOND]
 
 
 def test_a_catalog_that_nobody_finds_out_about_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("sluice.supervising.shared_state.time.monotonic", lambda: now[0])
-    exchange = SharedState(history=1)
-    exchange.begin_catalog(FIRST)
+    shared = SharedState(history=1)
+    shared.begin_catalog(FIRST)
     now[0] += MAX_FOUNDING - 1
-    assert not exchange.begin_catalog(SECOND)
+    assert not shared.begin_catalog(SECOND)
     now[0] += 1
-    assert exchange.begin_catalog(SECOND)
+    assert shared.begin_catalog(SECOND)
 
 
 def test_a_reload_takes_over_what_is_open(clock: list[float]) -> None:

@@ -8,7 +8,15 @@ from tests.house import arrows, imported, long_constructors, long_modules, modul
 
 FLOORS = (
     *("streams", "sluice.procedures", "sluice.supervising", "sluice.engine", "sluice.persistence", "sluice.scripting"),
-    *("sluice.brokers", "sluice.folding", "sluice.clauses", "sluice.cypher", "sluice.values", "sluice.host"),
+    *(
+        "sluice.ready",
+        "sluice.brokers",
+        "sluice.folding",
+        "sluice.clauses",
+        "sluice.cypher",
+        "sluice.values",
+        "sluice.host",
+    ),
     *("sluice.bolt", "sluice.errors"),
 )
 "The rooms inside the server, from the top down."

@@ -175,9 +175,9 @@ def test_what_another_version_knew_otherwise_is_left_out():
 
 
 def test_streams_that_are_gone_are_forgotten():
-    exchange = SharedState(history=3)
-    kept = exchange.monitor("kept")
-    Stream(exchange.monitor("dropped")).commits()
-    exchange.keep_monitors(frozenset({"kept"}))
-    assert exchange.monitor("kept") is kept
-    assert exchange.monitor("dropped").entries(10) == []
+    shared = SharedState(history=3)
+    kept = shared.monitor("kept")
+    Stream(shared.monitor("dropped")).commits()
+    shared.keep_monitors(frozenset({"kept"}))
+    assert shared.monitor("kept") is kept
+    assert shared.monitor("dropped").entries(10) == []

@@ -128,7 +128,7 @@ def running(
     server: Server, monkeypatch: pytest.MonkeyPatch, host: HostState | None = None
 ) -> Iterator[tuple[SharedState, list[Idle]]]:
     """A supervisor with that server; the workers it has made."""
-    exchange, workers = SharedState(1, host), []
+    shared, workers = SharedState(1, host), []
 
     def new_worker(run: Run) -> Idle:
         assert not run.only_retries
@@ -139,11 +139,11 @@ def running(
     monkeypatch.setattr(server_watch, "MODE_INTERVAL", 0.02)
     monkeypatch.setattr(server_watch, "CONSTRAINT_INTERVAL", 0.02)
     monkeypatch.setattr(supervisor, "Worker", new_worker)
-    supervised = Supervisor(Settings(poll_interval=0.01), exchange)
+    supervised = Supervisor(Settings(poll_interval=0.01), shared)
     thread = threading.Thread(target=supervised.run)
     thread.start()
     try:
-        yield exchange, workers
+        yield shared, workers
     finally:
         supervised.stop(hurry=True)
         thread.join()
@@ -164,14 +164,14 @@ def test_streams_wait_where_they_cannot_run_and_say_why(
     server = Server()
     right = getattr(server, fact)
     setattr(server, fact, value)
-    with running(server, monkeypatch) as (exchange, workers):
-        eventually(lambda: exchange.trouble, equals=trouble)
+    with running(server, monkeypatch) as (shared, workers):
+        eventually(lambda: shared.trouble, equals=trouble)
         assert not workers
         setattr(server, fact, right)
         eventually(lambda: len(workers), equals=1)
-        eventually(lambda: exchange.trouble is None)
+        eventually(lambda: shared.trouble is None)
         setattr(server, fact, value)
-        eventually(lambda: exchange.trouble, equals=trouble)
+        eventually(lambda: shared.trouble, equals=trouble)
         eventually(lambda: not workers[0].alive)
         setattr(server, fact, right)
         eventually(lambda: len(workers), equals=2)
@@ -182,34 +182,34 @@ def test_streams_wait_where_they_cannot_run_and_say_why(
 def test_a_catalog_is_looked_for_and_never_made(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server()
     server.catalogs.clear()
-    with running(server, monkeypatch) as (exchange, workers):
+    with running(server, monkeypatch) as (shared, workers):
         # An instance that has written by itself could not become a replica.
-        eventually(lambda: exchange.no_catalog)
+        eventually(lambda: shared.no_catalog)
         assert not server.catalogs
         server.catalogs.add(CATALOG)  # by hand, or from a dump
-        exchange.want_catalog()
+        shared.want_catalog()
         eventually(lambda: len(workers), equals=1)
-        assert not exchange.no_catalog
+        assert not shared.no_catalog
 
 
 def test_a_catalog_that_takes_the_place_of_another_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server()
-    with running(server, monkeypatch) as (exchange, workers):
+    with running(server, monkeypatch) as (shared, workers):
         eventually(lambda: len(workers), equals=1)
         server.catalogs = {VertexId(99)}  # as RECOVER SNAPSHOT does
-        eventually(exchange.catalogs, equals=[VertexId(99)])
+        eventually(shared.catalogs, equals=[VertexId(99)])
         server.catalogs.clear()
-        eventually(lambda: exchange.no_catalog)
-        assert exchange.catalogs() == []
+        eventually(lambda: shared.no_catalog)
+        assert shared.catalogs() == []
 
 
 def test_a_server_that_the_fence_does_not_hold_on_runs_no_stream_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server()
     server.findings = Findings({}, "the streams cannot run on this server: no assert()", 0.001)
-    with running(server, monkeypatch) as (exchange, workers):
-        eventually(lambda: exchange.trouble, equals=server.findings.refusal)
+    with running(server, monkeypatch) as (shared, workers):
+        eventually(lambda: shared.trouble, equals=server.findings.refusal)
         assert not workers
-        assert exchange.host.summary() == server.findings.refusal
+        assert shared.host.summary() == server.findings.refusal
     assert server.probes == 1
 
 
@@ -217,8 +217,8 @@ def test_a_server_that_the_fence_does_not_hold_on_is_asked_again(monkeypatch: py
     monkeypatch.setattr(server_watch, "PROBE_INTERVAL", 0.02)
     server = Server()
     server.findings = Findings({}, "the streams cannot run on this server: it was busy", 0.001)
-    with running(server, monkeypatch) as (exchange, workers):
-        eventually(lambda: exchange.trouble, equals=server.findings.refusal)
+    with running(server, monkeypatch) as (shared, workers):
+        eventually(lambda: shared.trouble, equals=server.findings.refusal)
         server.findings = Findings({}, None, 0.001)
         eventually(lambda: len(workers), equals=1)
 
@@ -227,14 +227,14 @@ def test_what_folding_may_do_follows_what_the_server_does(monkeypatch: pytest.Mo
     monkeypatch.setattr(server_watch, "INDEX_INTERVAL", 0.02)
     server = Server()
     server.findings = Findings({Need.MERGE: "found 2"}, None, 0.001)
-    with running(server, monkeypatch) as (exchange, workers):
+    with running(server, monkeypatch) as (shared, workers):
         eventually(lambda: len(workers), equals=1)
-        assert exchange.host.lacks() == {Need.MERGE}
+        assert shared.host.lacks() == {Need.MERGE}
         server.has_edge_index = True
-        eventually(exchange.host.lacks, equals=frozenset([Need.MERGE, Need.RELATIONSHIPS]))
-        assert exchange.host.limits()[0] == f"{REASONS[Need.MERGE]} (found 2)"
+        eventually(shared.host.lacks, equals=frozenset([Need.MERGE, Need.RELATIONSHIPS]))
+        assert shared.host.limits()[0] == f"{REASONS[Need.MERGE]} (found 2)"
         server.has_edge_index = False
-        eventually(exchange.host.lacks, equals=frozenset([Need.MERGE]))
+        eventually(shared.host.lacks, equals=frozenset([Need.MERGE]))
     assert server.probes == 1
 
 
@@ -273,22 +273,22 @@ def test_constraints_are_learnt_and_relied_on_where_they_do_the_server_no_harm(
     server.survives, server.unique = survives, True
     shape = MergeShape(False, frozenset({"P"}), frozenset({"id"}), frozenset({"id"}), None, frozenset({"P"}))
     keys = MergeKeys({shape: frozenset({1})})
-    with running(server, monkeypatch) as (exchange, _):
-        exchange.announce_catalog(CATALOG)
-        eventually(lambda: len(exchange.guard.constraints), equals=1)
-        assert exchange.guard.reduced(keys).is_empty is survives
+    with running(server, monkeypatch) as (shared, _):
+        shared.announce_catalog(CATALOG)
+        eventually(lambda: len(shared.guard.constraints), equals=1)
+        assert shared.guard.reduced(keys).is_empty is survives
 
 
 def test_a_stream_that_another_server_started_is_left_to_it_unless_this_was_its_replica(monkeypatch, tmp_path):
     server = Server()
     server.streams = [ROW._replace(properties={**ROW.properties, "installation": "another"})]
     host = HostState(Attempts(None), Installation(tmp_path / "here.json"))
-    with running(server, monkeypatch, host) as (exchange, workers):
-        eventually(lambda: exchange.seen == frozenset({ROW.uid}))
+    with running(server, monkeypatch, host) as (shared, workers):
+        eventually(lambda: shared.seen == frozenset({ROW.uid}))
         assert workers == []
         server.main = False
-        exchange.ring()
-        eventually(lambda: exchange.trouble == ON_REPLICA)
+        shared.ring()
+        eventually(lambda: shared.trouble == ON_REPLICA)
         server.main = True
-        exchange.ring()
+        shared.ring()
         eventually(lambda: len(workers), equals=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +13,11 @@ from sluice.bolt.framing import frame
 from sluice.bolt.packstream import pack, unpack
 from sluice.bolt.values import MAX_DEPTH, Structure
 from sluice.errors import RemoteProtocolError
+from sluice.scripting import bulk_walk
+from sluice.scripting.bulk_walk import check_queries
 from sluice.scripting.frames import DISCARD_ALL
-from sluice.scripting.walk import check_queries, check_values
+from sluice.scripting.walk import check_one_by_one, check_values
+from tests.fuzz.wire import SMALL_WINDOWS
 
 RUN = messages.run("RETURN $x", {"x": 1})
 
@@ -115,7 +120,9 @@ def test_a_changed_byte_never_moves_the_end_of_a_message(parameters: dict, place
         pytest.param(framed(b"\xb3\x10\x01\xa0\xa0"), "a text begins with the byte 01", id="no text"),
         pytest.param(framed(b"\xb3\x10\x81x\x90\xa0"), "are not a map", id="no parameters"),
         pytest.param(framed(b"\xb3\x10\x81x\xa1\x01\x01\xa0"), "a text begins with", id="a key that is none"),
-        pytest.param(framed(messages.run("x", {"x": Structure(0x44, [1])})), "begins with the byte B1", id="structure"),
+        pytest.param(
+            framed(messages.run("x", {"x": Structure(0x4E, [1])})), "has the tag 4E and 1 fields", id="a structure"
+        ),
         pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\xcc\x01x\xa0"), "begins with the byte CC", id="bytes"),
         pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\xc4\xa0"), "begins with the byte C4", id="no value"),
         pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\x91\xa0"), "does not end", id="a list that takes the end"),
@@ -157,3 +164,85 @@ def test_lists_of_one_kind_of_value_end_where_they_say(size: int, item: object):
 def test_a_query_that_ends_where_its_parameters_should_begin_is_refused():
     head = RUN[: RUN.index(b"\xa1")]
     assert "cut off" in refusal(framed(RUN) + (len(head)).to_bytes(2, "big") + head, 2)
+
+
+VALUES_OF_ALIKE = ((1, "a"), (3, "b"), (None, "c"), (700, 2))
+ALIKE = framed(*(messages.run("RETURN $x", {"x": x, "y": [y]}) for x, y in VALUES_OF_ALIKE))
+TELLING = (*range(18), 0x7F, *range(0x80, 0x84), *range(0x90, 0x93), *range(0xA0, 0xA4), *range(0xC0, 0xCC), 0xD0)
+"Bytes that begin values of all kinds, and some sizes."
+
+
+@pytest.fixture
+def small_windows(monkeypatch):
+    """Windows of two queries, the regular expressions of which are compiled at once."""
+    for name, value in SMALL_WINDOWS.items():
+        monkeypatch.setattr(bulk_walk, name, value)
+
+
+def passes_one_by_one(frames: bytes, count: int) -> bool:
+    try:
+        check_one_by_one(frames, count)
+    except RemoteProtocolError:
+        return False
+    return True
+
+
+@pytest.fixture
+def walked(monkeypatch):
+    """The queries that are walked."""
+    found: list[bytes] = []
+    check_piece = bulk_walk._check
+
+    def check(piece: bytes) -> int:
+        found.append(piece)
+        return check_piece(piece)
+
+    monkeypatch.setattr(bulk_walk, "_check", check)
+    return found
+
+
+def test_a_changed_byte_passes_in_a_window_only_if_it_does_by_itself(small_windows, walked):
+    in_windows = 0
+    for place in range(len(ALIKE)):
+        for byte in TELLING:
+            changed = ALIKE[:place] + bytes((byte,)) + ALIKE[place + 1 :]
+            walked.clear()
+            if bulk_walk.pass_in_windows(changed, 4):
+                assert passes_one_by_one(changed, 4), changed
+                in_windows += len(walked) == 1
+    assert in_windows > 100  # of which only the first query was walked
+
+
+def test_a_query_inside_a_text_is_no_query_nor_is_the_one_that_it_cuts_off(small_windows, monkeypatch):
+    """Two pieces of one text, each of the size that it announces; together they might be one query with a long text."""
+    monkeypatch.setattr(bulk_walk, "_SCALAR", rb"(?:[\x00-\x7f]|\xd0\x1f.{31})")
+    query = messages.run("RETURN $x", {"x": 1})
+    cut_off = query[:-2] + b"\xd0\x1f\xa0"
+    together = framed(cut_off, query)[2 : 2 - len(bulk_walk.END_OF_QUERY)]
+    assert re.fullmatch(re.escape(query[:-2]) + bulk_walk._SCALAR + b"\xa0\0", together, re.DOTALL)
+    frames = framed(query, cut_off, query)
+    assert not passes_one_by_one(frames, 3)
+    assert not bulk_walk.pass_in_windows(frames, 3)
+
+
+def test_the_end_of_a_query_does_not_overlap_with_itself():
+    end = bulk_walk.END_OF_QUERY
+    assert not any(end.startswith(end[start:]) for start in range(1, len(end)))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        lambda i: {"id": i, "name": f"name {i}", "seen": i * 1000, "weight": i / 7},
+        lambda i: {"row": {"id": str(i) * 9, "tags": ["a", i], "none": None}},
+        lambda i: {},
+    ],
+)
+def test_queries_that_are_alike_are_not_walked_once_their_form_is_known(parameters, walked, monkeypatch):
+    """... and then they are passed by a regular expression, but for the first of each text."""
+    monkeypatch.setattr(bulk_walk, "WORTHWHILE", 0)
+    queries = [messages.run(f"RETURN {i % 2}", parameters(i)) for i in range(200)]
+    check_queries(framed(*queries), 200)
+    assert len(walked) == 2
+    queries[137] = messages.run("COMMIT")
+    assert "query 137 is COMMIT" in refusal(framed(*queries), 200)

@@ -28,7 +28,7 @@ from sluice_tools.install.command import install, uninstall
 from sluice_tools.shim.metrics.exposition import exposed
 from sluice_tools.shim.service import Watch, serve
 from sluice_tools.shim.settings import Address, MetricsSettings, ShimSettings
-from sluice_tools.terminal import PASSWORD, password_of
+from sluice_tools.terminal import PASSWORD, pairs_of, password_of
 from sluice_tools.terminal import show as _show
 from sluice_tools.terminal import show_json as _show_json
 from sluice_tools.terminal import visible as _visible
@@ -73,7 +73,7 @@ def translate(
 
     Exit code 0: it is shown, or the text is no stream clause. 2: the clause is wrong.
     """
-    parameters = dict(_parameter(given) for given in parameter or [])
+    parameters = pairs_of(parameter, "--parameter")
     try:
         translation = clauses.translate(text, parameters)
     except (ClauseError, SettingError) as error:
@@ -245,18 +245,6 @@ def _towards_memgraph(authority: Path | None, *, verified: bool) -> ssl.SSLConte
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _parameter(given: str) -> tuple[str, Any]:
-    """`name=json` as name and value."""
-    name, equals, value = given.partition("=")
-    if not (name and equals):
-        raise typer.BadParameter(f"{_visible(given)} is not NAME=JSON", param_hint="--parameter")
-    try:
-        return name, json.loads(value)
-    except (ValueError, RecursionError) as error:
-        message = f"the value of {_visible(name)} is not JSON (a string needs its quotes: {name}='\"text\"'): {error}"
-        raise typer.BadParameter(_visible(message), param_hint="--parameter") from error
 
 
 def _show_error(text: str, error: ClauseError | SettingError, *, as_json: bool) -> None:

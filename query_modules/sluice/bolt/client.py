@@ -11,7 +11,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
+from contextlib import AbstractContextManager
 
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, end_of, frame
@@ -30,10 +30,8 @@ MAX_MESSAGE = 256 * 1024 * 1024
 _FAREWELL = 0.1
 "How long GOODBYE may wait for room in the socket, in seconds."
 
-_NOTHING = memoryview(b"")
 
-
-class Connection:
+class Connection(AbstractContextManager["Connection"]):
     """
     A session with the server.
 
@@ -149,15 +147,7 @@ class Connection:
         """
         if self._inbox:
             raise RemoteProtocolError("the server sent an answer to no request")
-        before = self._transport.sent
-        answers: list[Reply] = []
-        try:
-            self._pump(memoryview(frames), answers, replies, records, timeout)
-        except (ConnectionLost, RemoteProtocolError) as error:
-            if commit_at is not None and self._transport.sent - before >= end_of(frames, commit_at):
-                _raise_if_unknown(answers, commit_at, error)
-            raise
-        return answers
+        return self._answers(frames, replies, commit_at, records, timeout)
 
     def send(self, frames: bytes, *, timeout: float | None = None) -> None:
         """Send requests and leave the answers to `receive`. What arrives meanwhile is kept."""
@@ -176,14 +166,7 @@ class Connection:
 
         Takes the arguments of `exchange`. Every COMMIT that is not answered counts as sent.
         """
-        answers: list[Reply] = []
-        try:
-            self._pump(_NOTHING, answers, replies, records, timeout)
-        except (ConnectionLost, RemoteProtocolError) as error:
-            if commit_at is not None:
-                _raise_if_unknown(answers, commit_at, error)
-            raise
-        return answers
+        return self._answers(b"", replies, commit_at, records, timeout)
 
     @property
     def answered(self) -> bool:
@@ -212,12 +195,7 @@ class Connection:
         finally:
             self._transport.close()
 
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _agree(self, deadline: float) -> None:
@@ -253,6 +231,19 @@ class Connection:
             raise error_of(reply)
         if isinstance(reply, Success):
             self.server = self.server or str(reply.metadata.get("server", ""))
+
+    def _answers(
+        self, frames: bytes, replies: int, commit_at: int | None, records: RawRecords | None, timeout: float | None
+    ) -> list[Reply]:
+        before = self._transport.sent
+        answers: list[Reply] = []
+        try:
+            self._pump(memoryview(frames), answers, replies, records, timeout)
+        except (ConnectionLost, RemoteProtocolError) as error:
+            if commit_at is not None and self._transport.sent - before >= end_of(frames, commit_at):
+                _raise_if_unknown(answers, commit_at, error)
+            raise
+        return answers
 
     def _pump(
         self, outgoing: memoryview, answers: list[Reply], wanted: int, records: RawRecords | None, timeout: float | None

@@ -34,10 +34,8 @@ class MessageBuffer:
 
     def feed(self, data: bytes) -> list[bytes]:
         """
-        The messages that `data` completes, in order: none, one or many.
-
-        Raises:
-            RemoteProtocolError: a message is longer than the limit. The buffer cannot be used afterwards.
+        The messages that `data` completes, in order: none, one or many. Raises RemoteProtocolError: a message is longer
+        than the limit. The buffer cannot be used afterwards.
         """
         received = self._received
         received += data

@@ -39,10 +39,8 @@ _REFUSALS = (_Unpackable, UnicodeEncodeError, struct.error)
 
 def pack(value: Value) -> bytes:
     """
-    The bytes of one value.
-
-    Raises:
-        LocalProtocolError: Bolt cannot represent it. The text begins with the value's path: `rows[3].x: ...`.
+    The bytes of one value. Raises LocalProtocolError: Bolt cannot represent it. The text begins with the value's path:
+    `rows[3].x: ...`.
     """
     buffer = bytearray()
     pack_into(buffer, value)

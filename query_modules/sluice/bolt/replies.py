@@ -1,6 +1,4 @@
-"""
-A server's answers to requests, and which error of Sluice a refusal becomes. No I/O.
-"""
+"""A server's answers to requests, and which error of Sluice a refusal becomes. No I/O."""
 
 from __future__ import annotations
 
@@ -74,12 +72,7 @@ def is_record(message: bytes) -> bool:
 
 
 def reply_of(message: bytes) -> Reply:
-    """
-    The answer that `message` is.
-
-    Raises:
-        RemoteProtocolError: it is not a message that a server sends.
-    """
+    """The answer that `message` is. Raises RemoteProtocolError: it is not a message that a server sends."""
     tag = message[1] if len(message) > 1 else -1
     if tag == Tag.SUCCESS:
         return Success(message)
@@ -92,12 +85,7 @@ def reply_of(message: bytes) -> Reply:
 
 
 def error_of(failure: Failure, index: int | None = None) -> QueryRefused:
-    """
-    The error to raise for a refusal.
-
-    Args:
-        index: which request of the exchange was refused, counted from 0.
-    """
+    """The error to raise for a refusal. `index`: which request of the exchange was refused, counted from 0."""
     passes = ".TransientError." in failure.code and _TIMED_OUT.search(failure.message) is None
     kind = TransientFailure if passes else QueryRefused
     message = failure.message

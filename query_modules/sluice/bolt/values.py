@@ -1,8 +1,4 @@
-"""
-What a Bolt value may be, and the bytes that introduce each kind.
-
-Source: Bolt documentation, "PackStream".
-"""
+"""What a Bolt value may be, and the bytes that introduce each kind. Source: Bolt documentation, "PackStream"."""
 
 from __future__ import annotations
 

@@ -40,6 +40,14 @@ What librdkafka's refusals have in them, and what that means. Only these words o
 is among the properties: its own may quote them.
 """
 
+POSITIONS_OF_THE_GRAPH: Mapping[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "allow.auto.create.topics": False,
+}
+"Of consumers that are told where to read, and that change nothing."
+
 _lock = threading.Lock()  # guards _admins
 _admins: WeakValueDictionary[tuple[str, Configuration], AdminClient] = WeakValueDictionary()
 
@@ -87,21 +95,13 @@ def admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
 
     Threads: any; so may the client be used.
 
-    Raises:
-        SettingError, BrokerError: as `make`.
+    Raises SettingError, BrokerError: as `make`.
     """
     with _lock:
         known = _admins.get((uri, configuration))
     if known is None:
-        own = {"log_level": 0}
-        known = make(
-            AdminClient,
-            name,
-            uri,
-            configuration,
-            defaults={"client.id": "sluice", "reconnect.backoff.max.ms": 250},
-            own=own,
-        )
+        defaults = {"client.id": "sluice", "reconnect.backoff.max.ms": 250}
+        known = make(AdminClient, name, uri, configuration, defaults=defaults, own={"log_level": 0})
         with _lock:
             known = _admins.setdefault((uri, configuration), known)
     return known

@@ -1,6 +1,4 @@
-"""
-What librdkafka complains of: it reports each connection that it lost or could not make, and retries by itself.
-"""
+"""What librdkafka complains of: it reports each connection that it lost or could not make, and retries by itself."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
+from contextlib import AbstractContextManager
 
 from sluice.brokers.batcher import Batcher, Limits
 from sluice.brokers.complaints import Complaints
@@ -28,7 +28,7 @@ SLICE = 0.5
 "Seconds between two checks of whether the owner wants to stop."
 
 
-class Consumer:
+class Consumer(AbstractContextManager["Consumer"]):
     """
     Reads one topic for one stream: a `TopicReader`, while it is awake, and a `Batcher`.
 
@@ -58,12 +58,7 @@ class Consumer:
         self._reader: TopicReader | None = self._new_reader()
         "None: asleep."
 
-    def __enter__(self) -> Consumer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -136,10 +136,7 @@ class IdleWatcher:
     """
 
     def __init__(self, key: Key, spec: StreamSpec, topic_interval: float) -> None:
-        """
-        Args:
-            spec: of any stream with these brokers and settings.
-        """
+        """`spec`: of any stream with these brokers and settings."""
         self.resting: set[Watched] = set()
         self.moved = False
         "Whether others rest than before, or at other places."
@@ -182,29 +179,18 @@ class IdleWatcher:
 
     def _client(self) -> confluent_kafka.Consumer:
         spec = self._spec
-        return clients.make(
-            confluent_kafka.Consumer,
-            spec.name,
-            spec.uri,
-            spec.config,
-            defaults={
-                "client.id": "sluice-watch",
-                "isolation.level": "read_committed",
-                "reconnect.backoff.max.ms": 500,
-            },
-            own={
-                "group.id": group_of(spec.name),  # librdkafka wants one; nothing is reported
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
-                "allow.auto.create.topics": False,
-                "queued.min.messages": 1,
-                "fetch.message.max.bytes": FETCH_BYTES,
-                "error_cb": self._wake_all,
-                "logger": log,
-                "log_level": 2,
-            },
-        )
+        defaults = {"client.id": "sluice-watch", "isolation.level": "read_committed", "reconnect.backoff.max.ms": 500}
+        own = {
+            **clients.POSITIONS_OF_THE_GRAPH,
+            "group.id": group_of(spec.name),  # librdkafka wants one; nothing is reported
+            "queued.min.messages": 1,
+            "fetch.message.max.bytes": FETCH_BYTES,
+            "error_cb": self._wake_all,
+            "logger": log,
+            "log_level": 2,
+        }
+        kind = confluent_kafka.Consumer
+        return clients.make(kind, spec.name, spec.uri, spec.config, defaults=defaults, own=own)
 
     def _resting(self) -> list[Watched]:
         with _lock:

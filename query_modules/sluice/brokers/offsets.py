@@ -1,6 +1,4 @@
-"""
-Asks Kafka for the offsets of a topic: where its partitions begin and end, and which message came when.
-"""
+"""Asks Kafka for the offsets of a topic: where its partitions begin and end, and which message came when."""
 
 from __future__ import annotations
 
@@ -69,10 +67,8 @@ class TopicOffsets:
 
     def bounds(self) -> dict[int, tuple[int, int]]:
         """
-        Partition -> its first offset, and the one that its next message gets.
-
-        Raises:
-            BrokerError: no answer in time, or a refusal.
+        Partition -> its first offset, and the one that its next message gets. Raises BrokerError: no answer in time, or
+        a refusal.
         """
         low, high = self._answers(OffsetSpec.earliest(), OffsetSpec.latest())
         return {partition: (low[partition], high[partition]) for partition in self._partitions}

@@ -1,6 +1,4 @@
-"""
-Something that the brokers are asked again and again, one answer at a time, without waiting for it.
-"""
+"""Something that the brokers are asked again and again, one answer at a time, without waiting for it."""
 
 from __future__ import annotations
 
@@ -20,17 +18,10 @@ Answers = Mapping[Any, Future[Any]]
 
 
 class RepeatedQuestion:
-    """
-    One question, asked over an admin client.
-
-    Threads: for the thread that made it.
-    """
+    """One question, asked over an admin client. Threads: for the thread that made it."""
 
     def __init__(self, read: Callable[[Any, Any], dict[int, int]]) -> None:
-        """
-        Args:
-            read: makes what was asked about, and the answer, to partition -> number.
-        """
+        """`read`: makes what was asked about, and the answer, to partition -> number."""
         self.asked_at = 0.0
         self.error = ""
         "Why there was no answer to the last question, or not to all of it."

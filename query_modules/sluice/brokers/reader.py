@@ -1,6 +1,4 @@
-"""
-One client of Kafka that reads a stream's topic: a thin layer over librdkafka's consumer.
-"""
+"""One client of Kafka that reads a stream's topic: a thin layer over librdkafka's consumer."""
 
 from __future__ import annotations
 
@@ -94,11 +92,8 @@ class TopicReader:
         if "message.max.bytes" not in dict(spec.config.kafka):  # librdkafka wants this to be less
             defaults["fetch.max.bytes"] = FETCH_BYTES
         own = {
+            **clients.POSITIONS_OF_THE_GRAPH,
             "group.id": group_of(spec.name),
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "allow.auto.create.topics": False,
             "enable.partition.eof": to_the_end,
             "error_cb": complaints.note,
             "on_commit": reporter.answered,
@@ -126,10 +121,8 @@ class TopicReader:
 
     def assign(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
         """
-        Reads these partitions and no others: each from its place, or from its first message if it has none.
-
-        Raises:
-            BrokerError: librdkafka cannot.
+        Reads these partitions and no others: each from its place, or from its first message if it has none. Raises
+        BrokerError: librdkafka cannot.
         """
         self.failure = None
         self.ended.clear()
@@ -174,10 +167,7 @@ class TopicReader:
     def log_end(self, partition: int, end: int, leader_epoch: int) -> int:
         """
         Up to which offset a partition's log, which goes up to `end`, is the one that was read up to this leader epoch.
-        What was assigned before is no longer.
-
-        Raises:
-            BrokerError: as `assign` and `take`.
+        What was assigned before is no longer. Raises BrokerError: as `assign` and `take`.
         """
         if end == 0:
             return 0
@@ -224,10 +214,8 @@ def begin_at(
     Begins to read, and has brokers asked whether their logs are still those that were read, where leader epochs are
     known. If they are not, that comes instead of messages. Nothing may be consumed meanwhile.
 
-    Seeking asks, assigning does not. If the log ends before the place, a fetch may find that out first.
-
-    Raises:
-        KafkaException: it cannot seek within `SEEKABLE` seconds.
+    Seeking asks, assigning does not. If the log ends before the place, a fetch may find that out first. Raises
+    KafkaException: it cannot seek within `SEEKABLE` seconds.
 
     Source: `rd_kafka_toppar_seek` and `rd_kafka_toppar_fetch_start` in `rdkafka_partition.c`, v2.16.0.
     """

@@ -60,10 +60,8 @@ class Reporter:
 
     def finish(self, consumer: Any) -> bool:
         """
-        Reports what is still to be reported; waits for the answer, but not for long.
-
-        Returns:
-            whether all is answered. While it is not, closing the consumer would not end.
+        Reports what is still to be reported; waits for the answer, but not for long. Returns whether all is answered.
+        While it is not, closing the consumer would not end.
         """
         deadline = time.monotonic() + LAST_WORDS
         self._await_answer(consumer, deadline)

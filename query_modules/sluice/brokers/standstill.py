@@ -29,10 +29,7 @@ class Standstill:
     """
 
     def __init__(self, place: str) -> None:
-        """
-        Args:
-            place: the stream and its topic, for texts.
-        """
+        """`place`: the stream and its topic, for texts."""
         self._place = place
         self._stands: dict[int, _Stand] = {}
         self._highs: Mapping[int, int] = {}
@@ -58,10 +55,7 @@ class Standstill:
         return any(now - stand.since >= NOTICE for stand in self._stands.values())
 
     def hear(self, stable: Mapping[int, int], now: float) -> None:
-        """
-        Args:
-            stable: partition -> last stable offset: what is after it may belong to an open transaction.
-        """
+        """`stable`: partition -> last stable offset: what is after it may belong to an open transaction."""
         # A partition that has moved on since may have been asked about before.
         asked = [partition for partition, stand in self._stands.items() if now - stand.since >= NOTICE]
         self._stable = {partition: stable[partition] for partition in asked if partition in stable}

@@ -1,6 +1,4 @@
-"""
-What Kafka says of a topic.
-"""
+"""What Kafka says of a topic."""
 
 from __future__ import annotations
 
@@ -110,8 +108,7 @@ class TopicMetadata:
         Finds out if leaders of the topic's partitions have addresses that are not in the stream's URI and cannot be
         reached: the broker that is asked for metadata need not be among them. To be called once `partitions` are known.
 
-        Raises:
-            BrokerUnreachable: so it is.
+        Raises BrokerUnreachable: so it is.
         """
         topic, deadline = self._spec.topic, time.monotonic() + self._timeout
         try:
@@ -142,10 +139,7 @@ class TopicMetadata:
 
     def watermarks(self, partition: int) -> tuple[int, int]:
         """
-        A partition's first offset, and the one that its next message gets.
-
-        Raises:
-            BrokerError: no answer, or a refusal.
+        A partition's first offset, and the one that its next message gets. Raises BrokerError: no answer, or a refusal.
         """
         place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}, partition {partition}"
         asked = TopicPartition(self._spec.topic, partition)

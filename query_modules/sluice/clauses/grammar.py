@@ -5,23 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from sluice.clauses import statements
 from sluice.clauses.source import END, Source
-from sluice.clauses.statements import (
-    AlterStream,
-    Command,
-    CreateStream,
-    DropStream,
-    Existing,
-    ReloadTransform,
-    SeekStream,
-    ShowCreateStream,
-    ShowStreams,
-    StartAllStreams,
-    StartStream,
-    StopAllStreams,
-    StopStream,
-    TestStream,
-)
 from sluice.clauses.values import Config, Count, End, Relative, Target, Text, Timestamp
 from sluice.cypher.lexer import Kind
 
@@ -33,21 +18,21 @@ _TARGET = "EARLIEST, LATEST, TIMESTAMP, RELATIVE, {partition: offset} or a $para
 V = TypeVar("V")
 
 
-def create_stream(source: Source) -> CreateStream:
+def create_stream(source: Source) -> statements.CreateStream:
     # A stream may be called `if`: only NOT after it makes it a keyword.
     if source.at_keywords("IF", "NOT"):
         source.keywords("IF", "NOT", "EXISTS")
-        return _created(source, Existing.KEEP)
-    return _created(source, Existing.REFUSE)
+        return _created(source, statements.Existing.KEEP)
+    return _created(source, statements.Existing.REFUSE)
 
 
-def _create_or_replace_stream(source: Source) -> CreateStream:
+def _create_or_replace_stream(source: Source) -> statements.CreateStream:
     if source.at_keywords("IF", "NOT"):
         raise source.error("a stream name", hint="OR REPLACE and IF NOT EXISTS exclude each other")
-    return _created(source, Existing.REPLACE)
+    return _created(source, statements.Existing.REPLACE)
 
 
-def _created(source: Source, existing: Existing) -> CreateStream:
+def _created(source: Source, existing: statements.Existing) -> statements.CreateStream:
     name = source.name()
     source.keywords("AS", "LOAD", "DATA", "KAFKA")
     uri = source.string()
@@ -67,7 +52,7 @@ def _created(source: Source, existing: Existing) -> CreateStream:
             source.end(" or ".join([*expected, END]))
             break
     interval, size = given.get("BATCH_INTERVAL"), given.get("BATCH_SIZE")
-    return CreateStream(name, uri, topic, transform, interval, size, config, existing)
+    return statements.CreateStream(name, uri, topic, transform, interval, size, config, existing)
 
 
 def _with(source: Source, word: str, config: Config | None) -> Config | None:
@@ -100,16 +85,16 @@ def _batch_option(source: Source, given: dict[str, V]) -> str | None:
     return option
 
 
-def _drop_stream(source: Source) -> DropStream:
+def _drop_stream(source: Source) -> statements.DropStream:
     if_exists = source.at_keywords("IF", "EXISTS")
     if if_exists:
         source.keywords("IF", "EXISTS")
     name = source.name()
     source.end()
-    return DropStream(name, if_exists)
+    return statements.DropStream(name, if_exists)
 
 
-def _alter_stream(source: Source) -> AlterStream:
+def _alter_stream(source: Source) -> statements.AlterStream:
     name = source.name()
     source.keywords("SET")
     batch: dict[str, Count] = {}
@@ -135,10 +120,10 @@ def _alter_stream(source: Source) -> AlterStream:
             break
         source.take()
     interval, size = batch.get("BATCH_INTERVAL"), batch.get("BATCH_SIZE")
-    return AlterStream(name, interval, size, texts.get("KAFKA"), texts.get("TRANSFORM"), config)
+    return statements.AlterStream(name, interval, size, texts.get("KAFKA"), texts.get("TRANSFORM"), config)
 
 
-def _seek_stream(source: Source) -> SeekStream:
+def _seek_stream(source: Source) -> statements.SeekStream:
     name = source.name()
     source.keywords("TO")
     to = _target(source)
@@ -148,7 +133,7 @@ def _seek_stream(source: Source) -> SeekStream:
         source.end()
     else:
         source.end(f"DRY RUN or {END}")
-    return SeekStream(name, to, dry_run)
+    return statements.SeekStream(name, to, dry_run)
 
 
 def _target(source: Source) -> Target:
@@ -169,12 +154,12 @@ def _target(source: Source) -> Target:
     return source.offsets(_TARGET)
 
 
-def _start_stream(source: Source) -> StartStream:
-    return StartStream(source.name(), _limit(source))
+def _start_stream(source: Source) -> statements.StartStream:
+    return statements.StartStream(source.name(), _limit(source))
 
 
-def _test_stream(source: Source) -> TestStream:
-    return TestStream(source.name(), _limit(source))
+def _test_stream(source: Source) -> statements.TestStream:
+    return statements.TestStream(source.name(), _limit(source))
 
 
 def _limit(source: Source) -> Count | None:
@@ -189,10 +174,10 @@ def _limit(source: Source) -> Count | None:
     return limit
 
 
-def _only(kind: Callable[[], Command], *words: str) -> Callable[[Source], Command]:
+def _only(kind: Callable[[], statements.Command], *words: str) -> Callable[[Source], statements.Command]:
     """Reads `words` and nothing else."""
 
-    def read(source: Source) -> Command:
+    def read(source: Source) -> statements.Command:
         source.keywords(*words)
         source.end()
         return kind()
@@ -200,10 +185,10 @@ def _only(kind: Callable[[], Command], *words: str) -> Callable[[Source], Comman
     return read
 
 
-def _named(kind: Callable[[Text], Command], *words: str) -> Callable[[Source], Command]:
+def _named(kind: Callable[[Text], statements.Command], *words: str) -> Callable[[Source], statements.Command]:
     """Reads `words`, a stream's name and nothing else."""
 
-    def read(source: Source) -> Command:
+    def read(source: Source) -> statements.Command:
         source.keywords(*words)
         name = source.name()
         source.end()
@@ -212,19 +197,19 @@ def _named(kind: Callable[[Text], Command], *words: str) -> Callable[[Source], C
     return read
 
 
-CLAUSES: dict[tuple[str, ...], Callable[[Source], Command]] = {
+CLAUSES: dict[tuple[str, ...], Callable[[Source], statements.Command]] = {
     ("CREATE", "STREAM"): create_stream,
     ("CREATE", "OR", "REPLACE", "STREAM"): _create_or_replace_stream,
     ("DROP", "STREAM"): _drop_stream,
     ("ALTER", "STREAM"): _alter_stream,
-    ("RELOAD", "TRANSFORM"): _named(ReloadTransform, "OF", "STREAM"),
+    ("RELOAD", "TRANSFORM"): _named(statements.ReloadTransform, "OF", "STREAM"),
     ("SEEK", "STREAM"): _seek_stream,
-    ("SHOW", "STREAMS"): _only(ShowStreams),
-    ("SHOW", "CREATE", "STREAM"): _named(ShowCreateStream),
+    ("SHOW", "STREAMS"): _only(statements.ShowStreams),
+    ("SHOW", "CREATE", "STREAM"): _named(statements.ShowCreateStream),
     ("START", "STREAM"): _start_stream,
-    ("START", "ALL"): _only(StartAllStreams, "STREAMS"),
-    ("STOP", "STREAM"): _named(StopStream),
-    ("STOP", "ALL"): _only(StopAllStreams, "STREAMS"),
+    ("START", "ALL"): _only(statements.StartAllStreams, "STREAMS"),
+    ("STOP", "STREAM"): _named(statements.StopStream),
+    ("STOP", "ALL"): _only(statements.StopAllStreams, "STREAMS"),
     ("TEST", "STREAM"): _test_stream,
 }
 "The first words of a text that is ours -> what reads the rest."

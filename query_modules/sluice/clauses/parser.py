@@ -7,24 +7,19 @@ can it be wrong: from there on it is a statement or a ClauseError.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from sluice.clauses.grammar import CLAUSES, create_stream
 from sluice.clauses.source import Source
 from sluice.clauses.statements import Command, Explain, Explanation, Statement
-from sluice.cypher.lexer import BLANKS, name_end, skip
-
-_MAYBE_OURS = re.compile(
-    rf"[{BLANKS}]*(?:/[/*]|(?:EXPLAIN|PROFILE)[{BLANKS}/]|(?:CREATE|DROP|SHOW|START|STOP|TEST|ALTER|RELOAD|SEEK)"
-    rf"(?:[{BLANKS}]*/[/*]|[{BLANKS}]+(?:STREAM|ALL|OR|CREATE|TRANSFORM)))",
-    re.IGNORECASE | re.ASCII,
-)
-"Costs less than a microsecond, and lets only texts through that begin like a clause or have a comment there."
+from sluice.cypher.lexer import name_end, skip
 
 _BEGINNINGS = {words[:length] for words in CLAUSES for length in range(len(words))}
 "What may become the first words of a text that is ours."
+
+
+_PLANS = dict(Explanation.__members__)
 
 
 class Beginning(NamedTuple):
@@ -39,22 +34,15 @@ class Beginning(NamedTuple):
     "What stands before the clause."
 
     def parse(self) -> Statement:
-        """
-        The stream clause that the text is.
-
-        Raises:
-            ClauseError: it goes on like none.
-        """
+        """The stream clause that the text is. Raises ClauseError: it goes on like none."""
         statement = self.read(Source(self.text, self.rest))
         return statement if self.plan is None else Explain(statement, self.plan)
 
 
 def recognise(text: str) -> Beginning | None:
     """The beginning of a stream clause that `text` has; None: it is not one, and is to be left as it is."""
-    if not _MAYBE_OURS.match(text):
-        return None
     word, at = _word(text, 0)
-    plan = Explanation.__members__.get(word)
+    plan = _PLANS.get(word)
     words: tuple[str, ...] = () if plan else (word,)
     while words in _BEGINNINGS:
         word, at = _word(text, at)
@@ -67,13 +55,8 @@ def recognise(text: str) -> Beginning | None:
 
 def parse(text: str) -> Statement | None:
     """
-    The stream clause that `text` is.
-
-    Returns:
-        None where the text is not a stream clause: it is to be left as it is.
-
-    Raises:
-        ClauseError: it begins like a stream clause and goes on like none.
+    The stream clause that `text` is. Returns None where the text is not a stream clause: it is to be left as it is.
+    Raises ClauseError: it begins like a stream clause and goes on like none.
     """
     beginning = recognise(text)
     return None if beginning is None else beginning.parse()

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from sluice.clauses.statements import (
-    AlterStream,
-    Command,
-    CreateStream,
-    DropStream,
-    Existing,
-    Explain,
-    ReloadTransform,
-    SeekStream,
-    ShowCreateStream,
-    ShowStreams,
-    StartAllStreams,
-    StartStream,
-    Statement,
-    StopAllStreams,
-    StopStream,
-    TestStream,
-)
+import re
+
+from sluice.clauses import statements
 from sluice.clauses.values import (
     Config,
     Count,
     End,
+    Item,
+    Items,
+    Map,
     Offsets,
     Parameter,
     Relative,
@@ -31,28 +19,28 @@ from sluice.clauses.values import (
     Target,
     Text,
     Timestamp,
-)
+)  # fmt: skip
 from sluice.cypher.lexer import is_decimal, name_end
 
 _ESCAPES = {"\\": r"\\", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 _CREATE = {
-    Existing.REFUSE: "CREATE STREAM",
-    Existing.KEEP: "CREATE STREAM IF NOT EXISTS",
-    Existing.REPLACE: "CREATE OR REPLACE STREAM",
+    statements.Existing.REFUSE: "CREATE STREAM",
+    statements.Existing.KEEP: "CREATE STREAM IF NOT EXISTS",
+    statements.Existing.REPLACE: "CREATE OR REPLACE STREAM",
 }
 
 
-def to_text(statement: Statement) -> str:
+def to_text(statement: statements.Statement) -> str:
     """The clause that parses to `statement`."""
-    if isinstance(statement, Explain):
+    if isinstance(statement, statements.Explain):
         return f"{statement.plan.name} {_command(statement.statement)}"
     return _command(statement)
 
 
-def _command(statement: Command) -> str:
+def _command(statement: statements.Command) -> str:
     match statement:
-        case CreateStream():
+        case statements.CreateStream():
             return (
                 f"{_CREATE[statement.existing]} {_name(statement.name)} AS LOAD DATA KAFKA {_scalar(statement.uri)}"
                 f" WITH TOPIC {_scalar(statement.topic)} WITH TRANSFORM {_scalar(statement.transform)}"
@@ -60,29 +48,27 @@ def _command(statement: Command) -> str:
                 + _option(" BATCH_INTERVAL {}", statement.batch_interval_ms)
                 + _option(" BATCH_SIZE {}", statement.batch_size)
             )
-        case DropStream():
+        case statements.DropStream():
             return f"DROP STREAM {'IF EXISTS ' if statement.if_exists else ''}{_name(statement.name)}"
-        case AlterStream():
+        case statements.AlterStream():
             return f"ALTER STREAM {_name(statement.name)} SET {', '.join(_changes(statement))}"
-        case ReloadTransform():
+        case statements.ReloadTransform():
             return f"RELOAD TRANSFORM OF STREAM {_name(statement.name)}"
-        case SeekStream():
+        case statements.SeekStream():
             dry_run = " DRY RUN" if statement.dry_run else ""
             return f"SEEK STREAM {_name(statement.name)} TO {_target(statement.to)}{dry_run}"
-        case ShowStreams():
-            return "SHOW STREAMS"
-        case ShowCreateStream():
-            return f"SHOW CREATE STREAM {_name(statement.name)}"
-        case StartStream():
-            return f"START STREAM {_name(statement.name)}" + _option(" LIMIT {} BATCHES", statement.limit_batches)
-        case StopStream():
-            return f"STOP STREAM {_name(statement.name)}"
-        case StartAllStreams():
-            return "START ALL STREAMS"
-        case StopAllStreams():
-            return "STOP ALL STREAMS"
-        case TestStream():
-            return f"TEST STREAM {_name(statement.name)}" + _option(" LIMIT {} BATCHES", statement.limit_batches)
+        case statements.StartStream() | statements.TestStream():
+            limit = _option(" LIMIT {} BATCHES", statement.limit_batches)
+            return f"{keywords(statement)} {_name(statement.name)}{limit}"
+        case statements.ShowCreateStream() | statements.StopStream():
+            return f"{keywords(statement)} {_name(statement.name)}"
+        case statements.ShowStreams() | statements.StartAllStreams() | statements.StopAllStreams():
+            return keywords(statement)
+
+
+def keywords(statement: statements.Command) -> str:
+    """`StartAllStreams` is START ALL STREAMS."""
+    return re.sub("(?!^)(?=[A-Z])", " ", type(statement).__name__).upper()
 
 
 def quoted(name: str) -> str:
@@ -90,7 +76,7 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _changes(statement: AlterStream) -> list[str]:
+def _changes(statement: statements.AlterStream) -> list[str]:
     changes = {
         "BATCH_INTERVAL": _option("{}", statement.batch_interval_ms),
         "BATCH_SIZE": _option("{}", statement.batch_size),
@@ -118,7 +104,13 @@ def _target(target: Target) -> str:
 def _map(value: Config) -> str:
     if isinstance(value, Parameter):
         return _parameter(value)
-    return "{" + ", ".join(f"{_plain_or_quoted(key)}: {_scalar(item)}" for key, item in value.entries) + "}"
+    return "{" + ", ".join(f"{_plain_or_quoted(key)}: {_item(item)}" for key, item in value.entries) + "}"
+
+
+def _item(value: Item) -> str:
+    if isinstance(value, Map):
+        return _map(value)
+    return f"[{', '.join(map(_item, value.items))}]" if isinstance(value, Items) else _scalar(value)
 
 
 def _name(value: Text) -> str:

@@ -6,33 +6,15 @@ Values travel as parameters, never as text. A value that the client gave as a pa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from sluice.clauses import statements
 from sluice.clauses.binding import Argument, bind
 from sluice.clauses.parser import Beginning, recognise
-from sluice.clauses.printer import quoted
-from sluice.clauses.statements import (
-    AlterStream,
-    Command,
-    CreateStream,
-    DropStream,
-    Existing,
-    Explain,
-    Explanation,
-    ReloadTransform,
-    SeekStream,
-    ShowCreateStream,
-    ShowStreams,
-    StartAllStreams,
-    StartStream,
-    StopAllStreams,
-    StopStream,
-    TestStream,
-)
-from sluice.clauses.values import Config, End, Offsets, Parameter, Relative, Scalar, Target, Timestamp
+from sluice.clauses.printer import keywords, quoted
+from sluice.clauses.values import End, Item, Items, Map, Offsets, Parameter, Relative, Scalar, Timestamp
 
 DEFAULTS: Mapping[str, Scalar] = {"batch_interval": 100, "batch_size": 10, "config": None}
 "The procedures'. Written out only where an argument that comes after is given."
@@ -46,9 +28,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 "Those of the procedures that have any, in the order in which a clause's result has them."
 
-PLAN_COLUMNS: Mapping[Explanation, tuple[str, ...]] = {
-    Explanation.EXPLAIN: ("QUERY PLAN",),
-    Explanation.PROFILE: ("OPERATOR", "ACTUAL HITS", "RELATIVE TIME", "ABSOLUTE TIME"),
+PLAN_COLUMNS: Mapping[statements.Explanation, tuple[str, ...]] = {
+    statements.Explanation.EXPLAIN: ("QUERY PLAN",),
+    statements.Explanation.PROFILE: ("OPERATOR", "ACTUAL HITS", "RELATIVE TIME", "ABSOLUTE TIME"),
 }
 "Those of the server's plans."
 
@@ -66,10 +48,21 @@ class Translation:
     "The clause's keywords, such as START STREAM: for whoever counts."
 
 
-class _Call(NamedTuple):
-    procedure: str
-    arguments: Mapping[str, Argument] = {}
-    "Argument -> its value, in the procedure's order; None at the end is left to the procedure's default."
+# `stop` is reserved up to Memgraph 2.15 and needs its backticks. The other names do not, in any version.
+PROCEDURES: Mapping[type[statements.Command], str] = {
+    statements.AlterStream: "streams.alter",
+    statements.CreateStream: "streams.create",
+    statements.DropStream: "streams.drop",
+    statements.ReloadTransform: "streams.reload_transform",
+    statements.SeekStream: "streams.seek",
+    statements.ShowCreateStream: "streams.show_create",
+    statements.ShowStreams: "streams.show",
+    statements.StartAllStreams: "streams.start_all",
+    statements.StartStream: "streams.start",
+    statements.StopAllStreams: "streams.stop_all",
+    statements.StopStream: "streams.`stop`",
+    statements.TestStream: "streams.test",
+}
 
 
 def translate(text: str, parameters: Mapping[str, Any] | None = None) -> Translation | None:
@@ -94,92 +87,53 @@ def translate(text: str, parameters: Mapping[str, Any] | None = None) -> Transla
 def translation_of(beginning: Beginning, parameters: Mapping[str, Any]) -> Translation:
     """The same for a text that has been recognised."""
     statement = beginning.parse()
-    if not isinstance(statement, Explain):
-        return _translation(_kind(statement), _call(statement), parameters)
-    plan, call = statement.plan, _translation(_kind(statement.statement), _call(statement.statement), parameters)
+    if not isinstance(statement, statements.Explain):
+        return _translation(statement, parameters)
+    plan, call = statement.plan, _translation(statement.statement, parameters)
     columns, kind = PLAN_COLUMNS[plan], f"{plan.name} {call.kind}"
     return Translation(f"{plan.name} {call.query}", call.parameters, columns, kind)
 
 
-def _call(statement: Command) -> _Call:
-    # STOP is reserved up to Memgraph 2.15 and needs its backticks. The other names do not, in any version.
-    match statement:
-        case CreateStream():
-            return _Call("streams.create", _creation(statement))
-        case DropStream(name, if_exists):
-            return _Call("streams.drop", {"name": name, "if_exists": if_exists or None})
-        case AlterStream():
-            return _Call("streams.alter", {"name": statement.name, "changes": _changes(statement)})
-        case ReloadTransform(name):
-            return _Call("streams.reload_transform", {"name": name})
-        case SeekStream(name, to, dry_run):
-            return _Call("streams.seek", {"name": name, "to": _to(to), "dry_run": dry_run or None})
-        case ShowStreams():
-            return _Call("streams.show")
-        case ShowCreateStream(name):
-            return _Call("streams.show_create", {"name": name})
-        case StartStream(name, limit):
-            return _Call("streams.start", {"name": name, "limit_batches": limit})
-        case StopStream(name):
-            return _Call("streams.`stop`", {"name": name})
-        case StartAllStreams():
-            return _Call("streams.start_all")
-        case StopAllStreams():
-            return _Call("streams.stop_all")
-        case TestStream(name, limit):
-            return _Call("streams.test", {"name": name, "limit_batches": limit})
+def _arguments(statement: statements.Command) -> dict[str, Argument]:
+    """
+    Argument -> its value, in the procedure's order, which is that of the statement's fields. None at the end is left to
+    the procedure's default.
+    """
+    given = {item.name.removesuffix("_ms"): _argument(getattr(statement, item.name)) for item in fields(statement)}
+    if not isinstance(statement, statements.AlterStream):
+        return given
+    return {"name": given.pop("name"), "changes": {key: value for key, value in given.items() if value is not None}}
 
 
-def _creation(statement: CreateStream) -> dict[str, Argument]:
-    refuses = statement.existing is Existing.REFUSE
-    return {
-        "name": statement.name,
-        "uri": statement.uri,
-        "topic": statement.topic,
-        "transform": statement.transform,
-        "batch_interval": statement.batch_interval_ms,
-        "batch_size": statement.batch_size,
-        "config": _config(statement.config),
-        "existing": None if refuses else statement.existing.value,
-    }
-
-
-def _changes(statement: AlterStream) -> dict[str, Argument]:
-    changes: dict[str, Argument] = {
-        "batch_interval": statement.batch_interval_ms,
-        "batch_size": statement.batch_size,
-        "uri": statement.uri,
-        "transform": statement.transform,
-        "config": _config(statement.config),
-    }
-    return {key: value for key, value in changes.items() if value is not None}
-
-
-def _config(config: Config | None) -> Argument:
-    return config if config is None or isinstance(config, Parameter) else dict(config.entries)
-
-
-def _to(target: Target) -> Argument:
-    match target:
+def _argument(value: Any) -> Argument:
+    match value:
+        case bool():
+            return value or None
+        case statements.Existing():
+            return None if value is statements.Existing.REFUSE else value.value
+        case Map():
+            return _plain(value)
         case End():
-            return target.value
+            return value.value
         case Timestamp():
-            return {"timestamp": target.at}
+            return {"timestamp": value.at}
         case Relative():
-            return {"relative": target.count}
+            return {"relative": value.count}
         case Offsets():
-            return {str(partition): offset for partition, offset in target.entries}
-        case Parameter():
-            return target
+            return {str(partition): offset for partition, offset in value.entries}
+    argument: Argument = value
+    return argument
 
 
-def _kind(statement: Command) -> str:
-    """`StartAllStreams` is START ALL STREAMS."""
-    return re.sub("(?!^)(?=[A-Z])", " ", type(statement).__name__).upper()
+def _plain(item: Item) -> Argument:
+    if isinstance(item, Map):
+        return {key: _plain(value) for key, value in item.entries}
+    return [_plain(value) for value in item.items] if isinstance(item, Items) else item
 
 
-def _translation(kind: str, call: _Call, client: Mapping[str, Any]) -> Translation:
-    arguments = bind(call.arguments, client)
+def _translation(statement: statements.Command, client: Mapping[str, Any]) -> Translation:
+    procedure = PROCEDURES[type(statement)]
+    arguments = bind(_arguments(statement), client)
     while arguments and arguments[last := next(reversed(arguments))] is None:
         del arguments[last]
     # A parameter that the clause names and the client forgot has to stay missing, so that the server says so.
@@ -189,10 +143,10 @@ def _translation(kind: str, call: _Call, client: Mapping[str, Any]) -> Translati
         for argument, value in arguments.items()
     ]
     # Not YIELD *: that comes in alphabetical order.
-    columns = COLUMNS.get(call.procedure, ())
+    columns = COLUMNS.get(procedure, ())
     result = f" YIELD {', '.join(columns)}" if columns else ""
-    query = f"CALL {call.procedure}({', '.join(references)}){result}"
-    return Translation(query, {**client, **values.ours}, columns, kind)
+    query = f"CALL {procedure}({', '.join(references)}){result}"
+    return Translation(query, {**client, **values.ours}, columns, keywords(statement))
 
 
 class _Values:
@@ -210,6 +164,8 @@ class _Values:
             # A map with a parameter of the client's inside can be put together by the server only.
             items = (f"{quoted(key)}: {self.reference(name, item)}" for key, item in value.items())
             return "{" + ", ".join(items) + "}"
+        if isinstance(value, list) and _named(value):
+            return "[" + ", ".join(self.reference(name, item) for item in value) + "]"
         free, number = name, 1
         while free in self._taken:
             number += 1
@@ -221,6 +177,7 @@ class _Values:
 
 def _named(value: Argument) -> set[str]:
     """The names of the parameters in a value."""
-    if isinstance(value, dict):
-        return {name for item in value.values() for name in _named(item)}
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return {name for item in items for name in _named(item)}
     return {value.name} if isinstance(value, Parameter) else set()

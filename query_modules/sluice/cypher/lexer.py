@@ -129,10 +129,8 @@ def integer_value(text: str) -> int | None:
 
 def tokens(text: str, start: int = 0) -> Iterator[Token]:
     """
-    The tokens of `text` from `start` on. The last one is END, for ever.
-
-    Raises:
-        ClauseError: a string, a quoted name or a comment does not end, or a string has an escape that Cypher has not.
+    The tokens of `text` from `start` on. The last one is END, for ever. Raises ClauseError: a string, a quoted name or
+    a comment does not end, or a string has an escape that Cypher has not.
     """
     at = skip(text, start)
     while at < len(text):

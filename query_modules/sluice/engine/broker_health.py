@@ -95,10 +95,7 @@ class BrokerHealth:
     """
 
     def __init__(self, admin: AdminClient, topic: str, place: str, clock: Clock = time.monotonic) -> None:
-        """
-        Args:
-            place: what a trouble is about, for its text.
-        """
+        """`place`: what a trouble is about, for its text."""
         self._obstacle: str | None = None
         self._silence: str | None = None
         "What keeps the brokers from answering; None: they do, or nobody has doubted it."

@@ -36,10 +36,7 @@ class Committer:
     """
 
     def __init__(self, run: Run, writer: Writer, transform: Transformer, isolation: Isolation) -> None:
-        """
-        Args:
-            isolation: what finds the message to blame.
-        """
+        """`isolation`: what finds the message to blame."""
         self._run = run
         self._writer = writer
         self._sink = writer.sink

@@ -1,6 +1,4 @@
-"""
-How a stream passes what it cannot read any more, where its policy is to do so. Pure.
-"""
+"""How a stream passes what it cannot read any more, where its policy is to do so. Pure."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ def past_gap(spec: StreamSpec, held: Checkpoint, gone: OffsetGone, watermarks: t
 def to_topic(spec: StreamSpec, held: Checkpoint, topic_id: str) -> CheckpointMove:
     """
     To a topic with another id than that of the positions: from its beginning, unless there was no id or no position.
-
-    Raises:
-        GapFound: the policy is to stop at that.
+    Raises GapFound: the policy is to stop at that.
     """
     if not held.topic_id or not held.positions:
         return CheckpointMove(replace(held, topic_id=topic_id))

@@ -34,11 +34,7 @@ GROWTH = 8
 
 
 class GroupSize:
-    """
-    The number of batches in a group.
-
-    Threads: one thread at a time.
-    """
+    """The number of batches in a group. Threads: one thread at a time."""
 
     def __init__(self, batch_size: int) -> None:
         self._most = max(1, MAX_MESSAGES // batch_size)

@@ -1,6 +1,4 @@
-"""
-What the latest transactions of one stream did.
-"""
+"""What the latest transactions of one stream did."""
 
 from __future__ import annotations
 
@@ -68,17 +66,10 @@ class Mark(NamedTuple):
 
 
 class History:
-    """
-    The latest transactions that were committed, in order.
-
-    Threads: one thread at a time.
-    """
+    """The latest transactions that were committed, in order. Threads: one thread at a time."""
 
     def __init__(self, size: int) -> None:
-        """
-        Args:
-            size: how many transactions are remembered.
-        """
+        """`size`: how many transactions are remembered."""
         self._entries: deque[HistoryEntry] = deque(maxlen=size)
         self._marks: deque[Mark] = deque(maxlen=size + 1)
         "What the checkpoint counted before the first entry, as far as that is known, and after each."

@@ -1,6 +1,4 @@
-"""
-What is known of the server that this process is, beyond its graph.
-"""
+"""What is known of the server that this process is, beyond its graph."""
 
 from __future__ import annotations
 
@@ -12,11 +10,7 @@ from sluice.values.model import AS_EXPECTED, NOT_ASKED
 
 
 class HostState:
-    """
-    What the supervisor found out, for workers and procedures.
-
-    Threads: the supervisor writes; any may read.
-    """
+    """What the supervisor found out, for workers and procedures. Threads: the supervisor writes; any may read."""
 
     def __init__(self, attempts: Attempts, installation: Installation) -> None:
         self.installation = installation
@@ -29,7 +23,7 @@ class HostState:
         "Whether there is an index on relationships, or that cannot be known."
 
     def lacks(self) -> frozenset[Need]:
-        """What folding needs and this server does not do; everything, as long as nobody has asked it."""
+        """What queries need and this server does not do; everything, as long as nobody has asked it."""
         if self.findings is None:
             return frozenset(Need)
         return frozenset([*self.findings.lacks, *([Need.RELATIONSHIPS] if self.may_index_relationships else [])])
@@ -39,7 +33,8 @@ class HostState:
         if self.findings is None:
             return []
         seen = self.findings.lacks
-        return [REASONS[need] + (f" ({seen[need]})" if seen.get(need) else "") for need in sorted(self.lacks())]
+        lacks = sorted(self.lacks() - {Need.ZONES})
+        return [REASONS[need] + (f" ({seen[need]})" if seen.get(need) else "") for need in lacks]
 
     def summary(self) -> str:
         """What was found, in one line."""

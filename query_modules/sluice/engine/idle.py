@@ -1,6 +1,4 @@
-"""
-When a stream that gets no messages rests: it gives its consumer up, and the watch waits for its next message.
-"""
+"""When a stream that gets no messages rests: it gives its consumer up, and the watch waits for its next message."""
 
 from __future__ import annotations
 
@@ -34,10 +32,7 @@ class IdleDetector:
     def __init__(
         self, spec: StreamSpec, settings: Settings, wake: Callable[[], None], clock: Clock = time.monotonic
     ) -> None:
-        """
-        Args:
-            wake: called when it has come to be `over`.
-        """
+        """`wake`: called when it has come to be `over`."""
         self._spec = spec
         self._settings = settings
         self._wake = wake

@@ -1,6 +1,4 @@
-"""
-Finds the messages of a refused group that cannot be applied, and does with each what the stream's policy says.
-"""
+"""Finds the messages of a refused group that cannot be applied, and does with each what the stream's policy says."""
 
 from __future__ import annotations
 
@@ -29,11 +27,7 @@ GOES_ON = "on_error 'skip', 'park' or 'dead_letter' continues after it"
 
 
 class Isolation:
-    """
-    One search after the other.
-
-    Threads: for the thread that owns the writer.
-    """
+    """One search after the other. Threads: for the thread that owns the writer."""
 
     def __init__(self, run: Run, writer: Writer, transform: Transformer, dead_letters: DeadLetters) -> None:
         self._run = run

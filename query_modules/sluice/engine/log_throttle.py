@@ -1,6 +1,4 @@
-"""
-Keeps the log readable where the same goes wrong with message after message.
-"""
+"""Keeps the log readable where the same goes wrong with message after message."""
 
 from __future__ import annotations
 

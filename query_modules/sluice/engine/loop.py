@@ -193,10 +193,8 @@ class StreamLoop:
 
     def _adopt(self, topic_id: str) -> bool:
         """
-        Compares the topic's id with that of the positions, and notes it if there was none. Raises GapFound.
-
-        Returns:
-            whether the positions have become others.
+        Compares the topic's id with that of the positions, and notes it if there was none. Raises GapFound. Returns
+        whether the positions have become others.
         """
         committer = self._committer
         if topic_id in ("", committer.held.topic_id):
@@ -221,10 +219,8 @@ class StreamLoop:
 
     def _look(self, *, busy: bool, resting: bool = False) -> None:
         """
-        Looks where the partitions end, and whether the brokers answer. Does not wait.
-
-        Raises:
-            BrokerUnreachable: the clients do not recover, and are given up.
+        Looks where the partitions end, and whether the brokers answer. Does not wait. Raises BrokerUnreachable: the
+        clients do not recover, and are given up.
         """
         health, source = self._parts.health, self._source
         if (complaint := source.complaints.take()) is not None:

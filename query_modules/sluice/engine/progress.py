@@ -1,6 +1,4 @@
-"""
-How a stream's checkpoint moves on, and what its node is to hold then. Pure.
-"""
+"""How a stream's checkpoint moves on, and what its node is to hold then. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +17,7 @@ class Progress:
     """Of one run of a stream."""
 
     def __init__(self, desired: Desired, history_limit: int) -> None:
-        """
-        Args:
-            history_limit: how many failed messages a checkpoint holds.
-        """
+        """`history_limit`: how many failed messages a checkpoint holds."""
         self._generation = desired.generation
         self._limit = desired.limit_batches
         self._history_limit = history_limit

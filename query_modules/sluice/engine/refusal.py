@@ -1,6 +1,4 @@
-"""
-What cannot be applied, why, and how it is found.
-"""
+"""What cannot be applied, why, and how it is found."""
 
 from __future__ import annotations
 

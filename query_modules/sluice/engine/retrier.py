@@ -57,11 +57,7 @@ Part = Sequence[tuple[VertexId, ParkedMessage]]
 
 
 class Retrier:
-    """
-    Answers what `streams.retry` asks of one stream.
-
-    Threads: for the thread that owns the writer.
-    """
+    """Answers what `streams.retry` asks of one stream. Threads: for the thread that owns the writer."""
 
     def __init__(self, run: Run, writer: Writer, transform: Transformer) -> None:
         self._run = run
@@ -77,10 +73,8 @@ class Retrier:
 
     def step(self) -> bool:
         """
-        Continues with what is asked for, for about `SLICE` seconds. Nothing may be in flight.
-
-        Returns:
-            whether there may be more to do.
+        Continues with what is asked for, for about `SLICE` seconds. Nothing may be in flight. Returns whether there may
+        be more to do.
 
         Raises:
             QueryRefused, GraphError: what was applied is applied; the rest is still asked for.

@@ -19,11 +19,7 @@ VIOLATIONS = 3
 
 
 class RetryPolicy:
-    """
-    What is known of failures, from one commit to the next.
-
-    Threads: one thread at a time.
-    """
+    """What is known of failures, from one commit to the next. Threads: one thread at a time."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()

@@ -1,6 +1,4 @@
-"""
-What a worker does over one connection: makes the parts of a stream's loop, and lets go of them.
-"""
+"""What a worker does over one connection: makes the parts of a stream's loop, and lets go of them."""
 
 from __future__ import annotations
 
@@ -44,12 +42,7 @@ def run_session(run: Run, loopback: Loopback) -> None:
 
 
 def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:
-    """
-    The parts of a stream's loop over a connection.
-
-    Args:
-        resources: whose end lets go of them.
-    """
+    """The parts of a stream's loop over a connection. `resources`: whose end lets go of them."""
     spec, settings = run.spec, run.settings
     place = f"Kafka stream {spec.name}, topic {spec.topic} at {spec.uri}"
     health = BrokerHealth(clients.admin(spec.name, spec.uri, spec.config), spec.topic, place)
@@ -70,6 +63,7 @@ def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:
 def _open_transform(run: Run, resources: ExitStack) -> Transformer:
     lacks, wants_keys = run.host.lacks, run.turns.wants_keys
     made = Transformer(run.spec, run.settings, run.cancel.is_set, lacks, wants_keys)
+    made.lines = run.status.lines
     return resources.enter_context(closing(made))
 
 

@@ -97,11 +97,7 @@ class Report:
 
 
 class TestExecution:
-    """
-    One executed test.
-
-    Threads: `start` and `end` are for the supervisor, the rest may be called from any.
-    """
+    """One executed test. Threads: `start` and `end` are for the supervisor, the rest may be called from any."""
 
     def __init__(self, stream: str, queries: Queries) -> None:
         self._stream = stream

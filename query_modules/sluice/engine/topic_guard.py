@@ -42,10 +42,7 @@ class TopicIdentity:
     """
 
     def __init__(self, spec: StreamSpec, timeout: float) -> None:
-        """
-        Args:
-            timeout: seconds that the broker has for each answer.
-        """
+        """`timeout`: seconds that the broker has for each answer."""
         self._spec = spec
         self._timeout = timeout
         self._client = clients.admin(spec.name, spec.uri, spec.config)
@@ -125,11 +122,7 @@ class PartitionsFound(NamedTuple):
 
 
 class TopicGuard:
-    """
-    Where a stream's reading begins, and whether it is still right.
-
-    Threads: for the thread that owns the source.
-    """
+    """Where a stream's reading begins, and whether it is still right. Threads: for the thread that owns the source."""
 
     def __init__(self, run: Run, source: Consumer, identity: TopicIdentity) -> None:
         self._run = run
@@ -177,10 +170,8 @@ class TopicGuard:
 
     def poll(self, held: Checkpoint) -> TopicChanged | PartitionsFound | None:
         """
-        To be called again and again: now and then, looks whether all is as it was; what it has found.
-
-        Raises:
-            BrokerError: the topic is not there, for now.
+        To be called again and again: now and then, looks whether all is as it was; what it has found. Raises
+        BrokerError: the topic is not there, for now.
         """
         topic_id = self._identity.answer()
         if topic_id not in ("", held.topic_id):
@@ -207,10 +198,8 @@ class TopicGuard:
 
 def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
     """
-    Looks whether the stream's topic, and that of its dead letters, are there; leaves nothing behind.
-
-    Raises:
-        TopicNotFound, BrokerError: they are not, or cannot be read about.
+    Looks whether the stream's topic, and that of its dead letters, are there; leaves nothing behind. Raises
+    TopicNotFound, BrokerError: they are not, or cannot be read about.
     """
     with Consumer(spec, settings) as consumer:
         identity = TopicIdentity(spec, settings.broker_timeout)

@@ -1,6 +1,4 @@
-"""
-One stream's turns among the streams that merge the same, and how it has waited for them.
-"""
+"""One stream's turns among the streams that merge the same, and how it has waited for them."""
 
 from __future__ import annotations
 
@@ -86,11 +84,7 @@ class Waits:
 
 
 class Turns:
-    """
-    One stream's turns, in the order in which its transactions are sent.
-
-    Threads: for the stream's worker.
-    """
+    """One stream's turns, in the order in which its transactions are sent. Threads: for the stream's worker."""
 
     def __init__(self, guard: MergeGuard, owner: Owner, waits: Waits) -> None:
         """

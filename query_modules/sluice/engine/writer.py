@@ -1,6 +1,4 @@
-"""
-Sends a stream's transactions over one connection, and finds out what became of them.
-"""
+"""Sends a stream's transactions over one connection, and finds out what became of them."""
 
 from __future__ import annotations
 
@@ -26,10 +24,7 @@ class Writer:
     """
 
     def __init__(self, run: Run, loopback: Loopback, sink: Sink) -> None:
-        """
-        Args:
-            loopback: over the sink's connection.
-        """
+        """`loopback`: over the sink's connection."""
         self.loopback = loopback
         "For statements beside the transactions, with none in flight."
         self.sink = sink

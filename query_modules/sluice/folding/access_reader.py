@@ -30,12 +30,7 @@ _SETTING = (Action.ASSIGNED, Action.REPLACED, Action.RESET, Action.EXTENDED)
 
 
 def access_of(query: Query) -> Access:
-    """
-    What the query reads and writes.
-
-    Raises:
-        NotUnderstood: that cannot be told.
-    """
+    """What the query reads and writes. Raises NotUnderstood: that cannot be told."""
     return _AccessReader(query).access()
 
 

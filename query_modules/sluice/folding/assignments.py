@@ -12,12 +12,7 @@ from sluice.folding.token_stream import NotUnderstood
 
 
 def read_assignments(scope: Scope, items: Iterable[Assignment]) -> None:
-    """
-    Adds to the scope what the items of SET or REMOVE read and write.
-
-    Raises:
-        NotUnderstood: that cannot be told.
-    """
+    """Adds to the scope what the items of SET or REMOVE read and write. Raises NotUnderstood: that cannot be told."""
     for item in items:
         element = scope.element(item.variable)
         if item.labels:

@@ -62,10 +62,7 @@ class Folder:
     """
 
     def __init__(self, lacks: Set[Need] = frozenset()) -> None:
-        """
-        Args:
-            lacks: what the server does not do that folding rests on.
-        """
+        """`lacks`: what the server does not do that folding rests on."""
         self._lacks = lacks
         self._plans: OrderedDict[str, Plan | None] = OrderedDict()
         "By text, the least recently used first; None: it cannot be folded."

@@ -59,12 +59,7 @@ _OTHER_RETURN = "RETURN is more than a list of variables and properties"
 
 
 def parse(text: str) -> Query:
-    """
-    Take a text apart.
-
-    Raises:
-        NotUnderstood: the text cannot be folded.
-    """
+    """Take a text apart. Raises NotUnderstood: the text cannot be folded."""
     return _Parser(text).query()
 
 

@@ -25,20 +25,13 @@ class Rewrites(NamedTuple):
 
 
 RULES: tuple[
-    Callable[[Query], Template],
-    Callable[[Query, Template], Series | None],
-    Callable[[Query], Chain | None],
+    Callable[[Query], Template], Callable[[Query, Template], Series | None], Callable[[Query], Chain | None]
 ] = (template, series, chain)
 "How each of the `Rewrites` is made, in their order."
 
 
 def rewrites_of(query: Query, lacks: AbstractSet[Need] = frozenset()) -> Rewrites:
-    """
-    What queries of this text may become.
-
-    Args:
-        lacks: what folding needs and this server does not do.
-    """
+    """What queries of this text may become. `lacks`: what folding needs and this server does not do."""
     in_rows, in_series, in_chains = RULES
     rows = in_rows(query)
     return Rewrites(

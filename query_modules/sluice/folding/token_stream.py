@@ -20,10 +20,7 @@ class TokenStream:
     """The rest of a text, token by token."""
 
     def __init__(self, text: str) -> None:
-        """
-        Raises:
-            NotUnderstood: the text has no tokens: a string or a comment does not end, for one.
-        """
+        """Raises NotUnderstood: the text has no tokens: a string or a comment does not end, for one."""
         try:
             self.tokens = tuple(takewhile(lambda token: token.kind is not Kind.END, tokens(text)))
         except ClauseError as error:

@@ -32,11 +32,7 @@ MAX_TEXTS_PER_BATCH = 16
 
 
 class Unwinder:
-    """
-    The rows of one template.
-
-    Threads: one thread at a time.
-    """
+    """The rows of one template. Threads: one thread at a time."""
 
     def __init__(self, template: Template) -> None:
         self._template = template

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from contextlib import suppress
 from pathlib import Path
 
-from sluice.host.server_flags import data_directory
+from sluice.host.server_flags import data_directory, write_json
 
 log = logging.getLogger("sluice.attempts")
 
@@ -27,17 +26,10 @@ MAX_ATTEMPTS = 3
 
 
 class Attempts:
-    """
-    Counts, by stream, first transactions that were never answered.
-
-    Threads: any.
-    """
+    """Counts, by stream, first transactions that were never answered. Threads: any."""
 
     def __init__(self, file: Path | None) -> None:
-        """
-        Args:
-            file: where the counts are kept beyond this process; None: nowhere.
-        """
+        """`file`: where the counts are kept beyond this process; None: nowhere."""
         self._file = file
         self._lock = threading.Lock()  # guards what follows, and the file
         self._counts: dict[str, list[int]] = _read(file)
@@ -66,9 +58,7 @@ class Attempts:
         if self._file is None:
             return
         try:
-            beside = self._file.with_suffix(".new")
-            beside.write_text(json.dumps(self._counts), encoding="utf-8")
-            os.replace(beside, self._file)
+            write_json(self._file, self._counts)
         except OSError as error:
             log.warning("a batch that ends the server would not be noticed: cannot write %s: %s", self._file, error)
             self._file = None

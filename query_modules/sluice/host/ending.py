@@ -1,6 +1,4 @@
-"""
-How threads of Sluice meet the end of the interpreter.
-"""
+"""How threads of Sluice meet the end of the interpreter."""
 
 from __future__ import annotations
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from sluice.host.server_flags import data_directory
+from sluice.host.server_flags import data_directory, write_json
 
 log = logging.getLogger("sluice.installation")
 
@@ -29,8 +28,7 @@ class Installation:
 
     def __init__(self, file: Path | None) -> None:
         """
-        Args:
-            file: where the id is kept beyond this process; None: nowhere, and all streams count as this installation's.
+        `file`: where the id is kept beyond this process; None: nowhere, and all streams count as this installation's.
         """
         self._file = file
         self.id = ""
@@ -58,12 +56,7 @@ class Installation:
             self._write()
 
     def note_main(self, marks: Iterable[object]) -> None:
-        """
-        To be called if this server is not, or no longer, a replica.
-
-        Args:
-            marks: of all streams in the graph.
-        """
+        """To be called if this server is not, or no longer, a replica. `marks`: of all streams in the graph."""
         if self._is_replica:
             self._adopted |= {str(mark) for mark in marks if mark}
             self._is_replica = False
@@ -74,11 +67,11 @@ class Installation:
             return
         content = {"id": self.id, "adopted": sorted(self._adopted), "is_replica": self._is_replica}
         try:
-            beside = self._file.with_suffix(".new")
-            beside.write_text(json.dumps(content), encoding="utf-8")
-            os.replace(beside, self._file)
+            write_json(self._file, content)
         except OSError as error:
-            log.warning("streams that are copied to another server would run there: cannot write %s: %s", beside, error)
+            log.warning(
+                "streams that are copied to another server would run there: cannot write %s: %s", self._file, error
+            )
             self._file, self.id = None, ""
 
 

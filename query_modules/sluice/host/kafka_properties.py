@@ -28,10 +28,8 @@ class PropertyAllow:
     @classmethod
     def parse(cls, text: str) -> PropertyAllow:
         """
-        The list in a setting's text: names separated by commas.
-
-        Raises:
-            ValueError: a name cannot be in the list; the text has the reason.
+        The list in a setting's text: names separated by commas. Raises ValueError: a name cannot be in the list; the
+        text has the reason.
         """
         names = [name.strip() for name in text.split(",") if name.strip()]
         for name in names:

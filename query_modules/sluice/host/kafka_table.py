@@ -9,19 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sluice.host.kafka_kinds import (
-    NAMES,
-    Cap,
-    Choice,
-    File,
-    Integer,
-    Pem,
-    PropertyKind,
-    Reference,
-    Switch,
-    Text,
-    Url,
-)
+from sluice.host.kafka_kinds import NAMES, Cap, Choice, File, Integer, Pem, PropertyKind, Reference, Switch, Text, Url
 
 INT = 2_147_483_647
 DAY = 86_400_000
@@ -114,10 +102,7 @@ SECTIONS: dict[str, tuple[Property, ...]] = {
         Property(
             "partitioner",
             Choice(
-                (
-                    *("random", "consistent", "consistent_random", "murmur2", "murmur2_random", "fnv1a"),
-                    "fnv1a_random",
-                ),
+                (*("random", "consistent", "consistent_random", "murmur2", "murmur2_random", "fnv1a"), "fnv1a_random"),
                 exact=True,
             ),
             "into which partition a letter goes",
@@ -160,17 +145,9 @@ SECTIONS: dict[str, tuple[Property, ...]] = {
             Choice(("client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer")),
             "how to ask for one",
         ),
+        Property(f"{OAUTH}client.id", Reference(literal=True), "who asks", also=f"{OAUTH}client.credentials.client.id"),
         Property(
-            f"{OAUTH}client.id",
-            Reference(literal=True),
-            "who asks",
-            also=f"{OAUTH}client.credentials.client.id",
-        ),
-        Property(
-            f"{OAUTH}client.secret",
-            Reference(),
-            "with which secret",
-            also=f"{OAUTH}client.credentials.client.secret",
+            f"{OAUTH}client.secret", Reference(), "with which secret", also=f"{OAUTH}client.credentials.client.secret"
         ),
         Property(f"{OAUTH}scope", Text(), "what for"),
         Property(f"{OAUTH}extensions", Text(), "what else the broker is told"),

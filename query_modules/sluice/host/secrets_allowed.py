@@ -65,10 +65,8 @@ class SecretsAllow:
     @classmethod
     def parse(cls, text: str) -> SecretsAllow:
         """
-        The list that a setting's text means.
-
-        Raises:
-            ValueError: a part is not an entry; the text has the reason, and does not repeat the part.
+        The list that a setting's text means. Raises ValueError: a part is not an entry; the text has the reason, and
+        does not repeat the part.
         """
         return cls(tuple(_entry(part.strip()) for part in text.split(",") if part.strip()))
 
@@ -112,10 +110,8 @@ class SecretsAllow:
 
 def broker(text: str) -> str:
     """
-    A broker's address in a comparable form: `host:port`, in lower case.
-
-    Raises:
-        ValueError: it is not simply a host and a port.
+    A broker's address in a comparable form: `host:port`, in lower case. Raises ValueError: it is not simply a host and
+    a port.
     """
     match = _BROKER.fullmatch(text.strip(" "))
     port = int(match[2] or KAFKA_PORT) if match else 0
@@ -129,10 +125,8 @@ def broker(text: str) -> str:
 
 def brokers_of(uri: str) -> frozenset[str]:
     """
-    The brokers of a stream's URI.
-
-    Raises:
-        ValueError: a part is not simply a host and a port, so librdkafka might read it differently.
+    The brokers of a stream's URI. Raises ValueError: a part is not simply a host and a port, so librdkafka might read
+    it differently.
     """
     return frozenset(broker(part) for part in uri.split(",") if part.strip(" "))
 

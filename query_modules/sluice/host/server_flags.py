@@ -7,6 +7,7 @@ names, and the command line; each overrides the one before (`LoadConfig` in `src
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,6 +40,13 @@ def data_directory() -> Path | None:
     """Where the server keeps its graph; None: unknown, or it does not exist."""
     folder = Path(server_flags().get("data-directory", "") or DATA_DIRECTORY)
     return folder if folder.is_dir() else None
+
+
+def write_json(file: Path, content: object) -> None:
+    """Replaces a file in one step. Raises OSError."""
+    beside = file.with_suffix(".new")
+    beside.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(beside, file)
 
 
 def parse_flags(words: Iterable[str]) -> dict[str, str]:

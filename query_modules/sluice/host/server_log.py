@@ -1,6 +1,4 @@
-"""
-Sends this package's log to the server's own log file.
-"""
+"""Sends this package's log to the server's own log file."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ ROOT = "sluice"
 
 class ServerLogHandler(logging.Handler):
     """
-    Writes to the log of the server that embeds this interpreter, through the object behind `mgp.Logger`.
-
-    Threads: any.
+    Writes to the log of the server that embeds this interpreter, through the object behind `mgp.Logger`. Threads: any.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

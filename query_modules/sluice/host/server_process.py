@@ -1,6 +1,4 @@
-"""
-Which server process this is, for the loopback: the server that answers at its port may be another one.
-"""
+"""Which server process this is, for the loopback: the server that answers at its port may be another one."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from typing import Any
 from sluice.errors import SettingError
 from sluice.host import allow_list
 from sluice.host.allow_list import AllowList
+from sluice.host.decimals import Decimals
 from sluice.host.kafka_properties import PropertyAllow
 from sluice.host.secrets_allowed import DEFAULT as SECRETS_FOLDER
 from sluice.host.secrets_allowed import SecretsAllow
@@ -177,6 +178,11 @@ class Settings:
         "what confined transforms may use nevertheless, separated by commas: `network`, `/path`, `/path:rw`; each for "
         "all scripts, or followed by `@` and a URI prefix ([SECURITY.md](SECURITY.md#confinement))",
     )
+    decimals: Decimals = setting(
+        Decimals.TEXT,
+        Decimals.parse,
+        "`text` or `float`: what a `Decimal` among a query's parameters becomes; a text has all its digits",
+    )
     fold: bool = setting(True, boolean, "whether queries may be folded at all")
     python: str = setting(
         "",
@@ -256,9 +262,7 @@ _in_force = Settings()
 def in_force() -> Settings:
     """
     The settings of this process, for checks without settings at hand, such as that of a config in a node. Until
-    `put_in_force` these are the defaults, which allow the least.
-
-    Threads: any.
+    `put_in_force` these are the defaults, which allow the least. Threads: any.
     """
     return _in_force
 

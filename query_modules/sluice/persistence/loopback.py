@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sluice.bolt.client import Connection
@@ -98,18 +98,11 @@ ORDER BY m.number
 UNLABEL = f"MATCH (k:{nodes.CHECKPOINT}) WHERE id(k) = $id AND k.{nodes.OWNER} = $uid REMOVE k:{nodes.CHECKPOINT}"
 
 
-class Loopback:
-    """
-    A connection to the server from inside it.
-
-    Threads: only the thread that opened it, except for `abort`.
-    """
+class Loopback(AbstractContextManager["Loopback"]):
+    """A connection to the server from inside it. Threads: only the thread that opened it, except for `abort`."""
 
     def __init__(self, settings: Settings) -> None:
-        """
-        Raises:
-            ConnectionLost: the server does not answer, the handshake fails, or the sign-in is refused.
-        """
+        """Raises ConnectionLost: the server does not answer, the handshake fails, or the sign-in is refused."""
         try:
             self.connection = Connection.open(
                 settings.loopback_host,
@@ -133,12 +126,7 @@ class Loopback:
         self._listed: dict[VertexId, tuple[RawRecords, Sequence[StreamRow]]] = {}
         "The latest answer to `list_streams`, by catalog."
 
-    def __enter__(self) -> Loopback:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.connection.close()
 
     def abort(self) -> None:
@@ -172,10 +160,8 @@ class Loopback:
 
     def list_streams(self, catalog: VertexId) -> Sequence[StreamRow] | None:
         """
-        The streams below a catalog, as committed; None if there is no such catalog.
-
-        Raises:
-            SchemaError: the nodes have another schema version.
+        The streams below a catalog, as committed; None if there is no such catalog. Raises SchemaError: the nodes have
+        another schema version.
         """
         names, records = self.connection.fetch_records(LIST_STREAMS, {"catalog": catalog}, timeout=self._timeout)
         before, listed = self._listed.get(catalog, (None, ()))
@@ -205,10 +191,8 @@ class Loopback:
 
     def desired(self, row: StreamRow) -> Desired:
         """
-        The run that `row` requests, including the script.
-
-        Raises:
-            SettingError: the node was edited into something that cannot run, or its script may not.
+        The run that `row` requests, including the script. Raises SettingError: the node was edited into something that
+        cannot run, or its script may not.
         """
         sources = self.fetch(READ_SOURCE, {"id": row.stream_id})
         source = sources[0]["source"] if sources else ""

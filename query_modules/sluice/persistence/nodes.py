@@ -52,17 +52,8 @@ OWNER = "sluice_uid"
 Properties = Mapping[str, Any]
 
 SPEC_PROPERTIES = (
-    "uid",
-    "name",
-    "uri",
-    "topic",
-    "transform",
-    "transform_source",
-    "transform_sha256",
-    "transform_signature",
-    "batch_interval",
-    "batch_size",
-    "config",
+    *("uid", "name", "uri", "topic", "transform", "transform_source", "transform_sha256", "transform_signature"),
+    *("batch_interval", "batch_size", "config"),
 )
 
 
@@ -106,10 +97,8 @@ def spec_properties(spec: StreamSpec) -> dict[str, Any]:
 
 def spec_of(properties: Properties) -> StreamSpec:
     """
-    The spec in a stream node's properties. Whether its script may run is decided by `admission`.
-
-    Raises:
-        SettingError: a property is missing or has a value that it cannot have, which only an edit by hand can cause.
+    The spec in a stream node's properties. Whether its script may run is decided by `admission`. Raises SettingError: a
+    property is missing or has a value that it cannot have, which only an edit by hand can cause.
     """
     name = properties.get("name")
     return StreamSpec(
@@ -211,10 +200,8 @@ def ended_properties(generation: int, status: Status, error: str | None) -> dict
 
 def checkpoint_of(properties: Properties) -> Checkpoint:
     """
-    The checkpoint in a node's properties.
-
-    Raises:
-        SettingError: a property has a value that it cannot have, which only an edit by hand can cause.
+    The checkpoint in a node's properties. Raises SettingError: a property has a value that it cannot have, which only
+    an edit by hand can cause.
     """
     ended_generation, ended_status = _ended(properties)
     return Checkpoint(

@@ -15,10 +15,8 @@ WHICH_PROCESS = "CALL streams.instance() YIELD process RETURN process"
 
 def open_loopback(settings: Settings) -> Loopback:
     """
-    Which process answers is asked once for each place, since Memgraph 3 refuses to reload modules meanwhile.
-
-    Raises:
-        ConnectionLost: as `Loopback`, or another process answers.
+    Which process answers is asked once for each place, since Memgraph 3 refuses to reload modules meanwhile. Raises
+    ConnectionLost: as `Loopback`, or another process answers.
     """
     loopback, place = Loopback(settings), f"{settings.loopback_host}:{settings.loopback_port}"
     if place in known_places():

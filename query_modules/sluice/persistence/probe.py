@@ -108,6 +108,12 @@ QUESTIONS = (
         [[1, "a"], [2, ""], [3, "b"], [4, "c"], [5, "d"]],
         parameters={"rows": [["a\x1f\x1fb", [1, 2, 3]], ["c\x1fd", [4, 5]]], "by": "\x1f"},
     ),
+    Question(
+        Need.ZONES,
+        f"{ROOT} SET r.v = toString(datetime('2000-01-01T01:00:00+01:00'))",
+        [["2000-01-01T01:00:00.000000+01:00"]],
+        look=f"{ROOT} RETURN r.v AS v",
+    ),
 )
 
 TEXT_OF_REFUSAL = "the streams cannot run on this server: a batch could not be applied exactly once, since "
@@ -164,25 +170,11 @@ def _fence(connection: Connection) -> str | None:
     add = "UNWIND range(1, 3) AS x MATCH (k) WHERE id(k) = $id SET k.v = coalesce(k.v, 0) + x RETURN k.v AS v"
     look = "MATCH (k) WHERE id(k) = $id RETURN k.positions AS positions, k.v AS v"
     records = RawRecords()
-    replies = _exchange(
-        connection,
-        [
-            messages.run(begin, {"id": root, "uid": LABEL}),
-            messages.discard(),
-            messages.run(FENCE, moved),
-            messages.pull(),
-            messages.run(add, {"id": root}),
-            messages.discard(),
-            messages.run(look, {"id": root}),
-            messages.pull(),
-            messages.run(FENCE, moved),
-            messages.pull(),
-            messages.run(add, {"id": root}),
-            messages.discard(),
-            messages.commit(),
-        ],
-        records,
-    )
+    fence, adding = messages.run(FENCE, moved), messages.run(add, {"id": root})
+    requests = [messages.run(begin, {"id": root, "uid": LABEL}), messages.discard(), fence, messages.pull()]
+    requests += [adding, messages.discard(), messages.run(look, {"id": root}), messages.pull()]
+    requests += [fence, messages.pull(), adding, messages.discard(), messages.commit()]
+    replies = _exchange(connection, requests, records)
     connection.reset(timeout=PATIENCE)
     gone = connection.fetch(look, {"id": root}, timeout=PATIENCE) == []
     if not gone:

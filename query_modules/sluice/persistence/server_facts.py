@@ -33,27 +33,17 @@ ON_DISK = "ON_DISK_TRANSACTIONAL"
 
 
 class ServerFacts:
-    """
-    Queries the server over one connection.
-
-    Threads: only the thread that owns the connection.
-    """
+    """Queries the server over one connection. Threads: only the thread that owns the connection."""
 
     def __init__(self, connection: Connection, timeout: float) -> None:
-        """
-        Args:
-            timeout: seconds that the server has for each answer.
-        """
+        """`timeout`: seconds that the server has for each answer."""
         self._connection = connection
         self._timeout = timeout
         self._survives: bool | None = None
 
     def is_main(self) -> bool:
         """Whether this instance may write, because it is not a replica. True without the privilege."""
-        try:
-            rows = self._fetch(SHOW_ROLE)
-        except QueryRefused:
-            return True
+        rows = self._fetch(SHOW_ROLE) or []
         return not any("replica" in str(value).lower() for row in rows for value in row.values())
 
     def is_transactional(self) -> bool:
@@ -62,43 +52,27 @@ class ServerFacts:
 
     def storage_mode(self) -> str:
         """Memgraph's name of its storage mode; empty without the privilege."""
-        for query in SHOW_STORAGE:
-            try:
-                rows = self._fetch(query)
-            except QueryRefused:
-                continue
-            for row in rows:
-                if row.get("storage info") == "storage_mode":
-                    return str(row.get("value"))
-        return ""
+        rows = (row for query in SHOW_STORAGE for row in self._fetch(query) or ())
+        return next((str(row.get("value")) for row in rows if row.get("storage info") == "storage_mode"), "")
 
     def may_index_relationships(self) -> bool:
         """Whether there is an index on relationships. True without the privilege."""
-        try:
-            rows = self._fetch(SHOW_INDEXES)
-        except QueryRefused:
-            return True
-        return any(str(row.get("index type", "")).startswith("edge") for row in rows)
+        rows = self._fetch(SHOW_INDEXES)
+        return rows is None or any(str(row.get("index type", "")).startswith("edge") for row in rows)
 
     def open_creations(self) -> frozenset[str] | None:
         """
         The ids of open transactions in which a stream is created, as far as they are visible; None without the
         privilege. A transaction that is being committed is not shown.
         """
-        try:
-            rows = self._fetch(OPEN_TRANSACTIONS)
-        except QueryRefused:
-            return None
-        if any("query" not in row or "transaction_id" not in row for row in rows):
+        rows = self._fetch(OPEN_TRANSACTIONS)
+        if rows is None or any("query" not in row or "transaction_id" not in row for row in rows):
             return None
         return frozenset(str(row["transaction_id"]) for row in rows if CREATES(str(row["query"])))
 
     def uniqueness_constraints(self) -> frozenset[Constraint]:
         """The graph's uniqueness constraints; none without the privilege."""
-        try:
-            return constraints_of(self._fetch(SHOW_CONSTRAINTS))
-        except QueryRefused:
-            return frozenset()
+        return constraints_of(self._fetch(SHOW_CONSTRAINTS) or [])
 
     def survives_violations(self) -> bool:
         """
@@ -107,12 +81,13 @@ class ServerFacts:
         Queried once: a server does not change its version while the connection is open.
         """
         if self._survives is None:
-            try:
-                rows = self._fetch(SHOW_VERSION)
-            except QueryRefused:
-                rows = []
+            rows = self._fetch(SHOW_VERSION) or []
             self._survives = survives_violations(str(value) for row in rows for value in row.values())
         return self._survives
 
-    def _fetch(self, query: str) -> list[dict[str, Any]]:
-        return self._connection.fetch(query, None, timeout=self._timeout)
+    def _fetch(self, query: str) -> list[dict[str, Any]] | None:
+        """The result's rows; None without the privilege."""
+        try:
+            return self._connection.fetch(query, None, timeout=self._timeout)
+        except QueryRefused:
+            return None

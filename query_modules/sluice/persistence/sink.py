@@ -54,17 +54,10 @@ MAX_BYTES_IN_FLIGHT = 8 << 20
 
 
 class Sink:
-    """
-    One stream's way into the graph.
-
-    Threads: for the thread that owns the connection, except `in_flight`.
-    """
+    """One stream's way into the graph. Threads: for the thread that owns the connection, except `in_flight`."""
 
     def __init__(self, connection: Connection, checkpoint_id: CheckpointId, held: Checkpoint) -> None:
-        """
-        Args:
-            held: the checkpoint as it was read over this connection.
-        """
+        """`held`: the checkpoint as it was read over this connection."""
         self._connection = connection
         self._checkpoint_id = checkpoint_id
         self.held = held
@@ -89,10 +82,8 @@ class Sink:
 
     def send(self, transaction: Transaction) -> None:
         """
-        Sends a transaction that begins where the one before ends. `settle` reports the outcome.
-
-        Raises:
-            ConnectionLost: none, some or all of what is in flight may have been committed.
+        Sends a transaction that begins where the one before ends. `settle` reports the outcome. Raises ConnectionLost:
+        none, some or all of what is in flight may have been committed.
         """
         vertex, uid = self._checkpoint_id
         start = encode_positions(transaction.before.positions)
@@ -149,9 +140,7 @@ def _replies_to(transaction: Transaction) -> int:
 def _notice_in(reply: Reply) -> str:
     """
     The notifications in the answer to COMMIT: a SYNC replica that has not confirmed causes one after Memgraph 3.12.0,
-    and caused an error before.
-
-    Source: `SessionHL::CommitTransaction`, `src/glue/SessionHL.cpp`.
+    and caused an error before. Source: `SessionHL::CommitTransaction`, `src/glue/SessionHL.cpp`.
     """
     notifications = reply.metadata.get("notifications") if isinstance(reply, Success) else None
     if not isinstance(notifications, list):

@@ -1,6 +1,4 @@
-"""
-A stream as the supervisor sees it.
-"""
+"""A stream as the supervisor sees it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-One transaction of a stream, and those that are on their way to the server.
-"""
+"""One transaction of a stream, and those that are on their way to the server."""
 
 from __future__ import annotations
 

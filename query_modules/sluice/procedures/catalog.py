@@ -31,16 +31,16 @@ FIRST_STREAM = (
 class Catalog:
     """All streams, in one transaction. The constructor raises SchemaError if the nodes have another schema version."""
 
-    def __init__(self, graph: Graph, exchange: SharedState) -> None:
+    def __init__(self, graph: Graph, shared: SharedState) -> None:
         self._graph = graph
-        self._exchange = exchange
+        self._shared = shared
         self._claimed = False
         self._made: VertexId | None = None
         "The catalog that this call has created."
         self._vertices = list(self._remembered()) or list(self._walked())
         self._vertices.sort(key=lambda vertex: int(vertex.id))
         if not self._vertices:
-            exchange.want_catalog()
+            shared.want_catalog()
         for vertex in self._vertices:
             check_version(vertex.properties.get("schema_version"), vertex.id)
 
@@ -52,19 +52,14 @@ class Catalog:
             for vertex in ends(catalog, nodes.HAS_STREAM)
             if has_label(vertex, nodes.STREAM)
         }
-        installation = self._exchange.host.installation
+        installation = self._shared.host.installation
         names = nodes.distinct_names({stream: text_of(vertex, "name") for stream, vertex in found.items()})
         return sorted(
             (StreamNode(found[stream], names[stream], installation) for stream in found), key=lambda stream: stream.name
         )
 
     def find(self, name: str) -> StreamNode:
-        """
-        The stream of that name.
-
-        Raises:
-            StreamNotFound: there is none.
-        """
+        """The stream of that name. Raises StreamNotFound: there is none."""
         stream = self.get(name)
         if stream is None:
             raise StreamNotFound(f"Kafka stream {name}, stream not found")
@@ -80,15 +75,11 @@ class Catalog:
         """
         self.claim()
         stream = self._new_vertex(
-            nodes.STREAM,
-            {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()},
+            nodes.STREAM, {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()}
         )
         checkpoint = self._new_vertex(
             nodes.CHECKPOINT,
-            {
-                **nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id)),
-                nodes.OWNER: spec.uid,
-            },
+            {**nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id)), nodes.OWNER: spec.uid},
         )
         self._connect(stream, checkpoint, nodes.HAS_CHECKPOINT)
         self._connect(self._vertices[0], stream, nodes.HAS_STREAM)
@@ -105,7 +96,7 @@ class Catalog:
             if edge.type.name == nodes.HAS_STREAM and has_label(edge.from_vertex, nodes.CATALOG):
                 self._graph.delete_edge(edge)
         stream.set(dropped=True, running=False)
-        self._exchange.announce_dropped(stream.id)
+        self._shared.announce_dropped(stream.id)
 
     def claim(self) -> None:
         """
@@ -128,10 +119,10 @@ class Catalog:
     def give_up(self) -> None:
         """To be called if the procedure fails: its transaction, and a catalog made in it, will never be committed."""
         if self._made is not None:
-            self._exchange.forget_catalog(self._made)
+            self._shared.forget_catalog(self._made)
 
     def _remembered(self) -> Iterator[Vertex]:
-        for catalog in self._exchange.catalogs():
+        for catalog in self._shared.catalogs():
             try:
                 vertex = self._graph.get_vertex_by_id(catalog)
             except IndexError:
@@ -140,17 +131,17 @@ class Catalog:
                 yield vertex
 
     def _walked(self) -> Iterator[Vertex]:
-        if self._exchange.no_catalog:
+        if self._shared.no_catalog:
             return  # the supervisor has checked, and is signalled to check again
         for vertex in self._graph.vertices:
             if has_label(vertex, nodes.CATALOG):
-                self._exchange.announce_catalog(VertexId(vertex.id))
+                self._shared.announce_catalog(VertexId(vertex.id))
                 yield vertex
 
     def _make(self) -> None:
         vertex = self._new_vertex(nodes.CATALOG, {"schema_version": SCHEMA_VERSION, nodes.REVISION: 1})
         # Two transactions that each create a catalog have no vertex in common on which they could conflict.
-        if not self._exchange.begin_catalog(VertexId(vertex.id)):
+        if not self._shared.begin_catalog(VertexId(vertex.id)):
             raise ConflictError(FIRST_STREAM)
         self._made = VertexId(vertex.id)
         self._vertices.append(vertex)

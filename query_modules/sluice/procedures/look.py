@@ -56,21 +56,17 @@ def show(streams: Streams) -> list[Row]:
 
 def info(streams: Streams, name: str | None) -> list[Row]:
     """
-    Everything about one stream, or all, ordered by name: what was requested, how far it got, what it is doing.
-
-    Raises:
-        StreamNotFound.
+    Everything about one stream, or all, ordered by name: what was requested, how far it got, what it is doing. Raises
+    StreamNotFound.
     """
     shown = streams.all() if name is None else [streams.find(name)]
-    return [_info(stream, streams.exchange, streams.settings) for stream in shown]
+    return [_info(stream, streams.shared, streams.settings) for stream in shown]
 
 
 def errors(streams: Streams, name: str, limit: int) -> list[Row]:
     """
-    The latest messages that a stream stopped at or passed, and gaps that it met, the newest first.
-
-    Raises:
-        StreamNotFound; SettingError if the limit is not a positive number.
+    The latest messages that a stream stopped at or passed, and gaps that it met, the newest first. Raises
+    StreamNotFound; SettingError if the limit is not a positive number.
     """
     check_count(name, "limit", limit)
     history = streams.find(name).checkpoint().history
@@ -79,22 +75,30 @@ def errors(streams: Streams, name: str, limit: int) -> list[Row]:
 
 def batches(streams: Streams, name: str, limit: int) -> list[Row]:
     """
-    What the latest transactions of a stream did, the newest first.
+    What the latest transactions of a stream did, the newest first. Raises StreamNotFound; SettingError if the limit is
+    not a positive number.
+    """
+    check_count(name, "limit", limit)
+    stream = streams.find(name)
+    return [entry.as_row() for entry in streams.shared.monitor(stream.uid).entries(limit, stream.checkpoint())]
+
+
+def output(streams: Streams, name: str, limit: int) -> list[Row]:
+    """
+    The latest lines that a stream's transform has written, the newest last: `time, line`.
 
     Raises:
         StreamNotFound; SettingError if the limit is not a positive number.
     """
     check_count(name, "limit", limit)
-    stream = streams.find(name)
-    return [entry.as_row() for entry in streams.exchange.monitor(stream.uid).entries(limit, stream.checkpoint())]
+    lines = streams.shared.monitor(streams.find(name).uid).lines.latest(limit)
+    return [{"time": time, "line": line} for time, line in lines]
 
 
 def show_create(streams: Streams, name: str) -> list[Row]:
     """
-    The clause that creates a stream like this one: `statement`.
-
-    Raises:
-        StreamNotFound; SettingError if the node was edited into something impossible.
+    The clause that creates a stream like this one: `statement`. Raises StreamNotFound; SettingError if the node was
+    edited into something impossible.
     """
     spec = streams.find(name).spec
     return [{"statement": to_text(statement_of(spec))}]
@@ -102,8 +106,8 @@ def show_create(streams: Streams, name: str) -> list[Row]:
 
 def version(streams: Streams) -> list[Row]:
     """The package's version, and the reason why no stream can run, if any: `version, trouble`."""
-    exchange = streams.exchange
-    trouble = exchange.trouble or (NOT_YET if exchange.seen is None else None)
+    shared = streams.shared
+    trouble = shared.trouble or (NOT_YET if shared.seen is None else None)
     return [{"version": __version__, "trouble": trouble}]
 
 
@@ -117,7 +121,7 @@ def settings(streams: Streams) -> list[Row]:
     The settings in force: `name, value`, as in the variables, without secrets. And how the server was found to behave.
     """
     rows = [{"name": name, "value": value} for name, value in streams.settings.as_variables().items()]
-    found = {PROBE: streams.exchange.host.summary(), CONFINEMENT: confinement(None, streams.settings)}
+    found = {PROBE: streams.shared.host.summary(), CONFINEMENT: confinement(None, streams.settings)}
     return [*rows, *({"name": name, "value": value} for name, value in found.items())]
 
 
@@ -147,8 +151,8 @@ def statement_of(spec: StreamSpec) -> CreateStream:
     )
 
 
-def _info(stream: StreamNode, exchange: SharedState, settings: Settings) -> Row:
-    monitor = exchange.monitor(stream.uid)
+def _info(stream: StreamNode, shared: SharedState, settings: Settings) -> Row:
+    monitor = shared.monitor(stream.uid)
     # The state first: what the worker reports as committed is in the graph for every later reader.
     state = monitor.state
     checkpoint = stream.checkpoint()
@@ -159,9 +163,9 @@ def _info(stream: StreamNode, exchange: SharedState, settings: Settings) -> Row:
     return {
         "name": stream.name,
         "status": status.value,
-        "reason": _reason(stream, status, checkpoint, state, exchange),
+        "reason": _reason(stream, status, checkpoint, state, shared),
         "since": _since(stream, status, checkpoint),
-        "retrying": _retrying(status, state, exchange),
+        "retrying": _retrying(status, state, shared),
         "uri": stream.text("uri"),
         "topic": stream.text("topic"),
         "transform": stream.text("transform"),
@@ -181,10 +185,10 @@ def _info(stream: StreamNode, exchange: SharedState, settings: Settings) -> Row:
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
         "failed": checkpoint.failed,
-        "folding": monitor.folding.as_map() | ({"limits": limits} if (limits := exchange.host.limits()) else {}),
+        "folding": monitor.folding.as_map() | ({"limits": limits} if (limits := shared.host.limits()) else {}),
         "merges": {
             "waits": monitor.waits.as_map(),
-            "unprotected": unprotected(monitor.waits.shapes, exchange.guard.constraints),
+            "unprotected": unprotected(monitor.waits.shapes, shared.guard.constraints),
         },
         **monitor.figures(checkpoint),
     }
@@ -211,7 +215,7 @@ def lags(watermarks: Mapping[int, tuple[int, int]], positions: Mapping[int, int]
 
 
 def _reason(
-    stream: StreamNode, status: Status, checkpoint: Checkpoint, state: WorkerState | None, exchange: SharedState
+    stream: StreamNode, status: Status, checkpoint: Checkpoint, state: WorkerState | None, shared: SharedState
 ) -> str | None:
     """
     Why a stream is in error, or why it does not read though it runs, or does not apply parked messages though that
@@ -219,25 +223,25 @@ def _reason(
     """
     if status is Status.ERROR:
         return checkpoint.error
-    if (retrying := _retrying(status, state, exchange)) is not None:
+    if (retrying := _retrying(status, state, shared)) is not None:
         what = " parked messages" if status is Status.STOPPED else ""
         since = f" since {retrying['since']}" if retrying["since"] else ""
         again = f"; next try at {retrying['next_try']}" if retrying["next_try"] else ""
         return f"retrying{what}{since}: {retrying['why']}{again}"
     if status is Status.STOPPED:
         return COPIED.format(name=stream.name) if stream.is_copied else None
-    if state is None and exchange.overlooked(stream.uid):
+    if state is None and shared.overlooked(stream.uid):
         return OVERLOOKED
     if state is None or not state.assigned:
         return f"starting since {_since(stream, status, checkpoint)}"
     return None
 
 
-def _retrying(status: Status, state: WorkerState | None, exchange: SharedState) -> Row | None:
+def _retrying(status: Status, state: WorkerState | None, shared: SharedState) -> Row | None:
     """Why a stream is retrying: `why, since, next_try`; None: it is not retrying."""
     running = status is Status.RUNNING
-    if running and exchange.trouble is not None:
-        return {"why": exchange.trouble, "since": None, "next_try": None}
+    if running and shared.trouble is not None:
+        return {"why": shared.trouble, "since": None, "next_try": None}
     if state is None or state.trouble is None or not (running or state.only_retries):
         return None
     return {"why": state.trouble, "since": state.since, "next_try": state.next_try}

@@ -56,7 +56,7 @@ def reload_transform(streams: Streams, name: str, trial_messages: int, check_abo
         )
     stream = streams.find(name)
     spec = stream.spec
-    new = pin(spec.transform.uri, streams.settings, until(check_abort))
+    new = pin(spec.transform.uri, streams.settings, until(check_abort), spec.config.transform)
     tried = 0
     # An old script that may not run is not run for a comparison either.
     if new.sha256 != spec.transform.sha256 and admission.refusal(spec.transform, streams.settings) is None:
@@ -66,7 +66,7 @@ def reload_transform(streams: Streams, name: str, trial_messages: int, check_abo
             tried = compare(spec, new, messages, streams.settings, check_abort)
     if new != spec.transform:
         stream.set(transform_source=new.source, transform_sha256=new.sha256, transform_signature=new.signature)
-        streams.exchange.ring()
+        streams.shared.ring()
     return [{"old_sha256": spec.transform.sha256, "new_sha256": new.sha256, "tried": tried}]
 
 
@@ -78,10 +78,7 @@ def last_read(
     each partition, ordered by partition and offset.
 
     Reads no longer than the settings' `test_timeout`, and no more bytes than a batch may have; returns what was read
-    until then.
-
-    Raises:
-        BrokerError: the broker does not answer.
+    until then. Raises BrokerError: the broker does not answer.
     """
     deadline = time.monotonic() + settings.test_timeout
 
@@ -124,13 +121,9 @@ def compare(
     Gives the messages, in batches of the stream's size, to the new transform, and those that it refuses also to the old
     one.
 
-    Takes no longer than the settings' `test_timeout` and one batch; only what was tried until then counts.
-
-    Returns:
-        how many messages were tried.
-
-    Raises:
-        TransformError: the new one refuses what the old one does not; the text names the message.
+    Takes no longer than the settings' `test_timeout` and one batch; only what was tried until then counts. Returns how
+    many messages were tried. Raises TransformError: the new one refuses what the old one does not; the text names the
+    message.
     """
     deadline = time.monotonic() + settings.test_timeout
 

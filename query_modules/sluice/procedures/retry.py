@@ -17,10 +17,8 @@ from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_req
 
 def list_parked(streams: Streams, name: str, limit: int) -> list[Row]:
     """
-    A stream's parked messages, in the order in which they were parked, at most `limit`.
-
-    Raises:
-        StreamNotFound; SettingError if the limit is not a positive number, or a node was edited.
+    A stream's parked messages, in the order in which they were parked, at most `limit`. Raises StreamNotFound;
+    SettingError if the limit is not a positive number, or a node was edited.
     """
     check_count(name, "limit", limit)
     stream = streams.find(name)
@@ -54,7 +52,7 @@ def retry(streams: Streams, name: str, limit: int | None, partition: int | None,
     if meant:
         request = everything._replace(upto=meant[-1].number)
         stream.set(retry_requested=request.number, retry_requests=encode_requests([*_unanswered(stream), request]))
-        streams.exchange.ring()
+        streams.shared.ring()
     return [{"messages": len(meant)}]
 
 

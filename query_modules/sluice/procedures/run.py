@@ -10,10 +10,8 @@ from sluice.values.model import Status, check_count
 
 def start(streams: Streams, name: str, limit_batches: int | None) -> list[Row]:
     """
-    Requests that a stream run; one that runs is left alone, whatever its limit.
-
-    Raises:
-        StreamNotFound; SettingError if the limit is not a positive number.
+    Requests that a stream run; one that runs is left alone, whatever its limit. Raises StreamNotFound; SettingError if
+    the limit is not a positive number.
     """
     if limit_batches is not None:
         check_count(name, "LIMIT", limit_batches)
@@ -45,10 +43,10 @@ def stop_all(streams: Streams) -> list[Row]:
 
 def _start(streams: Streams, stream: StreamNode, limit_batches: int | None) -> None:
     if stream.status is not Status.RUNNING:
-        streams.exchange.announce_start(stream.uid)
+        streams.shared.announce_start(stream.uid)
         stream.set(
             running=True,
-            installation=streams.exchange.host.installation.id or None,
+            installation=streams.shared.host.installation.id or None,
             generation=stream.next_generation,
             limit_batches=limit_batches,
             changed_at=now(),

@@ -59,16 +59,14 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
         # topic.
         keeps_some = isinstance(target, ByCount | AtOffsets)
         stream.move(positions_after(target, positions, moves), topic.id or (held.topic_id if keeps_some else ""))
-        streams.exchange.ring()
+        streams.shared.ring()
     return [move.as_row() for move in moves]
 
 
 def first_positions(spec: StreamSpec, partitions: Iterable[int], settings: Settings) -> dict[int, int]:
     """
-    Where a new stream begins in the current partitions; empty if it begins with the earliest messages.
-
-    Raises:
-        BrokerError: Kafka does not report it.
+    Where a new stream begins in the current partitions; empty if it begins with the earliest messages. Raises
+    BrokerError: Kafka does not report it.
     """
     place = f"Kafka stream {spec.name}, config: start"
     target = start_of(place, spec.config.start)

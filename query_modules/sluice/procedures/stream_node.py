@@ -8,14 +8,7 @@ from typing import Any
 from sluice.errors import SettingError, StreamNotFound, StreamRunning
 from sluice.host.installation import Installation
 from sluice.persistence import nodes
-from sluice.values.model import (
-    Checkpoint,
-    Status,
-    StreamSpec,
-    VertexId,
-    effective_status,
-    encode_positions,
-)
+from sluice.values.model import Checkpoint, Status, StreamSpec, VertexId, effective_status, encode_positions
 from sluice.values.parked_message import ParkedMessage, message_of
 
 Vertex = Any
@@ -121,10 +114,7 @@ class StreamNode:
         Moves a stopped stream to other positions: the only thing that a procedure writes into a checkpoint.
 
         A batch that is still in flight conflicts with this, or is stopped by the fence afterwards. In either case its
-        worker reads here that its run has ended.
-
-        Raises:
-            StreamNotFound: the checkpoint node does not exist.
+        worker reads here that its run has ended. Raises StreamNotFound: the checkpoint node does not exist.
         """
         if not self._checkpoints():
             raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it again")

@@ -27,13 +27,13 @@ class Streams:
     def __init__(self, graph: Graph, process: Process) -> None:
         self._graph = graph
         self.process = process
-        self.exchange = process.exchange
+        self.shared = process.shared
         self.settings = process.settings
 
     @cached_property
     def catalog(self) -> Catalog:
         """All streams, for verbs that add or remove one. Raises SchemaError."""
-        return Catalog(self._graph, self.exchange)
+        return Catalog(self._graph, self.shared)
 
     def all(self) -> list[StreamNode]:
         """All streams, ordered by name. Raises SchemaError."""
@@ -45,5 +45,5 @@ class Streams:
 
     def written(self) -> list[Row]:
         """The answer of a verb that has written a request: wakes the supervisor."""
-        self.exchange.ring()
+        self.shared.ring()
         return DONE

@@ -55,17 +55,10 @@ class Patience:
 
 
 class Channel:
-    """
-    A process's channel as its owner has it.
-
-    Threads: for the thread that made it.
-    """
+    """A process's channel as its owner has it. Threads: for the thread that made it."""
 
     def __init__(self, process: ChildProcess, wants_stop: Callable[[], bool]) -> None:
-        """
-        Args:
-            wants_stop: asked while something takes its time; what it raises passes through.
-        """
+        """`wants_stop`: asked while something takes its time; what it raises passes through."""
         self._process = process
         self._socket = process.socket
         self._wants_stop = wants_stop
@@ -90,7 +83,10 @@ class Channel:
         answer = self._receive(bytearray(), 1, patience)
         if size > limits.get(bytes(answer), MAX_TEXT):
             raise WrongAnswer(f"gave an answer of {size} bytes, which is too large")
-        return memoryview(self._receive(answer, size, patience))
+        self._receive(answer, size, patience)
+        if self._output_open:  # what it has written before it answered
+            self._output_open = self._process.output.read()
+        return memoryview(answer)
 
     def _send(self, data: bytes, patience: Patience) -> None:
         view = memoryview(data)
@@ -117,9 +113,7 @@ class Channel:
     def _wait(self, event: int, patience: Patience) -> None:
         """
         Waits, with the interpreter lock released, until the channel is ready; takes meanwhile what the process writes.
-
-        Raises:
-            TimeoutError, Stopped: as they say.
+        Raises TimeoutError, Stopped: as they say.
         """
         while True:
             now = time.monotonic()

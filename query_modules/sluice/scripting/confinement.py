@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sluice.host.allow_list import path_of, scheme_of
+from sluice.host.allow_list import is_folder, path_of, scheme_of
 from sluice.host.transform_access import SANDBOX, VARIABLE, WRITABLE, AllowedAccess, Sandbox
 from sluice.scripting import landlock, seccomp
 
@@ -152,7 +152,8 @@ def _needed(access: AllowedAccess) -> list[str]:
 def _beside(uri: str | None) -> list[str]:
     if uri is None or scheme_of(uri) not in ("", "file"):
         return []
-    return [os.path.dirname(os.path.realpath(path_of(uri)))]
+    path = os.path.realpath(path_of(uri))
+    return [path if is_folder(uri) else os.path.dirname(path)]
 
 
 def _existing(paths: Iterable[str]) -> list[str]:

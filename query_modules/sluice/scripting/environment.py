@@ -1,6 +1,4 @@
-"""
-What of the server's surroundings a transform process gets: its environment variables, and where it imports from.
-"""
+"""What of the server's surroundings a transform process gets: its environment variables, and where it imports from."""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ MAX_FILES = 20_000
 
 
 def foreign_package(error: BaseException) -> str | None:
-    """
-    What to say of an exception that comes of a package which is built for another Python; None if it does not.
-    """
+    """What to say of an exception that comes of a package which is built for another Python; None if it does not."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, ImportError) and chain.name:

@@ -4,7 +4,7 @@ bytes.
 
 Parent to child: a marshalled `dict` that says how the process is limited, and what to fetch or to load; after a fetch
 another, to load it; then a marshalled `(kind, batches, lacks, wants_keys)` per group: each batch a dict of columns
-(`record.Columns`), what the server does not do that folding needs (`folding.Need`), and whether it matters what the
+(`record.Columns`), what the server does not do that queries need (`folding.Need`), and whether it matters what the
 queries merge. Child to parent: one byte that says what follows. Nothing that the child sends is unmarshalled or
 unpickled by the database, and none of it is believed: `walk` checks the queries before they are sent to the server.
 

@@ -92,9 +92,8 @@ def find_interpreter(settings: Settings) -> Interpreter:
 
     Waits, with the interpreter lock released, for at most `TRIAL_TIMEOUT` seconds for each candidate.
 
-    Raises:
-        SettingError: none works; the text names each candidate, what became of it, and the setting to use. Retryable
-            where one did not end in time, for which a busy machine is enough.
+    Raises SettingError: none works; the text names each candidate, what became of it, and the setting to use. Retryable
+    where one did not end in time, for which a busy machine is enough.
     """
     with _lock:
         found = _found.get(settings.python)

@@ -1,6 +1,4 @@
-"""
-Messages that a person gives to a transform by hand, instead of Kafka.
-"""
+"""Messages that a person gives to a transform by hand, instead of Kafka."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ def records_given(messages: Sequence[Any]) -> Records:
     before what is no UTF-8. What a map leaves out is null, no headers, topic TOPIC, partition 0, the message's place in
     the batch, now.
 
-    Raises:
-        SettingError: something is of another form; the text says which.
+    Raises SettingError: something is of another form; the text says which.
     """
     return Records(_record(index, message) for index, message in enumerate(messages))
 

@@ -11,21 +11,24 @@ import re
 import struct
 import time
 from collections.abc import Sequence
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from sluice.bolt.packstream import unpack
 from sluice.errors import HeadersUnreadable, RemoteProtocolError, TransformError
 from sluice.folding import Need
 from sluice.host.settings import Settings
+from sluice.scripting.bulk_walk import check_queries
 from sluice.scripting.client import Client, WantsStop, load, never
 from sluice.scripting.contract import STREAM_MESSAGES
 from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, answer_of
-from sluice.scripting.walk import check_queries, check_text, check_values
+from sluice.scripting.walk import check_text, check_values
 from sluice.values.configuration import MessageSource
 from sluice.values.dead_letter import originals
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
+from sluice.values.options import NO_OPTIONS, Options
+from sluice.values.output_lines import OutputLines
 from sluice.values.record import Columns, Messages
 
 OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
@@ -54,7 +57,7 @@ class PackedQueries(NamedTuple):
     "Kinds of vertices and relationships that were merged for the first time."
 
 
-class TransformProcess:
+class TransformProcess(AbstractContextManager["TransformProcess"]):
     """
     One transform, loaded in a process of its own.
 
@@ -66,13 +69,14 @@ class TransformProcess:
         transform: Transform,
         settings: Settings,
         wants_stop: WantsStop = never,
-        source: MessageSource = MessageSource.MESSAGES,
+        options: Options = NO_OPTIONS,
+        lines: OutputLines | None = None,
     ) -> None:
         """
-        Starts the process and loads the script.
+        Starts the process, loads the script and configures it with the options.
 
         Args:
-            source: what the messages are that it will get.
+            wants_stop, lines: as `Client`.
 
         Raises:
             ScriptError: as `load`.
@@ -80,24 +84,20 @@ class TransformProcess:
             Stopped: `wants_stop` answered True meanwhile.
         """
         self._uri = transform.uri
-        self._source = source
+        self.source = MessageSource.MESSAGES
+        "What the messages are that it gets."
         self._timeout = settings.transform_timeout
         self.worn = False
         "Whether it has transformed anything yet."
         deadline = time.monotonic() + settings.script_timeout
-        self._client = Client(transform.uri, settings, wants_stop)
+        self._client = Client(transform.uri, settings, wants_stop, lines)
         try:
-            self._entry = load(self._client, transform, settings, deadline)
+            self._entry = load(self._client, transform, settings, deadline, options)
         except BaseException:
             self.close()
             raise
 
-    def __enter__(self) -> TransformProcess:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def pack(
@@ -114,7 +114,7 @@ class TransformProcess:
 
         Args:
             fold: fewer queries, which do the same to the graph.
-            lacks: what the server does not do that folding needs.
+            lacks: what the server does not do that queries need.
             wants_keys: whether to compute what the queries merge; otherwise their keys are EVERYTHING.
 
         Returns:
@@ -149,15 +149,18 @@ class TransformProcess:
             answer.size, frames, answer.batches, answer.given, answer.batches, failure, news, keys, merges.shapes
         )
 
-    def rows(self, batch: Messages) -> list[tuple[str, dict[str, Any]]]:
+    def rows(self, batch: Messages, lacks: frozenset[Need] = frozenset()) -> list[tuple[str, dict[str, Any]]]:
         """
-        The queries that the transform gives, as (query, parameters).
+        The queries that the transform gives, as (query, parameters), in which dates and times are `Structure`s.
+
+        Args:
+            lacks: as `pack`.
 
         Raises:
             TransformError: it raised, broke its contract or did not end in time.
             Stopped: the owner wants to stop.
         """
-        answer = self._answer(ROWS, [batch])
+        answer = self._answer(ROWS, [batch], lacks)
         try:
             packed = bytes(answer)
             check_values(packed)
@@ -209,7 +212,7 @@ class TransformProcess:
         for batch in batches:
             try:
                 given = batch.columns(whole=whole)
-                columns.append(originals(given) if whole and self._source is MessageSource.DEAD_LETTERS else given)
+                columns.append(originals(given) if whole and self.source is MessageSource.DEAD_LETTERS else given)
             except HeadersUnreadable:
                 if not columns:
                     raise
@@ -219,7 +222,7 @@ class TransformProcess:
     def _failure(self, reason: bytes) -> TransformError:
         if OUT_OF_MEMORY.match(reason):
             self._client.give_up()
-        return TransformError(f"transform {self._uri}: {reason.decode(errors='replace')}")
+        return TransformError(self._client.with_output(f"transform {self._uri}: {reason.decode(errors='replace')}"))
 
 
 def _rows(value: object) -> list[tuple[str, dict[str, Any]]]:

@@ -12,15 +12,12 @@ from sluice.scripting import admission
 from sluice.scripting.process import PackedQueries, TransformProcess
 from sluice.values.batch import Group
 from sluice.values.model import StreamSpec
+from sluice.values.output_lines import OutputLines
 from sluice.values.record import Messages
 
 
 class Transformer:
-    """
-    Makes queries of messages.
-
-    Threads: for the thread that made it.
-    """
+    """Makes queries of messages. Threads: for the thread that made it."""
 
     def __init__(
         self,
@@ -32,9 +29,11 @@ class Transformer:
     ) -> None:
         """
         Args:
-            lacks: what folding needs and the server does not do.
+            lacks: what queries need and the server does not do.
             wants_keys: whether it matters what the queries merge, since other streams write at the same time.
         """
+        self.lines = OutputLines()
+        "What keeps the lines that its processes write. May be replaced before the first of them is started."
         self._wants_keys = wants_keys
         self._spec = spec
         self._settings = settings
@@ -65,8 +64,7 @@ class Transformer:
         """
         transform_process = self._running()
         worn = transform_process.worn
-        lacks = self._lacks() if fold else frozenset()
-        queries = transform_process.pack(batches, fold=fold, lacks=lacks, wants_keys=self._wants_keys())
+        queries = transform_process.pack(batches, fold=fold, lacks=self._lacks(), wants_keys=self._wants_keys())
         if queries.error is None or not transform_process.died or not (worn or len(batches) > 1):
             return queries
         if queries.batches:
@@ -80,5 +78,5 @@ class Transformer:
 
     def _running(self) -> TransformProcess:
         if self._transform_process is None or self._transform_process.closed:
-            self._transform_process = admission.load(self._spec, self._settings, self._wants_stop)
+            self._transform_process = admission.load(self._spec, self._settings, self._wants_stop, self.lines)
         return self._transform_process

@@ -10,7 +10,7 @@ That also bounds how deep values are nested, and makes every announced size one 
 Source: `ChunkedDecoderBuffer::Read` and `Session::Execute` of Memgraph v2.14.1 and of its master of 2026-08.
 
 Lists of many values, which is what folding makes, are checked by a comparison or a regular expression for all of them
-together; a walk in Python is for the rest.
+together, and many queries of one text by `bulk_walk`; a walk in Python is for the rest.
 """
 
 from __future__ import annotations
@@ -20,19 +20,9 @@ import re
 from collections.abc import Iterable
 
 from sluice.bolt.messages import Tag
-from sluice.bolt.values import (
-    FALSE,
-    FLOAT,
-    INTEGERS,
-    LIST,
-    MAP,
-    MAX_DEPTH,
-    NULL,
-    STRING,
-    STRUCTURE,
-    TRUE,
-    Sized,
-)
+from sluice.bolt.temporal import FIELDS
+from sluice.bolt.temporal import refusal as refusal_of_time
+from sluice.bolt.values import FALSE, FLOAT, INTEGERS, LIST, MAP, MAX_DEPTH, NULL, STRING, STRUCTURE, TRUE, Sized
 from sluice.errors import RemoteProtocolError
 from sluice.scripting.contract import refusal
 from sluice.scripting.frames import DISCARD_ALL
@@ -49,27 +39,12 @@ RUN_OF_VALUES = 16
 "Values that one regular expression matches at the most."
 
 
-def check_queries(frames: bytes | bytearray | memoryview, count: int) -> None:
-    """
-    Raises RemoteProtocolError unless `frames` are `count` queries as the server may be sent them: each a RUN whose
-    text neither begins nor ends a transaction, and a DISCARD.
-    """
-    data = bytes(frames)
+def check_one_by_one(data: bytes, count: int) -> None:
+    """As `bulk_walk.check_queries`, which is quicker where queries are alike."""
     position = 0
-    head = b""
-    "The last query's, text included: the next one's is often the same."
     for number in range(count):
-        start = position + 2
-        if head and data.startswith(head, start):
-            parameters = start + len(head)
-            size = int.from_bytes(data[parameters : parameters + 1], "big") & 0x0F
-            found = _rest_of_query(size).match(data, parameters)
-            end = start + int.from_bytes(data[position:start], "big") + len(_END_OF_QUERY)
-            if found and found.end() == end:
-                position = end
-                continue
         message, position = _message(data, position)
-        head = _check_run(message, number)
+        check_run(message, number)
         end = position + len(DISCARD_ALL)
         if data[position:end] != DISCARD_ALL:
             raise RemoteProtocolError(f"query {number} is not followed by its DISCARD")
@@ -107,8 +82,12 @@ def _message(data: bytes, position: int) -> tuple[bytes, int]:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks), end
 
 
-def _check_run(message: bytes, number: int) -> bytes:
-    """Checks the message of a query; what it begins with, up to its parameters."""
+def check_run(message: bytes, number: int) -> int:
+    """
+    Where the parameters begin in the message of query `number`.
+
+    Raises RemoteProtocolError unless it is a RUN whose text neither begins nor ends a transaction, and nothing else.
+    """
     if not message.startswith(RUN_HEADER):
         raise RemoteProtocolError(f"query {number} is not a RUN of three fields")
     try:
@@ -123,7 +102,7 @@ def _check_run(message: bytes, number: int) -> bytes:
         raise RemoteProtocolError(f"query {number} is cut off") from None
     if message[position:] != NO_EXTRA:
         raise RemoteProtocolError(f"query {number} does not end with an empty map after its parameters")
-    return message[:parameters]
+    return parameters
 
 
 @functools.lru_cache(maxsize=1024)
@@ -163,6 +142,8 @@ def _end(data: bytes, position: int, depth: int) -> int:
         return _string(data, position)[1]
     is_map = marker & 0xF0 == MAP.tiny or marker in _MAP_WIDTHS
     if not is_map and marker & 0xF0 != LIST.tiny and marker not in _LIST_WIDTHS:
+        if marker & 0xF0 == STRUCTURE:
+            return _end_of_structure(data, position)
         raise RemoteProtocolError(f"a value begins with the byte {marker:02X}, as none does that a query takes")
     if not depth:
         raise RemoteProtocolError(f"values are nested deeper than {MAX_DEPTH}")
@@ -174,6 +155,27 @@ def _end(data: bytes, position: int, depth: int) -> int:
     if size > len(data) - start:
         raise RemoteProtocolError(f"{size} values are announced, in {len(data) - start} bytes")
     return _end_of_map(data, start, size, depth - 1) if is_map else _end_of_list(data, start, size, depth - 1)
+
+
+def _end_of_structure(data: bytes, position: int) -> int:
+    """Where a date, time or duration ends; raises as `_end`."""
+    tag, count = data[position + 1], data[position] & 0x0F
+    if FIELDS.get(tag) != count:
+        raise RemoteProtocolError(
+            f"a structure has the tag {tag:02X} and {count} fields, as none does that a query takes"
+        )
+    fields = []
+    position += 2
+    for _ in range(count):
+        end = position + (_FIXED[data[position]] if data[position] in _WHOLE else 0)
+        if end == position or end > len(data):
+            raise RemoteProtocolError(f"a structure with the tag {tag:02X} has a field that is no integer")
+        fields.append(int.from_bytes(data[position + (end - position > 1) : end], "big", signed=True))
+        position = end
+    reason = refusal_of_time(tag, fields)
+    if reason:
+        raise RemoteProtocolError(f"a structure with the tag {tag:02X} is not to be sent: {reason}")
+    return position
 
 
 def _end_of_map(data: bytes, position: int, size: int, depth: int) -> int:
@@ -192,7 +194,7 @@ def _end_of_list(data: bytes, position: int, size: int, depth: int) -> int:
         marker = data[position]
         width = _FIXED[marker]
         if width == 1:
-            if not data[position : position + size].translate(None, _ALONE):
+            if not data[position : position + size].translate(None, ONE_BYTE):
                 return position + size
         elif width and data[position : position + width * size : width] == bytes((marker,)) * size:
             return position + width * size
@@ -222,11 +224,11 @@ for _marker in (NULL, FALSE, TRUE):
 for _marker, _size in {FLOAT: 8, **INTEGERS}.items():
     _FIXED[_marker] = 1 + _size
 
-_ALONE = bytes(marker for marker, width in enumerate(_FIXED) if width == 1)
+_WHOLE = frozenset({*range(0x80), *range(0xF0, 0x100), *INTEGERS})
+"Markers of integers."
+
+ONE_BYTE = bytes(marker for marker, width in enumerate(_FIXED) if width == 1)
 "The values of one byte."
-
-
-_END_OF_QUERY = b"\0\0" + DISCARD_ALL
 
 
 def _one_of(markers: Iterable[int]) -> bytes:
@@ -238,7 +240,7 @@ _TEXT = b"(?:%s)" % _one_of(range(0x80, 0x90))
 "A regular expression of a short text."
 
 _VALUE = b"(?:[%s]|%s|%s)" % (
-    b"".join(b"\\x%02x" % byte for byte in _ALONE), _one_of((FLOAT, *INTEGERS)), _one_of(range(0x81, 0x90))
+    b"".join(b"\\x%02x" % byte for byte in ONE_BYTE), _one_of((FLOAT, *INTEGERS)), _one_of(range(0x81, 0x90))
 )  # fmt: skip
 "... and of a value of which its marker says where it ends."
 
@@ -252,10 +254,3 @@ def _one_or_more(item: bytes) -> re.Pattern[bytes]:
 
 
 _VALUES, _PAIRS = _one_or_more(_VALUE), _one_or_more(_TEXT + _VALUE)
-
-
-@functools.lru_cache(maxsize=16)
-def _rest_of_query(size: int) -> re.Pattern[bytes]:
-    """A map of so many such pairs, and all that follows in a query."""
-    pairs = (_TEXT + _VALUE) * size
-    return re.compile(re.escape(bytes((0xA0 | size,))) + pairs + re.escape(NO_EXTRA + _END_OF_QUERY), re.DOTALL)

@@ -1,6 +1,4 @@
-"""
-Where the supervisor finds the streams: the catalog nodes, which procedures make.
-"""
+"""Where the supervisor finds the streams: the catalog nodes, which procedures make."""
 
 from __future__ import annotations
 
@@ -22,14 +20,10 @@ SEARCH_SHARE = 20
 
 
 class Catalogs:
-    """
-    The catalogs there are, and the streams below them, as committed.
+    """The catalogs there are, and the streams below them, as committed. Threads: the supervisor's."""
 
-    Threads: the supervisor's.
-    """
-
-    def __init__(self, exchange: SharedState) -> None:
-        self._exchange = exchange
+    def __init__(self, shared: SharedState) -> None:
+        self._shared = shared
         self._founding = Founding()
         self._searched = False
         self._next_search = 0.0
@@ -46,20 +40,20 @@ class Catalogs:
         become a replica any more (`ReplicationStorageClient::CheckReplicaState`), and many begin as twins of their
         main one.
         """
-        exchange, found = self._exchange, False
+        shared, found = self._shared, False
         rows: list[StreamRow] = []
-        for catalog in exchange.catalogs():
+        for catalog in shared.catalogs():
             listed = loopback.list_streams(catalog)
             if listed is not None:
-                exchange.announce_catalog(catalog)
+                shared.announce_catalog(catalog)
                 found = True
                 rows += listed
-            elif self._founding.has_failed(loopback, exchange.catalog_begun(catalog)):
-                exchange.forget_catalog(catalog)
+            elif self._founding.has_failed(loopback, shared.catalog_begun(catalog)):
+                shared.forget_catalog(catalog)
                 self._searched = False  # another graph may have taken the place of this one: RECOVER SNAPSHOT
         if found:
-            exchange.no_catalog = False
-        elif not self._searched or (time.monotonic() >= self._next_search and exchange.take_catalog_wanted()):
+            shared.no_catalog = False
+        elif not self._searched or (time.monotonic() >= self._next_search and shared.take_catalog_wanted()):
             self._search(loopback)
         self._rename_doubles(loopback, rows)
         return rows
@@ -69,12 +63,12 @@ class Catalogs:
         began = time.monotonic()
         found = loopback.find_catalogs()
         for catalog in found:
-            self._exchange.announce_catalog(catalog)
+            self._shared.announce_catalog(catalog)
         self._searched = True
-        self._exchange.no_catalog = not found
+        self._shared.no_catalog = not found
         self._next_search = time.monotonic() + SEARCH_SHARE * (time.monotonic() - began)
         if found:
-            self._exchange.ring()
+            self._shared.ring()
 
     def _rename_doubles(self, loopback: Loopback, rows: list[StreamRow]) -> None:
         """Makes the names of streams what procedures show already, where several have the same."""

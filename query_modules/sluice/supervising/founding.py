@@ -25,11 +25,7 @@ ASKING = 0.25
 
 
 class Founding:
-    """
-    Looks after catalogs that are not committed yet.
-
-    Threads: the supervisor's.
-    """
+    """Looks after catalogs that are not committed yet. Threads: the supervisor's."""
 
     def __init__(self) -> None:
         self._begun = 0.0

@@ -33,8 +33,7 @@ log = logging.getLogger("sluice.supervising.process")
 
 ATTRIBUTE = "_memgraph_sluice"
 """
-Of `sys`. Handles of other versions of this package stand there too, so `Process`'s public names do not change
-meaning.
+Of `sys`. Handles of other versions of this package stand there too, so `Process`'s public names do not change meaning.
 """
 
 EXIT_PATIENCE = 1.5
@@ -54,7 +53,7 @@ class Checked(NamedTuple):
 
 class Process:
     """
-    What one loaded copy of the package runs in this process: an exchange, a supervisor, its workers.
+    What one loaded copy of the package runs in this process: the shared state, a supervisor, its workers.
 
     Threads: `stop` and `gone` may be used from any thread, also by other copies of this package.
     """
@@ -62,12 +61,12 @@ class Process:
     def __init__(self, settings: Settings, predecessor: Process | None) -> None:
         self.settings = settings
         host = HostState(Attempts(file_of_this_server()), installation_of_this_server())
-        self.exchange = SharedState(settings.batch_history, host)
+        self.shared = SharedState(settings.batch_history, host)
         self.remembered: Remembered[Checked] = Remembered()
         self.gone = threading.Event()
         "Set once nothing of this copy, nor of its predecessors, runs any more."
         self._predecessor = predecessor
-        self._supervisor = Supervisor(settings, self.exchange)
+        self._supervisor = Supervisor(settings, self.shared)
         # A daemon, since the interpreter joins all others before it runs atexit handlers, which is where we are told
         # to end: up to Memgraph 3.9. Later ones run none, and nothing rests on them: what is cut off is rolled back.
         self._thread = threading.Thread(target=self._run, name="sluice-superv", daemon=True)
@@ -91,7 +90,7 @@ class Process:
             if self._predecessor is not None:
                 self._predecessor.stop()
                 self._predecessor.gone.wait()
-                self.exchange.adopt(self._predecessor.exchange)
+                self.shared.adopt(self._predecessor.shared)
                 self._predecessor = None
             log.info("sluice %s is ready", __version__)
             self._supervisor.run()
@@ -129,12 +128,7 @@ def start() -> None:
 
 
 def current() -> Process:
-    """
-    The process that this copy started.
-
-    Raises:
-        SettingError: it could not be started, and why.
-    """
+    """The process that this copy started. Raises SettingError: it could not be started, and why."""
     if _failure is not None:
         raise SettingError(str(_failure))
     process: Process = getattr(sys, ATTRIBUTE)

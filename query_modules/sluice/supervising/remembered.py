@@ -22,11 +22,7 @@ MAX_ITEMS = 100
 
 
 class Remembered(Generic[T]):
-    """
-    Values that are kept for a short time, and given once.
-
-    Threads: any.
-    """
+    """Values that are kept for a short time, and given once. Threads: any."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards what follows
@@ -40,12 +36,7 @@ class Remembered(Generic[T]):
         return found if found is not None and time.monotonic() < found[0] else None
 
     def keep(self, key: Hashable, value: T, until: float | None = None) -> None:
-        """
-        Remembers a value.
-
-        Args:
-            until: `time.monotonic`; None: `SECONDS` from now.
-        """
+        """Remembers a value. `until`: `time.monotonic`; None: `SECONDS` from now."""
         with self._lock:
             self._items.pop(key, None)
             self._items[key] = (time.monotonic() + SECONDS if until is None else until, value)

@@ -66,14 +66,12 @@ class Every:
 
 class ServerWatch:
     """
-    Asks the server, and leaves the answers where procedures and workers read them.
-
-    Threads: the supervisor's alone.
+    Asks the server, and leaves the answers where procedures and workers read them. Threads: the supervisor's alone.
     """
 
-    def __init__(self, settings: Settings, exchange: SharedState) -> None:
+    def __init__(self, settings: Settings, shared: SharedState) -> None:
         self._settings = settings
-        self._exchange = exchange
+        self._shared = shared
         self._storage_mode = ""
         self._mode, self._probe = Every(MODE_INTERVAL), Every(PROBE_INTERVAL)
         self._indexes, self._constraints = Every(INDEX_INTERVAL), Every(CONSTRAINT_INTERVAL)
@@ -85,7 +83,7 @@ class ServerWatch:
     def obstacle(self, loopback: Loopback) -> str | None:
         """What keeps every stream from running, for as long as it is so."""
         if not loopback.server.is_main():
-            self._exchange.host.installation.note_replica()
+            self._shared.host.installation.note_replica()
             return ON_REPLICA
         if self._mode.is_due():
             self._storage_mode = loopback.server.storage_mode()
@@ -96,7 +94,7 @@ class ServerWatch:
     def look_for_indexes(self, loopback: Loopback) -> None:
         """Whether there may be an index on relationships, which limits what is folded."""
         if self._settings.fold and self._indexes.is_due():
-            self._exchange.host.may_index_relationships = loopback.server.may_index_relationships()
+            self._shared.host.may_index_relationships = loopback.server.may_index_relationships()
 
     def learn_constraints(self, loopback: Loopback) -> bool:
         """
@@ -106,12 +104,12 @@ class ServerWatch:
         if not self._constraints.is_due():
             return False
         constraints = loopback.server.uniqueness_constraints()
-        self._exchange.guard.learn(constraints, relied_on=loopback.server.survives_violations())
+        self._shared.guard.learn(constraints, relied_on=loopback.server.survives_violations())
         return bool(constraints)
 
     def _probed(self, loopback: Loopback) -> Findings:
         """What the server was found to do, asked once for each start of it; again where streams cannot run on it."""
-        host = self._exchange.host
+        host = self._shared.host
         if host.findings is None or (host.findings.refusal is not None and self._probe.is_due()):
             host.findings = loopback.probe()
             self._probe.restart()

@@ -1,6 +1,4 @@
-"""
-What procedures and the supervisor tell each other: the only state that they share besides the graph.
-"""
+"""What procedures and the supervisor tell each other: the only state that they share besides the graph."""
 
 from __future__ import annotations
 
@@ -77,11 +75,9 @@ class SharedState:
 
     def begin_catalog(self, catalog: VertexId) -> bool:
         """
-        A transaction that sees no catalog has made one, and is still open.
-
-        Returns:
-            False: it must not be committed, since another one is there, or may come to be: made by a transaction that
-            is open, or committed after this one began.
+        A transaction that sees no catalog has made one, and is still open. Returns False: it must not be committed,
+        since another one is there, or may come to be: made by a transaction that is open, or committed after this one
+        began.
         """
         now = time.monotonic()
         with self._lock:

@@ -1,6 +1,4 @@
-"""
-Makes what runs equal to what the committed metadata nodes say: starts and stops workers, and nothing else.
-"""
+"""Makes what runs equal to what the committed metadata nodes say: starts and stops workers, and nothing else."""
 
 from __future__ import annotations
 
@@ -47,29 +45,25 @@ STOP_PATIENCE = 10.0
 
 
 class Supervisor:
-    """
-    One thread that owns all workers.
+    """One thread that owns all workers. Threads: `run` is the body of its thread; `stop` may be called from any."""
 
-    Threads: `run` is the body of its thread; `stop` may be called from any.
-    """
-
-    def __init__(self, settings: Settings, exchange: SharedState) -> None:
+    def __init__(self, settings: Settings, shared: SharedState) -> None:
         self._settings = settings
-        self._exchange = exchange
+        self._shared = shared
         self._workers: dict[str, tuple[Hashable, Worker]] = {}
         self._stop = threading.Event()
         self._hurry = threading.Event()
         self._rung_at = time.monotonic()
-        self._catalogs = Catalogs(exchange)
+        self._catalogs = Catalogs(shared)
         self._unobstructed = False  # as of the last look
-        self._server = ServerWatch(settings, exchange)
+        self._server = ServerWatch(settings, shared)
 
     def stop(self, *, hurry: bool = False) -> None:
         """Asks for the end: workers finish their batch, or give it up if there is a hurry."""
         if hurry:
             self._hurry.set()
         self._stop.set()
-        self._exchange.ring()
+        self._shared.ring()
 
     def run(self) -> None:
         """Until stopped: keep a connection to the server, and look, plan and act over it."""
@@ -91,7 +85,7 @@ class Supervisor:
                 # While the server starts its Bolt port is closed: that is no news.
                 if time.monotonic() - in_touch >= STARTING:
                     port = self._settings.loopback_port
-                    self._exchange.trouble = f"no connection to the server at port {port}: {error}"
+                    self._shared.trouble = f"no connection to the server at port {port}: {error}"
                 level = logging.WARNING if failures in (10, 100) else logging.DEBUG
                 log.log(level, "no connection to the server at port %s: %s", self._settings.loopback_port, error)
                 self._stop.wait(pause(failures) / 2)
@@ -107,14 +101,14 @@ class Supervisor:
         """Looks at the graph once and acts on what it says."""
         self._reap()
         obstacle, rows = self._read(loopback)
-        if obstacle not in (None, self._exchange.trouble):
+        if obstacle not in (None, self._shared.trouble):
             log.warning("streams wait: %s", obstacle)
-        self._exchange.trouble = obstacle
+        self._shared.trouble = obstacle
         self._unobstructed = obstacle is None
         listed = frozenset(row.uid for row in rows)
         if obstacle is None:
-            self._exchange.seen = listed
-            self._exchange.keep_monitors(listed | self._workers.keys())
+            self._shared.seen = listed
+            self._shared.keep_monitors(listed | self._workers.keys())
         wanted = {row.uid: row for row in rows if self._should_run(row) or row.should_retry}
         running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
         for action in plan({uid: row.work for uid, row in wanted.items()}, running):
@@ -136,13 +130,13 @@ class Supervisor:
         """What keeps every stream from running, if something does; and the streams, if nothing does."""
         obstacle = self._server.obstacle(loopback)
         if obstacle is not None:
-            self._exchange.no_catalog = False  # on a replica one may come at any time
+            self._shared.no_catalog = False  # on a replica one may come at any time
             return obstacle, []
         if not self._unobstructed:
             self._begin(loopback)
         try:
             rows = self._catalogs.look(loopback)
-            self._exchange.host.installation.note_main(row.installation for row in rows)
+            self._shared.host.installation.note_main(row.installation for row in rows)
             self._sweep(loopback, rows)
             if rows:
                 self._server.look_for_indexes(loopback)
@@ -150,13 +144,13 @@ class Supervisor:
             # Not before the last worker is gone: it writes nodes of the form that it knows.
             if error.older and not self._workers:
                 loopback.migrate(error)
-                self._exchange.ring()
+                self._shared.ring()
             return str(error), []
         self._start_test_executions()
         return None, rows
 
     def _start_test_executions(self) -> None:
-        for test_execution in self._exchange.test_executions():
+        for test_execution in self._shared.test_executions():
             if not test_execution.started:
                 test_execution.start(self._settings)
 
@@ -164,36 +158,36 @@ class Supervisor:
         """What is done once whenever streams may run again: others may have changed the graph meanwhile."""
         self._catalogs.begin()
         for stream in loopback.find_dropped():
-            self._exchange.announce_dropped(stream)
+            self._shared.announce_dropped(stream)
 
     def _start(self, loopback: Loopback, row: StreamRow) -> None:
         try:
             desired = loopback.desired(row)
         except SettingError as error:
             if not row.should_run:
-                self._exchange.monitor(row.uid).cannot_retry(str(error))
+                self._shared.monitor(row.uid).cannot_retry(str(error))
                 return
             # Only an edit of the node by hand can cause this; the stream's status says so, like any other end by error.
             log.error("stream %s: its metadata node cannot be run: %s", row.properties["name"], error)  # noqa: TRY400
             loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
             return
-        monitor = self._exchange.monitor(row.uid)
-        should_run, host = self._should_run(row), self._exchange.host
+        monitor = self._shared.monitor(row.uid)
+        should_run, host = self._should_run(row), self._shared.host
         monitor.begin(only_retries=not should_run)
         status = RunStatus(desired, monitor, host.attempts if should_run else None)
-        turns = Turns(self._exchange.guard, row.checkpoint_id.vertex, monitor.waits)
+        turns = Turns(self._shared.guard, row.checkpoint_id.vertex, monitor.waits)
         worker = Worker(Run(desired, self._settings, host, status, turns, only_retries=not should_run))
         self._workers[row.uid] = (row.work, worker)
-        self._exchange.forget_start(row.uid)
+        self._shared.forget_start(row.uid)
         worker.start()
 
     def _should_run(self, row: StreamRow) -> bool:
         """Whether the stream was asked to run, and here: not where its nodes were copied from."""
-        return row.should_run and self._exchange.host.installation.owns(row.installation)
+        return row.should_run and self._shared.host.installation.owns(row.installation)
 
     def _note_gone(self, worker: Worker) -> None:
         name = worker.desired.spec.name
-        if worker.desired.stream_id in self._exchange.dropped():
+        if worker.desired.stream_id in self._shared.dropped():
             log.info("stream %s: dropped", name)
         else:
             log.warning("stream %s: its node is no longer in the graph: it has ended", name)
@@ -202,30 +196,30 @@ class Supervisor:
         ended = [uid for uid, (_, worker) in self._workers.items() if not worker.alive]
         for uid in ended:
             del self._workers[uid]
-            self._exchange.monitor(uid).end()
+            self._shared.monitor(uid).end()
 
     def _sweep(self, loopback: Loopback, rows: list[StreamRow]) -> None:
         """Deletes the nodes of dropped streams whose worker is gone."""
-        self._exchange.forget_dropped_before(DROP_GRACE)
+        self._shared.forget_dropped_before(DROP_GRACE)
         listed = {row.stream_id for row in rows}
         busy = {worker.desired.stream_id for _, worker in self._workers.values()}
-        for stream in self._exchange.dropped() - busy:
+        for stream in self._shared.dropped() - busy:
             # A stream that is still listed was dropped in a transaction that is open, or was rolled back.
             if stream not in listed and loopback.sweep(stream):
-                self._exchange.forget_dropped(stream)
+                self._shared.forget_dropped(stream)
 
     def _wait(self) -> None:
         """Until it is time to look again."""
         since_bell = time.monotonic() - self._rung_at
         interval = next((interval for limit, interval in PATIENCE if since_bell < limit), self._settings.poll_interval)
-        if self._exchange.await_bell(interval):
+        if self._shared.await_bell(interval):
             self._rung_at = time.monotonic()
 
     def _end_all(self) -> None:
         workers = [worker for _, worker in self._workers.values()]
         for worker in workers:
             worker.stop()
-        for test_execution in self._exchange.test_executions():
+        for test_execution in self._shared.test_executions():
             test_execution.end(timeout=0.5)
         deadline = time.monotonic() + STOP_PATIENCE
         while any(worker.alive for worker in workers):

@@ -1,6 +1,4 @@
-"""
-A batch: the messages of one import; and a group: the batches that travel together.
-"""
+"""A batch: the messages of one import; and a group: the batches that travel together."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ Messages = list["confluent_kafka.Message"]
 
 
 class Batch:
-    """
-    Messages in the order they came, which is Kafka's order within each partition. Never empty.
-    """
+    """Messages in the order they came, which is Kafka's order within each partition. Never empty."""
 
     __slots__ = ("is_last", "messages", "reached")
 
@@ -84,10 +80,7 @@ class Group:
     """
 
     def __init__(self, batches: Sequence[Batch], polled: float = 0.0) -> None:
-        """
-        Args:
-            polled: seconds from when the first of the messages was taken from Kafka until the group was complete.
-        """
+        """`polled`: seconds from when the first of the messages was taken from Kafka until the group was complete."""
         self.batches = batches
         self.polled = polled
 

@@ -1,9 +1,10 @@
 """
 A stream's `config`: the map that CREATE takes in addition to the clause's own options.
 
-Our own keys say what happens when something cannot be applied; every other key is a property of librdkafka
-(`kafka_properties`), passed on to whatever talks to Kafka for the stream. Secrets are given by reference (`env:NAME`,
-`file:PATH`) and stay references here and in the graph: `references` resolves them when a client is made.
+Our own keys say what happens when something cannot be applied, and what the script is configured with (`transform`);
+every other key is a property of librdkafka (`kafka_properties`), passed on to whatever talks to Kafka for the stream.
+Secrets are given by reference (`env:NAME`, `file:PATH`) and stay references here and in the graph: `references`
+resolves them when a client is made.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 from sluice.errors import SettingError
 from sluice.host import kafka_properties, settings
 from sluice.host.kafka_properties import WrongProperty
+from sluice.values.options import NO_OPTIONS, Options, options_of
 from sluice.values.seek_target import start_of
 
 Choice = TypeVar("Choice", bound=enum.Enum)
@@ -55,7 +57,10 @@ class MessageSource(str, enum.Enum):
     "Of other streams: the transform gets the messages that they were."
 
 
-OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "source", "start")
+OWN_KEYS = (
+    *("dead_letter_topic", "fold", "isolate", "park_limit", "on_error"),
+    *("on_gap", "source", "start", "transform"),
+)
 
 MAX_PARKED = 100_000
 "Parked messages that a stream may be allowed."
@@ -63,9 +68,7 @@ MAX_PARKED = 100_000
 
 @dataclass(frozen=True)
 class Configuration:
-    """
-    A whole configuration, checked. Two are equal if their streams would behave the same.
-    """
+    """A whole configuration, checked. Two are equal if their streams would behave the same."""
 
     on_error: OnError = OnError.STOP
     dead_letter_topic: str | None = None
@@ -78,6 +81,8 @@ class Configuration:
     source: MessageSource = MessageSource.MESSAGES
     fold: bool = True
     "Whether equal consecutive queries may become one where that gives the same graph."
+    transform: Options = NO_OPTIONS
+    "What the script's `configure(options)` is given."
     kafka: tuple[tuple[str, str], ...] = ()
     "librdkafka's settings, ordered by name; secrets as references."
 
@@ -85,7 +90,8 @@ class Configuration:
         """What differs from the defaults; holds no secret."""
         own = {name: getattr(self, name) for name in OWN_KEYS if getattr(self, name) != getattr(DEFAULT, name)}
         plain = {name: value.value if isinstance(value, enum.Enum) else value for name, value in own.items()}
-        return plain | dict(self.kafka)
+        options = {"transform": self.transform.as_map()} if "transform" in own else {}
+        return plain | options | dict(self.kafka)
 
     def encode(self) -> str:
         """As the stream's node holds it: JSON, equal for equal configurations."""
@@ -116,6 +122,7 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         source=_choice(stream, present, "source", DEFAULT.source),
         start=_start(stream, present.get("start", DEFAULT.start)),
         fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
+        transform=_options(stream, present.get("transform")),
         kafka=_kafka(stream, {key: value for key, value in present.items() if key not in OWN_KEYS}),
     )
     if configuration.on_error is OnError.DEAD_LETTER and configuration.dead_letter_topic is None:
@@ -125,21 +132,17 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
 
 def decode(stream: str, text: str) -> Configuration:
     """
-    The reverse of `encode`.
-
-    Raises:
-        SettingError: the node was edited by hand into something invalid, or the settings no longer allow it.
+    The reverse of `encode`. Raises SettingError: the node was edited by hand into something invalid, or the settings no
+    longer allow it.
     """
     return configuration_of(stream, _object(stream, text))
 
 
 def decode_changed(stream: str, text: str, changes: Mapping[str, Any]) -> Configuration:
     """
-    The configuration in `text` with `changes` applied; None resets a key to its default. `text` itself may be invalid,
-    or no longer allowed: only the result is checked.
-
-    Raises:
-        SettingError: a key or a value is impossible, or not allowed.
+    The configuration in `text` with `changes` applied, each key as a whole; None resets one to its default. `text`
+    itself may be invalid, or no longer allowed: only the result is checked. Raises SettingError: a key or a value is
+    impossible, or not allowed.
     """
     held = _object(stream, text)
     start = held.get("start", DEFAULT.start)
@@ -184,6 +187,13 @@ def _truth(stream: str, key: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise _wrong(stream, f"{key} must be true or false, got {value!r}")
     return value
+
+
+def _options(stream: str, value: object) -> Options:
+    try:
+        return options_of(value)
+    except SettingError as error:
+        raise _wrong(stream, str(error)) from None
 
 
 def _start(stream: str, value: Any) -> str | int:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from sluice.bolt.temporal import plain
 from sluice.errors import one_line
 from sluice.values.record import readable_headers
 
@@ -114,9 +115,7 @@ def of_gap(topic: str, partition: int, offset: int, count: int, error: object) -
 
 
 def extended(history: Sequence[FailedMessage], news: Iterable[FailedMessage], limit: int) -> tuple[FailedMessage, ...]:
-    """
-    The latest `limit` entries, the newest last. A message that the stream stopped at before is in it once.
-    """
+    """The latest `limit` entries, the newest last. A message that the stream stopped at before is in it once."""
     added = tuple(news)
     places = {(entry.topic, entry.partition, entry.offset) for entry in added}
     kept = [entry for entry in history if (entry.topic, entry.partition, entry.offset) not in places]
@@ -158,8 +157,8 @@ def as_text(data: bytes | None, limit: int = TEXT_LIMIT) -> str | None:
 
 
 def as_json(value: Any) -> str:
-    """Parameters as JSON; values that JSON does not have are written as their repr."""
-    return json.dumps(value, ensure_ascii=False, default=repr)
+    """Parameters as JSON; values that JSON does not have are written as text."""
+    return json.dumps(plain(value), ensure_ascii=False, default=str)
 
 
 def now(*, in_seconds: float = 0.0) -> str:

@@ -76,10 +76,8 @@ class Transform:
 @dataclass(frozen=True)
 class StreamSpec:
     """
-    What CREATE STREAM requested. Checked when it is constructed: a spec that exists can be run.
-
-    Raises:
-        SettingError: a field has an invalid value.
+    What CREATE STREAM requested. Checked when it is constructed: a spec that exists can be run. Raises SettingError: a
+    field has an invalid value.
     """
 
     uid: str
@@ -204,18 +202,15 @@ class Folding:
 
 def encode_positions(positions: Mapping[int, int]) -> str:
     """
-    Positions as the checkpoint node holds them: JSON, partitions ascending, so that equal positions are equal
-    texts.
+    Positions as the checkpoint node holds them: JSON, partitions ascending, so that equal positions are equal texts.
     """
     return json.dumps({str(partition): positions[partition] for partition in sorted(positions)}, separators=(",", ":"))
 
 
 def decode_positions(text: str) -> dict[int, int]:
     """
-    The reverse of `encode_positions`; tolerant of white space and order, since the node may be edited by hand.
-
-    Raises:
-        SettingError: the text is not a JSON object of partition numbers and offsets.
+    The reverse of `encode_positions`; tolerant of white space and order, since the node may be edited by hand. Raises
+    SettingError: the text is not a JSON object of partition numbers and offsets.
     """
     try:
         positions = {int(partition): offset for partition, offset in json.loads(text).items()}

@@ -1,6 +1,4 @@
-"""
-Where a stream reads on in a partition, and in which log that is.
-"""
+"""Where a stream reads on in a partition, and in which log that is."""
 
 from __future__ import annotations
 
@@ -41,12 +39,7 @@ def encode_leader_epochs(positions: Mapping[int, int], leader_epochs: Mapping[in
 
 
 def decode_leader_epochs(text: str) -> dict[int, Position]:
-    """
-    The reverse of `encode_leader_epochs`.
-
-    Raises:
-        SettingError: the text is not such a JSON object.
-    """
+    """The reverse of `encode_leader_epochs`. Raises SettingError: the text is not such a JSON object."""
     try:
         found = {int(partition): Position(*pair) for partition, pair in json.loads(text).items()}
         whole = all(isinstance(number, int) for position in found.values() for number in position)

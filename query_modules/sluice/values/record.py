@@ -1,6 +1,4 @@
-"""
-A message of Kafka as plain values: what a transform gets that needs more than a message's value.
-"""
+"""A message of Kafka as plain values: what a transform gets that needs more than a message's value."""
 
 from __future__ import annotations
 
@@ -45,10 +43,7 @@ class Messages(Protocol):
     """Messages in a form that a transform can get."""
 
     def columns(self, *, whole: bool) -> Columns:
-        """
-        Args:
-            whole: everything about each message, by the names of `Record`; else only its value.
-        """
+        """`whole`: everything about each message, by the names of `Record`; else only its value."""
 
 
 class Records(list[Record]):
@@ -76,8 +71,7 @@ def headers_of(message: confluent_kafka.Message) -> Headers:
     confluent-kafka raises SystemError at a header's name that is not UTF-8, and leaves the message's headers in a state
     in which it must not be asked for them again. So they are replaced at once.
 
-    Raises:
-        HeadersUnreadable: they cannot be read, now or later.
+    Raises HeadersUnreadable: they cannot be read, now or later.
     """
     try:
         headers: Headers | None = message.headers()

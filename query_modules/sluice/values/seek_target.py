@@ -1,6 +1,4 @@
-"""
-Where a stream can seek to: the forms that a user may give, and what they mean in a topic. No I/O.
-"""
+"""Where a stream can seek to: the forms that a user may give, and what they mean in a topic. No I/O."""
 
 from __future__ import annotations
 

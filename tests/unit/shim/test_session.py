@@ -14,7 +14,7 @@ from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import Message, Proposal, Tag, Version
 from sluice.clauses import Statement, parser, translate, translation
 from sluice.errors import ClauseError
-from sluice_tools.shim import rewriting
+from sluice_tools.shim import readers, rewriting
 from sluice_tools.shim.corrections import TRANSIENT
 from sluice_tools.shim.handshake import MANIFEST, HandshakeKind
 from sluice_tools.shim.native_streams import NativeStreams
@@ -220,12 +220,32 @@ def test_a_clause_is_recognised_once_and_parsed_once(step: int, text: str, monke
 
         return call
 
-    for module, name in ((rewriting, "recognise"), (parser, "Source"), (translation, "_call")):
+    for module, name in ((rewriting, "recognise"), (parser, "Source"), (translation, "_arguments")):
         monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
     wire = frame(messages.run(text)) + frame(messages.pull())
     sent = b"".join(talk.session.from_client(wire[at : at + step]) for at in range(0, len(wire), step))
     assert sent != wire
-    assert seen == {"recognise": 1, "Source": 1, **({} if "LIMIT" in text else {"_call": 1})}
+    assert seen == {"recognise": 1, "Source": 1, **({} if "LIMIT" in text else {"_arguments": 1})}
+
+
+@pytest.mark.parametrize("text", [
+    "EXPLAIN MATCH (n) RETURN n", "profile  match (n) return n", "\n\n  EXPLAIN CREATE (n)", "SET n.x = 1", "P", "E",
+    "SHOW STORAGE INFO", "create\nindex on :N(id)", "PERIODIC", "DROP INDEX ON :N(id)", "", " ", "START", "CREATE x",
+])  # fmt: skip
+def test_what_begins_with_a_letter_of_a_clause_is_not_decoded_for_that(text: str, monkeypatch) -> None:
+    monkeypatch.setattr(readers, "clause_in", lambda payload: pytest.fail("looked at") if text else False)
+    Talk().passes(messages.run(text, {"x": "STREAM"}), messages.pull())
+
+
+@pytest.mark.parametrize(
+    "plan", ["EXPLAIN ", "profile\t", "Explain/**/", "PROFILE\u00a0\u2003", "\u3000explain //\n", ""]
+)
+@pytest.mark.parametrize(
+    "text", ["SHOW STREAMS", "\u205fstop/* */stream s", "Start All\u1680Streams", "//\nDROP STREAM s"]
+)
+def test_a_clause_is_found_after_any_blank_and_comment(plan: str, text: str) -> None:
+    [message] = Talk().client(messages.run(plan + text))
+    assert " CALL streams." in f" {message.fields[0]}"
 
 
 def test_a_clause_is_explained_by_its_call() -> None:

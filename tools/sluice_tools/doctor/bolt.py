@@ -53,10 +53,8 @@ class Target:
 
 def parse_uri(text: str) -> tuple[str, Address]:
     """
-    Scheme and address of `bolt://host:port`, as Memgraph's and Neo4j's drivers write it.
-
-    Raises:
-        SettingError: it is not such an address; no part that may be a password is repeated.
+    Scheme and address of `bolt://host:port`, as Memgraph's and Neo4j's drivers write it. Raises SettingError: it is not
+    such an address; no part that may be a password is repeated.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:

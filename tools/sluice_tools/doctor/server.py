@@ -1,6 +1,4 @@
-"""
-The database: its version, our module in it, what that module can do, its role and its clock.
-"""
+"""The database: its version, our module in it, what that module can do, its role and its clock."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The streams of a server: the status of each, its brokers and its topic.
-"""
+"""The streams of a server: the status of each, its brokers and its topic."""
 
 from __future__ import annotations
 

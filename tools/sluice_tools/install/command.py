@@ -11,14 +11,7 @@ from rich.console import Console
 from sluice import __version__
 from sluice.errors import UserError
 from sluice_tools.install import copies
-from sluice_tools.install.places import (
-    PACKAGES,
-    ServerPython,
-    dotted,
-    find_interpreter,
-    modules_directory,
-    numbers,
-)
+from sluice_tools.install.places import PACKAGES, ServerPython, dotted, find_interpreter, modules_directory, numbers
 from sluice_tools.terminal import show
 
 ModulesDir = Annotated[

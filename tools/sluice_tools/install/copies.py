@@ -72,10 +72,8 @@ def brought() -> dict[str, Path]:
 
 def installed(folder: Path) -> Copy | None:
     """
-    What is in a server's folder; None if nothing of Sluice is.
-
-    Raises:
-        InstallError: files with Sluice's names there are not Sluice's.
+    What is in a server's folder; None if nothing of Sluice is. Raises InstallError: files with Sluice's names there are
+    not Sluice's.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -102,13 +100,9 @@ def is_current(folder: Path, copy: Copy) -> bool:
 
 def put(folder: Path, old: Copy | None) -> list[Path]:
     """
-    Installs the files there, in place of those of `old`.
-
-    Returns:
-        what was found and kept, because it is not Sluice's: files that were added, and changed ones as `name.orig`.
-
-    Raises:
-        SettingError: the folder cannot be written; nothing was changed.
+    Installs the files there, in place of those of `old`. Returns what was found and kept, because it is not Sluice's:
+    files that were added, and changed ones as `name.orig`. Raises SettingError: the folder cannot be written; nothing
+    was changed.
     """
     files = brought()
     if any(path.parent == folder / PACKAGE for path in files.values()):
@@ -130,10 +124,8 @@ def put(folder: Path, old: Copy | None) -> list[Path]:
 
 def remove(folder: Path, copy: Copy) -> list[Path]:
     """
-    Removes what `put` installed there, and what Python compiled from it.
-
-    Returns:
-        what was kept: files that were added or changed, with their folders.
+    Removes what `put` installed there, and what Python compiled from it. Returns what was kept: files that were added
+    or changed, with their folders.
     """
     with _locked(folder):
         # The module first: from then on a reload finds nothing of Sluice, neither whole nor in parts.

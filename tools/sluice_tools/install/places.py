@@ -1,6 +1,4 @@
-"""
-Where a server loads modules, and which Python it embeds.
-"""
+"""Where a server loads modules, and which Python it embeds."""
 
 from __future__ import annotations
 
@@ -87,9 +85,7 @@ class ServerPython:
         return f"{first}{self.path} -m pip install{override} {packages}"
 
     def refusal(self, version: str) -> str | None:
-        """
-        Why modules of `version` would not load in this Python, with the remedy; None if no reason is known.
-        """
+        """Why modules of `version` would not load in this Python, with the remedy; None if no reason is known."""
         if self.version < OLDEST_PYTHON:
             needed = ".".join(map(str, OLDEST_PYTHON))
             return f"the server's Python is {dotted(self.version)} ({self.path}), and Sluice needs {needed} or newer"
@@ -128,10 +124,7 @@ def dotted(version: tuple[int, ...]) -> str:
 def modules_directory(given: Path | None) -> Path:
     """
     The folder to put modules into: the one given, else the first that the server's configuration names, else that of
-    Memgraph's packages.
-
-    Raises:
-        SettingError: it is not a folder, or not a suitable one.
+    Memgraph's packages. Raises SettingError: it is not a folder, or not a suitable one.
     """
     configured = [folder for folder in server_flags().get("query-modules-directory", "").split(",") if folder.strip()]
     folder = given or (Path(configured[0].strip()) if configured else DEFAULT_MODULES)
@@ -186,10 +179,7 @@ def linked_python(binary: Path | None) -> tuple[int, int] | None:
 
 def probe(interpreter: str) -> ServerPython:
     """
-    Queries an interpreter for what the server would find in it.
-
-    Raises:
-        SettingError: the interpreter does not run.
+    Queries an interpreter for what the server would find in it. Raises SettingError: the interpreter does not run.
     """
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
     try:

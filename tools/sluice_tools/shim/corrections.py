@@ -1,6 +1,4 @@
-"""
-What the shim says in the server's place: the FAILURE of a clause, and the summary of one. No I/O.
-"""
+"""What the shim says in the server's place: the FAILURE of a clause, and the summary of one. No I/O."""
 
 from __future__ import annotations
 
@@ -34,12 +32,7 @@ WRITES = "(this clause writes: it needs a session, or a transaction, with access
 "What is added where a client has said that it only reads."
 
 _RETRYABLE = frozenset(
-    (
-        "sluice.errors.ConflictError",
-        "sluice.errors.CallAborted",
-        "mgp.SerializationError",
-        "_mgp.SerializationError",
-    )
+    ("sluice.errors.ConflictError", "sluice.errors.CallAborted", "mgp.SerializationError", "_mgp.SerializationError")
 )
 "What a procedure raises that is worth another try of the whole transaction."
 

@@ -114,12 +114,7 @@ class ImpossibleEvent(Exception):
 
 
 def react(state: State, event: Event) -> Reaction:
-    """
-    The state that follows, and what to do, in order.
-
-    Raises:
-        ImpossibleEvent: with the names of both.
-    """
+    """The state that follows, and what to do, in order. Raises ImpossibleEvent: with the names of both."""
     try:
         return STATES[state][event]
     except KeyError:

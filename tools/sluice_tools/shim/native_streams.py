@@ -37,11 +37,7 @@ def native_stream_in(query: str) -> NativeStream | None:
 
 
 class NativeStreams:
-    """
-    Those that are known to have been made, since the shim was started.
-
-    Threads: the event loop's.
-    """
+    """Those that are known to have been made, since the shim was started. Threads: the event loop's."""
 
     def __init__(self) -> None:
         self._made: dict[str, str] = {}

@@ -38,11 +38,7 @@ class Pause(enum.Enum):
 
 
 class Peer(asyncio.Protocol):
-    """
-    A socket, the client's or the server's.
-
-    Threads: the event loop's.
-    """
+    """A socket, the client's or the server's. Threads: the event loop's."""
 
     def __init__(self, name: str, feed: Callable[[Event], State], meter: Meter, ended: Event, lost: Event) -> None:
         """

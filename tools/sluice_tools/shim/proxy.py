@@ -31,11 +31,7 @@ log = logging.getLogger("sluice.shim")
 
 
 class Proxy:
-    """
-    Listens, and has a connection for every client.
-
-    Threads: the event loop's.
-    """
+    """Listens, and has a connection for every client. Threads: the event loop's."""
 
     def __init__(
         self, settings: ShimSettings, make_session: Callable[[str], Session], statistics: Statistics | None = None
@@ -66,10 +62,7 @@ class Proxy:
 
     async def start(self) -> int:
         """
-        Listen; the port, which is a free one if the settings say 0.
-
-        Raises:
-            OSError: the address cannot be listened on.
+        Listen; the port, which is a free one if the settings say 0. Raises OSError: the address cannot be listened on.
         """
         loop = asyncio.get_running_loop()
         for listener in await _listeners(loop, self._settings.listen):
@@ -176,10 +169,7 @@ async def _listeners(loop: asyncio.AbstractEventLoop, address: Address) -> list[
     A listening socket for each address that the host's name stands for.
 
     Accepted one by one rather than by `create_server`, so that a client counts from the moment it is accepted and not
-    from the end of its TLS handshake.
-
-    Raises:
-        OSError: the name is unknown, or an address cannot be listened on.
+    from the end of its TLS handshake. Raises OSError: the name is unknown, or an address cannot be listened on.
     """
     found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listeners: list[socket.socket] = []

@@ -15,7 +15,7 @@ from sluice.clauses import Beginning
 from sluice_tools.shim.corrections import corrected
 from sluice_tools.shim.exchanges import LATEST, NEVER, Clause, Exchanges
 from sluice_tools.shim.native_streams import NativeStream, NativeStreams
-from sluice_tools.shim.rewriting import Rewritten, clause_in, qid_of, refuse, rewrite
+from sluice_tools.shim.rewriting import FIRST_WORDS, Rewritten, clause_in, qid_of, refuse, rewrite
 from sluice_tools.shim.routing import STAND_INS, answer_to_stand_in, routing_table
 from sluice_tools.shim.settings import Address
 from sluice_tools.shim.splitter import Verdict, skim_trifles
@@ -29,11 +29,20 @@ _RUN, _RECORD, _ROUTE = int(Tag.RUN), int(Tag.RECORD), int(Tag.ROUTE)
 _PULLS = frozenset((int(Tag.PULL), int(Tag.DISCARD)))
 _SIMPLE = _PULLS | {_RUN}
 
-_FIRST_LETTER = {**dict.fromkeys(range(0x81, 0x90), 5), STRING.u8: 6, STRING.u16: 7}
-"Marker of a RUN's text -> where that begins, counted from the chunk header."
+_TEXT_STARTS = {**dict.fromkeys(range(0x81, 0x90), 5), STRING.u8: 6, STRING.u16: 7}
+_LETTER = [_TEXT_STARTS.get(marker, 1 << 16) for marker in range(256)]
+"Marker of a RUN's text -> where that begins, counted from the chunk header; far away with any other marker."
 
-_HARMLESS = frozenset(bytes((letter,)) for letter in b"bfghijklmnoquvwxyzBFGHIJKLMNOQUVWXYZ")
+_HARMLESS = [chr(byte) in "bfghijklmnoquvwxyzBFGHIJKLMNOQUVWXYZ" for byte in range(256)]
 "Letters that no keyword of ours begins with."
+
+_EXPLAINS = b"EePp"
+"Letters that begin EXPLAIN and PROFILE, but no clause."
+
+_NEXT_WORD = len("EXPLAIN ")
+"Where the word after those begins at the earliest."
+
+_SLASH = ord("/")
 
 _COMMON = (b"CREATE (", b"CREATE(", b"create (", b"CALL ", b"call ", b"RETURN ", b"return ")
 "Other ways to begin that no clause of ours has, and many queries do."
@@ -68,10 +77,12 @@ class RequestReader:
                 continue
             tag = data[position + 3]
             if tag == _RUN:
-                first = _FIRST_LETTER.get(data[position + 4])
-                harmless = first and (
-                    data[position + first : position + first + 1] in _HARMLESS
-                    or data.startswith(_COMMON, position + first)
+                text = position + _LETTER[data[position + 4]]
+                harmless = text < after and (
+                    _HARMLESS[letter := data[text]]
+                    or (letter in _EXPLAINS and text + _NEXT_WORD < after and _HARMLESS[data[text + _NEXT_WORD]])
+                    or data.startswith(_COMMON, text)
+                    or (letter != _SLASH and not FIRST_WORDS.match(data, text))
                 )
                 if not harmless:
                     found = clause_in(data[position + 2 : after - 2])

@@ -1,6 +1,4 @@
-"""
-The shim as a process: `serve` runs it until it is told to stop.
-"""
+"""The shim as a process: `serve` runs it until it is told to stop."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ Watch = Callable[[Statistics], AbstractContextManager[None]]
 
 
 def serve(
-    settings: ShimSettings,
-    ready: Callable[[int], None] | None = None,
-    watch: Watch = lambda _: nullcontext(),
+    settings: ShimSettings, ready: Callable[[int], None] | None = None, watch: Watch = lambda _: nullcontext()
 ) -> None:
     """
     Run the shim until SIGTERM or SIGINT; then stop as `Proxy.stop` does, or at once at the second signal.

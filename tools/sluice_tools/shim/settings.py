@@ -1,6 +1,4 @@
-"""
-What the shim is told: where to listen, where the server is, how much to allow.
-"""
+"""What the shim is told: where to listen, where the server is, how much to allow."""
 
 from __future__ import annotations
 
@@ -22,12 +20,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """
-        Read `host:port`; an IPv6 address stands in brackets: `[::1]:7687`.
-
-        Raises:
-            SettingError: it is neither.
-        """
+        """Read `host:port`; an IPv6 address stands in brackets: `[::1]:7687`. Raises SettingError: it is neither."""
         host, colon, port = text.rpartition(":")
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         if not colon or not bare or (":" in bare) != (bare != host) or not (port.isascii() and port.isdecimal()):

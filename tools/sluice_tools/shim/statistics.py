@@ -1,6 +1,4 @@
-"""
-What the shim did since it began, counted, for whoever watches it.
-"""
+"""What the shim did since it began, counted, for whoever watches it."""
 
 from __future__ import annotations
 
@@ -19,11 +17,7 @@ class Meter:
 
 
 class Statistics:
-    """
-    Counts of one shim.
-
-    Threads: the event loop's counts; any may read, each count by itself.
-    """
+    """Counts of one shim. Threads: the event loop's counts; any may read, each count by itself."""
 
     def __init__(self) -> None:
         self.open = 0

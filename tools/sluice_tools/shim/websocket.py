@@ -38,9 +38,8 @@ class WebSocket:
 
     def __init__(self, origins: Set[str]) -> None:
         """
-        Args:
-            origins: the web pages that may open one, in lower case, such as `https://lab.example.org`; `*` is any. A
-                client that is no browser sends no Origin, and is not asked for one.
+        `origins`: the web pages that may open one, in lower case, such as `https://lab.example.org`; `*` is any. A
+        client that is no browser sends no Origin, and is not asked for one.
         """
         pages = [re.compile(re.escape(origin), re.IGNORECASE) for origin in sorted(origins)]
         allowed = None if "*" in origins else [*pages, None]

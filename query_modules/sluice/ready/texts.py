@@ -1,0 +1,30 @@
+"""The bytes of a message as text; and what they look like if they are none."""
+
+from __future__ import annotations
+
+from sluice.ready.refusals import WrongMessage
+
+FRAME = 5
+"Bytes of a schema registry's frame: a zero, and the schema's id."
+
+
+def text_of(value: bytes) -> str:
+    """A message as text, without a byte order mark. Raises WrongMessage if it is not UTF-8."""
+    try:
+        return value.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise WrongMessage(f"not UTF-8 text (byte {error.start}){looks_like(value)}") from None
+
+
+def looks_like(value: bytes) -> str:
+    """What a message that cannot be read seems to be, for errors; empty if that is not known."""
+    if value[:1] == b"\0" and len(value) >= FRAME:
+        schema = int.from_bytes(value[1:FRAME], "big")
+        return (
+            f"; this looks like a schema registry's frame, of schema {schema}: it needs a script that reads its format"
+        )
+    if value[:3] == b"Obj":
+        return "; this looks like a file of Avro records"
+    if value[:2] == b"\x1f\x8b":
+        return "; this looks like gzip"
+    return ""
