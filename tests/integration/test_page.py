@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.eventually import eventually
-from tests.hosts import Host
 from tests.integration.shim_server import ShimServer
-from tests.integration.test_kit import Stream, numbers
-from tests.integration.test_top import GATED
+from tests.integration.test_kit import OwnHost, Stream, numbers
+from tests.integration.test_top import GATED, PATIENT
 from tests.kafka import KafkaBroker
 from tests.ports import free_port
 
@@ -33,9 +32,9 @@ def shown(port: int, folder: Path) -> str:
 @pytest.mark.soak
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
 def test_a_stream_that_falls_behind_and_fails_is_shown_in_a_browser(
-    host: Host, kafka: KafkaBroker, stream_name: str, tmp_path: Path
+    own_host: OwnHost, kafka: KafkaBroker, stream_name: str, tmp_path: Path
 ) -> None:
-    port = free_port()
+    host, port = own_host(env=PATIENT), free_port()
     shim = ShimServer(tmp_path, host.port, f"--metrics=127.0.0.1:{port}", "--page")
     shim.start()
     try:

@@ -100,9 +100,9 @@ def test_more_streams_than_lines_scroll() -> None:
 
 def test_keys() -> None:
     view = view_of(ROW, STOPPED)
-    assert view.press(Keystroke.START) == ("CALL streams.start($name)", "orders", "orders: started")
+    assert view.press(Keystroke.START) == ("CALL streams.start($name)", "orders", "START STREAM orders: OK")
     view.press(Keystroke.DOWN)
-    assert view.press(Keystroke.STOP) == ("CALL streams.`stop`($name)", "old", "old: stopped")
+    assert view.press(Keystroke.STOP) == ("CALL streams.`stop`($name)", "old", "STOP STREAM old: OK")
     view.press(Keystroke.DETAILS)
     view.details = {"topic": "t", "lag": {"0": 7}, "reason": None}
     view.press(Keystroke.UP)  # selects nothing else meanwhile
@@ -203,7 +203,7 @@ def test_in_a_terminal() -> None:
         streams.row |= {"status": "error", "reason": "query refused"}
         shown.await_text("error", "query refused")
         shown.press(b"s")
-        shown.await_text("orders: started")
+        shown.await_text("START STREAM orders: OK")
         shown.press(b"?x\x1b[B\r")
         shown.await_text("the topic", "the transform", "Enter back")
         assert streams.asked == [

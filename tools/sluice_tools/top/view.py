@@ -51,8 +51,8 @@ class Wish(NamedTuple):
 
 
 WISHES = {
-    Keystroke.START: ("CALL streams.start($name)", "started"),
-    Keystroke.STOP: ("CALL streams.`stop`($name)", "stopped"),
+    Keystroke.START: ("CALL streams.start($name)", "START STREAM"),
+    Keystroke.STOP: ("CALL streams.`stop`($name)", "STOP STREAM"),
 }
 
 
@@ -103,8 +103,8 @@ class View:
         elif key is Keystroke.DETAILS and names:
             self.details = {} if self.details is None else None
         elif key in WISHES and names:
-            query, done = WISHES[key]
-            return Wish(query, self._selected, f"{self._selected}: {done}")
+            query, clause = WISHES[key]
+            return Wish(query, self._selected, f"{clause} {self._selected}: OK")
         return None
 
     def render(self, height: int | None = None) -> RenderableType:
