@@ -190,7 +190,7 @@ def test_protobuf_with_references_and_several_messages(stream: OpenStream, apicu
     number = apicurio.put("order", PROTO, "PROTOBUF", [("common.proto", "common.proto")])
     orders = stream(apicurio.url)
     # By hand: 1 id, 2 total {1 currency, 2 cents}, 3 at {1 seconds}, 4 kind; the second message of the file is [1].
-    money = b"\x12\x09\x0a\x03EUR\x10\xd2\x09"
+    money = b"\x12\x08\x0a\x03EUR\x10\xd2\x09"
     orders.send(*(frame(number) + b"\0\x08" + bytes([n]) + money + b"\x1a\x02\x08\x3c\x20\x01" for n in range(1, 100)))
     orders.send(frame(number) + b"\x02\x02\x08\x64")
     orders.start("protobuf")

@@ -17,7 +17,7 @@ from typing import Any
 from sluice.decoding.avro_schema import FIELD, LOGICAL, PREFIX, renamed
 from sluice.decoding.framed import FramedReader
 from sluice.decoding.packages import needed
-from sluice.decoding.plain import base64_text, date_text, decimal_of_bytes, time_text, timestamp_text
+from sluice.decoding.plain import base64_text, date_text, decimal_of_bytes, time_text, timestamp_texts
 from sluice.decoding.refusals import WrongMessage, WrongOption
 from sluice.decoding.registry import AVRO, SchemaRegistry
 from sluice.decoding.schema_cache import SchemaCache
@@ -107,28 +107,32 @@ def _readers() -> dict[str, Callable[..., Any]]:
         found[f"{kind}-{PREFIX}bytes"] = lambda data, _schema=None, _=None: base64_text(data)
     found[f"fixed-{PREFIX}uuid"] = lambda data, _schema=None, _=None: str(uuid.UUID(bytes=data))
     found[f"fixed-{PREFIX}duration"] = _duration
-    found[f"int-{PREFIX}date"] = partial(_placed, date_text)
+    found[f"int-{PREFIX}date"] = _placed(date_text)
     for logical, kinds in LOGICAL.items():
         name, _, unit = logical.rpartition("-")
         if name == "time":
-            read: Callable[[int], str] = partial(time_text, unit=unit)
+            read = _placed(partial(time_text, unit=unit))
         elif name in ("timestamp", "local-timestamp"):
-            read = partial(timestamp_text, unit=unit, zone="Z" if name == "timestamp" else "")
+            read = _placed(timestamp_texts(unit, "Z" if name == "timestamp" else ""))
         else:
             continue
         for kind in kinds:
-            found[f"{kind}-{PREFIX}{logical}"] = partial(_placed, read)
+            found[f"{kind}-{PREFIX}{logical}"] = read
     return found
 
 
-def _placed(read: Callable[[int], str], value: int, schema: Schema, _reader: object = None) -> str:
-    try:
-        return read(value)
-    except ValueError as error:
-        raise WrongMessage(
-            f"Avro with a {schema['logicalType'].removeprefix(PREFIX)} that no text can say, in its field "
-            f"{schema.get(FIELD)}: {error}"
-        ) from None
+def _placed(read: Callable[[int], str]) -> Callable[..., str]:
+    """The same for fastavro, with errors that name the field."""
+
+    def placed(value: int, schema: Schema, _reader: object = None) -> str:
+        try:
+            return read(value)
+        except ValueError as error:
+            kind, field = schema["logicalType"].removeprefix(PREFIX), schema.get(FIELD)
+            text = f"Avro with a {kind} that no text can say, in its field {field}: {error}"
+            raise WrongMessage(text) from None
+
+    return placed
 
 
 def _decimal(data: bytes, schema: Schema, _reader: object = None) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import functools
 from base64 import b64encode
+from collections.abc import Callable
 
 EPOCH = datetime.datetime(1970, 1, 1)
 EPOCH_DAY = EPOCH.toordinal()
@@ -33,7 +34,11 @@ def decimal_text(unscaled: int, scale: int) -> str:
 
 def decimal_of_bytes(data: bytes, scale: int) -> str:
     """The same, of the unscaled value in two's complement."""
-    return decimal_text(int.from_bytes(data, "big", signed=True), scale)
+    unscaled = int.from_bytes(data, "big", signed=True)
+    digits = str(unscaled)
+    if len(digits) > scale > 0 and unscaled > 0:
+        return f"{digits[:-scale]}.{digits[-scale:]}"
+    return decimal_text(unscaled, scale)
 
 
 def integer(value: int) -> int | str:
@@ -65,21 +70,27 @@ def time_text(count: int, unit: str) -> str:
 
 
 def timestamp_text(count: int, unit: str, zone: str) -> str:
-    """
-    A point in time, counted from 1970.
+    """A point in time, counted from 1970. `zone` is what it ends with: Z, or nothing for a local one."""
+    return timestamp_texts(unit, zone)(count)
 
-    Args:
-        zone: what it ends with: Z, or nothing for a local one.
-    """
-    minute = 60 * 10 ** DIGITS[unit]
-    minutes, rest = divmod(count, minute)
-    try:
-        begin = _minute_text(minutes)
-    except OverflowError:
-        raise ValueError(f"{count} {unit} from 1970 are not within the years 1 to 9999") from None
-    # Two digits of seconds, then those of the unit, after one more that keeps zeros in front.
-    digits = str(rest + 100 * minute // 60)
-    return f"{begin}{digits[1:3]}.{digits[3:]}{zone}"
+
+@functools.cache
+def timestamp_texts(unit: str, zone: str) -> Callable[[int], str]:
+    """What says points in time of that unit, as `timestamp_text`."""
+    second = 10 ** DIGITS[unit]
+    minute, lead = 60 * second, 100 * second
+
+    def text(count: int) -> str:
+        minutes, rest = divmod(count, minute)
+        try:
+            begin = _minute_text(minutes)
+        except OverflowError:
+            raise ValueError(f"{count} {unit} from 1970 are not within the years 1 to 9999") from None
+        # Two digits of seconds, then those of the unit, after one more that keeps zeros in front.
+        digits = str(rest + lead)
+        return f"{begin}{digits[1:3]}.{digits[3:]}{zone}"
+
+    return text
 
 
 @functools.lru_cache(maxsize=10_000)

@@ -24,10 +24,9 @@ def file_descriptor(text: str, name: str) -> Any:
         name: what others import it as.
 
     Raises:
-        WrongMessage: it has something that no reader of ours understands.
-        WrongOption: proto-schema-parser is missing.
+        WrongMessage: it has something that we do not read.
     """
-    parser = needed("proto_schema_parser", "a Protobuf schema that the registry gives as text", "parser")
+    parser = needed("proto_schema_parser", "the format protobuf", "parser")
     descriptors = needed("google.protobuf", "the format protobuf", "descriptor_pb2")
     return _File(parser.Parser().parse(text), name, descriptors).made
 

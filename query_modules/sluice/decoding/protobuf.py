@@ -1,8 +1,9 @@
 """
 Protobuf messages in a schema registry's frame, with Google's library.
 
-The message's type is made of the schema when its id is met for the first time. Where the registry gives descriptors
-(`format=serialized`, Confluent's own) they are taken; else the text of the `.proto` files (`proto_text`).
+The message's type is made of the schema when its id is met for the first time: of the text of the `.proto` files
+(`proto_text`), or, where that says what we do not read, of the descriptors that some registries give (Confluent's own).
+Apicurio 3.3 answers a question for those with 500, or with something else.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sluice.decoding.refusals import WrongMessage
 from sluice.decoding.registry import PROTOBUF, RegisteredSchema, SchemaRegistry
 from sluice.decoding.schema_cache import SchemaCache
 from sluice.decoding.schema_ids import SchemaId, message_indexes, schema_id
+from sluice.errors import ServiceUnavailable
 
 SERIALIZED = "?format=serialized"
 
@@ -38,8 +40,9 @@ class ProtobufReader(FramedReader):
     """Reads messages by the schema that each was written with."""
 
     def __init__(self, registry: SchemaRegistry, decimals: str = "text") -> None:
-        """Raises WrongOption: protobuf is missing."""
+        """Raises WrongOption: protobuf or proto-schema-parser is missing."""
         what = "the format protobuf"
+        needed("proto_schema_parser", what)
         self._descriptors = needed("google.protobuf", what, "descriptor_pb2")
         self._pools = needed("google.protobuf", what, "descriptor_pool")
         self._classes = needed("google.protobuf", what, "message_factory")
@@ -77,14 +80,18 @@ class ProtobufReader(FramedReader):
 
     def _fetched(self, number: SchemaId) -> Any:
         """The file of a schema."""
-        schema, others = self._whole(number, SERIALIZED)
+        main_name = f"schema-{number}.proto"
+        schema, others = self._whole(number)
         try:
-            files = {name: self._parsed(other.text, name) for name, other in others.items()}
-            main = self._parsed(schema.text, f"schema-{number}.proto")
-        except ValueError:
-            schema, others = self._whole(number, "")
             files = {name: file_descriptor(other.text, name) for name, other in others.items()}
-            main = file_descriptor(schema.text, f"schema-{number}.proto")
+            main = file_descriptor(schema.text, main_name)
+        except WrongMessage as error:
+            try:
+                schema, others = self._whole(number, SERIALIZED)
+                files = {name: self._parsed(other.text, name) for name, other in others.items()}
+                main = self._parsed(schema.text, main_name)
+            except (ValueError, ServiceUnavailable):
+                raise error from None
         pool = self._pools.DescriptorPool()
         try:
             for file in (*files.values(), main):
@@ -95,7 +102,7 @@ class ProtobufReader(FramedReader):
         except Exception as error:  # what a registry takes and Google's library does not
             raise WrongMessage(f"of schema {number}, which cannot be read: {error}") from None
 
-    def _whole(self, number: SchemaId, query: str) -> tuple[RegisteredSchema, dict[str, RegisteredSchema]]:
+    def _whole(self, number: SchemaId, query: str = "") -> tuple[RegisteredSchema, dict[str, RegisteredSchema]]:
         schema = self._registry.schema(number, query)
         if schema.kind != PROTOBUF:
             raise WrongMessage(f"of schema {number}, which is {schema.kind} and not Protobuf")

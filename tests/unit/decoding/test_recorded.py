@@ -75,13 +75,16 @@ def test_what_was_recorded_is_read(registry, form: str, name: str, expected: Any
     assert decoder.values([message, message._replace(value=None)]) == [expected, None]
 
 
-def test_text_of_a_protobuf_schema_is_as_good_as_its_descriptor(registry):
-    registry.serialized.clear()
-    decoder = decoding.open("protobuf", registry={"url": registry.url})
+def test_a_protobuf_schema_of_an_edition_is_read_where_the_registry_has_its_descriptor(registry):
+    registry.ids[4]["schema"] = 'edition = "2023"; message Order { int64 id = 1; }'
     for form, name, expected in EXPECTED:
         if form == "protobuf":
-            assert decoder.value(recorded(name)) == expected
-    assert registry.asked.count("/schemas/ids/4") == 1
+            assert decoding.open("protobuf", registry={"url": registry.url}).value(recorded(name)) == expected
+    registry.serialized.clear()
+    with pytest.raises(
+        decoding.WrongMessage, match="^its value is of a schema of edition 2023, which can only be read"
+    ):
+        decoding.open("protobuf", registry={"url": registry.url}).value(recorded("protobuf"))
 
 
 def test_a_key_has_a_header_of_its_own(registry):

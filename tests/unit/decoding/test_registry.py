@@ -183,6 +183,7 @@ def test_no_secret_is_shown():
     [
         ("avro", "fastavro", "fastavro"),
         ("protobuf", "google.protobuf", "protobuf"),
+        ("protobuf", "proto_schema_parser", "proto-schema-parser"),
         ("jsonschema", "jsonschema", "jsonschema"),
     ],
 )
