@@ -51,12 +51,15 @@ class DebeziumTransform:
         rows: dict[Any, RowState] = {}
         for record in batch:
             for change in self._events.changes_of(record):
-                if change.action is RowAction.TRUNCATE:
-                    queries += self._queries.of(rows.values())
-                    queries += self._queries.truncation(change.table, tuple(change.key))
-                    rows = {}
-                else:
+                if change.action in (RowAction.WRITE, RowAction.DELETE):
                     _apply(change, rows)
+                    continue
+                queries += self._queries.of(rows.values())
+                rows = {}
+                if change.action is RowAction.MOVE:
+                    queries.append(self._queries.move(change.table, change.key, change.row))
+                else:
+                    queries += self._queries.truncation(change.table, tuple(change.key))
         return queries + self._queries.of(rows.values())
 
 

@@ -31,6 +31,9 @@ SHOWN = 60
 ROUTED = "__dbz__"
 "Begins what ByLogicalTableRouter adds to keys: the topic that the message would have gone to."
 
+NEW_KEY = "__debezium.newkey"
+"The header of a deletion that is half of an update of the primary key."
+
 ADDED = "__"
 "Begins what ExtractNewRecordState adds to rows."
 
@@ -54,6 +57,7 @@ class RowAction(Enum):
 
     WRITE = "write"
     DELETE = "delete"
+    MOVE = "move"
     TRUNCATE = "truncate"
 
 
@@ -65,7 +69,7 @@ class Change(NamedTuple):
     key: Mapping[str, Any]
     "Column -> value; for TRUNCATE without values, and empty if the columns are not known yet."
     row: Row
-    "For WRITE: with those columns of the key that are foreign keys as well."
+    "For MOVE the new key. For WRITE: with those columns of the key that are foreign keys as well."
     may_release: bool = False
     "Whether another vertex may have lost its last reference."
 
@@ -120,7 +124,8 @@ class Events:
                 )
             ]
         if op == "d":
-            return [self._deletion(table, key, before)]
+            deletion = self._deletion(table, key, before)
+            return [*self._move(record, deletion), deletion]
         if op not in ("c", "r", "u") or not after.columns:
             raise WrongMessage(f"an event of the table {name} with the operation {op!r} that has no row")
         change = self._write(table, key, after)
@@ -128,6 +133,19 @@ class Events:
             return [change]
         kept = all(before.columns.get(one, before) == after.columns.get(one) for one in table.referring)
         return [*self._moved(change, before), change._replace(may_release=not kept)]
+
+    def _move(self, record: Record, deletion: Change) -> list[Change]:
+        """
+        A deletion that has a new key in its headers is half of an update of the primary key. The other half, an
+        insertion, lacks what the log lacks, so the row's vertex hands all that it has to the new one.
+
+        Source: `RelationalChangeRecordEmitter.emitUpdateAsPrimaryKeyChangeRecord`.
+        """
+        header = next((data for name, data in record.headers if name == NEW_KEY), None)
+        key = self._payloads.part(header, f"its header {NEW_KEY}")
+        if not all(column in key.columns for column in deletion.key):
+            return []
+        return [deletion._replace(action=RowAction.MOVE, row=self._key_in(deletion.table, deletion.key, key))]
 
     def _moved(self, change: Change, before: Payload) -> list[Change]:
         """The deletion of the row's vertex so far, if the update has changed a key that is not the primary one."""
@@ -165,7 +183,10 @@ class Events:
         if name is None or (met and met != {name}) or not key.columns:
             return []
         table = self._tables.of_tombstone(name)
-        return [] if table is None else [self._deletion(table, key)]
+        if table is None:
+            return []
+        deletion = self._deletion(table, key)
+        return [*self._move(record, deletion), deletion]
 
     def _by_name(self, topic: str, key: Payload, schema: str) -> str | None:
         routed = next((str(one) for name, one in key.columns.items() if name.startswith(ROUTED)), "")

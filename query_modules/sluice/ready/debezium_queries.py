@@ -78,6 +78,18 @@ class RowQueries:
         queries = [(text, given) for phase in phases for text, many in phase.items() for given in many]
         return queries + self._sweep(swept)
 
+    def move(self, table: Table, old: Mapping[str, Any], new: Mapping[str, Any]) -> Query:
+        """The query by which the vertex of a row hands its properties to that of its new key, unless that has a row."""
+        names, label = [table.property_of(column) for column in old], labelled([table.key_label])
+        olds, news = ([f"${one}_{place}" for place in range(len(old))] for one in ("o", "n"))
+        key = ", ".join(f"n.{quoted(name, 'a property')} = {value}" for name, value in zip(names, news, strict=True))
+        text = (
+            f"MATCH (o{label} {_pairs(names, olds)}) MERGE (n{label} {_pairs(names, news)}) "
+            f"WITH o, n WHERE NOT n{labelled([table.label])} SET n += o SET {key}"
+        )
+        values = [*old.values(), *(new[column] for column in old)]
+        return text, {name[1:]: value for name, value in zip([*olds, *news], values, strict=True)}
+
     def truncation(self, table: Table, key: Sequence[str]) -> list[Query]:
         """
         The queries for the end of all rows of a table.

@@ -193,6 +193,21 @@ def test_a_key_that_is_not_the_primary_one_may_change():
     ]
 
 
+def test_a_changed_primary_key_hands_on_what_the_log_lacks():
+    headers = [("__debezium.newkey", b'{"id":8}')]
+    gone = message(event("d", "customers", None, {"id": 7}), {"id": 7}, headers=headers)
+    come = message(event("c", "customers", {"id": 8, "name": "Ann", "bio": UNAVAILABLE}), {"id": 8})
+    old, new = "(o:`Customer__key` {`id`: $o_0})", "(n:`Customer__key` {`id`: $n_0})"
+    moved = f"MATCH {old} MERGE {new} WITH o, n WHERE NOT n:`Customer` SET n += o SET n.`id` = $n_0"
+    assert queries("debezium", SHOP, customer("u", name="Ann"), gone, come) == [
+        (UPSERT, {"_id": 7, "_name": "Ann"}),
+        (moved, {"o_0": 7, "n_0": 8}),
+        (EMPTIED, {"_id": 7}),
+        (UPSERT, {"_id": 8, "_name": "Ann"}),
+        *SWEPT,
+    ]
+
+
 def test_what_was_before_changes_nothing_where_the_events_say_the_key():
     before, after = {"id": 7, "name": "Ann"}, {"id": 7, "name": "Bob"}
     [(text, parameters)] = queries("debezium", {}, message(event("u", "customers", after, before), {"id": 7}))
