@@ -111,6 +111,7 @@ down: docker/.env ## stop them; their data stays in volumes
 
 .PHONY: soak
 soak: kafka ## the tests that take minutes, with HOST, and the fuzzers for FUZZ seconds each
+	@$(VENV)/bin/python -m pip install --quiet -e '.[soak]'
 	$(PYTEST) -m soak tests/integration $(ARGS)
 	$(VENV)/bin/python -m tests.fuzz --seconds $(FUZZ)
 

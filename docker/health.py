@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import sluice.scripting.web  # noqa: F401 - what scripts are fetched with
+import sluice.host.web  # noqa: F401 - what scripts are fetched with
 import sluice.supervising.process  # noqa: F401 - all that the module loads, Kafka's client among it
 from sluice.host import server_flags, settings
 from sluice.persistence.loopback import Loopback

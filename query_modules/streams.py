@@ -46,11 +46,13 @@ def create(
 
     - on_error: 'stop' (default), 'skip', 'park' (as a node, for streams.retry) or 'dead_letter'
     - park_limit: how many may be parked, 1000 by default; dead_letter_topic: where dead letters go
+    - source: 'messages' (default), or 'dead_letters' if the topic has those of other streams, to be applied again
     - isolate: 'bisect' (default), or 'never' if the transform depends on the batch as a whole
     - on_gap: 'stop' (default) or 'skip' when Kafka no longer has the messages at the stream's position
     - start: 'earliest' (default), 'latest', or a time (ISO 8601 or milliseconds since 1970): where the stream begins in
       the partitions that there are now
     - fold: whether equal queries may be sent as one, true by default
+    - transform: a map of options for the script, which has to define configure(options)
     - any other key is librdkafka's; secrets are given as 'env:NAME' or 'file:PATH'
 
     `existing` says what to do if there is a stream of that name: 'refuse' (default), 'keep', which is to do nothing (IF
@@ -80,7 +82,8 @@ def alter(ctx: mgp.ProcCtx, name: str, changes: mgp.Map) -> mgp.Record():
     Changes a stopped stream. What ALTER STREAM does.
 
     `changes` may hold batch_interval, batch_size, uri, transform, which is fetched again, and config, a map of the keys
-    that change. null puts a number, or a key of config, back to its default.
+    that change. null puts a number, or a key of config, back to its default. config.transform is replaced as a whole,
+    and tried on the script.
 
     Example:
         CALL streams.alter('mystream', {batch_size: 1000, config: {on_error: 'skip'}});
@@ -138,19 +141,23 @@ def reload_transform(ctx: mgp.ProcCtx, name: str, trial_messages: int = 100) -> 
 
 
 @mgp.read_proc
-def try_transform(ctx: mgp.ProcCtx, uri: str, messages: mgp.List[mgp.Nullable[mgp.Any]]) -> mgp.Record(
-    query=str, params=mgp.Map
-):
+def try_transform(
+    ctx: mgp.ProcCtx,
+    uri: str,
+    messages: mgp.List[mgp.Nullable[mgp.Any]],
+    options: mgp.Nullable[mgp.Map] = None,
+) -> mgp.Record(query=str, params=mgp.Map):
     """
     What a script makes of a batch of messages; one record per query. There need not be a stream, nor Kafka.
 
     A message is a text, or null for a tombstone; or, for a script that defines stream_messages(batch), a map with any
     of value, key, headers, topic, partition, offset and timestamp. A text that begins with `base64:` is bytes.
+    `options` are for the script's configure(options), as config.transform of a stream is.
 
     Example:
         CALL streams.try_transform('http://localhost/transform.py', ['1', '1 2']) YIELD query, params;
     """
-    return _answer(sluice.procedures.trial.try_transform, ctx, uri, messages, ctx.check_must_abort)
+    return _answer(sluice.procedures.trial.try_transform, ctx, uri, messages, options, ctx.check_must_abort)
 
 
 @mgp.read_proc
@@ -292,6 +299,18 @@ def errors(ctx: mgp.ProcCtx, name: str, limit: int = 10) -> mgp.Record(
         CALL streams.errors('mystream', 1) YIELD partition, offset, payload, query, error;
     """
     return _answer(sluice.procedures.look.errors, ctx, name, limit)
+
+
+@mgp.read_proc
+def output(ctx: mgp.ProcCtx, name: str, limit: int = 100) -> mgp.Record(time=str, line=str):
+    """
+    The latest lines that a stream's transform has written, the newest last: what it prints, logs and writes to standard
+    error. Kept in memory, while the server runs: 200 lines of a stream. TEST adds to them as well.
+
+    Example:
+        CALL streams.output('mystream') YIELD time, line;
+    """
+    return _answer(sluice.procedures.look.output, ctx, name, limit)
 
 
 @mgp.read_proc

@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-PATIENCE = 2.0  # seconds for threads that are about to end
+PATIENCE = 10.0  # seconds for threads that are about to end
 
 
 class Running:

@@ -9,6 +9,7 @@ From the top down; no import goes upwards:
     engine/       one running stream: groups of batches into transactions, retries, gaps, broker health
     persistence/  all that is in the graph: metadata nodes, statements of the loopback connection, the sink
     scripting/    transforms: fetched, pinned, and run in a process of their own
+    ready/        transforms that need no script    no I/O
     brokers/      Kafka
     folding/      queries into fewer queries       no I/O
     clauses/      text -> statement -> CALL        no I/O

@@ -15,6 +15,7 @@ SluiceError
   ScriptError                  the transform script cannot be fetched or loaded               retryable where marked
   TransformError               the transform raised, broke its contract or did not end (a data error)
     HeadersUnreadable          ... or cannot be given a message, whose headers Kafka's client cannot read
+    ServiceUnavailable         ... or waits for something else; no fault of the messages     retryable
   MessageRefused               a single message that cannot be applied: what its stream stopped for
   BrokerError                  Kafka said no, or nothing                                      retryable where marked
     BrokerUnreachable          ... no broker answers                                          retryable
@@ -177,16 +178,18 @@ class TransformError(SluiceError):
     """
     The transform raised, gave back something else than a list of queries, or did not end in time.
 
-    A data error: the same batch would fail again.
+    A data error, unless it is retryable: the same batch would fail again.
     """
 
 
 class HeadersUnreadable(TransformError):
-    """
-    The transform wants a message's headers, and Kafka's client cannot read them.
+    """... and never can be given a message: it wants the headers, and Kafka's client cannot read them."""
 
-    A data error: it never can.
-    """
+
+class ServiceUnavailable(TransformError):
+    """... waits for a service, such as a schema registry: no fault of the batch. A script may raise it as well."""
+
+    retryable = True
 
 
 class MessageRefused(SluiceError):
@@ -263,10 +266,7 @@ class ConnectionLost(GraphError):
 
 class CommitUnknown(GraphError):
     """
-    The connection was lost while the answer to COMMIT was awaited.
-
-    The batch may or may not be in, and its checkpoint with it. Reading the checkpoint tells which; nothing is written
-    twice.
+    The connection was lost while the answer to COMMIT was awaited. Reading the checkpoint tells if the batch is in.
     """
 
 

@@ -110,7 +110,7 @@ def run_threads(listen: int, upstream: int) -> None:
 
 
 def run_shim(listen: int, upstream: int) -> None:
-    service.serve(ShimSettings(Address(HOST, listen), Address(HOST, upstream)))
+    service.serve(ShimSettings(Address(HOST, listen), (Address(HOST, upstream),)))
 
 
 def run_shim_without_uvloop(listen: int, upstream: int) -> None:

@@ -33,6 +33,25 @@ def stream(batch):
     return queries
 """
 
+MAP_SOURCE = """
+import json
+
+def stream(batch):
+    queries = []
+    for message in batch:
+        entity = json.loads(message)
+        query = "MERGE (n:Node {id: $id}) SET n += $properties"
+        queries.append((query, {"id": entity.pop("id"), "properties": entity}))
+    return queries
+"""
+
+READY_SOURCE = """
+from sluice import ready
+
+globals().update(ready.configured("cypher", {"query": "MERGE (n:Node {id: $value.id}) SET n += $value"}))
+"""
+"What `sluice:cypher` does with the messages of `map`."
+
 WIDE_SOURCE = """
 import json
 
@@ -131,6 +150,8 @@ WORKLOADS = {
     "edges": Workload(EDGES_SOURCE, _edges, COUNT_EDGES, MAKE_NODES),
     "mixed": Workload(EDGES_SOURCE, _mixed, COUNT_BOTH),
     "upsert": Workload(UPSERT_SOURCE, _upserts, SUM_SEEN, per_message=0),
+    "map": Workload(MAP_SOURCE, _upserts, SUM_SEEN, per_message=0),
+    "ready": Workload(READY_SOURCE, _upserts, SUM_SEEN, per_message=0),
     "inserts": Workload(UPSERT_SOURCE, _inserts, COUNT_VERTICES),
     "counter": Workload(COUNTER_SOURCE, _counters, SUM_COUNTERS, MAKE_COUNTERS, 0),
     "chain": Workload(CHAIN_SOURCE, _numbers, COUNT_VERTICES, per_message=2),

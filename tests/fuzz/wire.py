@@ -155,6 +155,9 @@ class FakeClient:
     def wrong(self, reason: object) -> TransformError:
         return TransformError(reason)
 
+    def with_output(self, error: str) -> str:
+        return error
+
     def give_up(self) -> None:
         pass
 
@@ -185,7 +188,7 @@ def channel(data: bytes) -> None:
 
 
 SMALL_WINDOWS: dict[str, Any] = {
-    "WINDOW": 2, "WORTHWHILE": 0, "_layout": functools.lru_cache(bulk_walk._Layout),
+    "WINDOW": 2, "FEWEST": 2, "WORTHWHILE": 0, "_layout": functools.lru_cache(bulk_walk._Layout),
     "_SCALAR": rb"(?:[\x00-\x7f\xc0\xc2\xc3]|\x81.|\x82..|\xd0\x11.{17}|\xc8.|\xc9..)",
 }  # fmt: skip
 "Windows that inputs of this size fill, and that are quickly compiled."
@@ -223,7 +226,7 @@ def channel_script(data: bytes) -> None:
 def channel_frames(data: bytes) -> None:
     """What a process writes to its channel, and then it is gone."""
     ours, theirs = socket.socketpair()
-    output = SimpleNamespace(descriptor=-1)
+    output = SimpleNamespace(descriptor=-1, read=lambda: False)
     counter = SimpleNamespace(value=0)
     process: Any = SimpleNamespace(socket=ours, counter=counter, output=output)
     with ours, theirs:

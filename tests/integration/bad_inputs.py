@@ -53,7 +53,7 @@ NO_MAP: list[Any] = ["text", 1, 1.5, True, []]
 
 NO_CHOICE: list[Any] = ["no such choice", -1, 1.5, [], {"a": 1}, "\n"]
 
-OWN = ["dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "start"]
+OWN = ["dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "source", "start"]
 
 NUMBERS = ["fetch.min.bytes", "fetch.wait.max.ms", "socket.timeout.ms", "metadata.max.age.ms", "session.timeout.ms"]
 

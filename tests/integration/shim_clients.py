@@ -39,8 +39,8 @@ class Client(Protocol):
 
 
 @contextmanager
-def neo4j_sync(port: int) -> Iterator[Client]:
-    with closing(neo4j.GraphDatabase.driver(f"bolt://127.0.0.1:{port}", telemetry_disabled=True)) as driver:
+def neo4j_sync(port: int, scheme: str = "bolt") -> Iterator[Client]:
+    with closing(neo4j.GraphDatabase.driver(f"{scheme}://127.0.0.1:{port}", telemetry_disabled=True)) as driver:
 
         def run(query: str, parameters: Mapping[str, Any] | None = None, /) -> Table:
             try:
@@ -96,12 +96,12 @@ def pymgclient(port: int) -> Iterator[Client]:
         yield run
 
 
-def neo4j_javascript(package: str) -> Callable[[int], AbstractContextManager[Client]]:
+def neo4j_javascript(package: str, scheme: str = "bolt") -> Callable[[int], AbstractContextManager[Client]]:
     """The driver that is called `package` in tests/javascript/package.json."""
 
     @contextmanager
     def client(port: int) -> Iterator[Client]:
-        with program(["node", "run.js", package, f"bolt://127.0.0.1:{port}"], node_folder()) as run:
+        with program(["node", "run.js", package, f"{scheme}://127.0.0.1:{port}"], node_folder()) as run:
             yield run
 
     return client
@@ -135,3 +135,10 @@ CLIENTS: Mapping[str, Callable[[int], AbstractContextManager[Client]]] = {
     "neo4j, JavaScript 6": neo4j_javascript("neo4j-driver-6"),
     "neo4j, JavaScript 6, for browsers": neo4j_javascript("neo4j-driver-6/lib/browser/neo4j-web.js"),
 }
+
+ROUTED: Mapping[str, Callable[[int], AbstractContextManager[Client]]] = {
+    "neo4j, Python": lambda port: neo4j_sync(port, "neo4j"),
+    "neo4j, JavaScript 5": neo4j_javascript("neo4j-driver-5", "neo4j"),
+    "neo4j, JavaScript 6": neo4j_javascript("neo4j-driver-6", "neo4j"),
+}
+"Those that ask for the servers of a cluster."

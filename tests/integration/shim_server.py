@@ -15,17 +15,17 @@ from tests.server import Server
 
 
 class ShimServer(Server):
-    """`sluice shim` in front of `upstream`, on a port of its own."""
+    """`sluice shim` in front of the servers at `upstreams`, on a port of its own."""
 
     name = "the shim"
     folder = REPOSITORY
     stop_timeout = 15.0
 
-    def __init__(self, folder: Path, upstream: int, *arguments: str) -> None:
+    def __init__(self, folder: Path, upstreams: int | Sequence[int], *arguments: str) -> None:
         super().__init__(folder / "shim.log")
         self.port = free_port()
         self.uri = f"bolt://127.0.0.1:{self.port}"
-        self.upstream = upstream
+        self._upstreams = [upstreams] if isinstance(upstreams, int) else upstreams
         self._arguments = arguments
 
     def command(self) -> Sequence[str | Path]:
@@ -35,7 +35,7 @@ class ShimServer(Server):
             "from sluice_tools.cli import app; app()",  # what the installed `sluice` does
             "shim",
             f"--listen=127.0.0.1:{self.port}",
-            f"--upstream=127.0.0.1:{self.upstream}",
+            "--upstream=" + ",".join(f"127.0.0.1:{port}" for port in self._upstreams),
             *self._arguments,
         ]
 

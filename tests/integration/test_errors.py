@@ -198,9 +198,9 @@ def test_a_script_that_is_not_there_is_refused(stream: Stream, script_server: Sc
         ("ftp://there/a.py", "ftp:// is not supported"),
         ("file://there/a.py", "file:// takes no host"),
         ("http://there.example/a.py", "SLUICE_TRANSFORM_ALLOW does not allow it"),
-        ("/etc/passwd", "the name of a script's file has to end with .py"),
-        ("file:///proc/self/environ", "the name of a script's file has to end with .py"),
-        ("/dev/zero", "the name of a script's file has to end with .py"),
+        ("/etc/passwd", "the name of a script's file has to end with .py or .zip, and a folder's with /"),
+        ("file:///proc/self/environ", "the name of a script's file has to end with .py or .zip, and a folder's with /"),
+        ("/dev/zero", "the name of a script's file has to end with .py or .zip, and a folder's with /"),
     ],
 )
 def test_a_script_uri_that_is_not_allowed_is_refused_with_the_reason(stream: Stream, uri: str, reason: str) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
+import neo4j
 import pytest
 
 from tests.eventually import eventually
 from tests.hosts import ServerHost
+from tests.integration.shim_server import ShimServer
 from tests.integration.test_kit import OwnHost, transforms_running
 from tests.integration.test_parking import GATED, KEEP, Keeping
 from tests.kafka import KafkaBroker
@@ -155,3 +158,32 @@ def test_a_promoted_replica_has_all_that_it_acknowledged_and_the_old_main_follow
         assert stream.status == "running"
         stream.await_reason(REPLICA)
         assert transforms_running(host) == 0
+
+
+@pytest.mark.faults
+@pytest.mark.memgraph_only("the sandbox replicates nothing")
+@pytest.mark.parametrize("scheme", ["bolt", "neo4j"])
+def test_clients_of_a_shim_that_knows_all_servers_notice_nothing(make: Make, tmp_path: Path, scheme: str) -> None:
+    main, replica = make("main"), make("replica")
+    follow(replica, main, "replica", "SYNC")
+    shim = ShimServer(tmp_path, [replica.port, main.port])
+    shim.start()
+
+    def write(transaction: neo4j.ManagedTransaction, number: int) -> None:
+        transaction.run("CREATE (:Written {number: $number})", number=number).consume()
+
+    uri = shim.uri.replace("bolt", scheme)
+    try:
+        with neo4j.GraphDatabase.driver(uri, telemetry_disabled=True) as driver, driver.session() as session:
+            session.execute_write(write, 0)
+            assert session.run("SHOW STREAMS").data() == []
+            main.kill()
+            promoting = Timer(1, replica.run, ["SET REPLICATION ROLE TO MAIN"])
+            promoting.start()
+            session.execute_write(write, 1)
+            promoting.join()
+            assert session.run("SHOW STREAMS").data() == []
+            query = "MATCH (n:Written) RETURN n.number AS number ORDER BY number"
+            assert session.run(query).value() == [0, 1] == [row["number"] for row in replica.run(query)]
+    finally:
+        shim.kill()

@@ -13,7 +13,7 @@ import pytest
 
 from tests.eventually import eventually
 from tests.hosts import Host, ScriptServer
-from tests.integration.shim_clients import CLIENTS, Client, Refused, Table
+from tests.integration.shim_clients import CLIENTS, ROUTED, Client, Refused, Table
 from tests.integration.shim_server import ShimServer
 from tests.integration.test_kit import EXAMPLE, OwnHost
 from tests.kafka import KafkaBroker
@@ -64,6 +64,15 @@ def test_the_specifications_example(
     shim = new_shim(own_host().port)
     with CLIENTS[name](shim.port) as run:
         run_example(run, kafka, script_server)
+
+
+@pytest.mark.parametrize("name", ROUTED)
+def test_drivers_that_ask_for_the_servers_of_a_cluster_stay_with_the_shim(name: str, shim: ShimServer) -> None:
+    with ROUTED[name](shim.port) as run:
+        assert run("RETURN $x AS x", {"x": 1}) == Table(["x"], [[1]])
+        # On Memgraph's own port this is a clause of Memgraph's own.
+        with pytest.raises(Refused, match="Kafka stream nowhere, stream not found"):
+            run("STOP STREAM nowhere")
 
 
 def run_example(run: Client, kafka: KafkaBroker, script_server: ScriptServer) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import neo4j
 import pytest
 
 from tests.eventually import eventually
 from tests.hosts import Host
-from tests.integration.configured import Configured
-from tests.integration.shim_server import ShimServer
-from tests.integration.test_kit import VALUES, Row, Run, numbers
+from tests.integration.by_clauses import Clauses, through_shim
+from tests.integration.test_kit import VALUES, Run, numbers
 from tests.kafka import KafkaBroker
 
 SEEK_COLUMNS = ["partition", "from", "to", "messages", "effect"]
@@ -21,36 +19,8 @@ SEEK_COLUMNS = ["partition", "from", "to", "messages", "effect"]
 
 @pytest.fixture
 def driver(host: Host, tmp_path: Path) -> Iterator[neo4j.Driver]:
-    """Talks to the host through a shim."""
-    shim = ShimServer(tmp_path, host.port)
-    shim.start()
-    try:
-        with neo4j.GraphDatabase.driver(shim.uri, telemetry_disabled=True) as driver:
-            yield driver
-    finally:
-        shim.kill()
-
-
-class Clauses(Configured):
-    """A stream that is steered by clauses."""
-
-    def __init__(self, driver: neo4j.Driver, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._driver = driver
-
-    def clause(self, text: str, **parameters: Any) -> tuple[list[str], list[Row]]:
-        """The columns and the rows of a clause; NAME, TOPIC and BROKER stand for the stream's."""
-        for word, value in (("NAME", self.name), ("TOPIC", self.topic), ("BROKER", self.kafka.bootstrap)):
-            text = text.replace(f"«{word}»", value)
-        with self._driver.session() as session:
-            result = session.run(text, parameters)
-            return list(result.keys()), result.data()
-
-    def refused(self, text: str, **parameters: Any) -> str:
-        """The message of a clause that is refused."""
-        with pytest.raises(neo4j.exceptions.Neo4jError) as caught:
-            self.clause(text, **parameters)
-        return str(caught.value.message)
+    with through_shim(host, tmp_path) as driver:
+        yield driver
 
 
 @pytest.fixture

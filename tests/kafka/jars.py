@@ -1,4 +1,6 @@
-"""The jars of Apache Kafka, resolved by Maven into `.cache/kafka/`, and a folder as its storage tool formats it."""
+"""
+Jars that Maven resolves into `.cache/`: those of Apache Kafka, and of others. A folder as its storage tool formats it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
-CACHE = HERE.parent.parent / ".cache" / "kafka"
+CACHES = HERE.parent.parent / ".cache"
+CACHE = CACHES / "kafka"
 MAVEN_TIMEOUT = 600.0  # seconds; 45 MB on a first run
 OUTPUT_TAIL = 4000  # characters of a program's output that an error shows
 
@@ -42,16 +45,16 @@ def java() -> str:
     return found or _on_path("java", "a Java runtime, 17 or newer (Debian: default-jre-headless)")
 
 
-def jars() -> list[Path]:
+def jars(pom: Path = POM) -> list[Path]:
     """
-    The jars of the broker that `pom.xml` pins, from the cache, or by Maven if they are not there yet.
+    The jars that a `pom.xml` pins, from the cache, or by Maven if they are not there yet; by default the broker's.
 
     Raises:
         KafkaUnavailable: there is no mvn, or it failed; its output is in the message.
     """
-    folder = CACHE / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    folder = CACHES / pom.parent.name / hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
     if not folder.is_dir():
-        _resolve(folder)
+        _resolve(pom, folder)
     return sorted(folder.glob("*.jar"))
 
 
@@ -75,16 +78,16 @@ def formatted() -> Path:
     return folder
 
 
-def _resolve(folder: Path) -> None:
+def _resolve(pom: Path, folder: Path) -> None:
     """Fetch beside `folder` and rename, so that neither an interrupted run nor two at once leave half a set."""
     mvn = _on_path("mvn", "Maven (Debian: maven)")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         fetched = Path(scratch, "jars")
-        command = [mvn, "--quiet", "--batch-mode", f"--file={POM}", "dependency:copy-dependencies"]
+        command = [mvn, "--quiet", "--batch-mode", f"--file={pom}", "dependency:copy-dependencies"]
         output = _run([*command, f"-DoutputDirectory={fetched}", "-DincludeScope=runtime"])
-        if not any(fetched.glob("kafka_*.jar")):
-            raise KafkaUnavailable(f"mvn could not resolve {POM}:\n{output[-OUTPUT_TAIL:]}")
+        if not any(fetched.glob("*.jar")):
+            raise KafkaUnavailable(f"mvn could not resolve {pom}:\n{output[-OUTPUT_TAIL:]}")
         _move(fetched, folder)
 
 

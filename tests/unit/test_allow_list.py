@@ -176,11 +176,11 @@ def test_a_file_is_allowed_by_where_it_really_is(folder: Path, written: str, nam
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/passwd", "/etc/shadow", "/proc/self/environ", "/dev/zero", "/", "", "/home/me/.ssh/id_rsa", "/srv/.pyc"],
+    ["/etc/passwd", "/etc/shadow", "/proc/self/environ", "/dev/zero", "/etc", "", "/home/me/.ssh/id_rsa", "/srv/.pyc"],
 )
 def test_no_list_allows_a_file_that_is_not_named_as_a_script(path: str):
     reason = refusal(path, AllowList.parse("file:///"))
-    assert reason == "the name of a script's file has to end with .py"
+    assert reason == "the name of a script's file has to end with .py or .zip, and a folder's with /"
 
 
 def test_a_link_to_what_is_not_named_as_a_script_is_refused_with_its_reason(folder: Path):

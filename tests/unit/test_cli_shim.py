@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from sluice.bolt.client import Connection
 from sluice_tools.cli import app
 from tests.ports import free_port
 from tests.unit.bolt.certificate import make_certificate
+from tests.unit.shim.member import Member
 
 HELLO = bytes.fromhex("6060b017 00000205 00000104 00000004 00000001")
 "Bolt's handshake: what any client says first."
@@ -79,6 +81,16 @@ def test_what_a_client_says_reaches_memgraph(upstream: socket.socket):
         client.sendall(HELLO)
         with upstream.accept()[0] as server:
             assert server.recv(100) == HELLO
+
+
+def test_several_servers_are_asked_which_is_main(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MEMGRAPH_PASSWORD", "s3cret")
+    with Member("one", "replica", "s3cret") as one, Member("two", "main", "s3cret") as two:
+        servers = f"127.0.0.1:{one.port},127.0.0.1:{two.port}"
+        with running_shim("--upstream", servers, "--upstream-user", "shim") as (_, port, line):
+            assert f"127.0.0.1:{one.port} or 127.0.0.1:{two.port}, whichever is MAIN" in line
+            with Connection.open("127.0.0.1", port, username="me", password="s3cret") as connection:
+                assert connection.fetch("RETURN 1") == [{"server": "two"}]
 
 
 def test_clients_may_speak_tls(upstream: socket.socket, certificate: str):
@@ -146,6 +158,11 @@ def tls_server(listener: socket.socket, certificate: str) -> Iterator[ssl.SSLSoc
     [
         pytest.param(["--listen", "7688"], "'7688' is not an address", id="a port alone"),
         pytest.param(["--upstream", "localhost:99999"], "port 99999 is above 65535", id="no such port"),
+        pytest.param(["--upstream", "a:1,a:1"], "a server is named twice", id="a server twice"),
+        pytest.param(["--upstream", "a:1,b"], "'b' is not an address", id="a server that is none"),
+        pytest.param(["--upstream-user", "x"], "is not asked whether it is MAIN", id="a user for one server"),
+        pytest.param(["--advertise", "shim"], "'shim' is not an address", id="an address that is none to advertise"),
+        pytest.param(["--page"], "say --metrics too", id="a page nowhere"),
         pytest.param(["--max-connections", "0"], "--max-connections", id="no connections"),
         pytest.param(["--log-level", "loud"], "--log-level", id="a level there is not"),
         pytest.param(["--tls-cert", "/nowhere.pem"], "/nowhere.pem", id="a file there is not"),

@@ -45,6 +45,58 @@ def test_it_prints_the_table_that_test_stream_prints():
     )
 
 
+MERGING = """
+import json
+
+def stream(batch):
+    rows = list(map(json.loads, batch))
+    return [
+        *(("MERGE (n:Person:Adult {id: $id}) SET n += $row", {"id": row["id"], "row": row}) for row in rows),
+        ("UNWIND $rows AS row MERGE (a:City {id: row.city}) MERGE (b:City {id: 1}) MERGE (a)-[:NEAR]->(b)",
+         {"rows": rows}),
+    ]
+"""
+
+
+def test_a_merge_by_null_is_warned_of(script):
+    wrong = ["-m", '{"id": null, "city": 1}', "-m", '{"id": null, "city": null}', "-m", '{"id": 3, "city": 2}']
+    result = run(script(MERGING), *wrong)
+    assert result.exit_code == 0
+    why = "which is null and equals nothing, so that each makes another"
+    why += "; leave such messages out, or raise an error"
+    lines = result.stderr.strip().splitlines()
+    assert f"Warning: 2 of 4 queries: MERGE by :Adult:Person(id), {why}" in lines
+    assert f"Warning: 1 of 4 queries: MERGE by :City(id), {why}" in lines
+    assert len(json.loads(run(script(MERGING), *wrong, "--json").stdout)["warnings"]) == len(lines)
+    right = run(script(MERGING), "-m", '{"id": 0, "city": ""}')
+    assert (right.exit_code, right.stderr) == (0, "")
+
+
+def test_options_are_for_the_scripts_configure(script):
+    configured = script(
+        "def configure(options):\n    global given\n    given = options\n"
+        'def stream(batch):\n    return [("RETURN $given", {"given": given})]\n'
+    )
+    result = run(configured, "-m", "1", "--json", "--option", "a=[1]", "--option", 'b="x=y"')
+    assert json.loads(result.stdout)["queries"][0]["params"] == {"given": {"a": [1], "b": "x=y"}}
+    refused = run(EDGES, "-m", "1", "--option", "a=1")
+    assert refused.exit_code == 1
+    assert refused.stderr.strip().endswith("it defines no function configure(options), and was given a")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        pytest.param("a=text", "is not JSON", id="a string without quotes"),
+        pytest.param("a", "a is not NAME=JSON", id="no value"),
+    ],
+)
+def test_an_option_that_is_no_json_is_refused(option: str, message: str):
+    result = run(EDGES, "-m", "1", "--option", option)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
 def test_json_has_queries_and_on_request_what_folding_makes_of_them():
     result = run(EDGES, "-m", "1", "-m", "2", "--json", "--fold")
     query = "CREATE (:Node {id: $id})"

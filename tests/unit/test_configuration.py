@@ -69,6 +69,7 @@ def test_it_survives_the_node():
         pytest.param({"park_limit": True}, "park_limit must be an integer from 1 to 100000, got True", id="no number"),
         pytest.param({"on_gap": 1}, "on_gap must be one of stop, skip, got 1", id="gap"),
         pytest.param({"isolate": "each"}, "isolate must be one of bisect, never, got 'each'", id="isolate"),
+        pytest.param({"source": "x"}, "source must be one of messages, dead_letters, got 'x'", id="source"),
         pytest.param({"fold": "yes"}, "fold must be true or false, got 'yes'", id="fold"),
         pytest.param({"on_error": "dead_letter"}, "on_error dead_letter needs a dead_letter_topic", id="no topic"),
         pytest.param({"dead_letter_topic": " "}, "dead_letter_topic must be printable text", id="blank topic"),

@@ -192,6 +192,14 @@ def test_an_error_comes_after_the_messages_before_it(kafka: FakeKafka, reader: P
         reader.poll()
 
 
+def test_what_is_wrong_with_the_group_alone_keeps_nobody_from_reading(kafka: FakeKafka, reader: Polled):
+    cut_off = KafkaError(KafkaError._BAD_MSG, "FindCoordinator response error: Local: Bad message format")
+    not_allowed = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
+    events = [Message(topic="t", partition=0, error=error) for error in (cut_off, not_allowed)]
+    kafka.at(0, *events, *numbered(0, 10))
+    assert reader.poll() == of(range(10))
+
+
 def test_a_stop_ends_the_wait(kafka: FakeKafka, reader: Polled):
     reader.stop = True
     kafka.at(0, *numbered(0, 3))

@@ -20,6 +20,7 @@ from sluice.clauses import translate
 from sluice_tools.install.places import OLDEST_CONFLUENT_KAFKA, OLDEST_REQUESTS, numbers
 from sluice_tools.shim.metrics.shim_collector import ShimCollector
 from sluice_tools.shim.metrics.stream_collector import StreamCollector
+from sluice_tools.shim.settings import Address
 from sluice_tools.shim.statistics import Statistics
 from tests.ports import free_port
 from tests.unit.shim.test_metrics import ROW
@@ -170,6 +171,28 @@ def test_the_dashboard_asks_for_metrics_that_there_are():
     assert max(x for x, _ in places) < 24
 
 
+def test_the_alerts_are_about_metrics_that_there_are_and_are_documented():
+    told = {sample.name for sample in told_metrics()}
+    page = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+    (group,) = metrics_file("alerts.yml")["groups"]
+    tried = {case["alertname"] for test in metrics_file("alerts_test.yml")["tests"] for case in test["alert_rule_test"]}
+    assert {rule["alert"] for rule in group["rules"]} == tried
+    for rule in group["rules"]:
+        assert set(re.findall(r"sluice_\w+", rule["expr"])) <= told, rule["expr"]
+        assert f"| `{rule['alert']}` |" in page
+    assert metrics_file("prometheus.yml")["rule_files"] == ["alerts.yml"]
+    assert "./metrics/alerts.yml:/etc/prometheus/alerts.yml:ro" in SERVICES["prometheus"]["volumes"]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool, of Debian's package prometheus")
+def test_the_alerts_fire_when_they_should():
+    for command in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
+        ran = subprocess.run(
+            ["promtool", *command], cwd=DOCKER / "metrics", capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 def _rows(place: dict[str, int]) -> range:
     return range(place["y"], place["y"] + place["h"])
 
@@ -177,6 +200,7 @@ def _rows(place: dict[str, int]) -> range:
 def told_metrics() -> list[Any]:
     """What the shim tells, with one stream and one clause."""
     tally = Statistics()
+    tally.upstream = Address("memgraph", 7687)
     tally.clauses["START STREAM"] += 1
     tally.failed_clauses["START STREAM"] += 1
     collectors = (ShimCollector(tally), StreamCollector(lambda: [ROW]))

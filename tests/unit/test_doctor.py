@@ -338,7 +338,7 @@ def test_the_columns_of_every_procedure_are_known():
     own = module.own_signatures()
     assert own["seek"].columns == ("effect", "from", "messages", "partition", "to")
     assert own["settings"] == Signature((), ("name", "value"))
-    assert own["try_transform"] == Signature(("uri", "messages"), ("params", "query"))
+    assert own["try_transform"] == Signature(("uri", "messages", "options"), ("params", "query"))
 
 
 def test_a_replica_is_nothing_to_mend(monkeypatch):

@@ -154,7 +154,9 @@ def test_what_a_server_does_otherwise_is_found_out(need: Need, how: str) -> None
     assert findings.lacks.keys() == {need}
     assert findings.refusal is None
     assert ("otherwise" if how == "wrong" else "no such thing") in findings.lacks[need]
-    assert REASONS[need] in host_with(findings).summary()
+    # A server without zones lacks nothing that folding rests on.
+    limited = "as expected" if need is Need.ZONES else REASONS[need]
+    assert limited in host_with(findings).summary()
 
 
 def test_every_need_is_asked_for_or_looked_up() -> None:

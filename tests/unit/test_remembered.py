@@ -52,7 +52,7 @@ def test_creates_that_differ_in_the_name_only_have_one_each(monkeypatch: pytest.
     """Of several that met a conflict, each is quick when it is tried again."""
     fetched: list[str] = []
 
-    def pin(uri: str, _: object) -> Transform:
+    def pin(uri: str, _: object, **options: object) -> Transform:
         fetched.append(uri)
         return Transform(uri, "", "")
 

@@ -117,21 +117,24 @@ def test_the_error_has_the_words_of_the_specification_and_the_log_has_the_cause(
     not_there = error(url)
     assert (str(not_there), str(not_there.__cause__)) == (f"{CANNOT} {url}", "the server answers 404 Not Found")
     private = error("/etc/passwd")
-    assert str(private) == f"{CANNOT} /etc/passwd: the name of a script's file has to end with .py"
+    assert (
+        str(private)
+        == f"{CANNOT} /etc/passwd: the name of a script's file has to end with .py or .zip, and a folder's with /"
+    )
     assert private.__cause__ is None
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/dev/zero", "/proc/self/environ", "/nowhere/at/all"])
 def test_private_files_are_refused_alike_whether_or_not_they_are_there(path: str):
-    assert refusal(path) == "the name of a script's file has to end with .py"
-    assert refusal(f"file://{path}") == "the name of a script's file has to end with .py"
+    assert refusal(path) == "the name of a script's file has to end with .py or .zip, and a folder's with /"
+    assert refusal(f"file://{path}") == "the name of a script's file has to end with .py or .zip, and a folder's with /"
 
 
 def test_a_link_to_a_private_file_is_refused_and_nothing_of_it_is_shown(tmp_path: Path):
     (tmp_path / "password").write_text("hunter2")
     os.symlink(tmp_path / "password", tmp_path / "a.py")
     reason = refusal(str(tmp_path / "a.py"))
-    assert reason == "it is a link to a file whose name does not end with .py"
+    assert reason == "it is a link to a file whose name does not end with .py or .zip"
 
 
 def test_a_file_outside_the_allowed_folder_is_refused_without_being_opened(tmp_path: Path):

@@ -25,6 +25,7 @@ from sluice.scripting.packing import pack_queries
 from sluice.scripting.process import PackedQueries, TransformProcess
 from sluice.values.batch import Batch
 from sluice.values.model import Transform
+from sluice.values.output_lines import OutputLines
 from sluice.values.record import Record, Records
 
 SETTINGS = Settings(script_timeout=60.0, transform_timeout=30.0, transform_memory_mb=512)
@@ -113,22 +114,6 @@ def test_the_example_of_the_specification():
                 {"from_id": "1", "to_id": "2"},
             ),
         ]
-
-
-def test_json_upserts():
-    with TransformProcess(shipped("json_upsert.py"), SETTINGS) as transform_process:
-        assert transform_process.rows(batch(b'{"id": 7, "name": "Ada"}', None, b"null")) == [
-            ("MERGE (n:Entity {id: $id}) SET n += $properties", {"id": 7, "properties": {"name": "Ada"}})
-        ]
-
-
-def test_csv_rows():
-    with TransformProcess(shipped("csv_rows.py"), SETTINGS) as transform_process:
-        rows = transform_process.rows(batch(b'ann,bob,12.5\n"bo, b",ann,1\n'))
-    assert [parameters for _, parameters in rows] == [
-        {"from": "ann", "to": "bob", "amount": 12.5},
-        {"from": "bo, b", "to": "ann", "amount": 1.0},
-    ]
 
 
 def test_packed_queries_are_a_run_each_whose_result_is_not_wanted():
@@ -220,7 +205,7 @@ def test_threads_of_libraries_fit_into_the_limit(monkeypatch, memory_mb: int, gi
 def test_what_a_process_writes_is_a_line_a_minute_in_the_log(caplog: pytest.LogCaptureFixture, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("sluice.scripting.child_process.time", SimpleNamespace(monotonic=lambda: now[0]))
-    output = Output("transform x")
+    output = Output("transform x", OutputLines())
     with caplog.at_level(logging.INFO, logger="sluice.transform"):
         for second in range(0, 125, 5):
             now[0] = 1000.0 + second
@@ -291,8 +276,8 @@ def test_a_script_that_is_not_loaded_in_time_may_be_in_time_on_a_machine_that_is
         ("return [('  ;', {})]", "the query of item 0 is empty"),
         ("return [('a', {'x': {1}})]", "the parameters of item 0 contain a value that a query cannot take: x: "),
         (
-            "return [('a', {'x': [{'y': (1,)}]})]",
-            "the parameters of item 0 contain a value that a query cannot take: x[0].y: ",
+            "return [('a', {'x': [{'y': ({1},)}]})]",
+            "the parameters of item 0 contain a value that a query cannot take: x[0].y[0]: ",
         ),
         (
             "return [('a', {'x': 2 ** 63})]",

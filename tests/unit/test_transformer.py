@@ -14,6 +14,7 @@ from confluent_kafka import Message
 
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import parse
+from sluice.errors import ServiceUnavailable
 from sluice.host.settings import Settings
 from sluice.host.signing import SigningKey
 from sluice.scripting import admission
@@ -94,6 +95,25 @@ def test_a_process_that_ends_now_and_then_counts_against_no_message(start: Start
     wears_out = start(f"import os\nn = 0\ndef stream(batch):\n    {body}\n    return {RETURNS}")
     for _ in range(3):
         assert all_given(wears_out, *"abcde") == list("abcde")
+
+
+def test_a_service_that_is_away_counts_against_no_message(start: Start) -> None:
+    source = f"""
+from sluice.decoding import ServiceUnavailable
+
+def stream(batch):
+    if b"away" in batch:
+        raise ServiceUnavailable("the schema registry at http://x, asked for schema 1: Connection refused")
+    return {RETURNS}
+"""
+    waits = start(source)
+    assert given(waits.pack(group("a", "b", "away", "c"))) == ["a", "b"]
+    text = "^transform /srv/t.py: the schema registry at http://x, asked for schema 1: Connection refused$"
+    for ask in (waits.pack, waits.fold, lambda group: waits.whole(group.batches[0])):
+        with pytest.raises(ServiceUnavailable, match=text) as caught:
+            ask(group("away", "c"))
+        assert caught.value.retryable
+    assert all_given(waits, "c") == ["c"]
 
 
 def test_an_answer_that_is_given_twice_is_never_taken_for_that_of_the_next_batch(start: Start) -> None:

@@ -120,7 +120,9 @@ def test_a_changed_byte_never_moves_the_end_of_a_message(parameters: dict, place
         pytest.param(framed(b"\xb3\x10\x01\xa0\xa0"), "a text begins with the byte 01", id="no text"),
         pytest.param(framed(b"\xb3\x10\x81x\x90\xa0"), "are not a map", id="no parameters"),
         pytest.param(framed(b"\xb3\x10\x81x\xa1\x01\x01\xa0"), "a text begins with", id="a key that is none"),
-        pytest.param(framed(messages.run("x", {"x": Structure(0x44, [1])})), "begins with the byte B1", id="structure"),
+        pytest.param(
+            framed(messages.run("x", {"x": Structure(0x4E, [1])})), "has the tag 4E and 1 fields", id="a structure"
+        ),
         pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\xcc\x01x\xa0"), "begins with the byte CC", id="bytes"),
         pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\xc4\xa0"), "begins with the byte C4", id="no value"),
         pytest.param(framed(b"\xb3\x10\x81x\xa1\x81x\x91\xa0"), "does not end", id="a list that takes the end"),
@@ -244,3 +246,8 @@ def test_queries_that_are_alike_are_not_walked_once_their_form_is_known(paramete
     assert len(walked) == 2
     queries[137] = messages.run("COMMIT")
     assert "query 137 is COMMIT" in refusal(framed(*queries), 200)
+
+
+@pytest.mark.parametrize("parts", [(b"x" * (bulk_walk.MAX_LITERAL + 1),), (None,) * (bulk_walk.MAX_VALUES + 1)])
+def test_what_is_too_much_for_a_regular_expression_is_walked(parts):
+    assert bulk_walk._Layout(9, parts).pattern(10**9) is None

@@ -1,6 +1,6 @@
 """
-The `sluice` command: installs the modules, looks whether all is well, tries a transform, shows what a clause becomes,
-runs the shim.
+The `sluice` command: installs the modules, looks whether all is well, shows the streams live, tries a transform, shows
+what a clause becomes, runs the shim.
 
 Runs outside the server. Nothing of the package `sluice`, which runs inside, imports it.
 """
@@ -28,11 +28,12 @@ from sluice_tools.install.command import install, uninstall
 from sluice_tools.shim.metrics.exposition import exposed
 from sluice_tools.shim.service import Watch, serve
 from sluice_tools.shim.settings import Address, MetricsSettings, ShimSettings
-from sluice_tools.terminal import PASSWORD, password_of
+from sluice_tools.terminal import PASSWORD, pairs_of, password_of
 from sluice_tools.terminal import show as _show
 from sluice_tools.terminal import show_json as _show_json
 from sluice_tools.terminal import visible as _visible
 from sluice_tools.test_transform import run_transform
+from sluice_tools.top.command import top
 
 app = typer.Typer(
     help="Kafka streams as Cypher clauses, in Memgraph.",
@@ -72,7 +73,7 @@ def translate(
 
     Exit code 0: it is shown, or the text is no stream clause. 2: the clause is wrong.
     """
-    parameters = dict(_parameter(given) for given in parameter or [])
+    parameters = pairs_of(parameter, "--parameter")
     try:
         translation = clauses.translate(text, parameters)
     except (ClauseError, SettingError) as error:
@@ -113,7 +114,24 @@ def _file(help_text: str) -> Any:
 @app.command()
 def shim(
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where clients connect.")] = "127.0.0.1:7688",
-    upstream: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where Memgraph is.")] = "127.0.0.1:7687",
+    upstream: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT[,...]",
+            help="Where Memgraph is. Several, separated by commas: clients are connected to the one that is MAIN.",
+        ),
+    ] = "127.0.0.1:7687",
+    upstream_user: Annotated[
+        str, typer.Option(metavar="NAME", help=f"User to ask several servers which is MAIN; password in {PASSWORD}.")
+    ] = "",
+    upstream_password_file: Annotated[Path | None, _file("... or in this file.")] = None,
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The shim's address as drivers with neo4j:// are to use it. Without: the one that they have used.",
+        ),
+    ] = None,
     tls_cert: Annotated[Path | None, _file("Speak TLS to clients, with this certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, _file("The certificate's key (PEM), if it is in a file of its own.")] = None,
     upstream_tls: Annotated[bool, typer.Option("--upstream-tls", help="Speak TLS to Memgraph.")] = False,
@@ -146,6 +164,9 @@ def shim(
         str, typer.Option(metavar="NAME", help=f"Whom the metrics sign in to Memgraph as; password in {PASSWORD}.")
     ] = "",
     metrics_password_file: Annotated[Path | None, _file("... or in this file.")] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show the streams there on a page for browsers, with the texts of errors.")
+    ] = False,
     log_level: Annotated[LogLevel, typer.Option(case_sensitive=False, help="Log level.")] = LogLevel.INFO,
 ) -> None:
     """
@@ -159,16 +180,25 @@ def shim(
         raise typer.BadParameter("say --upstream-tls too, or Memgraph is spoken to in plain", param_hint="--upstream-*")
     if upstream_unverified and (upstream_ca or upstream_name):
         raise typer.BadParameter("nothing is verified, so there is nothing to verify it by", param_hint="--upstream-*")
+    upstreams = tuple(_address(server.strip(), "--upstream") for server in upstream.split(","))
+    several = len(upstreams) > 1
+    if len(set(upstreams)) < len(upstreams):
+        raise typer.BadParameter("a server is named twice", param_hint="--upstream")
+    if not several and (upstream_user or upstream_password_file):
+        raise typer.BadParameter("a single server is not asked whether it is MAIN", param_hint="--upstream-*")
     settings = ShimSettings(
         listen=_address(listen, "--listen"),
-        upstream=_address(upstream, "--upstream"),
+        upstreams=upstreams,
+        upstream_user=upstream_user,
+        upstream_password=password_of(upstream_password_file, "--upstream-password-file") if several else "",
+        advertise=_address(advertise, "--advertise") if advertise else None,
         listen_tls=_towards_clients(tls_cert, tls_key) if tls_cert else None,
         upstream_tls=_towards_memgraph(upstream_ca, verified=not upstream_unverified) if upstream_tls else None,
         upstream_name=upstream_name,
         max_connections=max_connections,
         websocket_origins=frozenset(origin.lower().rstrip("/") for origin in websocket_origin or ()),
     )
-    watch = _metrics(settings, metrics, metrics_user, metrics_password_file)
+    watch = _metrics(settings, metrics, metrics_user, metrics_password_file, page)
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=log_level.name)
     try:
         serve(settings, watch=watch)
@@ -177,15 +207,15 @@ def shim(
         raise typer.Exit(1) from error
 
 
-def _metrics(shim: ShimSettings, listen: str | None, user: str, password_file: Path | None) -> Watch:
+def _metrics(shim: ShimSettings, listen: str | None, user: str, password_file: Path | None, page: bool) -> Watch:
     """What serves the metrics; nothing, if they are not wanted."""
     if listen is None:
-        if user or password_file:
-            raise typer.BadParameter("say --metrics too, or nothing is measured", param_hint="--metrics-*")
+        if user or password_file or page:
+            raise typer.BadParameter("say --metrics too, or nothing is served", param_hint="--metrics-*, --page")
         return lambda _: nullcontext()
     address = f"127.0.0.1:{listen}" if listen.isdecimal() else listen
     settings = MetricsSettings(
-        _address(address, "--metrics"), user, password_of(password_file, "--metrics-password-file")
+        _address(address, "--metrics"), user, password_of(password_file, "--metrics-password-file"), page
     )
     return partial(exposed, shim, settings)
 
@@ -217,18 +247,6 @@ def _towards_memgraph(authority: Path | None, *, verified: bool) -> ssl.SSLConte
     return context
 
 
-def _parameter(given: str) -> tuple[str, Any]:
-    """`name=json` as name and value."""
-    name, equals, value = given.partition("=")
-    if not (name and equals):
-        raise typer.BadParameter(f"{_visible(given)} is not NAME=JSON", param_hint="--parameter")
-    try:
-        return name, json.loads(value)
-    except (ValueError, RecursionError) as error:
-        message = f"the value of {_visible(name)} is not JSON (a string needs its quotes: {name}='\"text\"'): {error}"
-        raise typer.BadParameter(_visible(message), param_hint="--parameter") from error
-
-
 def _show_error(text: str, error: ClauseError | SettingError, *, as_json: bool) -> None:
     names = ("line", "column", "found", "expected") if isinstance(error, ClauseError) else ()
     if as_json:
@@ -252,7 +270,7 @@ def excerpt(text: str, line: int, column: int) -> tuple[str, str]:
     return before + shown + after, " " * caret_at + "^"
 
 
-for command in (install, uninstall, doctor):
+for command in (install, uninstall, doctor, top):
     app.command()(command)
 app.command("test-transform")(run_transform)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,22 @@ def password_of(file: Path | None, option: str) -> str:
         raise typer.BadParameter("cannot be read as text", param_hint=option) from error
 
 
+def pairs_of(given: Sequence[str] | None, option: str) -> dict[str, Any]:
+    """What `NAME=JSON` says, given any number of times: name -> value. Raises BadParameter."""
+    return dict(_pair(text, option) for text in given or ())
+
+
+def _pair(given: str, option: str) -> tuple[str, Any]:
+    name, equals, value = given.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f"{visible(given)} is not NAME=JSON", param_hint=option)
+    try:
+        return name, json.loads(value)
+    except (ValueError, RecursionError) as error:
+        message = f"the value of {visible(name)} is not JSON (a string needs its quotes: {name}='\"text\"'): {error}"
+        raise typer.BadParameter(visible(message), param_hint=option) from error
+
+
 def visible(text: str) -> str:
     """`text` with every character escaped that a terminal would obey instead of showing it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -38,8 +55,8 @@ def show(console: Console, text: str, style: str = "") -> None:
 
 
 def show_json(value: dict[str, Any]) -> None:
-    """Prints one JSON object."""
-    typer.echo(json.dumps(value, indent=2))
+    """Prints one JSON object; dates and times are texts."""
+    typer.echo(json.dumps(value, indent=2, default=str))
 
 
 def show_table(console: Console, columns: list[str], rows: list[list[Any]]) -> None:
@@ -48,17 +65,10 @@ def show_table(console: Console, columns: list[str], rows: list[list[Any]]) -> N
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        # As the specification's tables have values: `{id:"1"}`, and text at the top without quotes.
+        cells = [value if isinstance(value, str) else _inner(value) for value in row]
+        table.add_row(*(Text("\n".join(map(visible, cell.strip().splitlines()))) for cell in cells))
     console.print(table)
-
-
-def _cell(value: Any) -> Text:
-    return Text("\n".join(visible(line) for line in cypher_text(value).strip().splitlines()))
-
-
-def cypher_text(value: Any) -> str:
-    """A value as the specification's tables show it: `{id:"1"}`, and text at the top without quotes."""
-    return value if isinstance(value, str) else _inner(value)
 
 
 def _inner(value: Any) -> str:

@@ -11,20 +11,25 @@ import base64
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from sluice.bolt.temporal import plain
 from sluice.errors import ScriptError, SluiceError
-from sluice.folding import explain
+from sluice.folding import explain, null_keys
+from sluice.host.allow_list import scheme_of
 from sluice.host.settings import load
 from sluice.scripting import script
 from sluice.scripting.process import TransformProcess
+from sluice.values.configuration import Configuration
 from sluice.values.failed_message import BASE64
+from sluice.values.options import Options, options_of
 from sluice.values.record import Record, Records
-from sluice_tools.terminal import show, show_json, show_table
+from sluice_tools.terminal import pairs_of, show, show_json, show_table
 
 TOPIC = "test"
 
@@ -47,6 +52,10 @@ def run_transform(
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="A header of all messages. Repeatable.")
     ] = None,
     topic: Annotated[str, typer.Option(metavar="TOPIC", help="The topic of all messages.")] = TOPIC,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=JSON", help="An option for the script's configure(options). Repeatable."),
+    ] = None,
     fold: Annotated[bool, typer.Option("--fold", help="Say of each different query whether it is folded.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -67,27 +76,41 @@ def run_transform(
         for offset, value in enumerate([*values, *([None] if tombstone else [])])
     )
     try:
-        queries = _queries_of(uri, records)
+        queries = _queries_of(uri, records, options_of(pairs_of(option, "--option")))
     except SluiceError as error:
         _fail(error, as_json=as_json)
     folding = {query: explain(query) for query, _ in queries} if fold else {}
+    warnings = _warnings(queries)
     if as_json:
-        shown = [{"query": query, "params": parameters} for query, parameters in queries]
-        show_json({"queries": shown, **({"folding": folding} if fold else {})})
+        shown = {"queries": [{"query": query, "params": parameters} for query, parameters in queries]}
+        show_json({**shown, **({"folding": folding} if fold else {}), **({"warnings": warnings} if warnings else {})})
         return
     console = Console(width=None if sys.stdout.isatty() else 100_000)
     show_table(console, ["query", "params"], [list(pair) for pair in queries])
     if fold:
         console.print()
         show_table(console, ["query", "folding"], [list(pair) for pair in folding.items()])
+    for warning in warnings:
+        show(Console(stderr=True), f"Warning: {warning}", style="yellow")
 
 
-def _queries_of(uri: str, records: Records) -> Queries:
+def _warnings(queries: Queries) -> list[str]:
+    """A line for each key that queries merge by, and that is null."""
+    found = Counter(key for query, parameters in queries for key in null_keys(query, parameters))
+    return [
+        f"{count} of {len(queries)} queries: MERGE by {key}, which is null and equals nothing, "
+        "so that each makes another; leave such messages out, or raise an error"
+        for key, count in found.items()
+    ]
+
+
+def _queries_of(uri: str, records: Records, options: Options) -> Queries:
     settings = load(flags={})
-    transform = script.fetch(uri if "://" in uri else str(Path(uri).absolute()), settings)
-    with TransformProcess(transform, settings) as transform_process:
+    path = Path(uri).absolute()
+    transform = script.fetch(uri if scheme_of(uri) else f"{path}/" if path.is_dir() else str(path), settings)
+    with TransformProcess(transform, settings, config=Configuration(transform=options)) as transform_process:
         try:
-            return transform_process.rows(records)
+            return [(query, plain(parameters)) for query, parameters in transform_process.rows(records)]
         finally:
             if transform_process.output:
                 show(Console(stderr=True), f"The transform wrote: {transform_process.output}")

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from sluice.brokers import clients
 from sluice.errors import BrokerError, Stopped
+from sluice.values.dead_letter import HEADERS
 from sluice.values.failed_message import FailedMessage
 from sluice.values.model import StreamSpec
 from sluice.values.record import readable_headers
@@ -31,9 +32,6 @@ DELIVERY_TIMEOUT = 10.0
 
 FOR_GOOD = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError._INVALID_ARG})
 "Refusals that the same letter would meet again."
-
-PREFIX = "sluice."
-"Of the names of our headers."
 
 
 class DeadLetters:
@@ -117,16 +115,7 @@ class DeadLetters:
 
 
 def _headers(stream: str, message: confluent_kafka.Message, entry: FailedMessage) -> list[tuple[str, bytes | None]]:
-    facts = {
-        "stream": stream,
-        "topic": entry.topic,
-        "partition": str(entry.partition),
-        "offset": str(entry.offset),
-        "timestamp_ms": str(message.timestamp()[1]),
-        "error": entry.error,
-        "query": entry.query,
-        "params": entry.params,
-        "transform_sha256": entry.transform_sha256,
-        "time": entry.time,
-    }
-    return [(PREFIX + name, None if value is None else value.encode()) for name, value in facts.items()]
+    place = (entry.topic, str(entry.partition), str(entry.offset), str(message.timestamp()[1]))
+    reason = (entry.error, entry.query, entry.params, entry.transform_sha256, entry.time)
+    facts = zip(HEADERS, (stream, *place, *reason), strict=True)
+    return [(name, None if value is None else value.encode()) for name, value in facts]

@@ -37,6 +37,9 @@ FETCH_BYTES = 1 << 20
 OF_THE_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.INVALID_GROUP_ID})
 "What is wrong with the group alone keeps nobody from reading."
 
+COORDINATOR = "FindCoordinator response error"
+"How librdkafka's text begins if the answer to who leads the group is of no use, such as one that was cut off."
+
 SEEKABLE = 2.0
 "Seconds that librdkafka has to begin with the partitions that it was assigned."
 
@@ -199,7 +202,7 @@ class TopicReader:
         if code == KafkaError._PARTITION_EOF:
             self.ended.add(partition)
             return None
-        if code in OF_THE_GROUP:
+        if code in OF_THE_GROUP or error.str().startswith(COORDINATOR):
             log.debug("stream %s: %s", self._spec.name, error.str())
             return None
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):

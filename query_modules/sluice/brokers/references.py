@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sluice.errors import SettingError
-from sluice.host.kafka_kinds import File, Reference, Url
+from sluice.host.kafka_kinds import File, PropertyKind, Reference, Url
 from sluice.host.kafka_properties import is_path, is_reference, kind_of
 from sluice.host.kafka_table import OAUTH, TOKEN_ENDPOINT
 from sluice.host.secrets_allowed import VARIABLE, SecretsAllow, brokers_of, is_within
@@ -62,7 +62,7 @@ def resolve(stream: str, uri: str, configuration: Configuration, allow: SecretsA
         if not is_reference(key, value) and not is_path(key, value):
             values[key] = value
             continue
-        lookup = _Lookup(stream, key, allow, _peers(uri, key, endpoint))
+        lookup = SecretLookup(f"Kafka stream {stream}, config: {key}", kind_of(key), allow, _peers(uri, key, endpoint))
         values[key] = lookup.secret(value) if is_reference(key, value) else lookup.path(value)
         withheld.append(key)
     return Resolved(values, tuple(withheld))
@@ -71,12 +71,11 @@ def resolve(stream: str, uri: str, configuration: Configuration, allow: SecretsA
 def is_public(key: str, path: str) -> bool:
     """Whether the property names certificates of authorities that the system itself has, which everybody may read."""
     kind = kind_of(key)
-    real = os.path.realpath(path)
-    return (
-        isinstance(kind, File)
-        and kind.authorities
-        and any(is_within(real, os.path.realpath(place)) for place in AUTHORITIES)
-    )
+    return isinstance(kind, File) and kind.authorities and _is_of_the_system(os.path.realpath(path))
+
+
+def _is_of_the_system(real: str) -> bool:
+    return any(is_within(real, os.path.realpath(place)) for place in AUTHORITIES)
 
 
 def _peers(uri: str, key: str, endpoint: str) -> frozenset[str] | None:
@@ -89,12 +88,20 @@ def _peers(uri: str, key: str, endpoint: str) -> frozenset[str] | None:
         return None
 
 
-class _Lookup:
-    """Looks one property's value up."""
+class SecretLookup:
+    """Looks up what one value refers to. Raises SettingError, as `resolve`."""
 
-    def __init__(self, stream: str, key: str, allow: SecretsAllow, peers: Collection[str] | None) -> None:
-        self._stream = stream
-        self._key = key
+    def __init__(
+        self, where: str, kind: PropertyKind | None, allow: SecretsAllow, peers: Collection[str] | None
+    ) -> None:
+        """
+        Args:
+            where: the value's place, which errors begin with.
+            kind: what it may be.
+            peers: who gets to see what it refers to; None: that is not plain.
+        """
+        self._where = where
+        self._kind = kind
         self._allow = allow
         self._peers = peers or ()
 
@@ -102,18 +109,16 @@ class _Lookup:
         """What a reference refers to."""
         kind, _, place = reference.partition(":")
         text = self._variable(place) if kind == "env" else self._content(place)
-        what = kind_of(self._key)
-        refusal = what.content_refusal(text) if isinstance(what, Reference) else ""
+        refusal = self._kind.content_refusal(text) if isinstance(self._kind, Reference) else ""
         if refusal:
             raise self._error(f"refers to {'the variable ' if kind == 'env' else ''}{place}, which {refusal}")
         return text
 
     def path(self, path: str) -> str:
         """The real path of a file that librdkafka opens."""
-        kind = kind_of(self._key)
-        authorities = isinstance(kind, File) and kind.authorities
+        authorities = isinstance(self._kind, File) and self._kind.authorities
         real = os.path.realpath(path)
-        public = is_public(self._key, path)
+        public = authorities and _is_of_the_system(real)
         if not (public and not self._allow.is_kept_back(real)) and not self._allow.allows_file(real, self._peers):
             raise self._not_let_out(path, path)
         try:
@@ -170,7 +175,7 @@ class _Lookup:
         )
 
     def _error(self, what: str) -> SettingError:
-        return SettingError(f"Kafka stream {self._stream}, config: {self._key} {what}")
+        return SettingError(f"{self._where} {what}")
 
 
 def _opened(descriptor: int, path: str) -> str:

@@ -30,6 +30,8 @@ from sluice.clauses.values import (
     Config,
     Count,
     End,
+    Item,
+    Items,
     Map,
     Offsets,
     Parameter,
@@ -43,8 +45,8 @@ from sluice.clauses.values import (
 
 __all__ = [
     "AlterStream", "Beginning", "Config", "Count", "CreateStream", "DropStream", "End", "Existing", "Explain",
-    "Explanation", "Map", "Offsets", "Parameter", "Relative", "ReloadTransform", "Scalar", "SeekStream",
-    "ShowCreateStream", "ShowStreams", "Signed", "StartAllStreams", "StartStream", "Statement", "StopAllStreams",
-    "StopStream", "Target", "TestStream", "Text", "Timestamp", "Translation", "parse", "recognise", "to_text",
-    "translate", "translation_of",
+    "Explanation", "Item", "Items", "Map", "Offsets", "Parameter", "Relative", "ReloadTransform", "Scalar",
+    "SeekStream", "ShowCreateStream", "ShowStreams", "Signed", "StartAllStreams", "StartStream", "Statement",
+    "StopAllStreams", "StopStream", "Target", "TestStream", "Text", "Timestamp", "Translation", "parse", "recognise",
+    "to_text", "translate", "translation_of",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ plain numbers of JavaScript arrive as floats.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, Union
 
@@ -14,8 +15,8 @@ from sluice.clauses.values import Parameter, Scalar
 from sluice.cypher.lexer import shown
 from sluice.errors import SettingError
 
-Argument: TypeAlias = Union[Scalar, Parameter, "dict[str, Argument]"]
-"A procedure's: a value, or a map of them."
+Argument: TypeAlias = Union[Scalar, Parameter, "dict[str, Argument]", "list[Argument]"]
+"A procedure's: a value, or a map or list of them."
 
 Check: TypeAlias = Callable[[Any], Any]
 "The value itself, or what to send in its place; raises SettingError."
@@ -86,7 +87,7 @@ def _timestamp(value: Any) -> Any:
 
 def _anywhere(value: Any) -> Any:
     """The whole target of a SEEK."""
-    target = _whole_items(value) if isinstance(value, dict) else _whole(value)
+    target = _whole(value)
     if not isinstance(target, str | int | dict) or isinstance(target, bool):
         raise SettingError(f"the target of SEEK must be a string, an integer or a map, got {_shown(value)}")
     return target
@@ -99,24 +100,32 @@ def _map(value: Any) -> Any:
         # Not shown: a config may hold secrets.
         kind = "a string" if isinstance(value, str) else _shown(value)
         raise SettingError(f"CONFIG must be a map, got {kind}")
-    return _whole_items(value)
+    return _whole(value)
 
 
 def _whole(value: Any) -> Any:
+    """The same with whole floats as integers, in maps and lists too; the value itself where there are none."""
     if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_FLOAT:
         return int(value)
+    if isinstance(value, dict):
+        whole = {key: _whole(item) for key, item in value.items()}
+        return value if all(whole[key] is item for key, item in value.items()) else whole
+    if isinstance(value, list):
+        items = [_whole(item) for item in value]
+        return value if all(map(operator.is_, items, value)) else items
     return value
 
 
-def _whole_items(value: dict[str, Any]) -> dict[str, Any]:
-    whole = {key: _whole(item) for key, item in value.items()}
-    return value if all(whole[key] is item for key, item in value.items()) else whole
-
-
 def _config(argument: Argument, client: Mapping[str, Any]) -> Argument:
+    return _items(argument, client) if isinstance(argument, dict) else _rule(_map)(argument, client)
+
+
+def _items(argument: Argument, client: Mapping[str, Any]) -> Argument:
     if isinstance(argument, dict):
-        return {key: _rule(_whole)(item, client) for key, item in argument.items()}
-    return _rule(_map)(argument, client)
+        return {key: _items(item, client) for key, item in argument.items()}
+    if isinstance(argument, list):
+        return [_items(item, client) for item in argument]
+    return _rule(_whole)(argument, client)
 
 
 def _target(argument: Argument, client: Mapping[str, Any]) -> Argument:

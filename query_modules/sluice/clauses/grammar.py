@@ -154,14 +154,6 @@ def _target(source: Source) -> Target:
     return source.offsets(_TARGET)
 
 
-def _start_stream(source: Source) -> statements.StartStream:
-    return statements.StartStream(source.name(), _limit(source))
-
-
-def _test_stream(source: Source) -> statements.TestStream:
-    return statements.TestStream(source.name(), _limit(source))
-
-
 def _limit(source: Source) -> Count | None:
     """`LIMIT n BATCHES` if it is there, up to the end."""
     if not source.token.is_keyword("LIMIT"):
@@ -206,10 +198,10 @@ CLAUSES: dict[tuple[str, ...], Callable[[Source], statements.Command]] = {
     ("SEEK", "STREAM"): _seek_stream,
     ("SHOW", "STREAMS"): _only(statements.ShowStreams),
     ("SHOW", "CREATE", "STREAM"): _named(statements.ShowCreateStream),
-    ("START", "STREAM"): _start_stream,
+    ("START", "STREAM"): lambda source: statements.StartStream(source.name(), _limit(source)),
     ("START", "ALL"): _only(statements.StartAllStreams, "STREAMS"),
     ("STOP", "STREAM"): _named(statements.StopStream),
     ("STOP", "ALL"): _only(statements.StopAllStreams, "STREAMS"),
-    ("TEST", "STREAM"): _test_stream,
+    ("TEST", "STREAM"): lambda source: statements.TestStream(source.name(), _limit(source)),
 }
 "The first words of a text that is ours -> what reads the rest."

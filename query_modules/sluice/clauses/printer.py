@@ -5,7 +5,21 @@ from __future__ import annotations
 import re
 
 from sluice.clauses import statements
-from sluice.clauses.values import Config, Count, End, Offsets, Parameter, Relative, Scalar, Target, Text, Timestamp
+from sluice.clauses.values import (
+    Config,
+    Count,
+    End,
+    Item,
+    Items,
+    Map,
+    Offsets,
+    Parameter,
+    Relative,
+    Scalar,
+    Target,
+    Text,
+    Timestamp,
+)  # fmt: skip
 from sluice.cypher.lexer import is_decimal, name_end
 
 _ESCAPES = {"\\": r"\\", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
@@ -90,7 +104,13 @@ def _target(target: Target) -> str:
 def _map(value: Config) -> str:
     if isinstance(value, Parameter):
         return _parameter(value)
-    return "{" + ", ".join(f"{_plain_or_quoted(key)}: {_scalar(item)}" for key, item in value.entries) + "}"
+    return "{" + ", ".join(f"{_plain_or_quoted(key)}: {_item(item)}" for key, item in value.entries) + "}"
+
+
+def _item(value: Item) -> str:
+    if isinstance(value, Map):
+        return _map(value)
+    return f"[{', '.join(map(_item, value.items))}]" if isinstance(value, Items) else _scalar(value)
 
 
 def _name(value: Text) -> str:

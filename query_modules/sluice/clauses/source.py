@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import math
 
-from sluice.clauses.values import MAX_INTEGER, Count, Map, Offsets, Parameter, Scalar, Signed, Text, is_unicode
+from sluice.clauses.values import (
+    MAX_INTEGER,
+    Count,
+    Item,
+    Items,
+    Map,
+    Offsets,
+    Parameter,
+    Scalar,
+    Signed,
+    Text,
+    is_unicode,
+)  # fmt: skip
 from sluice.cypher.lexer import Kind, Token, integer_value, is_decimal, syntax_error, tokens
 from sluice.errors import ClauseError
 
 END = "the end of the clause"
 
+MAX_NESTING = 16
+"Levels of maps and lists that a map in a clause may hold."
+
 _NATIVE_OPTIONS = ("BATCH_LIMIT", "TIMEOUT")
 _CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None}
 
 _KEY = "a key (plain, in backticks or in quotes)"
-_VALUE = "a string, a number, true, false, null or a $parameter"
+_VALUE = "a string, a number, true, false, null, a map, a list or a $parameter"
 _INTEGER = "an integer or a $parameter"
 
 
@@ -100,13 +115,29 @@ class Source:
         expected = "a map, as in {key: 'value'}, or a $parameter"
         if self.token.kind is Kind.PARAMETER:
             return self.parameter(expected)
-        entries: dict[str, Scalar | Parameter] = {}
         self._open(expected)
+        return self._entries(MAX_NESTING)
+
+    def _entries(self, nesting: int) -> Map:
+        """What follows the brace of a map, which may hold others up to that depth."""
+        entries: dict[str, Item] = {}
         while self._continues(entries, _KEY):
             key = self._key(entries)
             self._colon()
-            entries[key] = self._scalar()
-        return Map.of(entries)
+            entries[key] = self._item(nesting)
+        return Map(tuple(entries.items()))
+
+    def _item(self, nesting: int) -> Item:
+        if self.token.text not in ("{", "["):
+            return self._scalar()
+        if not nesting:
+            raise self.error(f"no more than {MAX_NESTING} maps and lists inside each other")
+        if self.take().text == "{":
+            return self._entries(nesting - 1)
+        items: list[Item] = []
+        while self._continues(items, _VALUE, "]"):
+            items.append(self._item(nesting - 1))
+        return Items(tuple(items))
 
     def offsets(self, expected: str) -> Offsets:
         """`{partition: offset, ...}`."""
@@ -133,18 +164,18 @@ class Source:
             raise self.error(expected)
         self.take()
 
-    def _continues(self, entries: object, key: str) -> bool:
-        """Whether another entry of a map follows, the comma before it taken; if not, the brace is."""
-        if self.token.text == "}":
+    def _continues(self, entries: object, entry: str, end: str = "}") -> bool:
+        """Whether another entry of a map or list follows, the comma before it taken; if not, its end is."""
+        if self.token.text == end:
             self.take()
             return False
         if not entries:
             return True
         if self.token.text != ",":
-            raise self.error(", or }")
+            raise self.error(f", or {end}")
         self.take()
-        if self.token.text == "}":
-            raise self.error(key)
+        if self.token.text == end:
+            raise self.error(entry)
         return True
 
     def _colon(self) -> None:
@@ -153,7 +184,7 @@ class Source:
             raise self.error(":", hint=hint if self.token.text in (".", "-") else "")
         self.take()
 
-    def _key(self, entries: dict[str, Scalar | Parameter]) -> str:
+    def _key(self, entries: dict[str, Item]) -> str:
         key = self.token.value
         kinds = (Kind.NAME, Kind.QUOTED_NAME, Kind.STRING)
         if self.token.kind not in kinds or not key or not is_unicode(key):

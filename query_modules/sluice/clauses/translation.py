@@ -14,7 +14,7 @@ from sluice.clauses import statements
 from sluice.clauses.binding import Argument, bind
 from sluice.clauses.parser import Beginning, recognise
 from sluice.clauses.printer import keywords, quoted
-from sluice.clauses.values import End, Map, Offsets, Parameter, Relative, Scalar, Timestamp
+from sluice.clauses.values import End, Item, Items, Map, Offsets, Parameter, Relative, Scalar, Timestamp
 
 DEFAULTS: Mapping[str, Scalar] = {"batch_interval": 100, "batch_size": 10, "config": None}
 "The procedures'. Written out only where an argument that comes after is given."
@@ -112,7 +112,7 @@ def _argument(value: Any) -> Argument:
         case statements.Existing():
             return None if value is statements.Existing.REFUSE else value.value
         case Map():
-            return dict(value.entries)
+            return _plain(value)
         case End():
             return value.value
         case Timestamp():
@@ -123,6 +123,12 @@ def _argument(value: Any) -> Argument:
             return {str(partition): offset for partition, offset in value.entries}
     argument: Argument = value
     return argument
+
+
+def _plain(item: Item) -> Argument:
+    if isinstance(item, Map):
+        return {key: _plain(value) for key, value in item.entries}
+    return [_plain(value) for value in item.items] if isinstance(item, Items) else item
 
 
 def _translation(statement: statements.Command, client: Mapping[str, Any]) -> Translation:
@@ -158,6 +164,8 @@ class _Values:
             # A map with a parameter of the client's inside can be put together by the server only.
             items = (f"{quoted(key)}: {self.reference(name, item)}" for key, item in value.items())
             return "{" + ", ".join(items) + "}"
+        if isinstance(value, list) and _named(value):
+            return "[" + ", ".join(self.reference(name, item) for item in value) + "]"
         free, number = name, 1
         while free in self._taken:
             number += 1
@@ -169,6 +177,7 @@ class _Values:
 
 def _named(value: Argument) -> set[str]:
     """The names of the parameters in a value."""
-    if isinstance(value, dict):
-        return {name for item in value.values() for name in _named(item)}
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return {name for item in items for name in _named(item)}
     return {value.name} if isinstance(value, Parameter) else set()

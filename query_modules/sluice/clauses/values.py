@@ -1,5 +1,5 @@
 """
-What may stand in a clause in place of a value: literals, maps, parameters, and where a stream can be sent.
+What may stand in a clause in place of a value: literals, maps, lists, parameters, and where a stream can be sent.
 
 A value that exists can be printed: it is checked when it is made.
 """
@@ -10,7 +10,7 @@ import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from sluice.errors import SettingError
 
@@ -33,14 +33,26 @@ Count: TypeAlias = int | Parameter
 Signed: TypeAlias = int | Parameter
 "From -(2^63 - 1) to 2^63 - 1."
 Scalar: TypeAlias = str | int | float | bool | None
-"What a map in a clause may hold, beside parameters."
+Item: TypeAlias = "Scalar | Parameter | Map | Items"
+"What a map or a list in a clause may hold."
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """`[value, ...]`."""
+
+    items: tuple[Item, ...] = ()
+
+    def __post_init__(self) -> None:
+        for item in self.items:
+            _check_item("a value in a list", item)
 
 
 @dataclass(frozen=True, slots=True)
 class Map:
     """`{key: value, ...}`, in the order in which it is written; no key twice."""
 
-    entries: tuple[tuple[str, Scalar | Parameter], ...] = ()
+    entries: tuple[tuple[str, Item], ...] = ()
 
     def __post_init__(self) -> None:
         keys = [key for key, _ in self.entries]
@@ -49,12 +61,12 @@ class Map:
         if len(set(keys)) < len(keys):
             raise SettingError("a map has a key twice")
         for key, value in self.entries:
-            _check_scalar(key, value)
+            _check_item(key, value)
 
     @classmethod
-    def of(cls, values: Mapping[str, Scalar | Parameter]) -> Map:
-        """The map with these entries."""
-        return cls(tuple(values.items()))
+    def of(cls, values: Mapping[str, Any]) -> Map:
+        """The map with these entries; dicts and lists among them become maps and lists."""
+        return cls(tuple((key, _item_of(value)) for key, value in values.items()))
 
 
 Config: TypeAlias = Map | Parameter
@@ -133,7 +145,13 @@ def check_integer(what: str, value: object, least: int = 0) -> None:
         raise SettingError(f"{what} has to be from {least} to {MAX_INTEGER}, not {_shown(value)}")
 
 
-def _check_scalar(key: str, value: object) -> None:
+def _item_of(value: Any) -> Item:
+    if isinstance(value, dict):
+        return Map.of(value)
+    return Items(tuple(map(_item_of, value))) if isinstance(value, list) else cast("Item", value)
+
+
+def _check_item(key: str, value: object) -> None:
     if isinstance(value, str):
         check_text(key, value, may_be_empty=True)
     elif isinstance(value, float):
@@ -141,8 +159,9 @@ def _check_scalar(key: str, value: object) -> None:
             raise SettingError(f"{key} has to be finite, not {value}")
     elif isinstance(value, int) and not isinstance(value, bool):
         check_integer(key, value, -MAX_INTEGER)
-    elif not (value is None or isinstance(value, bool | Parameter)):
-        raise SettingError(f"{key} has to be a string, a number, true, false or null, not {type(value).__name__}")
+    elif not (value is None or isinstance(value, bool | Parameter | Map | Items)):
+        kinds = "a string, a number, true, false, null, a map or a list"
+        raise SettingError(f"{key} has to be {kinds}, not {type(value).__name__}")
 
 
 def _shown(value: int) -> str:

@@ -129,7 +129,10 @@ class BrokerHealth:
         self._follow(reading.partitions)
         self._obstacle = reading.obstacle
         self._look(reading.positions, busy=busy, resting=resting)
-        self._hear_of(reading.ends or {})
+        ends = reading.ends or {}
+        if any(end > self._highs.get(partition, -1) for partition, end in ends.items()):
+            self._watermarks = None
+            self._highs = {p: max(ends.get(p, -1), self._highs.get(p, -1)) for p in self._partitions}
         asking = self._ends.asking or self._begins.asking or self._stable.asking
         return Health(self.trouble, self.watermarks, self.suspect, asking, self.stuck)
 
@@ -153,11 +156,6 @@ class BrokerHealth:
             self._ends.drop()
             self._begins.drop()
             self._stable.drop()
-
-    def _hear_of(self, ends: Mapping[int, int]) -> None:
-        if any(end > self._highs.get(partition, -1) for partition, end in ends.items()):
-            self._watermarks = None
-            self._highs = {p: max(ends.get(p, -1), self._highs.get(p, -1)) for p in self._partitions}
 
     @property
     def trouble(self) -> str | None:

@@ -23,7 +23,7 @@ class HostState:
         "Whether there is an index on relationships, or that cannot be known."
 
     def lacks(self) -> frozenset[Need]:
-        """What folding needs and this server does not do; everything, as long as nobody has asked it."""
+        """What queries need and this server does not do; everything, as long as nobody has asked it."""
         if self.findings is None:
             return frozenset(Need)
         return frozenset([*self.findings.lacks, *([Need.RELATIONSHIPS] if self.may_index_relationships else [])])
@@ -33,7 +33,8 @@ class HostState:
         if self.findings is None:
             return []
         seen = self.findings.lacks
-        return [REASONS[need] + (f" ({seen[need]})" if seen.get(need) else "") for need in sorted(self.lacks())]
+        lacks = sorted(self.lacks() - {Need.ZONES})
+        return [REASONS[need] + (f" ({seen[need]})" if seen.get(need) else "") for need in lacks]
 
     def summary(self) -> str:
         """What was found, in one line."""

@@ -19,7 +19,15 @@ from sluice.bolt.framing import frame
 from sluice.engine.refusal import Refused, bisect
 from sluice.engine.run import Run
 from sluice.engine.writer import Writer
-from sluice.errors import FenceLost, QueryRefused, ScriptError, SettingError, TransformError, one_line
+from sluice.errors import (
+    FenceLost,
+    QueryRefused,
+    ScriptError,
+    ServiceUnavailable,
+    SettingError,
+    TransformError,
+    one_line,
+)
 from sluice.persistence import nodes
 from sluice.persistence.transaction import NO_QUERIES, Transaction
 from sluice.scripting.process import PackedQueries
@@ -132,7 +140,7 @@ class Retrier:
             after = dataclasses.replace(held, messages=held.messages + count, failed=max(0, held.failed - count))
             self._commit(_joined(_removal(part, self._spec.uid), queries), after, divisible=bool(self._halves(part)))
         except (TransformError, ScriptError, SettingError, ValueError) as error:
-            if isinstance(error, ScriptError | SettingError) and error.retryable:
+            if isinstance(error, ScriptError | SettingError | ServiceUnavailable) and error.retryable:
                 raise
             return [Refused(part, error)]
         except QueryRefused as error:

@@ -20,6 +20,7 @@ from sluice.host.settings import Settings
 from sluice.persistence.transaction import InFlight, Transaction
 from sluice.values.failed_message import now
 from sluice.values.model import MAX_TEXTS_PER_BATCH, Checkpoint, Desired, StreamSpec
+from sluice.values.output_lines import OutputLines
 
 log = logging.getLogger("sluice.worker")
 
@@ -129,6 +130,11 @@ class RunStatus:
         """Something has failed and is tried again after this many seconds."""
         self._monitor.retrying()
         self.trouble(text, in_seconds=in_seconds)
+
+    @property
+    def lines(self) -> OutputLines:
+        """What keeps the lines that the transform writes."""
+        return self._monitor.lines
 
     def refused(self, text: str, reason: str, messages: int) -> None:
         """

@@ -63,6 +63,7 @@ def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:
 def _open_transform(run: Run, resources: ExitStack) -> Transformer:
     lacks, wants_keys = run.host.lacks, run.turns.wants_keys
     made = Transformer(run.spec, run.settings, run.cancel.is_set, lacks, wants_keys)
+    made.lines = run.status.lines
     return resources.enter_context(closing(made))
 
 

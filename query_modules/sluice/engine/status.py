@@ -19,6 +19,7 @@ from sluice.engine.turns import Waits
 from sluice.persistence.transaction import InFlight, Transaction
 from sluice.values.failed_message import now
 from sluice.values.model import Checkpoint, Folding
+from sluice.values.output_lines import OutputLines
 
 WINDOW = 60.0
 "Seconds that rates are averages over."
@@ -57,6 +58,8 @@ class Monitor:
         "None: no worker is there. Replaced by the worker and the supervisor, never changed."
         self.folding = Folding()
         "What became of the queries of the latest worker. Replaced by the worker."
+        self.lines = OutputLines()
+        "What its transform has written."
         self.waits = Waits()
         "How the workers have waited for other streams that merge the same."
         self._clock = clock
@@ -179,6 +182,7 @@ class Monitor:
                 "retries": self._retries,
                 "error": self._error,
                 "waits": self.waits.handed_over(),
+                "lines": self.lines.latest(),
             }
 
     def take_over(self, given: Mapping[str, Any]) -> None:
@@ -189,6 +193,7 @@ class Monitor:
             self._retries = self._retries_told = given.get("retries", 0)
             self._error = given.get("error")
             self.waits.take_over(given.get("waits", {}))
+            self.lines.add(given.get("lines", ()))
 
     def _up_to(self, checkpoint: Checkpoint | None) -> list[HistoryEntry]:
         return self._history.up_to(checkpoint, self._in_flight.all, self._transform_sha256)

@@ -24,24 +24,22 @@ from sluice.folding.merges import merges_of
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
 from sluice.persistence.own_server import open_loopback
-from sluice.persistence.server_facts import SHOW_CONSTRAINTS
-from sluice.values.merge_keys import Constraint, constraints_of, unprotected
+from sluice.persistence.server_facts import ServerFacts
+from sluice.values.merge_keys import Constraint, unprotected
 
 log = logging.getLogger("sluice.test_execution")
 
 Queries = Sequence[tuple[str, Mapping[str, Any]]]
 
+LOOKING = 5.0
+"Seconds that the server has to explain a text, or to say which constraints there are."
+
 MAX_EXPLAINED = 100
 "Different texts that are looked into for missing indexes."
 
 STATISTICS = (
-    "nodes-created",
-    "nodes-deleted",
-    "relationships-created",
-    "relationships-deleted",
-    "properties-set",
-    "labels-added",
-    "labels-removed",
+    *("nodes-created", "nodes-deleted", "relationships-created", "relationships-deleted"),
+    *("properties-set", "labels-added", "labels-removed"),
 )
 "What the server counts, in the `stats` of a query's last answer."
 
@@ -163,7 +161,7 @@ def rehearse(connection: Connection, queries: Queries, timeout: float) -> list[R
         before = reports.get(text, Report(text, 0))
         reports[text] = replace(before, queries=before.queries + 1)
         examples.setdefault(text, parameters)
-    constraints = _constraints(connection)
+    constraints = ServerFacts(connection, LOOKING).uniqueness_constraints()
     for text, parameters in list(examples.items())[:MAX_EXPLAINED]:
         warning = "; ".join([*_warnings(connection, text, parameters), *doubles_of(text, constraints)])
         reports[text] = replace(reports[text], warning=warning or None)
@@ -198,17 +196,10 @@ def _run_all(connection: Connection, queries: Queries, timeout: float, reports: 
 
 def _warnings(connection: Connection, text: str, parameters: Mapping[str, Any]) -> Iterator[str]:
     try:
-        rows = connection.fetch(f"EXPLAIN {text}", parameters, timeout=5)
+        rows = connection.fetch(f"EXPLAIN {text}", parameters, timeout=LOOKING)
     except QueryRefused:
         return  # running it will tell
     yield from warnings_of([str(row.get("QUERY PLAN", "")) for row in rows])
-
-
-def _constraints(connection: Connection) -> frozenset[Constraint]:
-    try:
-        return constraints_of(connection.fetch(SHOW_CONSTRAINTS, timeout=5))
-    except QueryRefused:
-        return frozenset()  # we may not ask
 
 
 def doubles_of(text: str, constraints: Collection[Constraint]) -> Iterator[str]:

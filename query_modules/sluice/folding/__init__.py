@@ -19,6 +19,7 @@ Folding: the queries of a batch become fewer queries that do the same to the gra
 """
 
 from sluice.folding.folder import FOLDED, Folded, Folder, explain
+from sluice.folding.merge_reader import null_keys
 from sluice.folding.needs import REASONS, Need, lacking
 
-__all__ = ["FOLDED", "REASONS", "Folded", "Folder", "Need", "explain", "lacking"]
+__all__ = ["FOLDED", "REASONS", "Folded", "Folder", "Need", "explain", "lacking", "null_keys"]

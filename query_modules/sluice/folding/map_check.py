@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from sluice.bolt.values import Value
@@ -42,7 +43,10 @@ class MapCheck:
         if key.lists:
             return [number for number, maps in enumerate(found.elements(key)) if not self._spares(maps)]
         expected = {name: found.column(key) if key else None for name, key in self.expected.items()}
-        return [number for number, item in enumerate(found.column(key)) if not self._holds(number, item, expected)]
+        maps = found.column(key)
+        if _all_hold(maps, expected):
+            return ()
+        return [number for number, item in enumerate(maps) if not self._holds(number, item, expected)]
 
     def _spares(self, maps: list[Value] | None) -> bool:
         """Whether none of the maps has any of the properties."""
@@ -62,3 +66,17 @@ class MapCheck:
             elif values is None or type(value) is not type(values[number]) or value != values[number]:
                 return False
         return True
+
+
+def _all_hold(maps: list[Value], expected: dict[str, list[Value] | None]) -> bool:
+    """Whether a look at all maps together shows already that each has the values that it must have."""
+    for name, values in expected.items():
+        try:
+            found = list(map(itemgetter(name), maps))
+        except (KeyError, TypeError, IndexError):
+            return False
+        types = list(map(type, found))
+        # NaN is not equal to itself, but a list that has it is.
+        if found != values or types != list(map(type, values)) or not set(types) <= {str, int, bool}:
+            return False
+    return set(map(type, maps)) == {dict}

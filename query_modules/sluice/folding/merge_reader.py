@@ -14,7 +14,7 @@ from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
 
-from sluice.bolt.values import Value
+from sluice.bolt.values import Structure, Value
 from sluice.folding.expressions import EXACT, Key
 from sluice.folding.merges import ALL, NONE, Merged, Merges, may_merge, merges_of
 from sluice.values.merge_keys import EVERYTHING, MAX_SHAPES, MergeKeys, MergeShape
@@ -95,19 +95,40 @@ class MergeReader:
 
 def numbers(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> Iterable[int]:
     """The keys of what one text merges, for the parameters of each of its queries."""
-    levels: list[Sequence[Any]] = [parameters]
-    for source in merged.lists:
-        lists = list(map(_elements, _column(source, levels)))
-        origins = [number for number, elements in enumerate(lists) for _ in elements]
-        levels = [[level[number] for number in origins] for level in levels]
-        levels.append(list(chain.from_iterable(lists)))
+    levels = levels_of(merged.lists, parameters)
     if not merged.values:
         return [0] if levels[-1] else []
-    columns = [_hashed(_column(source, levels)) for source in merged.values]
+    columns = [_hashed(column_of(source, levels)) for source in merged.values]
     return columns[0] if len(columns) == 1 else map(hash, zip(*columns, strict=True))
 
 
-def _column(source: Key, levels: Sequence[Sequence[Any]]) -> list[Any]:
+def null_keys(text: str, parameters: Mapping[str, Value]) -> list[str]:
+    """
+    What a query merges by a value that is null, as `:Label(name)`. Such a value is equal to nothing, so that
+    each MERGE makes another vertex or relationship.
+    """
+    found = []
+    for merged in merges_of(text).merged:
+        levels = levels_of(merged.lists, [parameters])
+        values = [value for source in merged.values for value in column_of(source, levels)]
+        if None in values:
+            labels = "".join(f":{label}" for label in sorted(merged.shape.labels))
+            found.append(f"{labels}({', '.join(sorted(merged.shape.names))})")
+    return found
+
+
+def levels_of(lists: Iterable[Key], parameters: Sequence[Mapping[str, Value]]) -> list[Sequence[Any]]:
+    """The rows that UNWIND makes of the parameters: for each row these, and its element of each list."""
+    levels: list[Sequence[Any]] = [parameters]
+    for source in lists:
+        found = list(map(_elements, column_of(source, levels)))
+        origins = [number for number, elements in enumerate(found) for _ in elements]
+        levels = [[level[number] for number in origins] for level in levels]
+        levels.append(list(chain.from_iterable(found)))
+    return levels
+
+
+def column_of(source: Key, levels: Sequence[Sequence[Any]]) -> list[Any]:
     """The value that each row has."""
     if not source.lists and not source.path:
         return [source.constant] * len(levels[0])
@@ -149,6 +170,8 @@ def _number(value: Any) -> int:
         if number != number:  # noqa: PLR0124 - not a number, which is equal to nothing
             return 0
         return int(number) if abs(number) <= EXACT and number.is_integer() else hash(number)
+    if isinstance(value, Structure):
+        return _number(value.fields[:2])  # the moment: a datetime is equal to the same one in another zone
     if isinstance(value, (list, tuple)):
         return hash(tuple(map(_number, value)))
     return 0

@@ -35,6 +35,8 @@ class Need(str, Enum):
     "`split`, `range` and an index give the values of a column, in their order."
     RELATIONSHIPS = "relationships"
     "No index on relationships, under which some plans of MATCH and MERGE differ, or end the server."
+    ZONES = "zones"
+    "Datetimes with a zone. Folding rests on them no more than other queries do."
 
 
 REASONS: Mapping[Need, str] = {
@@ -51,6 +53,7 @@ REASONS: Mapping[Need, str] = {
         "there is an index on relationships here, and the text matches or merges one without a direction, or with an "
         "end that has no label"
     ),
+    Need.ZONES: "this server has no datetimes with a zone: they are sent in UTC",
 }
 "Why something is not folded where the server lacks what it needs."
 

@@ -184,11 +184,6 @@ class Query:
         return frozenset(token.value.lower() for token in self.tokens if token.kind in (Kind.NAME, Kind.QUOTED_NAME))
 
     @property
-    def looks_for_elements(self) -> bool:
-        """Whether IN is used: Memgraph treats `x IN name` and `x IN name[0]` differently."""
-        return any(token.is_keyword("IN") for token in self.tokens)
-
-    @property
     def is_volatile(self) -> bool:
         """Whether it asks a clock or a random generator."""
         texts = [token.text for token in self.tokens]

@@ -63,7 +63,8 @@ def template(query: Query) -> Template:
     """
     cuts = [cut for cut in query.cuts if cut.value[0]]
     names = tuple(dict.fromkeys(cut.value[0] for cut in cuts))
-    is_bare = len(names) == 1 and not query.looks_for_elements
+    # Memgraph treats `x IN name` and `x IN name[0]` differently.
+    is_bare = len(names) == 1 and not any(token.is_keyword("IN") for token in query.tokens)
     others = {name for cut in cuts for name, asked in [cut.value] if cut.part is not Part.MAP and not asked}
     wholes = {cut.value[0] for cut in cuts if cut.part is Part.MAP}
     maps = {

@@ -146,6 +146,9 @@ class TextQueue:
         name, *steps = key.path
         values = list(rows) if self._is_bare else list(map(itemgetter(self._names.index(name)), rows))
         for step in steps:
+            if set(map(type, values)) == {dict}:
+                values = [value.get(step) for value in values]
+                continue
             alone.update(number for number, value in enumerate(values) if type(value) is not dict)
             values = [value.get(step) if type(value) is dict else None for value in values]
         return values

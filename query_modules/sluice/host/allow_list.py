@@ -28,18 +28,24 @@ runs on the database's machine.
 PORTS = {"http": 80, "https": 443}
 "Scheme of web servers -> its port."
 
+OURS = "sluice"
+"Scheme of ready transforms, `sluice:json`. They are part of this package, and need no prefix in the list."
+
 SETTING = "SLUICE_TRANSFORM_ALLOW"
 "The variable that holds the list."
 
-SUFFIX = ".py"
-"What the name of a script's file ends with. Files that are not scripts (keys, passwords, `/proc`) have other names."
+SUFFIX, ARCHIVE = ".py", ".zip"
+"""
+What the name of a script's file ends with, or of a zip file of scripts. Files that are not scripts (keys, passwords,
+`/proc`) have other names.
+"""
 
 
 class Location(NamedTuple):
     """Where a URI leads, its parts made comparable."""
 
     scheme: str
-    "http, https or file."
+    "http, https, file or sluice."
     host: str
     "In lower case, an address in its shortest form; empty for files."
     port: int
@@ -102,7 +108,7 @@ def locate(uri: str) -> Location:
     Where a URI leads; a file's links are followed as they are now.
 
     Args:
-        uri: `http://`, `https://`, `file://`, or a path.
+        uri: `http://`, `https://`, `file://`, a path, or the `sluice:NAME` of a ready transform.
 
     Raises:
         SettingError: it does not lead to a place where a script could be. The text has the reason, without a part of
@@ -111,6 +117,8 @@ def locate(uri: str) -> Location:
     scheme = scheme_of(uri)
     if scheme in ("", "file"):
         return Location("file", "", 0, _real(path_of(uri)))
+    if scheme == OURS:
+        return Location(OURS, "", 0, (uri.partition(":")[2],))
     if scheme not in PORTS:
         raise SettingError(f"{scheme}:// is not supported; use http://, https://, file:// or a path")
     if "@" in uri.partition("://")[2].partition("/")[0]:
@@ -131,18 +139,28 @@ def refusal(uri: str, allow: AllowList) -> str | None:
         location = locate(uri)
     except (SettingError, ValueError) as error:
         return str(error)
-    if location.scheme == "file" and not path_of(uri).name.endswith(SUFFIX):
-        return f"the name of a script's file has to end with {SUFFIX}"
+    if location.scheme == OURS:
+        return None
+    is_file = location.scheme == "file" and not is_folder(uri)
+    if is_file and not path_of(uri).name.endswith((SUFFIX, ARCHIVE)):
+        return f"the name of a script's file has to end with {SUFFIX} or {ARCHIVE}, and a folder's with /"
     if not allow.allows(location):
         return f"{SETTING} does not allow it; it allows {allow}"
-    if location.scheme == "file" and not location.path[-1].endswith(SUFFIX):
-        return f"it is a link to a file whose name does not end with {SUFFIX}"
+    if is_file and not location.path[-1].endswith((SUFFIX, ARCHIVE)):
+        return f"it is a link to a file whose name does not end with {SUFFIX} or {ARCHIVE}"
     return None
 
 
 def scheme_of(uri: str) -> str:
     """The scheme of a URI, in lower case; empty for a path."""
+    if uri.startswith(f"{OURS}:"):
+        return OURS
     return uri.partition("://")[0].lower() if "://" in uri else ""
+
+
+def is_folder(uri: str) -> bool:
+    """Whether a URI is that of a folder on this machine, which ends with a slash."""
+    return uri.endswith("/") and scheme_of(uri) in ("", "file")
 
 
 def path_of(uri: str) -> Path:
@@ -169,6 +187,9 @@ def _prefix(text: str) -> Prefix:
         if not text[len("file://") :].startswith("/"):
             raise ValueError("file:// takes no host: file:///srv/transforms/")
         return Prefix(text, scheme, "", 0, Path(unquote(text[len("file://") :])).parts[1:])
+    if scheme == OURS:
+        name = text.partition(":")[2]
+        return Prefix(text, scheme, None, None, (name,) if name else ())
     if scheme not in PORTS:
         raise ValueError("expected prefixes that begin with https://, http:// or file:///, separated by commas")
     rest = text.partition("://")[2]

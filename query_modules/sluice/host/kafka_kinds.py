@@ -147,8 +147,9 @@ class Pem:
     """Certificates, which are no secret."""
 
     def refusal(self, value: str, buffer_kb: int) -> str:
-        right = "-----BEGIN CERTIFICATE-----" in value and "PRIVATE KEY" not in value and _is_pem(value)
-        return "" if right else f"must be {self.allowed}"
+        right = "-----BEGIN CERTIFICATE-----" in value and "PRIVATE KEY" not in value and len(value) <= MAX_PEM
+        plain = all(character.isprintable() or character in "\r\n\t" for character in value)
+        return "" if right and plain else f"must be {self.allowed}"
 
     @property
     def allowed(self) -> str:
@@ -241,10 +242,6 @@ def _shown(value: str) -> str:
 
 def _is_text(value: str) -> bool:
     return 0 < len(value) <= MAX_TEXT and value.isprintable() and not value[0].isspace()
-
-
-def _is_pem(value: str) -> bool:
-    return len(value) <= MAX_PEM and all(character.isprintable() or character in "\r\n\t" for character in value)
 
 
 def _is_absolute(value: str) -> bool:

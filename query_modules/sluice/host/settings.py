@@ -16,6 +16,7 @@ from typing import Any
 from sluice.errors import SettingError
 from sluice.host import allow_list
 from sluice.host.allow_list import AllowList
+from sluice.host.decimals import Decimals
 from sluice.host.kafka_properties import PropertyAllow
 from sluice.host.secrets_allowed import DEFAULT as SECRETS_FOLDER
 from sluice.host.secrets_allowed import SecretsAllow
@@ -176,6 +177,11 @@ class Settings:
         TransformAccess.parse,
         "what confined transforms may use nevertheless, separated by commas: `network`, `/path`, `/path:rw`; each for "
         "all scripts, or followed by `@` and a URI prefix ([SECURITY.md](SECURITY.md#confinement))",
+    )
+    decimals: Decimals = setting(
+        Decimals.TEXT,
+        Decimals.parse,
+        "`text` or `float`: what a `Decimal` among a query's parameters becomes; a text has all its digits",
     )
     fold: bool = setting(True, boolean, "whether queries may be folded at all")
     python: str = setting(

@@ -108,6 +108,12 @@ QUESTIONS = (
         [[1, "a"], [2, ""], [3, "b"], [4, "c"], [5, "d"]],
         parameters={"rows": [["a\x1f\x1fb", [1, 2, 3]], ["c\x1fd", [4, 5]]], "by": "\x1f"},
     ),
+    Question(
+        Need.ZONES,
+        f"{ROOT} SET r.v = toString(datetime('2000-01-01T01:00:00+01:00'))",
+        [["2000-01-01T01:00:00.000000+01:00"]],
+        look=f"{ROOT} RETURN r.v AS v",
+    ),
 )
 
 TEXT_OF_REFUSAL = "the streams cannot run on this server: a batch could not be applied exactly once, since "

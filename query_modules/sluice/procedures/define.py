@@ -12,6 +12,7 @@ from sluice.errors import SettingError, StreamExists
 from sluice.persistence.nodes import spec_properties
 from sluice.procedures.seek import first_positions
 from sluice.procedures.streams import DONE, Row, Streams
+from sluice.scripting import admission
 from sluice.scripting.pinning import pin
 from sluice.supervising.process import Checked
 from sluice.values.configuration import configuration_of, decode_changed
@@ -89,7 +90,7 @@ def _checked(unpinned: StreamSpec, streams: Streams) -> Checked:
     if remembered is not None:
         until, checked = remembered
         return checked._replace(until=until)
-    spec = dataclasses.replace(unpinned, transform=pin(unpinned.transform.uri, streams.settings))
+    spec = dataclasses.replace(unpinned, transform=_pinned(unpinned, streams))
     return Checked(key, spec.transform, check_topics(spec, streams.settings))
 
 
@@ -103,8 +104,8 @@ def alter(streams: Streams, name: str, changes: Mapping[str, Any]) -> list[Row]:
             default.
 
     Raises:
-        StreamNotFound, SettingError; StreamRunning; ScriptError; BrokerError or TopicNotFound if Kafka does not take
-            it.
+        StreamNotFound, SettingError; StreamRunning; ScriptError, also if the script refuses changed options;
+            BrokerError or TopicNotFound if Kafka does not take it.
     """
     stream = streams.find(name)
     stream.check_stopped("altered")
@@ -112,12 +113,18 @@ def alter(streams: Streams, name: str, changes: Mapping[str, Any]) -> list[Row]:
     spec, config = stream.spec_without_config, stream.text("config")
     changed = _altered(spec, config, changes)
     if "transform" in changes:
-        changed = dataclasses.replace(changed, transform=pin(changed.transform.uri, streams.settings))
+        changed = dataclasses.replace(changed, transform=_pinned(changed, streams))
+    elif "transform" in (changes.get("config") or {}):
+        admission.load(changed, streams.settings).close()
     if (changed.uri, changed.config.encode()) != (spec.uri, config):
         check_topics(changed, streams.settings)
     before, after = {**spec_properties(spec), "config": config}, spec_properties(changed)
     stream.set(**{key: value for key, value in after.items() if value != before[key]})
     return streams.written()
+
+
+def _pinned(spec: StreamSpec, streams: Streams) -> Transform:
+    return pin(spec.transform.uri, streams.settings, options=spec.config.transform)
 
 
 def drop(streams: Streams, name: str, if_exists: bool = False) -> list[Row]:

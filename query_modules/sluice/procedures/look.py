@@ -83,6 +83,18 @@ def batches(streams: Streams, name: str, limit: int) -> list[Row]:
     return [entry.as_row() for entry in streams.shared.monitor(stream.uid).entries(limit, stream.checkpoint())]
 
 
+def output(streams: Streams, name: str, limit: int) -> list[Row]:
+    """
+    The latest lines that a stream's transform has written, the newest last: `time, line`.
+
+    Raises:
+        StreamNotFound; SettingError if the limit is not a positive number.
+    """
+    check_count(name, "limit", limit)
+    lines = streams.shared.monitor(streams.find(name).uid).lines.latest(limit)
+    return [{"time": time, "line": line} for time, line in lines]
+
+
 def show_create(streams: Streams, name: str) -> list[Row]:
     """
     The clause that creates a stream like this one: `statement`. Raises StreamNotFound; SettingError if the node was
@@ -143,7 +155,8 @@ def _info(stream: StreamNode, shared: SharedState, settings: Settings) -> Row:
     monitor = shared.monitor(stream.uid)
     # The state first: what the worker reports as committed is in the graph for every later reader.
     state = monitor.state
-    status, checkpoint = stream.status, stream.checkpoint()
+    checkpoint = stream.checkpoint()
+    status = stream.status_at(checkpoint)
     spec = _spec(stream)
     watermarks = state.watermarks if state is not None and status is Status.RUNNING else None
     lag = None if watermarks is None else lags(watermarks, checkpoint.positions)

@@ -56,7 +56,7 @@ def reload_transform(streams: Streams, name: str, trial_messages: int, check_abo
         )
     stream = streams.find(name)
     spec = stream.spec
-    new = pin(spec.transform.uri, streams.settings, until(check_abort))
+    new = pin(spec.transform.uri, streams.settings, until(check_abort), spec.config.transform)
     tried = 0
     # An old script that may not run is not run for a comparison either.
     if new.sha256 != spec.transform.sha256 and admission.refusal(spec.transform, streams.settings) is None:

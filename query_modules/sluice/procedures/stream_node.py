@@ -65,8 +65,12 @@ class StreamNode:
     @property
     def status(self) -> Status:
         """The status that SHOW reports."""
+        return self.status_at(self.checkpoint())
+
+    def status_at(self, checkpoint: Checkpoint) -> Status:
+        """The same, with the checkpoint that was read already, which is most of the work."""
         return effective_status(
-            running=self._is_started and not self.is_copied, generation=self.generation, checkpoint=self.checkpoint()
+            running=self._is_started and not self.is_copied, generation=self.generation, checkpoint=checkpoint
         )
 
     @property

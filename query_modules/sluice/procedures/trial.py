@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sluice.bolt.temporal import plain
 from sluice.brokers.consumer import Consumer
 from sluice.engine.test_execution import TestExecution
 from sluice.errors import NoReport, NothingToRead
@@ -18,7 +19,9 @@ from sluice.scripting.manual_message import records_given
 from sluice.scripting.pinning import pin
 from sluice.scripting.process import TransformProcess
 from sluice.values.batch import Batch
+from sluice.values.configuration import Configuration
 from sluice.values.model import StreamSpec, check_count
+from sluice.values.options import options_of
 
 
 def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_abort: Callable[[], None]) -> list[Row]:
@@ -42,14 +45,16 @@ def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_a
     admission.check(spec, streams.settings)
     batches = _read(spec, stream, limit_batches, streams.settings, check_abort)
     queries = []
-    with admission.load(spec, streams.settings, until(check_abort)) as transform_process:
+    lacks = streams.shared.host.lacks()
+    lines = streams.shared.monitor(stream.uid).lines
+    with admission.load(spec, streams.settings, until(check_abort), lines) as transform_process:
         for batch in batches:
             check_abort()
-            queries += transform_process.rows(batch)
+            queries += transform_process.rows(batch, lacks)
     if execute:
         streams.shared.announce_test_execution(str(stream.get("uid")), TestExecution(name, queries))
         streams.shared.ring()
-    return [{"query": query, "params": parameters} for query, parameters in queries]
+    return _shown(queries)
 
 
 def test_report(streams: Streams, name: str) -> list[Row]:
@@ -69,12 +74,19 @@ def test_report(streams: Streams, name: str) -> list[Row]:
     return [report.as_row() for report in test_execution.reports]
 
 
-def try_transform(streams: Streams, uri: str, messages: Sequence[Any], check_abort: Callable[[], None]) -> list[Row]:
+def try_transform(
+    streams: Streams,
+    uri: str,
+    messages: Sequence[Any],
+    options: Mapping[str, Any] | None,
+    check_abort: Callable[[], None],
+) -> list[Row]:
     """
     The queries of the script at `uri` for these messages as one batch: `query, params`. Kafka is not queried.
 
     Args:
         messages: as `manual_message.records_given`.
+        options: for the script's `configure(options)`.
         check_abort: raises if the caller's query is to end.
 
     Raises:
@@ -82,9 +94,15 @@ def try_transform(streams: Streams, uri: str, messages: Sequence[Any], check_abo
     """
     records = records_given(messages)
     wants_stop = until(check_abort)
-    transform = pin(uri, streams.settings, wants_stop)
-    with TransformProcess(transform, streams.settings, wants_stop) as transform_process:
-        return [{"query": query, "params": parameters} for query, parameters in transform_process.rows(records)]
+    configured = options_of(options)
+    transform = pin(uri, streams.settings, wants_stop, configured)
+    config = Configuration(transform=configured)
+    with TransformProcess(transform, streams.settings, wants_stop, config) as transform_process:
+        return _shown(transform_process.rows(records, streams.shared.host.lacks()))
+
+
+def _shown(queries: Sequence[tuple[str, dict[str, Any]]]) -> list[Row]:
+    return [{"query": query, "params": plain(parameters)} for query, parameters in queries]
 
 
 def _read(

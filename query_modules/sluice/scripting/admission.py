@@ -9,6 +9,9 @@ something outside the graph vouches for it:
    from there (`signing`), or it is from a file, which holds just this script now.
 
 Neither needs the script's web server, so a stream recovers without it.
+
+A ready transform (`sluice:NAME`) needs neither: whatever the node says, the installed package's own code is what runs.
+Only the list of hashes decides about it too.
 """
 
 from __future__ import annotations
@@ -22,9 +25,10 @@ from pathlib import Path
 from sluice.errors import ScriptError, SettingError, one_line
 from sluice.host.allow_list import scheme_of, shown
 from sluice.host.settings import PREFIX, Settings
-from sluice.scripting import script
+from sluice.scripting import ready_scripts, script
 from sluice.scripting.process import TransformProcess
 from sluice.values.model import StreamSpec, Transform
+from sluice.values.output_lines import OutputLines
 
 SUMS_LINE = re.compile(r"\\?([0-9a-f]{64}) [ *].+", re.IGNORECASE)
 "A line of what `sha256sum` prints; it begins with a backslash where the file's name has one."
@@ -35,15 +39,22 @@ MARK = "\ufeff"
 "A byte order mark, which `sha256sum` counts and a script goes without."
 
 
-def load(spec: StreamSpec, settings: Settings, wants_stop: Callable[[], bool] = lambda: False) -> TransformProcess:
+def load(
+    spec: StreamSpec,
+    settings: Settings,
+    wants_stop: Callable[[], bool] = lambda: False,
+    lines: OutputLines | None = None,
+) -> TransformProcess:
     """
-    A process with a stream's script, which may run. Raises as `check`, and as `TransformProcess`.
+    A process with a stream's script, which may run, configured with the stream's options. Raises as `check`, and as
+    `TransformProcess`.
 
     Args:
-        wants_stop: as `TransformProcess`.
+        wants_stop, lines: as `TransformProcess`.
     """
     check(spec, settings)
-    return TransformProcess(spec.transform, settings, wants_stop)
+    transform = ready_scripts.what_runs(spec.transform)
+    return TransformProcess(transform, settings, wants_stop, spec.config, lines)
 
 
 def check(spec: StreamSpec, settings: Settings) -> None:
@@ -55,11 +66,19 @@ def check(spec: StreamSpec, settings: Settings) -> None:
 
 def refusal(transform: Transform, settings: Settings) -> str | None:
     """Why a script may not run; None if it may. Reads files, and asks no server."""
+    ready = ready_scripts.is_ready(transform.uri)
+    if ready:
+        try:
+            transform = ready_scripts.installed(transform.uri)
+        except ScriptError as error:
+            return str(error)
     sha256 = hashlib.sha256(transform.source.encode()).hexdigest()
     if sha256 != transform.sha256:
         return "the script in its node is not the one with the SHA-256 beside it"
     if settings.transform_sha256:
         return _refusal_by_list(transform, settings.transform_sha256)
+    if ready:
+        return None
     reason = script.refusal(transform.uri, settings.transform_allow)
     if reason is not None:
         return f"the script in its node is from {shown(transform.uri)}: {reason}"
@@ -71,9 +90,11 @@ def sign(transform: Transform, settings: Settings) -> Transform:
     A script that was just fetched, signed.
 
     Where there is no key, one from a file goes without a signature: as long as the file stays, it needs none. So does
-    one that the administrator's list decides about. Raises SettingError: there is no key, and without one the script
-    could not run.
+    one that the administrator's list decides about, and a ready transform. Raises SettingError: there is no key, and
+    without one the script could not run.
     """
+    if ready_scripts.is_ready(transform.uri):
+        return transform
     try:
         signature = settings.signing_key_file.sign(transform.uri, transform.sha256)
     except (OSError, ValueError) as error:
@@ -85,8 +106,9 @@ def sign(transform: Transform, settings: Settings) -> Transform:
 
 
 def _remedy(spec: StreamSpec, settings: Settings) -> str:
-    if script.refusal(spec.transform.uri, settings.transform_allow) is None:
-        return f"RELOAD TRANSFORM OF STREAM {spec.name} takes what is at {spec.transform.uri} now"
+    uri = spec.transform.uri
+    if not ready_scripts.is_ready(uri) and script.refusal(uri, settings.transform_allow) is None:
+        return f"RELOAD TRANSFORM OF STREAM {spec.name} takes what is at {uri} now"
     return f"ALTER STREAM {spec.name} SET TRANSFORM gives it one that is allowed"
 
 

@@ -9,6 +9,7 @@ as there are queries, and N pieces together are N times what a query may be, the
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Iterator
 from itertools import compress
@@ -23,17 +24,23 @@ from sluice.scripting.walk import NO_EXTRA, ONE_BYTE, check_one_by_one, check_ru
 
 END_OF_QUERY = NO_EXTRA + b"\0\0" + DISCARD_ALL
 
-WINDOW = 32
-"Queries that one regular expression matches. Fewer are walked."
+WINDOW = 64
+"Queries that one regular expression matches; where there are fewer, the first stands in for the others."
+
+FEWEST = 8
+"Queries that are worth that."
 
 MAX_RARE = 4
-"Texts with fewer queries than that, after which all others are walked: each text costs a look at all that are left."
+"Texts with fewer than WINDOW queries, after which all others are walked: each costs a look at all that are left."
 
 WORTHWHILE = 2000
-"Queries for each value of theirs, from which on a regular expression saves the time that compiling it takes."
+"Queries, and as many for each value of theirs, from which on an expression saves the time that compiling it takes."
 
-MAX_VALUES = 64
-"Values of a query that is matched by one."
+COUNTED = 9
+"Bytes of a text, from which on the expression counts them: for few that takes longer."
+
+MAX_VALUES, MAX_LITERAL = 64, 2048
+"Values of a query that is matched by one; and bytes of all that is around them."
 
 
 def check_queries(frames: bytes | bytearray | memoryview, count: int) -> None:
@@ -42,7 +49,7 @@ def check_queries(frames: bytes | bytearray | memoryview, count: int) -> None:
     text neither begins nor ends a transaction, and a DISCARD.
     """
     data = bytes(frames)
-    if count < WINDOW or not pass_in_windows(data, count):
+    if count < FEWEST or not pass_in_windows(data, count):
         check_one_by_one(data, count)
 
 
@@ -67,14 +74,18 @@ def pass_in_windows(data: bytes, count: int) -> bool:
 def _check_first_text(pieces: list[bytes]) -> list[bytes]:
     """Checks the queries that have the text of the first; returns the others."""
     parameters = _check(pieces[0])
-    beginning = _Beginning(pieces[0][2:parameters])
-    alike = [piece.startswith(beginning[len(piece)]) for piece in pieces]
+    text = pieces[0][2:parameters]
+    beginnings = {size: _beginning(text, size) for size in set(map(len, pieces))}
+    alike = [piece[:parameters] == beginnings[len(piece)] for piece in pieces]
     series, others = (pieces, []) if all(alike) else (list(compress(pieces, alike)), pieces)
-    pattern = _layout(parameters, tuple(_parts(unpack(pieces[0][parameters:])))).pattern(len(series))
+    pattern = None
+    if len(series) >= FEWEST:
+        layout = _layout(parameters, tuple(_parts(unpack(pieces[0][parameters:]))))
+        pattern = layout.pattern(len(series))
     for start in range(0, len(series), WINDOW):
         window = series[start : start + WINDOW]
-        window += window[:1] * (WINDOW - len(window))
-        if not (pattern and pattern.fullmatch(END_OF_QUERY.join(window))):
+        full = window + window[:1] * (WINDOW - len(window))
+        if pattern is None or not pattern.fullmatch(END_OF_QUERY.join(full)):
             for piece in window:
                 _check(piece)
     return list(compress(others, map(not_, alike)))
@@ -88,18 +99,10 @@ def _check(piece: bytes) -> int:
     return 2 + check_run(message, 0)
 
 
-class _Beginning(dict[int, bytes]):
-    """Size of a query -> how a query of this size begins: with the size of its chunk, and its text."""
-
-    def __init__(self, head: bytes) -> None:
-        super().__init__()
-        self._head = head
-
-    def __missing__(self, size: int) -> bytes:
-        chunk = size - 2 + len(NO_EXTRA)
-        fits = len(self._head) < chunk <= MAX_CHUNK
-        self[size] = beginning = chunk.to_bytes(2, "big") + self._head if fits else bytes(size + 1)  # which none has
-        return beginning
+def _beginning(text: bytes, size: int) -> bytes | None:
+    """How a query of this size and text begins, with the size of its chunk; None: no query has that size."""
+    chunk = size - 2 + len(NO_EXTRA)
+    return chunk.to_bytes(2, "big") + text if 0 < chunk <= MAX_CHUNK else None
 
 
 class _Layout:
@@ -113,14 +116,15 @@ class _Layout:
         """
         self._parameters = parameters
         self._parts = parts
-        self._wanted = 0
+        values, literal = parts.count(None), sum(map(len, filter(None, parts)))
+        fits = values <= MAX_VALUES and literal <= MAX_LITERAL
+        self._missing = WORTHWHILE * (1 + values) if fits else math.inf
         self._pattern: re.Pattern[bytes] | None = None
 
     def pattern(self, queries: int) -> re.Pattern[bytes] | None:
         """Matches WINDOW queries but for the end of the last; None: for so few it has not been worth compiling yet."""
-        values = self._parts.count(None)
-        self._wanted += queries
-        if self._pattern is None and values <= MAX_VALUES and self._wanted >= WORTHWHILE * values:
+        self._missing -= queries
+        if self._pattern is None and self._missing <= 0:
             parts = b"".join(_SCALAR if part is None else re.escape(part) for part in self._parts)
             query = b".{%d}%s" % (self._parameters, parts)
             more = b"(?:%s%s){%d}" % (query, re.escape(END_OF_QUERY), WINDOW - 1)
@@ -150,9 +154,9 @@ def _alternatives() -> Iterator[bytes]:
     """In the order in which they are tried: a text takes longer the longer it is."""
     yield b"[%s]" % b"".join(b"\\x%02x" % byte for byte in ONE_BYTE)
     for marker, size in {FLOAT: 8, **INTEGERS}.items():
-        yield b"%s.{%d}" % (re.escape(bytes((marker,))), size)
+        yield re.escape(bytes((marker,))) + b"." * size
     for size in range(1, 0x100):
-        yield b"%s.{%d}" % (re.escape(STRING.header(size)), size)
+        yield re.escape(STRING.header(size)) + (b"." * size if size < COUNTED else b".{%d}" % size)
 
 
 _SCALAR = b"(?:%s)" % b"|".join(_alternatives())

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import io
+import logging
 import marshal
 import mmap
 import os
@@ -26,13 +28,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sluice.bolt.packstream import pack
-from sluice.errors import ScriptError, TransformError, one_line
-from sluice.folding import Folder, lacking
+from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
+from sluice.folding import Folder, Need, lacking
 from sluice.folding.merge_reader import MergeReader
+from sluice.host.decimals import Decimals
 from sluice.host.transform_access import AllowedAccess, Sandbox
 from sluice.scripting import memory_limit
+from sluice.scripting.bundle import Modules
 from sluice.scripting.confinement import Unconfined, confine
-from sluice.scripting.contract import Entry, Query, check_values, queries_of
+from sluice.scripting.contract import Entry, Query, check_values, queries_of, value_error
+from sluice.scripting.conversion import Conversion
 from sluice.scripting.environment import joined_path
 from sluice.scripting.fetching import NotFetched, fetch
 from sluice.scripting.frames import (
@@ -53,6 +58,7 @@ from sluice.scripting.frames import (
 from sluice.scripting.lasting import lasting
 from sluice.scripting.loading import describe, load
 from sluice.scripting.packing import check_lookups, may_hold_nan, one_by_one, pack_queries, text_of
+from sluice.scripting.variety import Variety
 from sluice.values.merge_keys import EVERYTHING, Analysis
 from sluice.values.record import Columns
 
@@ -112,6 +118,7 @@ def main() -> None:
     channel = ParentChannel()
     number, task = channel.receive()
     _limit(task["memory_bytes"])
+    _show_output()
     sys.path[:] = joined_path(sys.path, task["path"], own_first=task["own_first"])
     if "source" not in task:
         try:
@@ -124,18 +131,20 @@ def main() -> None:
     gc.set_threshold(GARBAGE, 10, 10)  # before the script is run, which may know better
     try:
         confine(Sandbox(task["sandbox"]), AllowedAccess(*task["access"]), task["origin"])
-        entry = load(task["source"], task["uri"])
+        modules = Modules(task["source"], task["uri"])
+        decimals = Decimals(task["decimals"])
+        entry = load(modules, task["options"])
     except (ScriptError, Unconfined) as error:
         channel.send(number, FAILED, text_of(error))
         return
     gc.freeze()
     channel.send(number, READY, entry.name.encode())
-    worker = LoadedTransform(entry, task["uri"], int(sys.argv[1]))
+    worker = LoadedTransform(entry, modules, decimals, int(sys.argv[1]))
     while True:
         number, (kind, batches, lacks, wants_keys) = channel.receive()
         try:
             if kind == ROWS:
-                answer: tuple[bytes | bytearray, ...] = worker.rows(batches[0])
+                answer: tuple[bytes | bytearray, ...] = worker.rows(batches[0], lacks)
             else:
                 answer = worker.packed(batches, lacks, fold=kind == FOLDED, wants_keys=wants_keys)
         except TransformError as error:
@@ -149,13 +158,14 @@ def main() -> None:
 class LoadedTransform:
     """The transform, and the queries that it gives as bytes."""
 
-    def __init__(self, entry: Entry, uri: str, counter: int) -> None:
+    def __init__(self, entry: Entry, modules: Modules, decimals: Decimals, counter: int) -> None:
         """
         Args:
+            decimals: what becomes of a Decimal.
             counter: descriptor of the memory with the number of batches that were begun.
         """
         self._entry = entry
-        self._uri = uri
+        self._modules = modules
         self._counter = mmap.mmap(counter, COUNTER.size)
         self._begun = 0
         self._folder = Folder()
@@ -163,6 +173,12 @@ class LoadedTransform:
         self._merges = MergeReader()
         self._unexplained: list[tuple[str, str]] = []
         "Texts and explanations that there was no room for."
+        self._decimals = decimals
+        self._conversion = Conversion(decimals, zoned=True)
+        self._converts = False
+        "Whether a parameter had to be converted yet; until then none is looked at."
+        self._variety: Variety | None = Variety()
+        "None: it is known whether the texts have values in them."
         self._folded = False
         "Whether the last request was to fold; one that is not, after it, comes of a refusal."
 
@@ -173,11 +189,10 @@ class LoadedTransform:
         The answer to PACKED and FOLDED.
 
         Args:
-            lacks: what the server does not do that folding needs.
+            lacks: what the server does not do that queries need.
             wants_keys: whether other streams run, so that it matters what the queries merge.
         """
-        if fold and lacks != self._lacks:
-            self._lacks, self._folder = lacks, Folder(lacking(lacks))
+        self._meet(lacks)
         if self._folded and not fold:
             self._folder.refused()
         self._folded = fold
@@ -201,9 +216,15 @@ class LoadedTransform:
                 raise
             return self._answer(done[:1], b"", fold=fold, wants_keys=wants_keys)
 
-    def rows(self, batch: Columns) -> tuple[bytes]:
+    def _meet(self, lacks: list[str]) -> None:
+        if lacks != self._lacks:
+            self._lacks, self._folder = lacks, Folder(lacking(lacks))
+            self._conversion = Conversion(self._decimals, zoned=Need.ZONES.value not in lacks)
+
+    def rows(self, batch: Columns, lacks: list[str]) -> tuple[bytes]:
         """The answer to ROWS."""
-        queries = self._transformed(batch)
+        self._meet(lacks)
+        queries = self._converted(self._transformed(batch))
         for index, (_, parameters) in enumerate(queries):
             check_values(index, parameters)
         packed = pack(list(map(list, queries)))
@@ -216,7 +237,7 @@ class LoadedTransform:
 
     def raised(self, error: BaseException) -> bytes:
         """What to say of an exception of the user's code."""
-        return text_of(f"{self._entry.shown} raised {describe(error, self._uri)}")
+        return text_of(f"{self._entry.shown} raised {describe(error, self._modules)}")
 
     def _transformed(self, batch: Columns) -> list[Query]:
         self._begun += 1
@@ -226,6 +247,8 @@ class LoadedTransform:
     def _answer(
         self, done: list[list[Query]], error: bytes, *, fold: bool, wants_keys: bool
     ) -> tuple[bytes, bytearray]:
+        if self._converts:
+            done, error = self._all_converted(done, error)
         queries = list(chain.from_iterable(done))
         packed = bytearray()
         try:
@@ -234,15 +257,40 @@ class LoadedTransform:
                 size = pack_queries(packed, ((item.text, item.parameters) for item in folded), queries)
             else:
                 size = pack_queries(packed, queries, queries)
-        except TransformError:
-            # Some value is none that a query can take: one by one it is found which.
+        except TransformError as refusal:
+            # Some value is none that a query can take as it is. Once converted, one by one it is found which.
+            if not self._converts and isinstance(refusal.__cause__, LocalProtocolError):
+                self._converts = True
+                return self._answer(done, error, fold=fold, wants_keys=wants_keys)
             answer, packed = one_by_one(done, error)
             queries = queries[: answer.given]
         else:
             answer = Answer(len(done), len(queries), size, error, b"")
+        if self._variety is not None and self._variety.settled(queries):
+            self._variety = None
         met = list(self._folder.news())
         merges = self._analysis(queries, [text for text, _ in met], fold=fold, wants_keys=wants_keys)
         return answer._replace(news=self._news(met), merges=merges).header, packed
+
+    def _converted(self, queries: list[Query]) -> list[Query]:
+        """The same with parameters that can be sent. Raises TransformError, naming the item."""
+        converted = []
+        for index, (text, parameters) in enumerate(queries):
+            try:
+                converted.append((text, self._conversion.parameters(parameters)))
+            except LocalProtocolError as error:
+                raise value_error(index, error) from error
+        return converted
+
+    def _all_converted(self, done: list[list[Query]], error: bytes) -> tuple[list[list[Query]], bytes]:
+        """The batches up to one that cannot be sent, and why it cannot."""
+        converted = []
+        for queries in done:
+            try:
+                converted.append(self._converted(queries))
+            except TransformError as refusal:
+                return converted, text_of(refusal)
+        return converted, error
 
     def _analysis(self, queries: list[Query], texts: list[str], *, fold: bool, wants_keys: bool) -> bytes:
         """What the queries merge; and what those of new texts do, by which alone nothing has to wait for another."""
@@ -262,6 +310,16 @@ class LoadedTransform:
 
 def _shown(text: str) -> str:
     return one_line(text, MAX_BATCH_LIMIT_WAIT).encode("utf-8", "replace").decode()
+
+
+def _show_output() -> None:
+    """What a script prints and logs goes to its owner line by line; how it logs is still the script's to configure."""
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=True)
+    logging.getLogger().setLevel(logging.INFO)
+    if logging.lastResort is not None:
+        logging.lastResort.setLevel(logging.INFO)
+        logging.lastResort.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
 
 
 def _limit(memory_bytes: int) -> None:

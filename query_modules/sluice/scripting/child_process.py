@@ -20,6 +20,7 @@ from pathlib import Path
 from sluice.errors import SettingError, one_line
 from sluice.scripting.environment import transform_environment
 from sluice.scripting.frames import COUNTER
+from sluice.values.output_lines import OutputLines
 
 log = logging.getLogger("sluice.transform")
 
@@ -75,12 +76,16 @@ class Output:
     log; never waits.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lines: OutputLines) -> None:
         """
         Args:
             name: what the log calls the process.
+            lines: what keeps its lines.
         """
         self._name = name
+        self._lines = lines
+        self.size = 0
+        "Bytes that were read."
         self._next_line = 0.0
         self._tail = b""
         self.descriptor, self.theirs = os.pipe2(os.O_CLOEXEC)
@@ -97,6 +102,8 @@ class Output:
             data = os.read(self.descriptor, READ_SIZE)
         except BlockingIOError:
             return True
+        self.size += len(data)
+        self._lines.feed(data)
         self._tail = (self._tail + data)[-MAX_OUTPUT:]
         now = time.monotonic()
         if self._tail.strip() and now >= self._next_line:
@@ -114,6 +121,7 @@ class Output:
         """Takes what there still is, and closes the pipe. May be called twice."""
         if self.descriptor >= 0:
             self.read()
+            self._lines.end()
             os.close(self.descriptor)
             self.descriptor = -1
 
@@ -125,11 +133,12 @@ class ChildProcess:
     Threads: for the thread that made it.
     """
 
-    def __init__(self, interpreter: str, name: str) -> None:
+    def __init__(self, interpreter: str, name: str, lines: OutputLines) -> None:
         """
         Args:
             interpreter: the Python that runs it.
             name: what the log calls it.
+            lines: what keeps the lines that it writes.
 
         Raises:
             SettingError: the interpreter cannot be started.
@@ -137,7 +146,7 @@ class ChildProcess:
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         self.counter = Counter()
-        self.output = Output(name)
+        self.output = Output(name, lines)
         try:
             self._process = _start(interpreter, theirs, self.counter.descriptor, self.output.theirs)
         except BaseException:

@@ -11,7 +11,7 @@ from typing import Any
 from sluice.errors import ScriptError, SettingError, TransformError
 from sluice.host.allow_list import shown
 from sluice.host.settings import Settings
-from sluice.scripting import memory_limit
+from sluice.scripting import memory_limit, ready_scripts
 from sluice.scripting.channel import Channel, Patience, WrongAnswer
 from sluice.scripting.child_process import ChildProcess
 from sluice.scripting.confinement import described, machine
@@ -19,7 +19,10 @@ from sluice.scripting.contract import STREAM, STREAM_MESSAGES
 from sluice.scripting.environment import server_packages
 from sluice.scripting.frames import FOLDED, MAX_ANSWER, MAX_ROWS, PACKED, READY, ROWS
 from sluice.scripting.interpreter import find_interpreter, forget_interpreter
+from sluice.scripting.option_secrets import looked_up
 from sluice.values.model import Transform
+from sluice.values.options import NO_OPTIONS, Options
+from sluice.values.output_lines import OutputLines
 
 LIMITS = {PACKED: MAX_ANSWER, FOLDED: MAX_ANSWER, ROWS: MAX_ROWS}
 "Bytes of the answers that hold queries."
@@ -50,12 +53,15 @@ class Client(AbstractContextManager["Client"]):
     Threads: for the thread that made it. The process ends with that thread at the latest.
     """
 
-    def __init__(self, uri: str, settings: Settings, wants_stop: WantsStop = never) -> None:
+    def __init__(
+        self, uri: str, settings: Settings, wants_stop: WantsStop = never, lines: OutputLines | None = None
+    ) -> None:
         """
         Starts the process.
 
         Args:
             uri: where its script is, for errors.
+            lines: what keeps the lines that it writes; None: nothing does.
 
         Raises:
             SettingError: there is no interpreter to run it with.
@@ -63,13 +69,15 @@ class Client(AbstractContextManager["Client"]):
         self._uri = shown(uri)
         self.interpreter = find_interpreter(settings)
         try:
-            self._process = ChildProcess(self.interpreter.path, f"transform {self._uri}")
+            self._process = ChildProcess(self.interpreter.path, f"transform {self._uri}", lines or OutputLines())
         except SettingError:
             forget_interpreter(settings)
             raise
         self._channel = Channel(self._process, wants_stop)
         self._memory_mb = settings.transform_memory_mb
         self._requests = 0
+        self._written = 0
+        "Bytes that it had written before the latest request."
         self.died = False
         "Whether it ended by itself, or was of no use any more; for a reason that may lie in what it did before."
 
@@ -91,6 +99,11 @@ class Client(AbstractContextManager["Client"]):
         """The last of what it has written to its standard output and error, one line."""
         return self._process.output.last
 
+    def with_output(self, error: str) -> str:
+        """An error that the process has answered with, and the last of what it has written meanwhile."""
+        output = self._process.output
+        return f"{error}; it wrote: {output.shown}" if output.size > self._written and output.shown else error
+
     def ask(
         self, request: Any, what: str, timeout: float, *, batches: int = 1, limits: Mapping[bytes, int] = LIMITS
     ) -> memoryview:
@@ -107,6 +120,7 @@ class Client(AbstractContextManager["Client"]):
             Stopped: the owner wants to stop.
         """
         number = self._requests
+        self._written = self._process.output.size
         self._requests += 1
         patience = Patience(timeout, self.begun, batches)
         try:
@@ -137,9 +151,11 @@ class Client(AbstractContextManager["Client"]):
         self._process.close()
 
 
-def load(client: Client, transform: Transform, settings: Settings, deadline: float) -> str:
+def load(
+    client: Client, transform: Transform, settings: Settings, deadline: float, options: Options = NO_OPTIONS
+) -> str:
     """
-    Has the process load a script.
+    Has the process load a script and configure it.
 
     Args:
         deadline: `time.monotonic()` by which it has to be done.
@@ -148,15 +164,22 @@ def load(client: Client, transform: Transform, settings: Settings, deadline: flo
         what its transform is called.
 
     Raises:
-        ScriptError: the script does not compile, raises when it is run, defines no transform, or does not end in
-            time; retryable in the last case alone, since a busy machine is enough for it.
+        ScriptError: the script does not compile, raises when it is run, defines no transform, refuses its options or
+            may not have their secrets, or does not end in time; retryable in the last case alone, since a busy machine
+            is enough for it.
         Stopped: the owner wants to stop.
     """
+    try:
+        known = looked_up(options.as_map(), settings.secrets_allow)
+    except SettingError as error:
+        raise ScriptError(f"bad transform {transform.uri}: {error}") from None
     request = {
         **limits_of(client, settings),
         **_confinement_request(transform, settings),
         "uri": transform.uri,
         "source": transform.source,
+        "options": known,
+        "decimals": settings.decimals.value,
     }
     try:
         answer = client.ask(request, "loading it", max(deadline - time.monotonic(), 0.0))
@@ -167,7 +190,7 @@ def load(client: Client, transform: Transform, settings: Settings, deadline: flo
         raise ScriptError(f"bad transform {transform.uri}: {late}", retryable=True) from error
     said = bytes(answer[1:]).decode(errors="replace")
     if answer[:1] != READY:
-        raise ScriptError(f"bad transform {transform.uri}: {said}")
+        raise ScriptError(client.with_output(f"bad transform {transform.uri}: {said}"))
     return said if said == STREAM_MESSAGES else STREAM
 
 
@@ -184,10 +207,11 @@ def origin(transform: Transform, settings: Settings) -> str | None:
     """
     The URI of a transform that may run, as far as that gives it access to anything; None: its node alone says so.
 
-    Without the administrator's list of hashes no script runs whose URI is not vouched for (`admission`).
+    Without the administrator's list of hashes no script runs whose URI is not vouched for (`admission`). That of a
+    ready transform always says what runs.
     """
     try:
-        if not settings.transform_sha256:
+        if not settings.transform_sha256 or ready_scripts.is_ready(transform.uri):
             return transform.uri
         signed = settings.signing_key_file.verify(transform.signature, transform.uri, transform.sha256)
     except (OSError, ValueError):

@@ -9,11 +9,12 @@ it may use besides is the administrator's to say (`host.transform_access`).
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sluice.host.allow_list import path_of, scheme_of
+from sluice.host.allow_list import is_folder, path_of, scheme_of
 from sluice.host.transform_access import SANDBOX, VARIABLE, WRITABLE, AllowedAccess, Sandbox
 from sluice.scripting import landlock, seccomp
 
@@ -130,7 +131,7 @@ def hint(error: BaseException) -> str:
     """What to add to an exception of a script that may come of its confinement; empty if it does not."""
     chain: BaseException | None = error
     while confined and chain is not None:
-        if isinstance(chain, PermissionError):
+        if isinstance(chain, (PermissionError, socket.gaierror)):  # the latter of names, which are looked up over it
             return f"; transforms are confined here ({SANDBOX}), and {VARIABLE} says what they may use"
         chain = chain.__cause__ or chain.__context__
     return ""
@@ -152,7 +153,8 @@ def _needed(access: AllowedAccess) -> list[str]:
 def _beside(uri: str | None) -> list[str]:
     if uri is None or scheme_of(uri) not in ("", "file"):
         return []
-    return [os.path.dirname(os.path.realpath(path_of(uri)))]
+    path = os.path.realpath(path_of(uri))
+    return [path if is_folder(uri) else os.path.dirname(path)]
 
 
 def _existing(paths: Iterable[str]) -> list[str]:

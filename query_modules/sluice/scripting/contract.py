@@ -4,7 +4,7 @@ may have `stream_messages(batch)` in its place, which takes a list of `record.Re
 
     stream          : [bytes]  -> [(str, {str : type})]
     stream_messages : [Record] -> [(str, {str : type})]
-    type            : none | bool | int | float | str | list | dict
+    type            : none | bool | int | float | str | list | dict, and what `conversion` makes such of
 
 Runs in the transform's own process. Whatever breaks the contract is an error that names the item.
 """
@@ -29,6 +29,9 @@ Query = tuple[str, dict[str, Value]]
 
 STREAM = "stream"
 STREAM_MESSAGES = "stream_messages"
+
+CONFIGURE = "configure"
+"The function of a script that takes its options, a dict, before it gets any batch."
 
 
 class Entry(NamedTuple):

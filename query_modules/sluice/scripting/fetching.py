@@ -18,7 +18,8 @@ from urllib.parse import urljoin, urlsplit
 
 from sluice.errors import SettingError, one_line
 from sluice.host import allow_list
-from sluice.host.allow_list import PORTS, AllowList, path_of, scheme_of
+from sluice.host.allow_list import PORTS, SUFFIX, AllowList, is_folder, path_of, scheme_of
+from sluice.scripting.bundle import NO_SCRIPT, SCRIPT, ZIP, encoded, unzipped
 
 READ_SIZE = 1 << 16
 
@@ -42,7 +43,8 @@ class NotFetched(Exception):
 
 def fetch(uri: str, allow: str, max_bytes: int) -> str:
     """
-    The script at `uri`: `http://`, `https://`, `file://` or a plain path. Takes as long as it takes.
+    The script at `uri`: `http://`, `https://`, `file://` or a plain path. Of a zip file, or a folder on this machine,
+    all modules as one text (`bundle`). Takes as long as it takes.
 
     No proxy is used, and no file with passwords: what the list names is what is connected to.
 
@@ -56,9 +58,11 @@ def fetch(uri: str, allow: str, max_bytes: int) -> str:
     """
     may = AllowList.parse(allow)
     try:
+        if is_folder(uri):
+            return encoded(_read_folder(uri, may, max_bytes), max_bytes)
         read = _read_file if scheme_of(uri) in ("", "file") else _get
         content = read(uri, may, max_bytes)
-        return content.decode("utf-8-sig")
+        return encoded(unzipped(content, max_bytes), max_bytes) if content[:4] == ZIP else content.decode("utf-8-sig")
     except SettingError as error:
         raise NotFetched(str(error)) from None
     except UnicodeDecodeError as error:
@@ -96,6 +100,30 @@ def _read_file(uri: str, may: AllowList, max_bytes: int) -> bytes:
         return _joined(iter(lambda: file.read(READ_SIZE), b""), max_bytes)
 
 
+def _read_folder(uri: str, may: AllowList, max_bytes: int) -> dict[str, str]:
+    """The modules in a folder and below it; what is hidden is passed over, and so are links to folders."""
+    _check(uri, may)
+    root = os.path.realpath(path_of(uri))
+    if not os.path.lexists(os.path.join(root, SCRIPT)):
+        raise SettingError(NO_SCRIPT)
+    modules: dict[str, str] = {}
+    size = 0
+    for folder, folders, files in os.walk(root, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in files if name.endswith(SUFFIX)):
+            path = os.path.join(folder, name)
+            content = _read_file(path, may, max_bytes)
+            size += len(content)
+            if size > max_bytes:
+                raise SettingError(f"it is larger than {max_bytes} bytes")
+            modules[os.path.relpath(path, root)] = content.decode("utf-8-sig")
+    return modules
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _check_regular(descriptor: int) -> None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
@@ -105,7 +133,7 @@ def _get(uri: str, may: AllowList, max_bytes: int) -> bytes:
     """What is there, redirects followed to where the script could have been asked for in the first place."""
     _check(uri, may)
     try:
-        from sluice.scripting import web
+        from sluice.host import web
     except ImportError as error:
         remedy = "install requests there, or set SLUICE_PYTHON"
         raise SettingError(f"the Python that runs transforms cannot fetch it ({error}); {remedy}") from None

@@ -4,7 +4,7 @@ bytes.
 
 Parent to child: a marshalled `dict` that says how the process is limited, and what to fetch or to load; after a fetch
 another, to load it; then a marshalled `(kind, batches, lacks, wants_keys)` per group: each batch a dict of columns
-(`record.Columns`), what the server does not do that folding needs (`folding.Need`), and whether it matters what the
+(`record.Columns`), what the server does not do that queries need (`folding.Need`), and whether it matters what the
 queries merge. Child to parent: one byte that says what follows. Nothing that the child sends is unmarshalled or
 unpickled by the database, and none of it is believed: `walk` checks the queries before they are sent to the server.
 
@@ -43,6 +43,8 @@ ROWS = b"R"
 "Asks for, or is: the queries of the only batch as a PackStream list of [query, parameters]."
 FAILED = b"E"
 "What went wrong, one line of UTF-8."
+UNAVAILABLE = b"\0"
+"Begins that line, also an `Answer`'s, where it is no fault of the batch: a service of the transform's does not answer."
 
 DISCARD_ALL = frame(messages.discard(-1))
 "Follows each RUN: what a query returns is not wanted. It is run to its end, and no row of it is sent."

@@ -9,10 +9,11 @@ from typing import Any
 
 from sluice.bolt import messages
 from sluice.bolt.framing import MAX_CHUNK, frame
-from sluice.errors import LocalProtocolError, TransformError
+from sluice.errors import LocalProtocolError, ServiceUnavailable, TransformError
 from sluice.folding.lookups import nan_sought
+from sluice.scripting.confinement import hint
 from sluice.scripting.contract import Query, value_error
-from sluice.scripting.frames import DISCARD_ALL, MAX_TEXT, Answer
+from sluice.scripting.frames import DISCARD_ALL, MAX_TEXT, UNAVAILABLE, Answer
 
 NANS = (b"\xc1\x7f", b"\xc1\xff")
 "How each NaN begins in PackStream; so do infinity and numbers beyond 1e292."
@@ -80,4 +81,6 @@ def one_by_one(done: list[list[Query]], error: bytes) -> tuple[Answer, bytearray
 
 def text_of(text: object) -> bytes:
     """As an answer has it, one byte of which is its kind."""
+    if isinstance(text, ServiceUnavailable):
+        return UNAVAILABLE + f"{text}{hint(text)}".encode("utf-8", "replace")[: MAX_TEXT - 2]
     return str(text).encode("utf-8", "replace")[: MAX_TEXT - 1]

@@ -10,19 +10,21 @@ from sluice.host.settings import Settings
 from sluice.scripting import admission, script
 from sluice.scripting.client import Client, WantsStop, load, never
 from sluice.values.model import Transform
+from sluice.values.options import NO_OPTIONS, Options
 
 log = logging.getLogger("sluice.pinning")
 
 
-def pin(uri: str, settings: Settings, wants_stop: WantsStop = never) -> Transform:
+def pin(uri: str, settings: Settings, wants_stop: WantsStop = never, options: Options = NO_OPTIONS) -> Transform:
     """
     The script at `uri`. One process fetches and loads it, within the settings' `script_timeout`.
 
     Args:
         wants_stop: asked while that takes its time; what it raises passes through.
+        options: what it is configured with, to find out whether it takes them.
 
     Raises:
-        ScriptError: it cannot be fetched, may not run, or does not load.
+        ScriptError: it cannot be fetched, may not run, does not load, or refuses its options.
         SettingError: there is no interpreter to load it with.
         Stopped: the caller wants to stop.
     """
@@ -41,5 +43,5 @@ def pin(uri: str, settings: Settings, wants_stop: WantsStop = never) -> Transfor
         reason = admission.refusal(transform, settings)
         if reason is not None:
             raise ScriptError(f"{script.cannot_get(uri)}: {reason}")
-        load(client, transform, settings, deadline)
+        load(client, transform, settings, deadline, options)
     return transform

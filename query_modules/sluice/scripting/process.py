@@ -15,16 +15,19 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from sluice.bolt.packstream import unpack
-from sluice.errors import HeadersUnreadable, RemoteProtocolError, TransformError
+from sluice.errors import HeadersUnreadable, RemoteProtocolError, ServiceUnavailable, TransformError
 from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.scripting.bulk_walk import check_queries
 from sluice.scripting.client import Client, WantsStop, load, never
 from sluice.scripting.contract import STREAM_MESSAGES
-from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, answer_of
+from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, UNAVAILABLE, answer_of
 from sluice.scripting.walk import check_text, check_values
+from sluice.values.configuration import DEFAULT, Configuration, MessageSource
+from sluice.values.dead_letter import originals
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
 from sluice.values.model import Transform
+from sluice.values.output_lines import OutputLines
 from sluice.values.record import Columns, Messages
 
 OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
@@ -60,9 +63,20 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
     Threads: for the thread that made it. The process ends with that thread at the latest.
     """
 
-    def __init__(self, transform: Transform, settings: Settings, wants_stop: WantsStop = never) -> None:
+    def __init__(
+        self,
+        transform: Transform,
+        settings: Settings,
+        wants_stop: WantsStop = never,
+        config: Configuration = DEFAULT,
+        lines: OutputLines | None = None,
+    ) -> None:
         """
-        Starts the process and loads the script.
+        Starts the process, loads the script and configures it with the options.
+
+        Args:
+            wants_stop, lines: as `Client`.
+            config: of the stream, for the script's options, and for what the messages are that it will get.
 
         Raises:
             ScriptError: as `load`.
@@ -70,13 +84,14 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
             Stopped: `wants_stop` answered True meanwhile.
         """
         self._uri = transform.uri
+        self._source = config.source
         self._timeout = settings.transform_timeout
         self.worn = False
         "Whether it has transformed anything yet."
         deadline = time.monotonic() + settings.script_timeout
-        self._client = Client(transform.uri, settings, wants_stop)
+        self._client = Client(transform.uri, settings, wants_stop, lines)
         try:
-            self._entry = load(self._client, transform, settings, deadline)
+            self._entry = load(self._client, transform, settings, deadline, config.transform)
         except BaseException:
             self.close()
             raise
@@ -98,7 +113,7 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
 
         Args:
             fold: fewer queries, which do the same to the graph.
-            lacks: what the server does not do that folding needs.
+            lacks: what the server does not do that queries need.
             wants_keys: whether to compute what the queries merge; otherwise their keys are EVERYTHING.
 
         Returns:
@@ -133,15 +148,18 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
             answer.size, frames, answer.batches, answer.given, answer.batches, failure, news, keys, merges.shapes
         )
 
-    def rows(self, batch: Messages) -> list[tuple[str, dict[str, Any]]]:
+    def rows(self, batch: Messages, lacks: frozenset[Need] = frozenset()) -> list[tuple[str, dict[str, Any]]]:
         """
-        The queries that the transform gives, as (query, parameters).
+        The queries that the transform gives, as (query, parameters), in which dates and times are `Structure`s.
+
+        Args:
+            lacks: as `pack`.
 
         Raises:
             TransformError: it raised, broke its contract or did not end in time.
             Stopped: the owner wants to stop.
         """
-        answer = self._answer(ROWS, [batch])
+        answer = self._answer(ROWS, [batch], lacks)
         try:
             packed = bytes(answer)
             check_values(packed)
@@ -189,9 +207,11 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
     def _columns(self, batches: Sequence[Messages]) -> list[Columns]:
         """What the transform is given: of the batches up to one that cannot be read; raises if that is the first."""
         columns: list[Columns] = []
+        whole = self._entry == STREAM_MESSAGES
         for batch in batches:
             try:
-                columns.append(batch.columns(whole=self._entry == STREAM_MESSAGES))
+                given = batch.columns(whole=whole)
+                columns.append(originals(given) if whole and self._source is MessageSource.DEAD_LETTERS else given)
             except HeadersUnreadable:
                 if not columns:
                     raise
@@ -201,7 +221,9 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
     def _failure(self, reason: bytes) -> TransformError:
         if OUT_OF_MEMORY.match(reason):
             self._client.give_up()
-        return TransformError(f"transform {self._uri}: {reason.decode(errors='replace')}")
+        kind = ServiceUnavailable if reason.startswith(UNAVAILABLE) else TransformError
+        text = f"transform {self._uri}: {reason.removeprefix(UNAVAILABLE).decode(errors='replace')}"
+        return kind(self._client.with_output(text))
 
 
 def _rows(value: object) -> list[tuple[str, dict[str, Any]]]:

@@ -14,6 +14,7 @@ from sluice.bolt.packstream import unpack
 from sluice.errors import RemoteProtocolError, ScriptError, TransformError
 from sluice.host.allow_list import refusal, shown
 from sluice.host.settings import PREFIX, Settings
+from sluice.scripting import ready_scripts
 from sluice.scripting.client import Client, WantsStop, limits_of, never
 from sluice.scripting.frames import NOT_FETCHED, SCRIPT
 from sluice.values.model import Transform
@@ -23,7 +24,8 @@ __all__ = ["fetch", "fetched_by", "refusal"]
 
 def fetch(uri: str, settings: Settings, wants_stop: WantsStop = never) -> Transform:
     """
-    The script at `uri`: `http://`, `https://`, `file://` or a plain path. It is not run.
+    The script at `uri`: `http://`, `https://`, `file://`, a plain path, or the `sluice:NAME` of a ready transform. Not
+    run.
 
     Raises:
         ScriptError: as `fetched_by`.
@@ -48,6 +50,8 @@ def fetched_by(client: Client, uri: str, settings: Settings, deadline: float) ->
             slow, or not UTF-8. What else is known is its cause.
         Stopped: the caller wants to stop.
     """
+    if ready_scripts.is_ready(uri):
+        return ready_scripts.installed(uri)
     request = {
         **limits_of(client, settings),
         "uri": uri,

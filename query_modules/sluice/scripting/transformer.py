@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sluice.errors import ServiceUnavailable
 from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.scripting import admission
 from sluice.scripting.process import PackedQueries, TransformProcess
 from sluice.values.batch import Group
 from sluice.values.model import StreamSpec
+from sluice.values.output_lines import OutputLines
 from sluice.values.record import Messages
 
 
@@ -28,9 +30,11 @@ class Transformer:
     ) -> None:
         """
         Args:
-            lacks: what folding needs and the server does not do.
+            lacks: what queries need and the server does not do.
             wants_keys: whether it matters what the queries merge, since other streams write at the same time.
         """
+        self.lines = OutputLines()
+        "What keeps the lines that its processes write. May be replaced before the first of them is started."
         self._wants_keys = wants_keys
         self._spec = spec
         self._settings = settings
@@ -58,15 +62,18 @@ class Transformer:
         """
         What the transform gives. That it brought its process down counts against a batch only if the process was new
         and had nothing but this batch: what it did before may be to blame, such as memory that was never given back.
+        That it waits for a service counts against none: what is done is given, and then raised.
         """
         transform_process = self._running()
         worn = transform_process.worn
-        lacks = self._lacks() if fold else frozenset()
-        queries = transform_process.pack(batches, fold=fold, lacks=lacks, wants_keys=self._wants_keys())
-        if queries.error is None or not transform_process.died or not (worn or len(batches) > 1):
+        queries = transform_process.pack(batches, fold=fold, lacks=self._lacks(), wants_keys=self._wants_keys())
+        waits = isinstance(queries.error, ServiceUnavailable)
+        if queries.error is None or not (waits or (transform_process.died and (worn or len(batches) > 1))):
             return queries
         if queries.batches:
             return queries._replace(failed=0, error=None)  # those that are done; the others come again
+        if waits:
+            raise queries.error
         return self._ask(batches[: max(1, queries.failed)], fold=fold)
 
     def close(self) -> None:
@@ -76,5 +83,5 @@ class Transformer:
 
     def _running(self) -> TransformProcess:
         if self._transform_process is None or self._transform_process.closed:
-            self._transform_process = admission.load(self._spec, self._settings, self._wants_stop)
+            self._transform_process = admission.load(self._spec, self._settings, self._wants_stop, self.lines)
         return self._transform_process

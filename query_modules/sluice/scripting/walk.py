@@ -20,6 +20,8 @@ import re
 from collections.abc import Iterable
 
 from sluice.bolt.messages import Tag
+from sluice.bolt.temporal import FIELDS
+from sluice.bolt.temporal import refusal as refusal_of_time
 from sluice.bolt.values import FALSE, FLOAT, INTEGERS, LIST, MAP, MAX_DEPTH, NULL, STRING, STRUCTURE, TRUE, Sized
 from sluice.errors import RemoteProtocolError
 from sluice.scripting.contract import refusal
@@ -140,6 +142,8 @@ def _end(data: bytes, position: int, depth: int) -> int:
         return _string(data, position)[1]
     is_map = marker & 0xF0 == MAP.tiny or marker in _MAP_WIDTHS
     if not is_map and marker & 0xF0 != LIST.tiny and marker not in _LIST_WIDTHS:
+        if marker & 0xF0 == STRUCTURE:
+            return _end_of_structure(data, position)
         raise RemoteProtocolError(f"a value begins with the byte {marker:02X}, as none does that a query takes")
     if not depth:
         raise RemoteProtocolError(f"values are nested deeper than {MAX_DEPTH}")
@@ -151,6 +155,27 @@ def _end(data: bytes, position: int, depth: int) -> int:
     if size > len(data) - start:
         raise RemoteProtocolError(f"{size} values are announced, in {len(data) - start} bytes")
     return _end_of_map(data, start, size, depth - 1) if is_map else _end_of_list(data, start, size, depth - 1)
+
+
+def _end_of_structure(data: bytes, position: int) -> int:
+    """Where a date, time or duration ends; raises as `_end`."""
+    tag, count = data[position + 1], data[position] & 0x0F
+    if FIELDS.get(tag) != count:
+        raise RemoteProtocolError(
+            f"a structure has the tag {tag:02X} and {count} fields, as none does that a query takes"
+        )
+    fields = []
+    position += 2
+    for _ in range(count):
+        end = position + (_FIXED[data[position]] if data[position] in _WHOLE else 0)
+        if end == position or end > len(data):
+            raise RemoteProtocolError(f"a structure with the tag {tag:02X} has a field that is no integer")
+        fields.append(int.from_bytes(data[position + (end - position > 1) : end], "big", signed=True))
+        position = end
+    reason = refusal_of_time(tag, fields)
+    if reason:
+        raise RemoteProtocolError(f"a structure with the tag {tag:02X} is not to be sent: {reason}")
+    return position
 
 
 def _end_of_map(data: bytes, position: int, size: int, depth: int) -> int:
@@ -198,6 +223,9 @@ for _marker in (NULL, FALSE, TRUE):
     _FIXED[_marker] = 1
 for _marker, _size in {FLOAT: 8, **INTEGERS}.items():
     _FIXED[_marker] = 1 + _size
+
+_WHOLE = frozenset({*range(0x80), *range(0xF0, 0x100), *INTEGERS})
+"Markers of integers."
 
 ONE_BYTE = bytes(marker for marker, width in enumerate(_FIXED) if width == 1)
 "The values of one byte."

@@ -146,13 +146,10 @@ class Supervisor:
                 loopback.migrate(error)
                 self._shared.ring()
             return str(error), []
-        self._start_test_executions()
-        return None, rows
-
-    def _start_test_executions(self) -> None:
         for test_execution in self._shared.test_executions():
             if not test_execution.started:
                 test_execution.start(self._settings)
+        return None, rows
 
     def _begin(self, loopback: Loopback) -> None:
         """What is done once whenever streams may run again: others may have changed the graph meanwhile."""

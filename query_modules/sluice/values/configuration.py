@@ -1,9 +1,10 @@
 """
 A stream's `config`: the map that CREATE takes in addition to the clause's own options.
 
-Our own keys say what happens when something cannot be applied; every other key is a property of librdkafka
-(`kafka_properties`), passed on to whatever talks to Kafka for the stream. Secrets are given by reference (`env:NAME`,
-`file:PATH`) and stay references here and in the graph: `references` resolves them when a client is made.
+Our own keys say what happens when something cannot be applied, and what the script is configured with (`transform`);
+every other key is a property of librdkafka (`kafka_properties`), passed on to whatever talks to Kafka for the stream.
+Secrets are given by reference (`env:NAME`, `file:PATH`) and stay references here and in the graph: `references`
+resolves them when a client is made.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 from sluice.errors import SettingError
 from sluice.host import kafka_properties, settings
 from sluice.host.kafka_properties import WrongProperty
+from sluice.values.options import NO_OPTIONS, Options, options_of
 from sluice.values.seek_target import start_of
 
 Choice = TypeVar("Choice", bound=enum.Enum)
@@ -47,7 +49,15 @@ class Isolate(str, enum.Enum):
     "It is not searched for: the batch fails as a whole. For transforms that depend on the whole batch."
 
 
-OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "start")
+class MessageSource(str, enum.Enum):
+    """What the messages of a stream's topic are."""
+
+    MESSAGES = "messages"
+    DEAD_LETTERS = "dead_letters"
+    "Of other streams: the transform gets the messages that they were."
+
+
+OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "source", "start", "transform")
 
 MAX_PARKED = 100_000
 "Parked messages that a stream may be allowed."
@@ -65,8 +75,11 @@ class Configuration:
     "With PARK, how many messages may be parked at a time; at the next one the stream stops."
     start: str | int = "earliest"
     "Where a new stream begins: earliest, latest, or a time in ISO 8601 or milliseconds since 1970."
+    source: MessageSource = MessageSource.MESSAGES
     fold: bool = True
     "Whether equal consecutive queries may become one where that gives the same graph."
+    transform: Options = NO_OPTIONS
+    "What the script's `configure(options)` is given."
     kafka: tuple[tuple[str, str], ...] = ()
     "librdkafka's settings, ordered by name; secrets as references."
 
@@ -74,7 +87,8 @@ class Configuration:
         """What differs from the defaults; holds no secret."""
         own = {name: getattr(self, name) for name in OWN_KEYS if getattr(self, name) != getattr(DEFAULT, name)}
         plain = {name: value.value if isinstance(value, enum.Enum) else value for name, value in own.items()}
-        return plain | dict(self.kafka)
+        options = {"transform": self.transform.as_map()} if "transform" in own else {}
+        return plain | options | dict(self.kafka)
 
     def encode(self) -> str:
         """As the stream's node holds it: JSON, equal for equal configurations."""
@@ -102,8 +116,10 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         isolate=_choice(stream, present, "isolate", DEFAULT.isolate),
         on_gap=_choice(stream, present, "on_gap", DEFAULT.on_gap),
         park_limit=_count(stream, "park_limit", present.get("park_limit", DEFAULT.park_limit), MAX_PARKED),
+        source=_choice(stream, present, "source", DEFAULT.source),
         start=_start(stream, present.get("start", DEFAULT.start)),
         fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
+        transform=_options(stream, present.get("transform")),
         kafka=_kafka(stream, {key: value for key, value in present.items() if key not in OWN_KEYS}),
     )
     if configuration.on_error is OnError.DEAD_LETTER and configuration.dead_letter_topic is None:
@@ -121,9 +137,9 @@ def decode(stream: str, text: str) -> Configuration:
 
 def decode_changed(stream: str, text: str, changes: Mapping[str, Any]) -> Configuration:
     """
-    The configuration in `text` with `changes` applied; None resets a key to its default. `text` itself may be invalid,
-    or no longer allowed: only the result is checked. Raises SettingError: a key or a value is impossible, or not
-    allowed.
+    The configuration in `text` with `changes` applied, each key as a whole; None resets one to its default. `text`
+    itself may be invalid, or no longer allowed: only the result is checked. Raises SettingError: a key or a value is
+    impossible, or not allowed.
     """
     held = _object(stream, text)
     start = held.get("start", DEFAULT.start)
@@ -168,6 +184,13 @@ def _truth(stream: str, key: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise _wrong(stream, f"{key} must be true or false, got {value!r}")
     return value
+
+
+def _options(stream: str, value: object) -> Options:
+    try:
+        return options_of(value)
+    except SettingError as error:
+        raise _wrong(stream, str(error)) from None
 
 
 def _start(stream: str, value: Any) -> str | int:

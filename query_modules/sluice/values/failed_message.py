@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from sluice.bolt.temporal import plain
 from sluice.errors import one_line
 from sluice.values.record import readable_headers
 
@@ -156,8 +157,8 @@ def as_text(data: bytes | None, limit: int = TEXT_LIMIT) -> str | None:
 
 
 def as_json(value: Any) -> str:
-    """Parameters as JSON; values that JSON does not have are written as their repr."""
-    return json.dumps(value, ensure_ascii=False, default=repr)
+    """Parameters as JSON; values that JSON does not have are written as text."""
+    return json.dumps(plain(value), ensure_ascii=False, default=str)
 
 
 def now(*, in_seconds: float = 0.0) -> str:

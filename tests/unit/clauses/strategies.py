@@ -71,7 +71,15 @@ def value_or_parameter(values: st.SearchStrategy) -> st.SearchStrategy:
     return st.one_of(values, values, parameters)
 
 
-maps = st.dictionaries(keys, value_or_parameter(scalars), max_size=4).map(clauses.Map.of)
+items = st.recursive(
+    value_or_parameter(scalars),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda found: clauses.Items(tuple(found))),
+        st.dictionaries(keys, inner, max_size=3).map(clauses.Map.of),
+    ),
+    max_leaves=6,
+)
+maps = st.dictionaries(keys, items, max_size=4).map(clauses.Map.of)
 configs = st.one_of(maps, maps, parameters)
 offsets = st.dictionaries(counts, value_or_parameter(counts), min_size=1, max_size=3)
 targets = st.one_of(
@@ -153,7 +161,7 @@ def _begins_like_a_name(lexeme: str) -> bool:
 
 
 def _ends_like_a_name(lexeme: str) -> bool:
-    return lexeme[-1] not in "'\"`;{}:,+-"
+    return lexeme[-1] not in "'\"`;{}[]:,+-"
 
 
 class Keyword(str):
@@ -273,8 +281,20 @@ def _map(draw: st.DrawFn, config: clauses.Config) -> list[str]:
         return [draw(_parameter(config))]
     lexemes = []
     for key, value in config.entries:
-        lexemes += [",", draw(_name(key) | _string(key)), ":", *draw(_scalar(value))]
+        lexemes += [",", draw(_name(key) | _string(key)), ":", *draw(_item(value))]
     return ["{", *lexemes[1:], "}"]
+
+
+@st.composite
+def _item(draw: st.DrawFn, value: clauses.Item) -> list[str]:
+    if isinstance(value, clauses.Map):
+        return draw(_map(value))
+    if not isinstance(value, clauses.Items):
+        return draw(_scalar(value))
+    lexemes = []
+    for item in value.items:
+        lexemes += [",", *draw(_item(item))]
+    return ["[", *lexemes[1:], "]"]
 
 
 @st.composite

@@ -29,6 +29,11 @@ def ours(text: str, parameters: dict[str, Any]) -> dict[str, Any]:
         ("ALTER STREAM s SET BATCH_SIZE $p", 10.0, {"changes": {"batch_size": 10}}),
         ("ALTER STREAM s SET CONFIG $p", {"retries": 3.0}, {"changes": {"config": {"retries": 3}}}),
         ("ALTER STREAM s SET CONFIG {retries: $p}", 3.0, {"changes": {"config": {"retries": 3}}}),
+        (
+            "ALTER STREAM s SET CONFIG {transform: $p}",
+            {"a": [1.0, {"b": 2.0}], "c": 0.5},
+            {"changes": {"config": {"transform": {"a": [1, {"b": 2}], "c": 0.5}}}},
+        ),
         ("SEEK STREAM s TO $p", 1.7e12, {"to": 1_700_000_000_000}),
         ("SEEK STREAM s TO $p", {"0": 5.0, "1": 6}, {"to": {"0": 5, "1": 6}}),
         ("SEEK STREAM s TO $p", {"relative": -5.0}, {"to": {"relative": -5}}),
@@ -48,7 +53,7 @@ def test_whole_floats_are_integers(text: str, parameter: Any, sent: dict[str, An
     [
         ("START STREAM s LIMIT $p BATCHES", 3),
         ("START STREAM $p", "s"),
-        (CREATE + "WITH CONFIG $p", {"retries": 3, "queued.max.messages.kbytes": 1.5, "x": [1.0]}),
+        (CREATE + "WITH CONFIG $p", {"retries": 3, "queued.max.messages.kbytes": 1.5, "x": [1, {"y": 0.5}]}),
         (CREATE + "WITH CONFIG $p", None),
         ("ALTER STREAM s SET BATCH_SIZE $p", None),
         ("ALTER STREAM s SET CONFIG {retries: $p}", None),

@@ -14,7 +14,7 @@ INTEGER = "an integer or a $parameter"
 END = "the end of the text"
 MAP = "a map, as in {key: 'value'}, or a $parameter"
 KEY = "a key (plain, in backticks or in quotes)"
-VALUE = "a string, a number, true, false, null or a $parameter"
+VALUE = "a string, a number, true, false, null, a map, a list or a $parameter"
 CHANGES = "BATCH_INTERVAL or BATCH_SIZE or KAFKA or TRANSFORM or CONFIG"
 TARGET = "EARLIEST, LATEST, TIMESTAMP, RELATIVE, {partition: offset} or a $parameter"
 TIME = "ISO 8601 in quotes, milliseconds since 1970 or a $parameter"
@@ -118,8 +118,17 @@ TIME = "ISO 8601 in quotes, milliseconds since 1970 or a $parameter"
             f"{CREATE} WITH CONFIG {{a: 1, `a`: 2}}", (1, 93), "a key that was not used before", "`a`", id="a key twice"
         ),
         pytest.param(f"{CREATE} WITH CONFIG {{a: skip}}", (1, 90), VALUE, "skip", id="a value without quotes"),
-        pytest.param(f"{CREATE} WITH CONFIG {{a: [1]}}", (1, 90), VALUE, "[", id="a list for a value"),
-        pytest.param(f"{CREATE} WITH CONFIG {{a: {{b: 1}}}}", (1, 90), VALUE, "{", id="a map for a value"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: [1,]}}", (1, 93), VALUE, "]", id="a comma too many in a list"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: [1 2]}}", (1, 93), ", or ]", "2", id="a list without a comma"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: [1}}", (1, 92), ", or ]", "}", id="a list that does not end"),
+        pytest.param(f"{CREATE} WITH CONFIG {{a: {{b}}}}", (1, 92), ":", "}", id="a map in a map, without a value"),
+        pytest.param(
+            f"{CREATE} WITH CONFIG {{a: {'[' * 17}",
+            (1, 106),
+            "no more than 16 maps and lists inside each other",
+            "[",
+            id="nested too deep",
+        ),
         pytest.param(f"{CREATE} WITH CONFIG {{a: -'1'}}", (1, 91), "a number", "'1'", id="a minus before a string"),
         pytest.param(f"{CREATE} WITH CONFIG {{a: 1e999}}", (1, 90), "a number of 64 bits", "1e999", id="a huge number"),
         pytest.param(

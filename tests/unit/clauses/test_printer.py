@@ -53,7 +53,13 @@ from sluice.errors import SettingError
             CreateStream("s", "u", "t", "f", config=Map.of({"a": True, "b": None, "c": 1e22, "d": Parameter("d")})),
             "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f'"
             " WITH CONFIG {a: true, b: null, c: 1e22, d: $d}",
-            id="all that a config may hold",
+            id="all that a config may hold but maps and lists",
+        ),
+        pytest.param(
+            CreateStream("s", "u", "t", "f", config=Map.of({"t": {"a b": [1, "x", {"c": []}], "d": Parameter("d")}})),
+            "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f'"
+            " WITH CONFIG {t: {`a b`: [1, 'x', {c: []}], d: $d}}",
+            id="maps and lists in a config",
         ),
         pytest.param(
             CreateStream("s", "u", "t", "f", config=Map(), existing=clauses.Existing.KEEP),
@@ -128,8 +134,8 @@ def test_a_statement_is_written(statement: clauses.Statement, text: str):
         pytest.param(
             Map,
             ((("a", [1]),),),
-            "a has to be a string, a number, true, false or null, not list",
-            id="a list in a map",
+            "a has to be a string, a number, true, false, null, a map or a list, not list",
+            id="a list of Python's in a map",
         ),
         pytest.param(Map, ((("a", float("inf")),),), "a has to be finite, not inf", id="what no text can say"),
         pytest.param(clauses.AlterStream, ("s",), "ALTER STREAM has to change something", id="no change"),

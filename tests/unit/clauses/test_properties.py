@@ -257,6 +257,12 @@ def arguments_of(query: str, parameters: Mapping[str, Any]) -> Iterator[Any]:
     def value(token: Token) -> Any:
         if token.kind is Kind.PARAMETER:
             return parameters[token.value]
+        if token.text == "[":
+            items = []
+            while True:
+                items.append(value(next(found)))
+                if next(found).text == "]":
+                    return items
         assert token.text == "{"
         entries = {}
         while True:
@@ -283,6 +289,8 @@ def meaning_of(statement: clauses.Statement, client: Mapping[str, Any]) -> list[
                 return client.get(name, value)
             case clauses.Map(entries) | clauses.Offsets(entries):
                 return {str(key): of(item) for key, item in entries}
+            case clauses.Items(items):
+                return [of(item) for item in items]
             case clauses.Timestamp(at):
                 return {"timestamp": of(at)}
             case clauses.Relative(count):
@@ -318,13 +326,19 @@ def parameters_of(value: Any) -> set[str]:
     }
 
 
+def keys_in(item: clauses.Item) -> set[str]:
+    if isinstance(item, clauses.Map):
+        return {key for key, _ in item.entries} | {key for _, value in item.entries for key in keys_in(value)}
+    return {key for value in item.items for key in keys_in(value)} if isinstance(item, clauses.Items) else set()
+
+
 def keys_of(statement: clauses.Statement) -> set[str]:
     """The keys that a statement's maps may come to have."""
     match statement:
-        case clauses.CreateStream(config=clauses.Map(entries)):
-            return {key for key, _ in entries}
-        case clauses.AlterStream(config=clauses.Map(entries)):
-            return {key for key, _ in entries} | {"batch_interval", "batch_size", "uri", "transform", "config"}
+        case clauses.CreateStream(config=clauses.Map() as config):
+            return keys_in(config)
+        case clauses.AlterStream(config=clauses.Map() as config):
+            return keys_in(config) | {"batch_interval", "batch_size", "uri", "transform", "config"}
         case clauses.AlterStream():
             return {"batch_interval", "batch_size", "uri", "transform", "config"}
         case clauses.SeekStream(to=clauses.Offsets(entries)):

@@ -241,6 +241,20 @@ def test_a_clause_becomes_a_call(text: str, query: str, parameters: dict[str, An
             id="a config of the client's",
         ),
         pytest.param(
+            "ALTER STREAM s SET CONFIG {transform: {a: [1, $x], b: {c: []}}}",
+            {"x": 2.0},
+            "CALL streams.alter($name, $changes)",
+            {"x": 2.0, "name": "s", "changes": {"config": {"transform": {"a": [1, 2], "b": {"c": []}}}}},
+            id="options, with a parameter that is sent differently",
+        ),
+        pytest.param(
+            "ALTER STREAM s SET CONFIG {transform: {a: [1, $x], b: {c: []}}}",
+            {"x": "y"},
+            "CALL streams.alter($name, {`config`: {`transform`: {`a`: [$changes, $`x`], `b`: $changes_2}}})",
+            {"x": "y", "name": "s", "changes": 1, "changes_2": {"c": []}},
+            id="options with a parameter in a list",
+        ),
+        pytest.param(
             "SEEK STREAM s TO TIMESTAMP $t",
             {},
             f"CALL streams.seek($name, {{`timestamp`: $`t`}}) YIELD {', '.join(SEEK_COLUMNS)}",

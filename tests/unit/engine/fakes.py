@@ -21,7 +21,7 @@ from sluice.engine.run import Run, RunStatus
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns, Waits
 from sluice.engine.writer import Writer
-from sluice.errors import OffsetGone, TransformError
+from sluice.errors import OffsetGone, ServiceUnavailable, TransformError
 from sluice.host.attempts import Attempts
 from sluice.host.installation import Installation
 from sluice.host.settings import Settings
@@ -48,6 +48,8 @@ RAISES = b"raises"
 "What the transform raises at."
 ENDS = b"ends"
 "What ends the transform's process."
+WAITS = b"waits"
+"What the transform needs a service for."
 
 CLIENT_ERROR = "Memgraph.ClientError.MemgraphError.MemgraphError"
 TRANSIENT = "Memgraph.TransientError.MemgraphError.MemgraphError"
@@ -281,11 +283,17 @@ class FakeTransform:
     def __init__(self, patience: int = 1000) -> None:
         self.patience = patience
         self.calls: list[list[list[bytes]]] = []
+        self.away = False
+        "Whether the service does not answer that WAITS needs."
 
     def pack(self, group: Group) -> PackedQueries:
         batches = [[payload or b"" for payload in batch.payloads] for batch in group.batches]
         self.calls.append(batches)
         for number, payloads in enumerate(batches):
+            if self.away and WAITS in payloads:
+                if not number:
+                    raise ServiceUnavailable("the schema registry: no answer")
+                return of_payloads(*batches[:number])
             if ENDS in payloads:
                 return PackedQueries(0, b"", 0, failed=number, error=TransformError("its process ended"))
             if RAISES in payloads:
@@ -299,6 +307,8 @@ class FakeTransform:
 
     def whole(self, records: Any) -> PackedQueries:
         payloads = [record.value or b"" for record in records]
+        if self.away and WAITS in payloads:
+            raise ServiceUnavailable("the schema registry: no answer")
         if RAISES in payloads:
             raise TransformError("stream(batch) raised ValueError")
         return packed(*((payload.decode(), {"v": 1}) for payload in payloads))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,7 @@ from sluice.errors import (
     GapFound,
     MessageRefused,
     QueryRefused,
+    ServiceUnavailable,
     Stopped,
     TopicNotFound,
 )
@@ -41,6 +43,7 @@ from tests.unit.engine.fakes import (
     RAISES,
     STOP,
     UNIQUE,
+    WAITS,
     DeadLetters,
     FakeRun,
     FakeTransform,
@@ -191,6 +194,39 @@ def test_what_the_server_cannot_do_for_now_ends_the_session_and_counts_against_n
         stream.go()
     again = restarted(stream, SKIP).go()
     assert (again.server.applied, again.held.failed) == (good(30), 0)
+
+
+@pytest.mark.parametrize("place", [0, 13, 29])
+@pytest.mark.parametrize("how", [None, RAISES, BAD])
+def test_a_service_that_the_transform_waits_for_ends_the_session_and_no_message_is_passed_for_it(
+    how: bytes | None, place: int
+) -> None:
+    payloads = good(30) if how is None else spoilt(30, [4, 22], how)
+    payloads[place] = WAITS
+    stream = Stream(Topic(p0=payloads), Server(), SKIP)
+    stream.transform.away = True
+    with pytest.raises(ServiceUnavailable) as caught:
+        stream.go()
+    assert caught.value.retryable
+    assert WAITS not in stream.server.applied
+    again = restarted(stream, SKIP).go()
+    applied = [payload for payload in payloads if payload != how]
+    assert (again.server.applied, again.held.failed) == (applied, 30 - len(applied))
+
+
+def test_parked_messages_that_wait_for_a_service_stay_asked_for() -> None:
+    stream = Stream(Topic(p0=[b"a", BAD]), Server(), PARK)
+
+    def ask() -> None:
+        stream.server.parked = [replace(message, payload=WAITS.decode()) for message in stream.server.parked]
+        stream.server.requests = (RetryRequest(1, 99),)
+        stream.run.calls.retry_requested = 1
+        stream.transform.away = True
+
+    with pytest.raises(ServiceUnavailable):
+        stream.then(ask).go()
+    assert [message.attempts for message in stream.server.parked] == [0]
+    assert stored(stream.server).retry_completed == 0
 
 
 @pytest.mark.parametrize("committed", [False, True])

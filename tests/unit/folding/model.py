@@ -350,7 +350,7 @@ class _Parser:
 
     def labels(self) -> list[str]:
         found = []
-        while self.source.accept(":"):
+        while self.source.accept(":") or self.source.accept("|"):
             found.append(self.source.name())
         return found
 
@@ -400,6 +400,9 @@ class _Parser:
         return lambda run, row, view: together(part(run, row, view) is True for part in parts)
 
     def comparison(self) -> Expression:
+        if self.source.accept("NOT"):
+            negated = self.comparison()
+            return lambda run, row, view: negated(run, row, view) is False
         left = self.sum()
         source = self.source
         if source.accept("IS", "NULL"):

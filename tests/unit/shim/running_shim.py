@@ -28,7 +28,13 @@ class RunningShim:
     """A context manager: listens on a free port of 127.0.0.1 when entered, stops when left."""
 
     def __init__(self, upstream: int, loop: str = "uvloop", host: str = "127.0.0.1", **settings: Any) -> None:
-        self.settings = ShimSettings(Address("127.0.0.1", 0), Address(host, upstream), **settings)
+        """
+        Args:
+            others: ports of further servers.
+        """
+        ports = [upstream, *settings.pop("others", ())]
+        upstreams = tuple(Address(host, port) for port in ports)
+        self.settings = ShimSettings(Address("127.0.0.1", 0), upstreams, **settings)
         self.port = 0
         self._loop = LOOPS[loop]()
         self._proxy: Proxy
@@ -80,7 +86,7 @@ class RunningShim:
 
     async def _main(self) -> None:
         self._stop = asyncio.Event()
-        self._proxy = Proxy(self.settings, Session)
+        self._proxy = Proxy(self.settings, lambda name: Session(name, advertise=self.settings.advertise))
         self.port = await self._proxy.start()
         self._listening.set()
         await self._stop.wait()

@@ -33,8 +33,10 @@ ROW: dict[str, Any] = {
     "name": "people",
     "topic": "persons",
     "status": "running",
+    "reason": None,
     "retrying": None,
     "lag": {"0": 5, "1": 0},
+    "total_lag": 5,
     "batches": 3,
     "messages": 28,
     "failed": 2,
@@ -42,6 +44,8 @@ ROW: dict[str, Any] = {
     "times_ms": {"poll": 1500.0, "transform": 20.0, "write": 1.0, "commit": 40.0},
     "retries": 7,
     "last_batch": {"time": "2024-11-22T22:21:05.500Z"},
+    "last_error": None,
+    "folding": {"queries": 28, "sent": 4, "texts": {"MERGE (n)": "no key"}},
 }
 NEW = {**ROW, "name": "new", "status": "stopped", "lag": None, "last_batch": None}
 IN_TROUBLE = {**ROW, "name": "poor", "retrying": {"why": "no broker", "since": "...", "next_try": None}}
@@ -79,8 +83,8 @@ def scrape(statistics: Statistics, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setattr(exposition, "PooledServer", start)
     with ExitStack() as ending:
 
-        def read(upstream: int, **metrics: str) -> Samples:
-            shim = ShimSettings(Address("127.0.0.1", 0), Address("127.0.0.1", upstream))
+        def read(upstream: int, **metrics: Any) -> Samples:
+            shim = ShimSettings(Address("127.0.0.1", 0), (Address("127.0.0.1", upstream),))
             if not servers:
                 ending.enter_context(exposed(shim, MetricsSettings(Address("127.0.0.1", 0), **metrics), statistics))
             port = servers[0].server_port

@@ -21,6 +21,7 @@ from sluice_tools.shim.native_streams import NativeStreams
 from sluice_tools.shim.readers import MAX_HELD
 from sluice_tools.shim.rewriting import MAX_CLAUSE, STAND_IN
 from sluice_tools.shim.session import Session
+from sluice_tools.shim.settings import Address
 from tests.unit.clauses.strategies import statements_and_texts
 
 CODE = "Memgraph.ClientError.MemgraphError.MemgraphError"
@@ -39,8 +40,8 @@ def failure_of(kind: str, text: str) -> bytes:
 class Talk:
     """Both sides of a session, message by message."""
 
-    def __init__(self, natives: NativeStreams | None = None) -> None:
-        self.session = Session("T", natives=natives)
+    def __init__(self, natives: NativeStreams | None = None, advertise: Address | None = None) -> None:
+        self.session = Session("T", natives=natives, advertise=advertise)
         assert self.session.from_client(HANDSHAKE) == HANDSHAKE
         assert self.session.from_server(ANSWER) == ANSWER
         assert self.session.opening.kind is HandshakeKind.BOLT

@@ -11,7 +11,7 @@ from sluice_tools.shim.service import describe, serve
 from sluice_tools.shim.settings import Address, ShimSettings
 
 HERE = Address("127.0.0.1", 7688)
-THERE = Address("::1", 7687)
+THERE = (Address("::1", 7687),)
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,8 @@ def doctor(
     if (kafka is None) != (topic is None):
         raise typer.BadParameter("each needs the other", param_hint="--kafka, --topic")
     who = (user, password_of(password_file, "--password-file"), ca, timeout)
-    target = _target(uri, "--uri", who)
-    shim_target = _target(shim, "--shim", who) if shim else None
+    target = target_of(uri, "--uri", who)
+    shim_target = target_of(shim, "--shim", who) if shim else None
     server, clusters = Server(target), Clusters(timeout)
 
     def checks() -> Iterator[Check]:
@@ -95,7 +95,16 @@ def line_of(finding: Finding) -> str:
     return visible(f"{finding.outcome.value:<7}  {finding.check:<10}  {finding.text}{remedy}")
 
 
-def _target(uri: str, option: str, who: tuple[str, str, Path | None, float]) -> Target:
+def target_of(uri: str, option: str, who: tuple[str, str, Path | None, float]) -> Target:
+    """
+    The server that options name.
+
+    Args:
+        who: user, password, the authorities' file, and the timeout in seconds.
+
+    Raises:
+        BadParameter: of `option`.
+    """
     try:
         scheme, address = parse_uri(uri)
         target = Target(scheme, address, *who)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sluice import __version__
-from sluice_tools.install.copies import MODULE, PACKAGE, brought
+from sluice_tools.install.copies import MODULE, PACKAGE, brought, version_of
 
 PREFIX = "streams."
 
@@ -68,12 +68,7 @@ def difference(loaded: Mapping[str, Signature], own: Mapping[str, Signature]) ->
 
 def version_beside(module: str) -> str | None:
     """The version of the package next to a `streams.py`, if that is on this machine."""
-    try:
-        text = (Path(module).parent / PACKAGE / "__init__.py").read_text(encoding="utf-8")
-    except (OSError, UnicodeError):
-        return None
-    found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
-    return found[1] if found else None
+    return version_of(Path(module).parent / PACKAGE)
 
 
 def remedy(version: str | None) -> str:

@@ -14,6 +14,7 @@ from sluice.host.allow_list import DEFAULT, AllowList, shown
 from sluice.host.settings import Settings, variable
 from sluice.host.transform_access import SANDBOX
 from sluice.scripting import script
+from sluice.scripting.bundle import script_of
 from sluice.scripting.contract import STREAM, STREAM_MESSAGES
 from sluice_tools.doctor.checks import FROM_HERE, Finding, fix, note
 
@@ -34,7 +35,7 @@ def examine_transform(uri: str, settings: Settings, allowed_there: str | None = 
         remedy = f"give a URI that is allowed, or have {ALLOW} allow this one in the server's environment"
         return fix(f"the server refuses {shown(uri)}: {reason}", remedy)
     try:
-        source = script.fetch(uri, dataclasses.replace(settings, transform_allow=allow)).source
+        source = script_of(script.fetch(uri, dataclasses.replace(settings, transform_allow=allow)).source)
     except ScriptError as error:
         cause = f" ({error.__cause__})" if error.__cause__ else ""
         remedy = "put the script where the URI says, or give the URI where it is; a file is one of the server's machine"

@@ -83,12 +83,18 @@ def installed(folder: Path) -> Copy | None:
     except (ValueError, KeyError, TypeError):
         raise InstallError(f"{folder / MANIFEST} cannot be read; move {folder / PACKAGE} away and try again") from None
     package, module = folder / PACKAGE, folder / MODULE
-    found = re.search(r'^__version__ = "([^"]+)"', _text(package / "__init__.py"), re.MULTILINE)
-    if package.exists() and found is None:
+    version = version_of(package)
+    if package.exists() and version is None:
         raise InstallError(f"{package} is not Sluice's: a server cannot have both, move it away")
     if module.exists() and "sluice.supervising.process" not in _text(module):
         raise InstallError(f"{module} is not Sluice's: a server cannot have both, move it away or rename it")
-    return Copy(found[1], {}) if found else None
+    return Copy(version, {}) if version else None
+
+
+def version_of(package: Path) -> str | None:
+    """The version that a folder of the package says it is; None: it says nothing."""
+    found = re.search(r'^__version__ = "([^"]+)"', _text(package / "__init__.py"), re.MULTILINE)
+    return found[1] if found else None
 
 
 def is_current(folder: Path, copy: Copy) -> bool:

@@ -18,7 +18,7 @@ from sluice_tools.shim.handshake import HandshakeKind
 from sluice_tools.shim.lifecycle import Event, State, Step, react
 from sluice_tools.shim.peer import Pause, Peer
 from sluice_tools.shim.session import Session
-from sluice_tools.shim.settings import ShimSettings
+from sluice_tools.shim.settings import Address, ShimSettings
 from sluice_tools.shim.statistics import Statistics
 from sluice_tools.shim.websocket import FIRST_BYTES, WebSocket
 
@@ -41,6 +41,9 @@ class Owner(Protocol):
     def forget(self, connection: ShimConnection) -> None:
         """A client is gone, and so is its connection to the server."""
 
+    async def upstream(self) -> Address:
+        """The server to connect to, once it is known."""
+
     def upstream_is(self, fault: str | None) -> None:
         """How connecting to the server went; None: it succeeded."""
 
@@ -57,6 +60,8 @@ class ShimConnection:
         "In the log."
         self.session = session
         self.state = State.CONNECTING
+        self.upstream: Address | None = None
+        "The server that it is connected to, or being connected to."
         self.client = Peer(name, self.feed, owner.statistics.from_clients, Event.CLIENT_ENDED, Event.CLIENT_LOST)
         self.server = Peer(name, self.feed, owner.statistics.from_server, Event.SERVER_ENDED, Event.SERVER_LOST)
         self.client.other, self.server.other = self.server, self.client
@@ -104,6 +109,12 @@ class ShimConnection:
             return passing
 
         self.server.passes = pass_and_leave
+
+    def retire(self, grace: float) -> None:
+        """Leave the server, which is no longer the one to be connected to: within `grace` seconds, answered or not."""
+        self.upstream = None
+        self._timers.append(asyncio.get_running_loop().call_later(grace, self.feed, Event.ABORT))
+        self.leave()
 
     def _first_bytes(self, data: bytes) -> bytes:
         self._first += data
@@ -180,13 +191,8 @@ class ShimConnection:
             self.feed(Event.ABORT)
 
     async def _connect(self, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
-        host, port = settings.upstream
-        name = settings.upstream_name or host if settings.upstream_tls else None
         try:
-            connecting = loop.create_connection(
-                lambda: self.server, host, port, ssl=settings.upstream_tls, server_hostname=name
-            )
-            await asyncio.wait_for(connecting, settings.connect_timeout)
+            await asyncio.wait_for(self._reach(settings, loop), settings.connect_timeout)
         except BaseException as error:
             # What has been connected and is not wanted any more, uvloop closes without a word to its protocol.
             self.server.gone()
@@ -197,6 +203,12 @@ class ShimConnection:
             self.feed(Event.UNREACHABLE)
         else:
             self._owner.upstream_is(None)
+
+    async def _reach(self, settings: ShimSettings, loop: asyncio.AbstractEventLoop) -> None:
+        self.upstream = await self._owner.upstream()
+        host, port = self.upstream
+        name = settings.upstream_name or host if settings.upstream_tls else None
+        await loop.create_connection(lambda: self.server, host, port, ssl=settings.upstream_tls, server_hostname=name)
 
     def _check_accepted(self) -> None:
         if not self.session.accepted:

@@ -49,6 +49,8 @@ class PendingClause:
     scope: int
     qid: int = LATEST
     is_run: bool = False
+    routing: bytes | None = None
+    "What a ROUTE is answered with, framed, if the two requests that stand in its place succeed."
 
 
 class Exchanges:
@@ -98,6 +100,13 @@ class Exchanges:
         self._watch(PendingClause(self.asked, clause, self._scope, is_run=True))
         self.asked += 1
 
+    def ask_route(self, routing: bytes) -> None:
+        """A ROUTE came, in whose place a RUN and a DISCARD passed."""
+        self._begin_scope()
+        for is_run in (True, False):
+            self._watch(PendingClause(self.asked, None, self._scope, is_run=is_run, routing=routing))
+            self.asked += 1
+
     def ask_for_records(self, qid: int) -> None:
         """A PULL or DISCARD passed."""
         if qid != LATEST or self._latest is not None:
@@ -114,7 +123,7 @@ class Exchanges:
             return None
         watched = self._watched.popleft()
         self.next_watched = self._watched[0].index if self._watched else NEVER
-        if watched.clause is None:
+        if watched.clause is None and watched.routing is None:
             clause = self._results.get((watched.scope, watched.qid))
             watched = PendingClause(watched.index, clause, watched.scope, watched.qid)
         return watched

@@ -19,6 +19,7 @@ from sluice_tools.shim.peer import make_resetting
 from sluice_tools.shim.session import Session
 from sluice_tools.shim.settings import Address, ShimSettings
 from sluice_tools.shim.statistics import Statistics
+from sluice_tools.shim.upstreams import Upstreams
 
 BACKLOG = 1024
 "Clients that the system keeps until they are accepted."
@@ -49,6 +50,8 @@ class Proxy:
         "Those that the server has not accepted, the oldest first."
         self._listeners: dict[socket.socket, asyncio.Task[None]] = {}
         self._empty = asyncio.Event()
+        self._upstreams = Upstreams(settings, self._upstream_changed)
+        self.statistics.upstream = self._upstreams.current
         self._upstream_fault: str | None = None
         self._full = False
 
@@ -64,10 +67,12 @@ class Proxy:
         loop = asyncio.get_running_loop()
         for listener in await _listeners(loop, self._settings.listen):
             self._listeners[listener] = loop.create_task(self._listen(listener, loop))
+        self._upstreams.start()
         return int(next(iter(self._listeners)).getsockname()[1])
 
     async def stop(self) -> None:
         """Accept no more, let what is under way be answered, `grace` seconds at most, and close everything."""
+        self._upstreams.stop()
         for listener, task in self._listeners.items():
             task.cancel()
             await asyncio.wait([task])
@@ -94,15 +99,31 @@ class Proxy:
         if not self._connections:
             self._empty.set()
 
+    async def upstream(self) -> Address:
+        """The server to connect a client to, once it is known."""
+        return await self._upstreams.chosen()
+
     def upstream_is(self, fault: str | None) -> None:
         """How connecting to the server went; None: well. Logged when it changes."""
         self.statistics.refused_for_server += fault is not None
+        server = self.statistics.upstream
+        if fault is not None:
+            self._upstreams.ask_now()
+        if server is None:
+            return  # that none is MAIN has been logged
         if fault != self._upstream_fault:
             if fault is None:
-                log.info("shim: %s can be reached again", self._settings.upstream)
+                log.info("shim: %s can be reached again", server)
             else:
-                log.warning("shim: %s cannot be reached: %s", self._settings.upstream, fault)
+                log.warning("shim: %s cannot be reached: %s", server, fault)
         self._upstream_fault = fault
+
+    def _upstream_changed(self, chosen: Address | None, abandoned: set[Address]) -> None:
+        self.statistics.upstream = chosen
+        for connection in list(self._connections):
+            if connection.upstream in abandoned:
+                log.debug("[#%s]  closed: %s is not MAIN", connection.name, connection.upstream)
+                connection.retire(self._settings.grace)
 
     async def _listen(self, listener: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         while True:

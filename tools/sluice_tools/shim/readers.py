@@ -16,6 +16,8 @@ from sluice_tools.shim.corrections import corrected
 from sluice_tools.shim.exchanges import LATEST, NEVER, Clause, Exchanges
 from sluice_tools.shim.native_streams import NativeStream, NativeStreams
 from sluice_tools.shim.rewriting import FIRST_WORDS, Rewritten, clause_in, qid_of, refuse, rewrite
+from sluice_tools.shim.routing import STAND_INS, answer_to_stand_in, routing_table
+from sluice_tools.shim.settings import Address
 from sluice_tools.shim.splitter import Verdict, skim_trifles
 from sluice_tools.shim.statistics import Statistics
 
@@ -23,7 +25,7 @@ MAX_HELD = 1024 * 1024
 "Most bytes of a RUN with a clause, parameters included, or of an answer to one. A longer RUN is refused."
 
 # As plain numbers, which cost a fifth of a look into the enum.
-_RUN, _RECORD = int(Tag.RUN), int(Tag.RECORD)
+_RUN, _RECORD, _ROUTE = int(Tag.RUN), int(Tag.RECORD), int(Tag.ROUTE)
 _PULLS = frozenset((int(Tag.PULL), int(Tag.DISCARD)))
 _SIMPLE = _PULLS | {_RUN}
 
@@ -51,10 +53,11 @@ log = logging.getLogger("sluice.shim")
 class RequestReader:
     """Reads the client's messages: counts all, replaces a RUN with a clause."""
 
-    def __init__(self, name: str, exchanges: Exchanges, statistics: Statistics) -> None:
+    def __init__(self, name: str, exchanges: Exchanges, statistics: Statistics, advertise: Address | None) -> None:
         self._name = name
         self._exchanges = exchanges
         self._statistics = statistics
+        self._advertise = advertise
         self._found: Beginning | NativeStream | None = None
         "What the message at hand holds, once that is known: no clause is looked at twice."
 
@@ -90,6 +93,8 @@ class RequestReader:
                 break
             if quiet and tag in _SIMPLE:
                 exchanges.asked += 1
+            elif tag == _ROUTE:
+                break
             else:
                 exchanges.ask(tag)
                 quiet = exchanges.quiet
@@ -105,13 +110,20 @@ class RequestReader:
             if found:
                 self._found = found
             return Verdict.MORE if found is None else Verdict.HOLD if found else Verdict.PASS
-        matters = self._exchanges.pulls_matter and tag in _PULLS
+        matters = tag == _ROUTE or (self._exchanges.pulls_matter and tag in _PULLS)
         return Verdict.HOLD if matters else Verdict.PASS
 
     def passed(self, tag: int) -> None:
         self._exchanges.ask(tag)
 
     def replace(self, raw: bytes, payload: bytes) -> bytes:
+        if payload[1] == _ROUTE:
+            table = routing_table(payload, self._advertise)
+            if table is None:
+                self._exchanges.ask(_ROUTE)
+                return raw
+            self._exchanges.ask_route(frame(table))
+            return STAND_INS
         if payload[1] != Tag.RUN:
             qid = qid_of(payload)
             self._exchanges.ask_for_records(LATEST if qid is None else qid)
@@ -190,6 +202,8 @@ class AnswerReader:
 
     def replace(self, raw: bytes, payload: bytes) -> bytes:
         watched = self._exchanges.answer()
+        if watched is not None and watched.routing is not None:
+            return answer_to_stand_in(raw, payload[1], watched.routing, first=watched.is_run)
         if watched is None or watched.clause is None:
             return raw
         clause, tag = watched.clause, payload[1]

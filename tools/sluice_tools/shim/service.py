@@ -57,7 +57,7 @@ def serve(
 
 async def _serve(settings: ShimSettings, ready: Callable[[int], None] | None, statistics: Statistics) -> None:
     natives = NativeStreams()
-    proxy = Proxy(settings, lambda name: Session(name, statistics, natives), statistics)
+    proxy = Proxy(settings, lambda name: Session(name, statistics, natives, settings.advertise), statistics)
     loop = asyncio.get_running_loop()
     told, at_once = asyncio.Event(), asyncio.Event()
 
@@ -92,8 +92,9 @@ def describe(settings: ShimSettings, port: int) -> str:
     towards_clients = "with TLS" if settings.listen_tls else "plain"
     towards_server = "with TLS" if settings.upstream_tls else "plain"
     return (
-        f"shim: listening on {listen} ({towards_clients}), passing everything to {settings.upstream} "
-        f"({towards_server}) as it is, but for stream clauses, which become CALL streams.*; "
+        f"shim: listening on {listen} ({towards_clients}), passing everything to {settings.upstream}"
+        f"{', whichever is MAIN' if len(settings.upstreams) > 1 else ''} ({towards_server}) as it is, but for stream "
+        f"clauses, which become CALL streams.*; "
         f"at most {settings.max_connections} connections"
     )
 

@@ -1,10 +1,10 @@
 """
 One connection through the shim, without the connection: bytes of either side in, bytes for the other side out.
 
-Everything passes as it is but for two kinds of message: a RUN that holds a clause of ours, and the server's answers to
-such a RUN and to pulling its result. To find them it follows the handshake, the message boundaries and the count of
-requests and answers; it looks into no other message. What does not begin like Bolt (TLS, anything) passes untouched for
-good.
+Everything passes as it is but for three kinds of message: a RUN that holds a clause of ours, a ROUTE, and the server's
+answers to these and to pulling a clause's result. To find them it follows the handshake, the message boundaries and the
+count of requests and answers; it looks into no other message. What does not begin like Bolt (TLS, anything) passes
+untouched for good.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sluice_tools.shim.exchanges import Exchanges
 from sluice_tools.shim.handshake import Handshake, HandshakeKind
 from sluice_tools.shim.native_streams import NativeStreams
 from sluice_tools.shim.readers import MAX_HELD, AnswerReader, RequestReader
+from sluice_tools.shim.settings import Address
 from sluice_tools.shim.sign_in import SignIn
 from sluice_tools.shim.splitter import MessageSplitter
 from sluice_tools.shim.statistics import Statistics
@@ -27,11 +28,18 @@ class Session:
     Neither feeding nor ending raises. `name` stands for the connection in the log.
     """
 
-    def __init__(self, name: str, statistics: Statistics | None = None, natives: NativeStreams | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        statistics: Statistics | None = None,
+        natives: NativeStreams | None = None,
+        advertise: Address | None = None,
+    ) -> None:
         """
         Args:
             statistics: where clauses are counted.
             natives: the streams of Memgraph's own that other sessions have seen made.
+            advertise: the address that a ROUTE is answered with; None: the one that the client says it has used.
         """
         statistics, natives = statistics or Statistics(), natives or NativeStreams()
         self.opening = Handshake()
@@ -45,7 +53,7 @@ class Session:
         "What the client said before the server had answered its handshake."
         self._heard = False
         "Whether the server has said anything to a client that does not speak Bolt."
-        self._requests = MessageSplitter(RequestReader(name, self.exchanges, statistics), MAX_HELD)
+        self._requests = MessageSplitter(RequestReader(name, self.exchanges, statistics, advertise), MAX_HELD)
         self._answers = MessageSplitter(AnswerReader(name, self.exchanges, statistics, natives), MAX_HELD)
 
     @property

@@ -35,14 +35,19 @@ class ShimSettings:
     """The shim's settings. Times are in seconds."""
 
     listen: Address
-    upstream: Address
-    "The server."
+    upstreams: tuple[Address, ...]
+    "The server; or several, of which one is MAIN, where clients are connected to."
     listen_tls: ssl.SSLContext | None = field(default=None, repr=False)
     "None: clients speak plain Bolt."
     upstream_tls: ssl.SSLContext | None = field(default=None, repr=False)
     "None: the server speaks plain Bolt."
     upstream_name: str | None = None
     "The name that the server's certificate must be for; None: the host's."
+    upstream_user: str = ""
+    "As whom several servers are asked which is MAIN. Empty: without signing in."
+    upstream_password: str = field(default="", repr=False)
+    advertise: Address | None = None
+    "What drivers are told, as the address of all servers there are; None: the address that they have used."
     max_connections: int = 4096
     "Clients at the same time; more are reset."
     max_pending: int = 128
@@ -56,6 +61,11 @@ class ShimSettings:
     grace: float = 5.0
     "For what is under way when the shim is to stop."
 
+    @property
+    def upstream(self) -> str:
+        """The servers, for messages."""
+        return " or ".join(map(str, self.upstreams))
+
     def __post_init__(self) -> None:
         for name in ("max_connections", "max_pending", "connect_timeout", "sign_in_timeout", "grace"):
             if getattr(self, name) <= 0:
@@ -64,9 +74,11 @@ class ShimSettings:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSettings:
-    """Where metrics are served, and as whom the server is asked for those of the streams."""
+    """Where metrics are served, and as which user the server is asked for those of the streams."""
 
     listen: Address
     user: str = ""
-    "Empty: nobody."
+    "Empty: without signing in."
     password: str = field(default="", repr=False)
+    page: bool = False
+    "Whether there is a page for people, which shows the texts of errors."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from sluice_tools.shim.settings import Address
+
 
 class Meter:
     """Bytes. An object, so that the hot path adds to one attribute and looks up nothing."""
@@ -26,6 +28,8 @@ class Statistics:
         "... that were reset since there were too many."
         self.refused_for_server = 0
         "... since the server could not be reached."
+        self.upstream: Address | None = None
+        "The server that clients are connected to; None: it is not known which is MAIN."
         self.from_clients = Meter()
         self.from_server = Meter()
         self.clauses: Counter[str] = Counter()

@@ -38,6 +38,12 @@ class ShimCollector:
         refused.add_metric(["limit"], statistics.refused_for_limit)
         refused.add_metric(["upstream"], statistics.refused_for_server)
         yield refused
+        upstream = GaugeMetricFamily(
+            "sluice_shim_upstream", "1 for the server that clients are connected to.", labels=["server"]
+        )
+        if statistics.upstream is not None:
+            upstream.add_metric([str(statistics.upstream)], 1)
+        yield upstream
         received = CounterMetricFamily(
             "sluice_shim_received_bytes", "Bytes of Bolt that came from clients, and from Memgraph.", labels=["origin"]
         )
