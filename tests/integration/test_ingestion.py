@@ -260,18 +260,19 @@ FORGES = """
 import __main__
 from sluice.bolt import messages
 from sluice.bolt.framing import frame
+from sluice.scripting import packing
 from sluice.scripting.frames import DISCARD_ALL
 
-honest = __main__._pack_into
+honest = packing.pack_queries
 
-def forged(packed, queries):
+def forged(packed, queries, given):
     queries = list(queries)
-    count = honest(packed, queries)
+    count = honest(packed, queries, given)
     if any("000003" in str(parameters) for _, parameters in queries):
         {body}
     return count
 
-__main__._pack_into = forged
+__main__.pack_queries = packing.pack_queries = forged
 """
 
 
