@@ -130,6 +130,8 @@ def test_dates_and_decimals_are_in_the_graph(stream: Configured) -> None:
     found = row["n"]
     assert (found["price"], found["list"]) == ("0.00000000", [1, 2])
     assert found["uuid"] == "00000000-0000-0000-0000-000000000007"
-    for name in ("date", "time", "local", "zoned", "span"):
+    for name in ("date", "time", "local", "zoned"):
         assert str(found[name]) == str(tested[name]), name
+    # Memgraph 3.12 shows a negative duration that a procedure returns as another one (a day and an hour for 23 hours).
+    assert found["span"].days * 24 * 3600 + found["span"].seconds == -23 * 3600
     assert str(found["date"]) == "2024-02-29"
