@@ -42,6 +42,7 @@ def test_under_all_faults_at_once_every_message_takes_effect_once_in_order(
         assert verdict.tally[fault], f"nothing injected: {fault}\n{verdict}"
 
 
+@pytest.mark.soak
 @pytest.mark.faults
 def test_under_faults_of_kafkas_logs_and_beside_the_stream_every_message_takes_effect_once(
     own_host: OwnHost, own_kafka: Callable[[], KafkaBroker], tmp_path: Path

@@ -27,10 +27,16 @@ def stream(batch):
 """
 "Two vertices and the relationship between them, unless they are there."
 
-SLOW = "import time\n\n\ndef stream(batch):\n    time.sleep(0.02)\n    return merged(batch)\n" + PAIRS.replace(
+SLOW = "import time\n\n\ndef stream(batch):\n    time.sleep(PAUSE)\n    return merged(batch)\n" + PAIRS.replace(
     "def stream", "\n\ndef merged"
 )
 "The same, so that all streams are at work at the same time."
+
+BATCH = 20
+"Messages in a batch."
+
+WORK = 3.0
+"Seconds for which a stream is at work at least."
 
 PATIENCE = 180.0
 "Seconds for all messages."
@@ -51,11 +57,12 @@ class Streams:
         """Creates streams, each with so many messages of random keys; the pairs that there are in them."""
         rng = random.Random(seed)
         pairs = set()
+        script = SLOW.replace("LABEL", self._label).replace("PAUSE", str(WORK * BATCH / messages))
         for _ in range(count):
             stream = Stream(self._run, self._kafka, self._folder, next(self._names))
             feed = [(str(rng.randrange(keys)), str(rng.randrange(keys))) for _ in range(messages)]
             stream.send(f"{source} {target}" for source, target in feed)
-            stream.create(SLOW.replace("LABEL", self._label), size=20)
+            stream.create(script, size=BATCH)
             self.streams.append(stream)
             pairs |= set(feed)
         return pairs
