@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.eventually import eventually
 from tests.integration.test_kit import OwnHost, Stream, numbers
 from tests.kafka import KafkaBroker
 from tests.unit.test_top import screen
@@ -22,6 +23,8 @@ def stream(batch):
 """
 "Waits until a file is there."
 
+LAG = "CALL streams.info($name) YIELD lag RETURN lag"
+
 PATIENT = {"SLUICE_TRANSFORM_TIMEOUT": "600"}
 "So that waiting is no error on a busy machine."
 
@@ -36,8 +39,10 @@ def test_a_stream_that_falls_behind_fails_and_comes_back(
     stream.start()
     with screen(host.port) as shown:
         shown.await_text(stream_name, "running")
+        # While it waits at its first batch it sees no more of the topic than it saw by then.
+        eventually(lambda: host.run(LAG, name=stream_name), equals=[{"lag": {"0": 0}}])
         stream.send(numbers(0, 250))
-        shown.await_text("250", "falls behind")
+        shown.await_text("falls behind")
         gate.touch()
         stream.await_count(250)
         stream.send(["bad"])

@@ -162,17 +162,18 @@ class Topics:
     def watermarks(self, topic: str, partition: int = 0) -> tuple[int, int]:
         """The offset of the first message that a partition holds, and of the next one that it will get."""
         deadline = time.monotonic() + TIMEOUT
-        with closing(self._consumer()) as consumer:
-            while True:
+        while True:
+            # Another client each time: one can stay with what it was told first.
+            with closing(self._consumer()) as consumer:
                 try:
                     low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)
                 except KafkaException as error:
                     # The call asks once only, and a broker that has just started or made the partition may say "not I".
                     if time.monotonic() > deadline or error.args[0].code() not in NOT_YET:
                         raise
-                    time.sleep(0.05)
                 else:
                     return low, high
+            time.sleep(0.05)
 
     def read(self, topic: str) -> list[Stored]:
         """
