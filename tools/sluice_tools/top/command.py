@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import sys
 import termios
 import time
@@ -87,8 +88,6 @@ def top(
     except SluiceError as error:
         show(Console(stderr=True), str(error), "red")
         raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        pass  # another way to quit
     finally:
         reader.close()
 
@@ -129,11 +128,16 @@ class _Reader:
 
 
 def _run(view: View, reader: _Reader, console: Console, interval: float) -> None:
-    with _keys_at_once(sys.stdin.fileno()), Live(console=console, screen=True, auto_refresh=False) as live:
+    stdin = sys.stdin.fileno()
+    with (
+        _keys_at_once(stdin),
+        _interrupts() as interrupts,
+        Live(console=console, screen=True, auto_refresh=False) as live,
+    ):
         due = time.monotonic() + interval
         while True:
             live.update(view.render(console.size.height), refresh=True)
-            for key in _pressed(due - time.monotonic()):
+            for key in _pressed(stdin, interrupts, due - time.monotonic()):
                 if key is Keystroke.QUIT:
                     return
                 wish = view.press(key)
@@ -162,10 +166,12 @@ def _attempt(view: View, reader: _Reader, wish: Wish | None) -> None:
 _UNREAD = "not read any more: "
 
 
-def _pressed(timeout: float) -> list[Keystroke]:
+def _pressed(stdin: int, interrupts: int, timeout: float) -> list[Keystroke]:
     """The keys that were pressed within so many seconds; those that mean nothing are left out."""
-    stdin = sys.stdin.fileno()
-    if not select.select([stdin], [], [], max(0.0, timeout))[0]:
+    ready, _, _ = select.select([stdin, interrupts], [], [], max(0.0, timeout))
+    if interrupts in ready:
+        return [Keystroke.QUIT]
+    if not ready:
         return []
     data = os.read(stdin, 1024)
     return [_KEYS[key] for key in _KEY.findall(data) if key in _KEYS] if data else [Keystroke.QUIT]
@@ -180,3 +186,16 @@ def _keys_at_once(stdin: int) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(stdin, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _interrupts() -> Iterator[int]:
+    """What can be read from once Ctrl-C was pressed. As an exception it is lost if it comes within a destructor."""
+    reading, writing = os.pipe()
+    before = signal.signal(signal.SIGINT, lambda *_: os.write(writing, b"q"))
+    try:
+        yield reading
+    finally:
+        signal.signal(signal.SIGINT, before)
+        os.close(reading)
+        os.close(writing)
