@@ -132,7 +132,9 @@ def test_what_is_not_protected_from_other_clients_is_reported(streams: Streams, 
     report = "CALL streams.info($name) YIELD merges RETURN merges"
     nothing = {"count": 0, "ms": 0.0, "for": {}, "waiting": None}
     # The messages are there a moment before the worker hears that they are.
-    eventually(lambda: run(report, name=stream.name), equals=[{"merges": {"unprotected": [statement], "waits": nothing}}])
+    eventually(
+        lambda: run(report, name=stream.name), equals=[{"merges": {"unprotected": [statement], "waits": nothing}}]
+    )
 
 
 @pytest.mark.memgraph_only("the sandbox does not list its constraints")
