@@ -121,7 +121,8 @@ def test_under_load_lag_is_kafkas_own_and_counters_are_the_ledgers(new_stream: N
         committed = topics.committed(f"sluice.{stream.name}", stream.topic)
         return abs(int(info["total_lag"]) - (2000 - sum(committed.values())))
 
-    eventually(lambda: differs_from_kafkas_own() <= 10, timeout=30)
+    # Reported are positions once a second, and once the worker has heard of them: that is some batches of ten later.
+    eventually(lambda: differs_from_kafkas_own() <= 30, timeout=30)
     assert all(row["ms"]["transform"] > 600 * row["batches"] for row in stream.batches())
     go.touch()
     stream.await_values(numbers(0, 2000), timeout=60)
