@@ -1,4 +1,4 @@
-"""What the commands share: reading a password, printing. Needs typer and rich, as they do."""
+"""What the commands share: signing in, reading a password, printing. Needs typer and rich, as they do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -16,6 +16,15 @@ from rich.text import Text
 
 PASSWORD = "MEMGRAPH_PASSWORD"
 "The variable that the password may be in."
+
+User = Annotated[str, typer.Option(metavar="NAME", help=f"User to sign in as; the password is in {PASSWORD}.")]
+PasswordFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="... or in this file.", exists=True, dir_okay=False)
+]
+Authorities = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Who may have signed certificates (PEM)."),
+]
 
 
 def password_of(file: Path | None, option: str) -> str:

@@ -19,7 +19,7 @@ from sluice_tools.doctor.server import Server
 from sluice_tools.doctor.shim import shim_check
 from sluice_tools.doctor.streams import Clusters, stream_checks
 from sluice_tools.doctor.transform import ALLOW, KEY, LISTED, examine_admission, examine_confinement, examine_transform
-from sluice_tools.terminal import PASSWORD, password_of, show, show_json, visible
+from sluice_tools.terminal import Authorities, PasswordFile, User, password_of, show, show_json, visible
 
 STYLES = {Outcome.OK: "green", Outcome.NOTE: "", Outcome.FIX: "bold red", Outcome.SKIPPED: "dim"}
 
@@ -28,14 +28,9 @@ def doctor(
     uri: Annotated[
         str, typer.Option(metavar="URI", help="Memgraph's own Bolt port; bolt+s:// for TLS, bolt+ssc:// unverified.")
     ] = "bolt://127.0.0.1:7687",
-    user: Annotated[str, typer.Option(metavar="NAME", help=f"User to sign in as; the password is in {PASSWORD}.")] = "",
-    password_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="... or in this file.", exists=True, dir_okay=False)
-    ] = None,
-    ca: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Who may have signed certificates (PEM)."),
-    ] = None,
+    user: User = "",
+    password_file: PasswordFile = None,
+    ca: Authorities = None,
     stream: Annotated[str | None, typer.Option(metavar="NAME", help="Check this stream. Without: all of them.")] = None,
     kafka: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Look at these brokers, before there is a stream.")

@@ -12,7 +12,6 @@ import time
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,7 +23,7 @@ from sluice.errors import ConnectionLost, SluiceError
 from sluice_tools.doctor.bolt import Target, connect
 from sluice_tools.doctor.checks import CheckFailed
 from sluice_tools.doctor.command import target_of
-from sluice_tools.terminal import PASSWORD, password_of, show
+from sluice_tools.terminal import Authorities, PasswordFile, User, password_of, show
 from sluice_tools.top.view import Keystroke, View, Wish
 
 COLUMNS = "name, status, reason, retrying, total_lag, messages, failed, rates, last_error"
@@ -56,14 +55,9 @@ def top(
     uri: Annotated[
         str, typer.Option(metavar="URI", help="Memgraph or the shim; bolt+s:// for TLS, bolt+ssc:// unverified.")
     ] = "bolt://127.0.0.1:7687",
-    user: Annotated[str, typer.Option(metavar="NAME", help=f"User to sign in as; the password is in {PASSWORD}.")] = "",
-    password_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="... or in this file.", exists=True, dir_okay=False)
-    ] = None,
-    ca: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Who may have signed certificates (PEM)."),
-    ] = None,
+    user: User = "",
+    password_file: PasswordFile = None,
+    ca: Authorities = None,
     interval: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="Between two looks.")] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="Print the table once. So it is without a terminal.")] = False,
 ) -> None:
