@@ -98,7 +98,7 @@ UNIQUE = re.compile("unique constraint violation", re.IGNORECASE)
 
 
 def one_line(text: object, limit: int = 500) -> str:
-    """`text` as one line of at most `limit` characters: runs of blanks become one, and what is not printable escapes."""
+    """`text` as one line of at most `limit` characters: runs of blanks become one, what is not printable escapes."""
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(text).split()))
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
