@@ -547,7 +547,7 @@ def test_a_stream_settles_what_it_has_in_flight_before_it_waits_for_another():
     for in_flight in (1, 0, 0):
         stream.committer.advance()
         assert (stream.committer.in_flight, stream.committer.pending) == (in_flight, True)
-    stream.other.committed(moved=True)
+    stream.other.committed()
     stream.committer.advance()
     assert (stream.committer.in_flight, stream.committer.pending) == (1, False)
     assert not stream.other.enter(_merging(7))
@@ -566,9 +566,23 @@ def test_a_stream_that_waits_for_another_stops_when_it_is_told_to():
         stream.committer.advance()
     stream.committer.drain()
     stream.run.turns.abandon()
-    stream.other.committed(moved=True)
+    stream.other.committed()
     assert stream.other.enter(_merging(7)), "what waited stands in nobody's way"
     assert not stream.server.transactions
+
+
+def test_a_stream_whose_connection_is_lost_while_it_waits_takes_no_turn():
+    stream = Merging()
+    assert stream.other.enter(_merging(7))
+    stream.committer.submit(Group([batch([b"7"])]))
+    stream.committer.advance()
+    stream.other.committed()
+    stream.server.closed = True
+    with pytest.raises(ConnectionLost):
+        stream.committer.advance()
+    stream.run.turns.abandon()
+    assert not stream.run.turns.has_lost, "nothing was sent"
+    assert stream.other.enter(_merging(7))
 
 
 def test_what_was_refused_lets_others_have_their_turn():

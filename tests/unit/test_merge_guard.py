@@ -50,7 +50,7 @@ def test_only_transactions_that_merge_the_same_exclude_each_other(guard: MergeGu
     assert not other.enter(keys(2, 3))
     assert other.enter(keys(3))
     assert other.enter(NOTHING)
-    one.committed(moved=True)
+    one.committed()
     assert other.enter(keys(2, 3))
 
 
@@ -79,7 +79,7 @@ def test_a_stream_alone_has_no_need_of_keys(guard: MergeGuard, clock: Clock) -> 
     assert other.wants_keys()
     assert not other.enter(keys(1))
     assert one.wants_keys()
-    one.committed(moved=True)
+    one.committed()
     clock.now += ACTIVE + 1
     assert not one.wants_keys()
     assert not other.wants_keys()
@@ -98,7 +98,7 @@ def test_whoever_waits_for_long_is_not_overtaken(guard: MergeGuard, clock: Clock
     assert guard.await_turn(ticket, 0.0) == "(:P)"
     third = turns_of(guard, 3)
     assert third.enter(keys(2)), "the other has not waited for long"
-    third.committed(moved=True)
+    third.committed()
     clock.now += YIELDING
     assert not one.enter(keys(2))
     assert not turns_of(guard, 4).enter(keys(2))
@@ -110,7 +110,7 @@ def test_the_first_to_wait_is_the_first_to_get_its_turn(guard: MergeGuard, clock
     assert one.enter(keys(1))
     first, second = guard.queue(2, keys(1)), guard.queue(3, keys(1))
     clock.now += YIELDING
-    one.committed(moved=True)
+    one.committed()
     assert guard.await_turn(second, 0.0) is not None
     assert guard.await_turn(first, 0.0) is None
     assert guard.await_turn(second, 0.0) is not None
@@ -118,16 +118,18 @@ def test_the_first_to_wait_is_the_first_to_get_its_turn(guard: MergeGuard, clock
     assert guard.await_turn(second, 0.0) is None
 
 
-def test_a_lost_transaction_counts_until_its_stream_has_moved_on(guard: MergeGuard) -> None:
+def test_a_lost_transaction_counts_until_its_stream_has_fenced_it_off(guard: MergeGuard) -> None:
     one, other = turns_of(guard, 1), turns_of(guard, 2)
     assert one.enter(keys(1))
+    assert not one.has_lost
     one.abandon()
+    assert (one.has_lost, other.has_lost) == (True, False)
     assert not other.enter(keys(1))
     assert one.enter(keys(1)), "its own stream has to be able to go on"
-    one.committed(moved=False)
+    one.committed()
     assert not other.enter(keys(1))
-    assert one.enter(keys(1))
-    one.committed(moved=True)
+    one.fenced_off()
+    assert not one.has_lost
     assert other.enter(keys(1))
 
 
@@ -179,7 +181,7 @@ def test_a_stream_that_waits_keeps_its_place_in_line(guard: MergeGuard, clock: C
     assert one.enter(keys(1))
     assert not other.enter(keys(1, 2), 0.01)
     clock.now += YIELDING
-    one.committed(moved=True)
+    one.committed()
     assert not late.enter(keys(2)), "it was first"
     assert other.enter(keys(1, 2), 0.01)
 
@@ -191,7 +193,7 @@ def test_whoever_waits_goes_on_as_soon_as_the_other_has_ended() -> None:
     thread = threading.Thread(target=lambda: turns_of(guard, 2, waits).enter(keys(1), 60.0))
     thread.start()
     eventually(lambda: waits.as_map()["waiting"] is not None)
-    one.committed(moved=True)
+    one.committed()
     thread.join(30)
     assert not thread.is_alive()
 
@@ -231,7 +233,7 @@ class _Stream(threading.Thread):
         for number in group.keys.get(SHAPE, ()):
             if number not in held:
                 self._running.pop(number, None)
-        self._turns.committed(moved=True)
+        self._turns.committed()
         self.done += 1
 
 

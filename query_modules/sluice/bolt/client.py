@@ -175,6 +175,11 @@ class Connection(AbstractContextManager["Connection"]):
         """
         return bool(self._inbox) or self._transport.readable
 
+    def check_open(self) -> None:
+        """Raises ConnectionLost: the connection is closed. Does not wait. No answer may be due."""
+        if self._transport.readable and self._transport.transfer(memoryview(b""), None)[1]:
+            raise RemoteProtocolError("the server sent an answer to no request")
+
     def reset(self, *, timeout: float | None = None) -> None:
         """Make the session usable again after a refusal; rolls an open transaction back."""
         [reply] = self.exchange(frame(messages.reset()), 1, timeout=timeout)

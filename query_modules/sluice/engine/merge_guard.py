@@ -27,8 +27,8 @@ sends several transactions in its turn.
 LOST_GRACE = 30.0
 """
 Seconds for which a transaction whose connection was lost counts as running: the server may still be at work on what it
-had received. It is known to have ended earlier where its stream has moved its checkpoint since, which the other would
-have needed unmoved.
+had received. It is known to have ended as soon as its stream's next session has fenced it off
+(`Loopback.fence_off`).
 """
 
 Owner = int
@@ -145,8 +145,14 @@ class MergeGuard:
                     self._lost.append((owner, keys, until))
             self._changed.notify_all()
 
+    def has_lost(self, owner: Owner) -> bool:
+        """Whether transactions of the stream that it lost still count."""
+        with self._changed:
+            self._forget(self._clock())
+            return any(lost == owner for lost, *_ in self._lost)
+
     def settle(self, owner: Owner) -> None:
-        """The stream has moved its checkpoint: no transaction that it lost can be committed any more."""
+        """No transaction that the stream lost can be committed any more."""
         if self._lost:
             with self._changed:
                 self._lost = [lost for lost in self._lost if lost[0] != owner]

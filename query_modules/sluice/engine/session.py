@@ -91,6 +91,9 @@ def _open_transform(run: Run, watch: Watch, resources: ExitStack) -> Transformer
 def _open_writer(run: Run, loopback: Loopback) -> Writer:
     checkpoint_id = run.desired.checkpoint_id
     loopback.unlabel(checkpoint_id)
+    if run.turns.has_lost:
+        loopback.fence_off(checkpoint_id)
+        run.turns.fenced_off()
     held = loopback.read_checkpoint(checkpoint_id)
     sink = Sink(loopback.connection, checkpoint_id, held)
     run.status.began(held, sink.in_flight)

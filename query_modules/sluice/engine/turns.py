@@ -129,21 +129,23 @@ class Turns:
         self._enter(ticket)
         return True
 
-    def committed(self, *, moved: bool) -> None:
-        """
-        The oldest transaction that was sent is committed.
-
-        Args:
-            moved: whether it moved the stream's positions, which the fence of a transaction that was lost would need.
-        """
+    def committed(self) -> None:
+        """The oldest transaction that was sent is committed."""
         self._guard.leave(self._tickets.popleft())
-        if moved:
-            self._guard.settle(self._owner)
 
     def refused(self) -> None:
         """All transactions in flight were rolled back."""
         while self._tickets:
             self._guard.leave(self._tickets.popleft())
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether transactions of the stream, whose connection was lost, may still be committed."""
+        return self._guard.has_lost(self._owner)
+
+    def fenced_off(self) -> None:
+        """None of those can be committed any more."""
+        self._guard.settle(self._owner)
 
     def abandon(self) -> None:
         """The connection is given up: what became of transactions in flight, if there are any, is not known."""

@@ -37,9 +37,13 @@ class Writer:
     def has_turn(self, keys: MergeKeys) -> bool:
         """
         Whether a transaction that merges these may be sent now; then it has to be. A stream that has nothing in flight
-        waits for it, up to `TURN_PATIENCE`; it never does while a transaction of its own is open.
+        waits for it, up to `TURN_PATIENCE`; it never does while a transaction of its own is open. Raises
+        ConnectionLost, and has no turn: it would be of no use.
         """
-        return self._run.turns.enter(keys, 0.0 if self.sink.in_flight.all else TURN_PATIENCE)
+        if self.sink.in_flight.all:
+            return self._run.turns.enter(keys)
+        self.loopback.connection.check_open()
+        return self._run.turns.enter(keys, TURN_PATIENCE)
 
     def send(self, transaction: Transaction) -> None:
         """Sends a transaction that has its turn, after those in flight. Raises as `Sink.send`."""
@@ -63,7 +67,7 @@ class Writer:
             if error.violates_uniqueness:
                 self.unlabel()
             raise
-        turns.committed(moved=transaction.moves)
+        turns.committed()
         self._run.retry_policy.committed()
         status.committed(transaction)
         self.sink.release()

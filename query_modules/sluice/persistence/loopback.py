@@ -11,6 +11,7 @@ clients, which a server with one Bolt worker could then no longer serve.
 from __future__ import annotations
 
 import ssl
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -54,6 +55,8 @@ REWRITE_POSITIONS = f"""
 {CHECKPOINT} AND coalesce(k.positions, '') = $found
 SET k.positions = $positions
 """
+
+NEW_SESSION = f"{CHECKPOINT} SET k.{nodes.SESSION} = $session"
 
 # A superseded run may no longer write: the condition keeps a late writer from ending its successor's run. A value that
 # is not a number, after an edit by hand, is overwritten.
@@ -218,6 +221,13 @@ class Loopback(AbstractContextManager["Loopback"]):
         if found != positions:
             self.fetch(REWRITE_POSITIONS, {**_whose(checkpoint_id), "found": found, "positions": positions})
         return checkpoint
+
+    def fence_off(self, checkpoint_id: CheckpointId) -> None:
+        """
+        What earlier sessions have sent, and the server is not done with, can no longer be committed afterwards. Raises
+        TransientFailure: the server is at work on it.
+        """
+        self.fetch(NEW_SESSION, {**_whose(checkpoint_id), "session": uuid.uuid4().hex[:12]})
 
     def unlabel(self, checkpoint_id: CheckpointId) -> bool:
         """

@@ -49,6 +49,12 @@ HAS_PARKED = "PARKED"
 OWNER = "sluice_uid"
 "The property of checkpoints and messages that names their stream: its `uid`. No other vertex has it."
 
+SESSION = "session"
+"""
+Of a checkpoint: the first session of its stream that may write, if an earlier one's connection was lost; nothing that
+this one had sent can be committed any more.
+"""
+
 Properties = Mapping[str, Any]
 
 SPEC_PROPERTIES = (
@@ -220,6 +226,7 @@ def checkpoint_of(properties: Properties) -> Checkpoint:
         ended_status=ended_status,
         error=_text(properties, "error") or None,
         ended_at=_text(properties, "ended_at") or None,
+        session=_text(properties, SESSION),
     )
 
 

@@ -189,7 +189,7 @@ def _answered(connection: Connection, requests: Sequence[bytes]) -> tuple[list[l
 def _fence(connection: Connection) -> str | None:
     """Why the fence does not work here; None: it does."""
     root = _made(connection)
-    moved = {"id": root, "uid": LABEL, "from": "a", "to": {"positions": "b"}}
+    moved = {"id": root, "uid": LABEL, "from": "a", "to": {"positions": "b"}, "session": ""}
     begin = f"MATCH (k) WHERE id(k) = $id SET k.positions = 'a', k.{nodes.OWNER} = $uid"
     add = "UNWIND range(1, 3) AS x MATCH (k) WHERE id(k) = $id SET k.v = coalesce(k.v, 0) + x RETURN k.v AS v"
     look = "MATCH (k) WHERE id(k) = $id RETURN k.positions AS positions, k.v AS v"

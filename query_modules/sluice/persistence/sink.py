@@ -24,10 +24,11 @@ from sluice.values.model import Checkpoint, CheckpointId, encode_positions
 FENCE_TEXT = "sluice: the checkpoint is not where this worker left it"
 
 # assert() is Memgraph's: it fails the query with the text. A checkpoint that is gone has no positions, and fails too.
-# So does a vertex that is not a checkpoint of this stream.
+# So does a vertex that is not a checkpoint of this stream, and one that belongs to a later session.
 FENCE = f"""
 OPTIONAL MATCH (k) WHERE id(k) = $id
-WITH k, assert(coalesce(k.positions = $from AND k.{nodes.OWNER} = $uid, false), '{FENCE_TEXT}') AS held
+WITH k, k.positions = $from AND k.{nodes.OWNER} = $uid AND coalesce(k.{nodes.SESSION}, '') = $session AS is_ours
+WITH k, assert(coalesce(is_ours, false), '{FENCE_TEXT}') AS held
 SET k += $to
 """
 
@@ -62,6 +63,7 @@ class Sink:
         self._checkpoint_id = checkpoint_id
         self.held = held
         "The checkpoint as committed, as far as known."
+        self._session = held.session
         self.in_flight = InFlight()
 
     @property
@@ -87,7 +89,7 @@ class Sink:
         """
         vertex, uid = self._checkpoint_id
         start = encode_positions(transaction.before.positions)
-        parameters = {"id": vertex, "uid": uid, "from": start, "to": transaction.properties}
+        parameters = {"id": vertex, "uid": uid, "from": start, "to": transaction.properties, "session": self._session}
         if transaction.parked:
             parameters["parked"] = [{**message.properties(), nodes.OWNER: uid} for message in transaction.parked]
         fence = frame(messages.run(FENCE_AND_PARK if transaction.parked else FENCE, parameters))

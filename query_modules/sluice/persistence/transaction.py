@@ -47,11 +47,6 @@ class Transaction:
     "What the server has to say about it though it is committed; empty: nothing."
 
     @property
-    def moves(self) -> bool:
-        """Whether it moves the stream's positions."""
-        return self.before.positions != self.after.positions
-
-    @property
     def given(self) -> int:
         """Queries that the transform gave for new messages."""
         return self.queries.given if self.group else 0

@@ -158,6 +158,8 @@ class Checkpoint:
     "Why that run ended, if by an error."
     ended_at: str | None = None
     "When it ended, in UTC, ISO 8601."
+    session: str = ""
+    "Which sessions may move it: none that began before this one, whatever is still on its way to the server."
 
     @property
     def places(self) -> dict[int, Position]:

@@ -21,7 +21,7 @@ from sluice.engine.run import Run, RunStatus
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns, Waits
 from sluice.engine.writer import Writer
-from sluice.errors import OffsetGone, ServiceUnavailable, TransformError
+from sluice.errors import ConnectionLost, OffsetGone, ServiceUnavailable, TransformError
 from sluice.host.attempts import Attempts
 from sluice.host.installation import Installation
 from sluice.host.settings import Settings
@@ -159,6 +159,8 @@ class Server:
         "What it says to each COMMIT of a transaction that changes the checkpoint."
         self.lost: Exception | None = None
         "What is raised instead of the next answers."
+        self.closed = False
+        "Whether it is known to be gone before anything is sent."
         self.answered = False
         self.unlabelled = 0
         self.requests: tuple[Any, ...] = ()
@@ -190,6 +192,14 @@ class Server:
             raise self.lost
         return [self._replies.popleft() for _ in range(count)]
 
+    @property
+    def connection(self) -> Server:
+        return self
+
+    def check_open(self) -> None:
+        if self.closed:
+            raise ConnectionLost("closed by the server")
+
     def reset(self) -> None:
         assert not self._replies
         self._failed = False
@@ -201,7 +211,7 @@ class Server:
         elif tag == Tag.RUN:
             query, parameters = fields[0], fields[1]
             if query in (FENCE, FENCE_AND_PARK):
-                if parameters["from"] != self.positions:
+                if (parameters["from"], parameters["session"]) != (self.positions, self.held.session):
                     return Failure(CLIENT_ERROR, f"Assertion failed: {FENCE_TEXT}.")
             else:
                 self.transactions[-1].append(query)
