@@ -13,6 +13,7 @@ from typing import Any, cast
 import neo4j
 import pytest
 
+from tests.eventually import eventually
 from tests.hosts.docker import docker_host
 from tests.hosts.host import QUERY_MODULES, Host, HostOptions, ServerHost
 from tests.hosts.memgraph import MemgraphHost
@@ -30,12 +31,15 @@ The environment of the host that tests share: that a topic goes, comes or grows 
 there is something to refer to.
 """
 
+PATIENT = {"SLUICE_SCRIPT_TIMEOUT": "60"}
+"The environment of every host: on a busy machine a script that loads is slow, and not at fault."
+
 
 def new_host(config: pytest.Config, folder: Path, options: HostOptions) -> ServerHost:
     """A host of the kind that the options name, not started."""
     settings = dict(config.getoption("--setting"))
     # A view, not a copy: a test may change its part before it starts the host again.
-    options = replace(options, environment=ChainMap(cast(dict[str, str], options.environment), settings))
+    options = replace(options, environment=ChainMap(cast(dict[str, str], options.environment), settings, PATIENT))
     if config.getoption("--host") == "memgraph":
         binary: Path = config.getoption("--memgraph-bin")
         return MemgraphHost(folder, binary.resolve(), config.getoption("--memgraph-pythonpath"), options)
@@ -98,6 +102,30 @@ def own_host(pytestconfig: pytest.Config, tmp_path: Path, log_keeper: LogKeeper)
             return server
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def second_host(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper
+) -> Iterator[ServerHost]:
+    """What `empty_host` empties."""
+    if pytestconfig.getoption("--host") in NOT_OURS:
+        pytest.skip("needs a host whose graph may be deleted")
+    server = new_host(pytestconfig, tmp_path_factory.mktemp("second"), HostOptions({"SLUICE_BROKER_TIMEOUT": "30"}))
+    with log_keeper.watching("second", server):
+        server.start()
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def empty_host(second_host: ServerHost) -> ServerHost:
+    """A host whose graph is empty, and which no other test uses meanwhile; none kills it, or stops it. Already up."""
+    for row in second_host.run("CALL streams.show() YIELD name"):
+        second_host.run("CALL streams.drop($name)", name=row["name"])
+    # May conflict with the supervisor, which deletes the nodes of streams that were dropped.
+    eventually(lambda: second_host.run("MATCH (n) DETACH DELETE n") == [], timeout=20)
+    return second_host
 
 
 @pytest.fixture(scope="session")
