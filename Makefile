@@ -2,7 +2,7 @@
 
 PYTHON ?= python3# the interpreter the virtual environments are made with, 3.10 or newer
 HOST ?= sandbox# what the integration tests run against: sandbox, memgraph, uri, docker
-PROCESSES ?= 1# how many run the integration tests side by side: a number, or auto for one for each core
+PROCESSES ?= $(if $(filter uri docker,$(HOST)),1,2)# how many run the integration tests side by side: a number, or auto
 FUZZ ?= 3600# seconds for each of the fuzzers of `make soak`
 ARGS ?=# more for pytest: ARGS='-k recovery --memgraph-bin=/usr/lib/memgraph/memgraph'
 
