@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +104,18 @@ def own_host(pytestconfig: pytest.Config, tmp_path: Path, log_keeper: LogKeeper)
         yield make
 
 
+def drop_streams(host: Host, names: Collection[str] | None = None) -> None:
+    """Drop the streams of these names that there are; by default all. Tries again where that conflicts with others."""
+
+    def none_left() -> bool:
+        for row in host.run("CALL streams.show() YIELD name"):
+            if names is None or row["name"] in names:
+                host.run("CALL streams.drop($name)", name=row["name"])
+        return True
+
+    eventually(none_left, timeout=20)
+
+
 @pytest.fixture(scope="session")
 def second_host(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper
@@ -121,8 +133,7 @@ def second_host(
 @pytest.fixture
 def empty_host(second_host: ServerHost) -> ServerHost:
     """A host whose graph is empty, and which no other test uses meanwhile; none kills it, or stops it. Already up."""
-    for row in second_host.run("CALL streams.show() YIELD name"):
-        second_host.run("CALL streams.drop($name)", name=row["name"])
+    drop_streams(second_host)
     # May conflict with the supervisor, which deletes the nodes of streams that were dropped.
     eventually(lambda: second_host.run("MATCH (n) DETACH DELETE n") == [], timeout=20)
     return second_host
@@ -162,9 +173,7 @@ def new_stream_name(request: pytest.FixtureRequest) -> Iterator[Callable[[], str
     shared: Host | None = request.getfixturevalue("host") if "host" in request.fixturenames else None
     yield new
     if names and shared is not None:
-        left = {row["name"] for row in shared.run("CALL streams.show() YIELD name RETURN name")}
-        for name in left.intersection(names):
-            shared.run("CALL streams.drop($name)", name=name)
+        drop_streams(shared, names)
 
 
 @pytest.fixture
