@@ -2,7 +2,7 @@
 
 PYTHON ?= python3# the interpreter the virtual environments are made with, 3.10 or newer
 HOST ?= sandbox# what the integration tests run against: sandbox, memgraph, uri, docker
-PROCESSES ?= 1# how many run the integration tests side by side: a number, or auto for one for each core
+PROCESSES ?= $(if $(filter uri docker,$(HOST)),1,2)# how many run the integration tests side by side: a number, or auto
 FUZZ ?= 3600# seconds for each of the fuzzers of `make soak`
 ARGS ?=# more for pytest: ARGS='-k recovery --memgraph-bin=/usr/lib/memgraph/memgraph'
 
@@ -59,12 +59,16 @@ types: $(INSTALLED) ## mypy, strict; unit tests may leave their own functions un
 kafka: $(INSTALLED) ## the jars of the Apache Kafka that the tests start, by Maven: needs Java and Maven
 	@$(VENV)/bin/python -m tests.kafka
 
+.PHONY: classes
+classes: $(INSTALLED) ## the sandbox's classes in a file of .cache/, with which it starts in two thirds of the time
+	@$(VENV)/bin/python -m tests.hosts.classes
+
 .PHONY: unit
 unit: $(INSTALLED) ## the tests that need neither broker nor host
 	$(UNIT) $(ARGS)
 
 .PHONY: integration
-integration: kafka ## the tests with a real Apache Kafka and HOST
+integration: kafka classes ## the tests with a real Apache Kafka and HOST
 	$(INTEGRATION) $(ARGS)
 
 .PHONY: faults
@@ -73,7 +77,7 @@ faults: kafka ## the fault harness at length, with HOST: ARGS='--messages 100000
 
 .PHONY: test
 test: $(INSTALLED) ## everything: lint, types and all tests
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync kafka lint types # the first waits for the network
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync kafka classes lint types # the first waits for the network
 	$(UNIT) $(ARGS) $(if $(ARGS),|| test $$? = 5 # no test of these is selected)
 	$(INTEGRATION) $(ARGS)
 

@@ -22,6 +22,7 @@ from typing import Any
 import jpype
 from arcadedb_embedded import ArcadeDBServer
 
+from sandbox import class_cache
 from sandbox.engine import DATABASE, USER
 
 HEAP = "1g"
@@ -87,7 +88,11 @@ def _start(folder: Path, password: str) -> Any:
         },
         jvm_kwargs={
             "heap_size": HEAP,
-            "jvm_args": [*JVM_ARGUMENTS, *(f"-Darcadedb.{name}={value}" for name, value in SETTINGS.items())],
+            "jvm_args": [
+                *JVM_ARGUMENTS,
+                *class_cache.jvm_arguments(),
+                *(f"-Darcadedb.{name}={value}" for name, value in SETTINGS.items()),
+            ],
         },
     )
     server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -16,6 +17,22 @@ class _Anything:
 ANYTHING: Final = _Anything()
 
 
+MOST_SLACK = 8.0
+
+
+def slack() -> float:
+    """
+    How many times as long as on an idle machine things may take: how many processes want each processor, by the load
+    average of the last minute, from 1 to MOST_SLACK.
+    """
+    return min(MOST_SLACK, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
+
+
+def within(seconds: float, began: float) -> bool:
+    """Whether no more than so many seconds of an idle machine have passed since `began` (`time.monotonic`)."""
+    return time.monotonic() - began < seconds * slack()
+
+
 def eventually(
     check: Callable[[], T], *, timeout: float = 10.0, interval: float = 0.05, equals: T | _Anything = ANYTHING
 ) -> T:
@@ -26,14 +43,14 @@ def eventually(
     to return something, or forgetting a `return` would pass.
 
     Args:
-        timeout: seconds from now; the last call may end later.
+        timeout: seconds of an idle machine from now (`slack`); the last call may end later.
         interval: seconds between two calls.
         equals: wait for this value instead, false ones included; the failure then shows both.
 
     Raises:
         AssertionError: the time is over; carries the last value or the last exception.
     """
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while True:
         error: Exception | AssertionError | None = None
         try:
@@ -44,7 +61,7 @@ def eventually(
             if bool(value) if isinstance(equals, _Anything) else value == equals:
                 return value
             seen = repr(value)
-        if time.monotonic() >= deadline:
+        if not within(timeout, began):
             wanted = "something true" if isinstance(equals, _Anything) else repr(equals)
             raise AssertionError(f"not within {timeout:g} s: expected {wanted}, last seen {seen}") from error
         time.sleep(interval)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, cast
 import neo4j
 import pytest
 
+from tests.eventually import eventually
 from tests.hosts.docker import docker_host
 from tests.hosts.host import QUERY_MODULES, Host, HostOptions, ServerHost
 from tests.hosts.memgraph import MemgraphHost
@@ -30,12 +31,15 @@ The environment of the host that tests share: that a topic goes, comes or grows 
 there is something to refer to.
 """
 
+PATIENT = {"SLUICE_SCRIPT_TIMEOUT": "60"}
+"The environment of every host: on a busy machine a script that loads is slow, and not at fault."
+
 
 def new_host(config: pytest.Config, folder: Path, options: HostOptions) -> ServerHost:
     """A host of the kind that the options name, not started."""
     settings = dict(config.getoption("--setting"))
     # A view, not a copy: a test may change its part before it starts the host again.
-    options = replace(options, environment=ChainMap(cast(dict[str, str], options.environment), settings))
+    options = replace(options, environment=ChainMap(cast(dict[str, str], options.environment), settings, PATIENT))
     if config.getoption("--host") == "memgraph":
         binary: Path = config.getoption("--memgraph-bin")
         return MemgraphHost(folder, binary.resolve(), config.getoption("--memgraph-pythonpath"), options)
@@ -100,6 +104,41 @@ def own_host(pytestconfig: pytest.Config, tmp_path: Path, log_keeper: LogKeeper)
         yield make
 
 
+def drop_streams(host: Host, names: Collection[str] | None = None) -> None:
+    """Drop the streams of these names that there are; by default all. Tries again where that conflicts with others."""
+
+    def none_left() -> bool:
+        for row in host.run("CALL streams.show() YIELD name"):
+            if names is None or row["name"] in names:
+                host.run("CALL streams.drop($name)", name=row["name"])
+        return True
+
+    eventually(none_left, timeout=20)
+
+
+@pytest.fixture(scope="session")
+def second_host(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper
+) -> Iterator[ServerHost]:
+    """What `empty_host` empties."""
+    if pytestconfig.getoption("--host") in NOT_OURS:
+        pytest.skip("needs a host whose graph may be deleted")
+    server = new_host(pytestconfig, tmp_path_factory.mktemp("second"), HostOptions({"SLUICE_BROKER_TIMEOUT": "30"}))
+    with log_keeper.watching("second", server):
+        server.start()
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def empty_host(second_host: ServerHost) -> ServerHost:
+    """A host whose graph is empty, and which no other test uses meanwhile; none kills it, or stops it. Already up."""
+    drop_streams(second_host)
+    # May conflict with the supervisor, which deletes the nodes of streams that were dropped.
+    eventually(lambda: second_host.run("MATCH (n) DETACH DELETE n") == [], timeout=20)
+    return second_host
+
+
 @pytest.fixture(scope="session")
 def driver(host: Host) -> neo4j.Driver:
     """The neo4j driver on the shared host."""
@@ -134,9 +173,7 @@ def new_stream_name(request: pytest.FixtureRequest) -> Iterator[Callable[[], str
     shared: Host | None = request.getfixturevalue("host") if "host" in request.fixturenames else None
     yield new
     if names and shared is not None:
-        left = {row["name"] for row in shared.run("CALL streams.show() YIELD name RETURN name")}
-        for name in left.intersection(names):
-            shared.run("CALL streams.drop($name)", name=name)
+        drop_streams(shared, names)
 
 
 @pytest.fixture

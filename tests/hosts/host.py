@@ -83,7 +83,7 @@ class ServerHost(Server):
         self.data = folder / "data"
         self.log_file = folder / "host.log"
         self.query_modules = folder / "query_modules"
-        shutil.copytree(options.query_modules, self.query_modules, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(options.query_modules, self.query_modules)  # what is compiled too, or each start compiles it
         self._options = options
         self._bolt = Bolt(self.uri)
 

@@ -4,30 +4,13 @@ A stream that is steered by its clauses, through a shim. Holds no test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import neo4j
 import pytest
 
-from tests.hosts import Host
 from tests.integration.configured import Configured
-from tests.integration.shim_server import ShimServer
 from tests.integration.test_kit import Row
-
-
-@contextmanager
-def through_shim(host: Host, folder: Path) -> Iterator[neo4j.Driver]:
-    """Talks to the host through a shim."""
-    shim = ShimServer(folder, host.port)
-    shim.start()
-    try:
-        with neo4j.GraphDatabase.driver(shim.uri, telemetry_disabled=True) as driver:
-            yield driver
-    finally:
-        shim.kill()
 
 
 class Clauses(Configured):
@@ -35,13 +18,13 @@ class Clauses(Configured):
 
     def __init__(self, driver: neo4j.Driver, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._driver = driver
+        self.driver = driver
 
     def clause(self, text: str, **parameters: Any) -> tuple[list[str], list[Row]]:
         """The columns and the rows of a clause; NAME, TOPIC and BROKER stand for the stream's."""
         for word, value in (("NAME", self.name), ("TOPIC", self.topic), ("BROKER", self.kafka.bootstrap)):
             text = text.replace(f"«{word}»", value)
-        with self._driver.session() as session:
+        with self.driver.session() as session:
             result = session.run(text, parameters)
             return list(result.keys()), result.data()
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from tests.hosts import Host
 from tests.integration.configured import Configured
-from tests.integration.test_kit import OwnHost
 from tests.kafka import KafkaBroker
 
 STRICT = """
@@ -55,10 +54,9 @@ def again(stream: Configured, letters: str, folder: Path) -> Configured:
 
 
 def test_dead_letters_are_applied_once_as_the_messages_that_they_were(
-    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+    empty_host: Host, kafka: KafkaBroker, tmp_path: Path
 ) -> None:
-    host = own_host()
-    stream, letters = failing(host, kafka, tmp_path, "orders")
+    stream, letters = failing(empty_host, kafka, tmp_path, "orders")
     repaired = again(stream, letters, tmp_path)
     repaired.configured({"source": "dead_letters", "on_error": "park"}, FIXED)
     assert [row["params"]["place"] for row in repaired.test()] == [[0, 1], [0, 3]]
@@ -71,8 +69,8 @@ def test_dead_letters_are_applied_once_as_the_messages_that_they_were(
     assert [(row["topic"], row["place"]) for row in everything] == [(stream.topic, [0, n]) for n in range(5)]
     assert all(row["at"] for row in everything)
     # It is a stream like any other: it goes on where it was.
-    host.kill()
-    host.start()
+    repaired.stop()
+    repaired.start()
     kafka.topics.produce(stream.topic, ["6,5"])
     repaired.await_position(3)
     assert [row["value"] for row in vertices(stream)] == [1, 2.5, 3, 4.5, 5, 6.5]

@@ -25,7 +25,7 @@ from tests.unit.folding.sandbox import UNSEEN, is_left_out
 from tests.unit.folding.themes import Case, case
 from tests.unit.folding.wrong_rules import WRONG_RULES
 
-EXAMPLES = int(os.environ.get("FOLDING_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("FOLDING_EXAMPLES", "100"))
 
 MOST = 2000
 "Examples within which a wrong rule has to show."
@@ -178,6 +178,11 @@ def difference(database: Database, examples: int, seed: int) -> Case | None:
 def test_folded_or_one_by_one_a_batch_does_the_same(database: Database) -> None:
     seed = int(os.environ.get("FOLDING_SEED", "0"))
     assert difference(database, EXAMPLES, seed) is None
+
+
+@pytest.mark.soak
+def test_folded_or_one_by_one_many_batches_do_the_same(database: Database) -> None:
+    assert difference(database, MOST, seed=1) is None
 
 
 def _shown(rule: Callable[[pytest.MonkeyPatch], None]) -> Any:

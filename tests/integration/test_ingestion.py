@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.eventually import eventually
+from tests.hosts import Host
 from tests.integration.test_kit import (
     LONG,
     VALUES,
@@ -291,10 +292,9 @@ __main__.pack_queries = packing.pack_queries = forged
     ],
 )
 def test_a_script_that_writes_to_the_server_past_its_queries_loses_nothing(
-    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, body: str, reason: str
+    empty_host: Host, kafka: KafkaBroker, tmp_path: Path, body: str, reason: str
 ) -> None:
-    host = own_host()
-    stream = Stream(host.run, kafka, tmp_path, "forges")
+    stream = Stream(empty_host.run, kafka, tmp_path, "forges")
     stream.create(FORGES.format(body=body) + VALUES)
     stream.send(numbers(0, 6))
     stream.start()
@@ -303,15 +303,14 @@ def test_a_script_that_writes_to_the_server_past_its_queries_loses_nothing(
     assert "its process returned data that must not be sent: " in str(stream.error)
     assert reason in str(stream.error)
     assert stream.values == numbers(0, 3)
-    (told,) = host.run("CALL streams.info($name) YIELD positions RETURN positions", name=stream.name)
+    (told,) = empty_host.run("CALL streams.info($name) YIELD positions RETURN positions", name=stream.name)
     assert told["positions"] == {"0": 3}
 
 
 def test_what_a_transform_writes_is_not_the_servers_log_and_is_told_when_it_dies(
-    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path
+    empty_host: Host, kafka: KafkaBroker, tmp_path: Path
 ) -> None:
-    host = own_host()
-    stream = Stream(host.run, kafka, tmp_path, "talks")
+    stream = Stream(empty_host.run, kafka, tmp_path, "talks")
     talks = "import os, sys\ndef stream(batch):\n    sys.stderr.write('secret ' * 200_000)\n"
     stream.create(f"{talks}    print('and then', flush=True)\n    os._exit(3)\n")
     stream.send(["0"])
@@ -319,7 +318,7 @@ def test_what_a_transform_writes_is_not_the_servers_log_and_is_told_when_it_dies
     stream.await_status("error")
     assert "its process ended (exit status 3); it wrote: ..." in str(stream.error)
     assert "secret and then" in str(stream.error)
-    assert host.log_text().count("secret") < 1000
+    assert empty_host.log_text().count("secret") < 1000
 
 
 def _place(stream: Stream, offset: int) -> str:

@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from tests.eventually import eventually
+from tests.eventually import eventually, within
 from tests.integration.configured import Configured
 from tests.integration.test_kit import OwnHost, Run, numbers, transforms_running
 from tests.kafka import KafkaBroker
@@ -217,7 +217,7 @@ def test_without_its_broker_a_stream_stops_and_the_host_ends_at_once(
     stream.await_reason("broker unreachable at")
     began = time.monotonic()
     host.stop()
-    assert time.monotonic() - began < 4
+    assert within(4, began)
 
 
 def test_a_broker_that_hangs_holds_nobody_up(new_stream: NewConfigured, own_kafka: Callable[[], KafkaBroker]) -> None:
@@ -229,7 +229,7 @@ def test_a_broker_that_hangs_holds_nobody_up(new_stream: NewConfigured, own_kafk
     began = time.monotonic()
     stream.answers_quickly()
     assert stream.run("RETURN 1 AS one") == [{"one": 1}]
-    assert time.monotonic() - began < 3
+    assert within(3, began)
     broker.resume()
     stream.await_values(numbers(0, 3000), timeout=40)
     stream.await_no_reason()

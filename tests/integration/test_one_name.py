@@ -13,7 +13,7 @@ from pathlib import Path
 import neo4j
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import eventually, within
 from tests.hosts import Host, ScriptServer
 from tests.integration.shim_server import ShimServer
 from tests.integration.test_kit import EXAMPLE, OwnHost, Stream, created
@@ -30,7 +30,7 @@ DRIVERS = 6
 MANAGED_SECONDS = {True: 30.0, False: 120.0}
 "How long they may take."
 
-PATIENT = {"SLUICE_SCRIPT_TIMEOUT": "60", "SLUICE_BROKER_TIMEOUT": "30"}
+PATIENT = {"SLUICE_BROKER_TIMEOUT": "30"}
 "For machines that are busy with other tests as well."
 
 OUTCOMES = {"exists already": "exists", "try again": "conflict", "conflicting transactions": "conflict"}
@@ -68,7 +68,7 @@ def shown(host: Host) -> list[str]:
     return [row["name"] for row in host.run("CALL streams.show() YIELD name")]
 
 
-@pytest.mark.parametrize("clients", [2, 4, 8])
+@pytest.mark.parametrize("clients", [2, 8])
 def test_of_several_first_creates_on_a_fresh_server_one_makes_the_stream(
     own_host: OwnHost, stream_on: Callable[[Host], Stream], clients: int
 ) -> None:
@@ -83,7 +83,7 @@ def test_of_several_first_creates_on_a_fresh_server_one_makes_the_stream(
     stream.await_status("running")
 
 
-@pytest.mark.parametrize("clients", [2, 4, 8])
+@pytest.mark.parametrize("clients", [2, 8])
 def test_of_several_creates_of_one_name_one_makes_the_stream(
     host: Host, stream_on: Callable[[Host], Stream], clients: int
 ) -> None:
@@ -118,9 +118,9 @@ def refused(stream: Stream) -> str:
 
 
 def test_one_transaction_may_create_and_drop_several_streams(
-    own_host: OwnHost, stream_on: Callable[[Host], Stream]
+    empty_host: Host, stream_on: Callable[[Host], Stream]
 ) -> None:
-    host = own_host(env=PATIENT)
+    host = empty_host
     streams = [stream_on(host) for _ in range(3)]
     for _ in range(2):  # without a catalog, and with one
         with host.new_driver() as driver, driver.session() as session, session.begin_transaction() as transaction:
@@ -138,9 +138,9 @@ def test_one_transaction_may_create_and_drop_several_streams(
 
 
 def test_managed_transactions_of_drivers_get_through(
-    own_host: OwnHost, tmp_path: Path, kafka: KafkaBroker, script_server: ScriptServer
+    empty_host: Host, tmp_path: Path, kafka: KafkaBroker, script_server: ScriptServer
 ) -> None:
-    host = own_host(env=PATIENT)
+    host = empty_host
     words = {"uri": kafka.bootstrap, "topic": kafka.topics.create(), "script": script_server.serve("/t.py", EXAMPLE)}
     limit = MANAGED_SECONDS[host.is_memgraph]
     names = [f"managed_{number}" for number in range(MANAGED[host.is_memgraph])]
@@ -170,4 +170,4 @@ def test_managed_transactions_of_drivers_get_through(
             seconds = time.monotonic() - began
     assert shown(host) == sorted(names)
     print(f"{len(names)} managed transactions took {seconds:.1f} s")
-    assert seconds < limit
+    assert within(limit, began)

@@ -188,9 +188,8 @@ def test_the_ledger_adds_up_where_messages_fail(stream: Operated) -> None:
     assert refusal(stream.batches, 0).endswith("limit must be an integer from 1 to 2147483647, got 0")
 
 
-def test_the_ledger_outlasts_stop_and_reload(own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path) -> None:
-    host = own_host()
-    stream = Operated(host.run, kafka, tmp_path, "kept")
+def test_the_ledger_outlasts_stop_and_reload(empty_host: Host, kafka: KafkaBroker, tmp_path: Path) -> None:
+    stream = Operated(empty_host.run, kafka, tmp_path, "kept")
     stream.configured(None)
     stream.send(numbers(0, 20))
     stream.start()
@@ -198,7 +197,7 @@ def test_the_ledger_outlasts_stop_and_reload(own_host: OwnHost, kafka: KafkaBrok
     stream.stop()
     before = stream.batches()
     assert before
-    host.run("CALL mg.load_all()")
+    empty_host.run("CALL mg.load_all()")
     eventually(stream.batches, equals=before)
     stream.send(numbers(20, 30))
     stream.start()

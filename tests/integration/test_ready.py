@@ -7,38 +7,20 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import neo4j
 import pytest
 
 from sluice import ready
 from sluice.folding import Folder, subscripted
 from sluice.values.record import Record
 from tests.eventually import eventually
-from tests.hosts import Host
-from tests.integration.by_clauses import Clauses, through_shim
+from tests.integration.by_clauses import Clauses
 from tests.integration.test_kit import Row, Run
-from tests.kafka import KafkaBroker
 
 ALL_PERSONS = "MATCH (n:LABEL) RETURN n.id AS id, n.name AS name, n.age AS age ORDER BY id"
 
 NINE: list[Row] = [{"count": 9, "sum": 9}]
-
-
-@pytest.fixture
-def driver(host: Host, tmp_path: Path) -> Iterator[neo4j.Driver]:
-    with through_shim(host, tmp_path) as driver:
-        yield driver
-
-
-@pytest.fixture
-def stream(
-    driver: neo4j.Driver, run: Run, kafka: KafkaBroker, tmp_path: Path, new_stream_name: Callable[[], str]
-) -> Clauses:
-    return Clauses(driver, run, kafka, tmp_path, new_stream_name())
 
 
 def create(stream: Clauses, transform: str, config: str) -> None:

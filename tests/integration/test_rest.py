@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import eventually, within
 from tests.hosts import ServerHost
 from tests.integration.configured import Configured
 from tests.integration.test_kafka_surprises import Transactions
@@ -106,7 +106,7 @@ def test_a_broker_that_goes_is_seen_at_rest_and_what_comes_later_is_read(
     began = time.monotonic()
     stream.stop()
     eventually(lambda: clients(host), equals=0)
-    assert time.monotonic() - began < 2
+    assert within(2, began)
 
 
 def test_a_stream_of_transactions_rests_and_reads_on(host: ServerHost, new_stream: NewStream) -> None:

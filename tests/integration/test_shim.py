@@ -56,12 +56,12 @@ def driver(shim: ShimServer) -> Iterator[neo4j.Driver]:
 @pytest.mark.parametrize("name", CLIENTS)
 def test_the_specifications_example(
     name: str,
-    own_host: OwnHost,
+    empty_host: Host,
     new_shim: Callable[..., ShimServer],
     kafka: KafkaBroker,
     script_server: ScriptServer,
 ) -> None:
-    shim = new_shim(own_host().port)
+    shim = new_shim(empty_host.port)
     with CLIENTS[name](shim.port) as run:
         run_example(run, kafka, script_server)
 

@@ -9,6 +9,7 @@ from tests.bench.show import measure
 from tests.integration.test_kit import OwnHost
 
 
+@pytest.mark.soak  # tests/unit/test_catalog.py counts how often the graph is walked
 @pytest.mark.bench
 def test_show_costs_the_same_in_an_empty_graph_and_beside_200_000_vertices(
     own_host: OwnHost, mock_kafka: MockBroker

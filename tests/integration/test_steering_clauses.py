@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import neo4j
-import pytest
 
 from tests.eventually import eventually
-from tests.hosts import Host
-from tests.integration.by_clauses import Clauses, through_shim
-from tests.integration.test_kit import VALUES, Run, numbers
-from tests.kafka import KafkaBroker
+from tests.integration.by_clauses import Clauses
+from tests.integration.test_kit import VALUES, numbers
 
 SEEK_COLUMNS = ["partition", "from", "to", "messages", "effect"]
-
-
-@pytest.fixture
-def driver(host: Host, tmp_path: Path) -> Iterator[neo4j.Driver]:
-    with through_shim(host, tmp_path) as driver:
-        yield driver
-
-
-@pytest.fixture
-def stream(
-    driver: neo4j.Driver, run: Run, kafka: KafkaBroker, tmp_path: Path, new_stream_name: Callable[[], str]
-) -> Clauses:
-    return Clauses(driver, run, kafka, tmp_path, new_stream_name())
 
 
 CREATE = "STREAM «NAME» AS LOAD DATA KAFKA '«BROKER»' WITH TOPIC '«TOPIC»' WITH TRANSFORM $script"
@@ -84,14 +65,14 @@ def test_a_stream_is_altered_sent_back_and_goes_on_with_a_new_script(stream: Cla
     assert rows[0]["old_sha256"] == rows[0]["new_sha256"] == stream.info["transform_sha256"]
 
 
-def test_the_clauses_take_part_in_a_transaction(stream: Clauses, driver: neo4j.Driver) -> None:
+def test_the_clauses_take_part_in_a_transaction(stream: Clauses) -> None:
     stream.send(numbers(0, 10))
     stream.create(VALUES)
     stream.start()
     stream.await_count(10)
     stream.stop()
     # The last batch's worker may still be on its way out: then the seek conflicts, and is tried again.
-    with driver.session() as session:
+    with stream.driver.session() as session:
 
         def both(transaction: neo4j.Transaction | neo4j.ManagedTransaction) -> None:
             transaction.run(f"SEEK STREAM {stream.name} TO EARLIEST").consume()

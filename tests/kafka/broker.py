@@ -12,7 +12,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
-from tests.kafka.jars import HERE, formatted, jars, java
+from tests.kafka.jars import HERE, class_archive, formatted, jars, java
 from tests.kafka.topics import Topics, log
 from tests.ports import free_ports
 from tests.server import Server
@@ -106,7 +106,9 @@ class KafkaBroker(Server):
         """The broker's main class on the jars that Maven resolved."""
         logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
         settings = self._folder / "server.properties"
-        return [java(), *JAVA_OPTIONS, logging, "-cp", self._class_path, "kafka.Kafka", settings]
+        archive = class_archive()
+        classes = [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []
+        return [java(), *JAVA_OPTIONS, *classes, logging, "-cp", self._class_path, "kafka.Kafka", settings]
 
     def answers(self) -> bool:
         """Whether the metadata names the broker, which it does from when the controller has let it in."""

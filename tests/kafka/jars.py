@@ -78,6 +78,17 @@ def formatted() -> Path:
     return folder
 
 
+def class_archive() -> Path:
+    """
+    Where the file is, or would be, that `classes.make` makes for this Java and these jars.
+
+    Raises:
+        KafkaUnavailable: there is no java.
+    """
+    where = f"{Path(java()).resolve()} {CACHE}".encode()
+    return CACHE / f"{hashlib.sha256(POM.read_bytes() + where).hexdigest()[:12]}.jsa"
+
+
 def _resolve(pom: Path, folder: Path) -> None:
     """Fetch beside `folder` and rename, so that neither an interrupted run nor two at once leave half a set."""
     mvn = _on_path("mvn", "Maven (Debian: maven)")

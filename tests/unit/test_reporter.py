@@ -88,7 +88,21 @@ def test_the_end_does_not_wait_for_a_broker_that_is_away(clock):
     told.report(FakeConsumer(told, answers=False), {0: 1})
     began = clock[0]
     assert not told.finish(FakeConsumer(told, answers=False))
-    assert clock[0] - began < 1
+    assert clock[0] - began < 1.1
+
+
+def test_the_last_position_is_told_though_the_answer_to_the_one_before_is_late(clock):
+    class Slow(FakeConsumer):
+        def poll(self, timeout: float) -> None:
+            clock[0] += 0.8  # the time for the last report is not what the one before has left of it
+            super().poll(timeout)
+
+    told = Reporter("s", "t")
+    consumer = Slow(told)
+    told.report(consumer, {0: 1})
+    told.report(consumer, {0: 9})
+    assert told.finish(consumer)
+    assert consumer.commits == [{0: 1}, {0: 9}]
 
 
 def test_a_consumer_that_cannot_commit_is_no_trouble(clock):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import MOST_SLACK, eventually, slack, within
 from tests.hosts import ScriptServer
 from tests.leaks import Running
 
@@ -58,6 +59,15 @@ def test_eventually_returns(values: list[object], equals: dict[str, Any], expect
 def test_eventually_fails_with(last: object, equals: dict[str, Any], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         eventually(Counting(last), timeout=0.01, interval=0.001, **equals)
+
+
+def test_time_is_counted_by_what_else_the_machine_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    processors = os.cpu_count() or 1
+    for load, expected in ((0.0, 1.0), (3.0 * processors, 3.0), (1000.0 * processors, MOST_SLACK)):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, load, load))
+        assert slack() == expected
+        assert within(10, time.monotonic() - 9.9 * expected)
+        assert not within(10, time.monotonic() - 10.1 * expected)
 
 
 def test_a_thread_and_a_child_left_behind_are_named() -> None:

@@ -19,8 +19,8 @@ log = logging.getLogger("sluice.reporter")
 INTERVAL = 0.5
 "Seconds between two reports: lag monitors look no closer."
 
-LAST_WORDS = 0.5
-"Seconds that the last report of a consumer has to be answered."
+LAST_WORDS = 1.0
+"Seconds that each of the last two reports of a consumer has to be answered; its coordinator may have to be found."
 
 
 class Reporter:
@@ -63,14 +63,14 @@ class Reporter:
         Reports what is still to be reported; waits for the answer, but not for long. Returns whether all is answered.
         While it is not, closing the consumer would not end.
         """
-        deadline = time.monotonic() + LAST_WORDS
-        self._await_answer(consumer, deadline)
+        self._await_answer(consumer)
         if not self.unanswered and self._news and self._news != self._told:
             self._tell(consumer)
-            self._await_answer(consumer, deadline)
+            self._await_answer(consumer)
         return not self.unanswered
 
-    def _await_answer(self, consumer: Any, deadline: float) -> None:
+    def _await_answer(self, consumer: Any) -> None:
+        deadline = time.monotonic() + LAST_WORDS
         while self.unanswered and time.monotonic() < deadline:
             consumer.poll(0.05)
 
