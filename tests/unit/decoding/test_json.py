@@ -40,6 +40,14 @@ def test_numbers_keep_their_digits(monkeypatch, quick: bool):
     assert decoder.values([text.encode() for text, _ in EXACT[7:]]) == [value for _, value in EXACT[7:]]
 
 
+def test_many_digits_in_one_message_change_nothing_in_the_others():
+    decoder = decoding.open("json")
+    others = [b'{"a": 1.5, "b": "1234567890123456789012", "c": 12}', b'{"d": 1234567890123456789}']
+    expected = [{"a": 1.5, "b": "1234567890123456789012", "c": 12}, {"d": 1234567890123456789}]
+    assert decoder.values(others) == expected
+    assert decoder.values([b'{"x": 98765432109876543210}', *others]) == [{"x": "98765432109876543210"}, *expected]
+
+
 def test_decimals_are_texts_where_that_is_asked_for():
     decoder = decoding.open("json", decimals="text")
     assert decoder.values([b'{"x": 1.10, "y": [1E3, 7]}', None, b"0.00000000"]) == [
