@@ -69,7 +69,7 @@ def pack_queries(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, An
     return count
 
 
-def one_by_one(done: list[list[Query]], error: bytes) -> tuple[Answer, bytearray]:
+def one_by_one(done: list[Sequence[Query]], error: bytes) -> tuple[Answer, bytearray]:
     """The queries of all batches before the first whose values a query cannot take, and what is wrong with that one."""
     packed = bytearray()
     size = 0
