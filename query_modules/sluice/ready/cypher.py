@@ -88,7 +88,7 @@ class CypherTransform:
                 waiting, is_null = [], value is None
             rows = value if self._decoder.many and value is not None else [value]
             waiting += [context if is_null else {**context, VALUE: row} for row in rows]
-        return queries + self._of(waiting, is_null=is_null)
+        return [*queries, *self._of(waiting, is_null=is_null)]
 
     def _of(self, waiting: list[Context], *, is_null: bool) -> Queries:
         return _queries(self._on_null if is_null else self._routes, waiting)

@@ -8,7 +8,7 @@ references, of which any that we do not know of only makes us copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from operator import itemgetter
 from sys import getrefcount
@@ -16,16 +16,18 @@ from typing import Any
 
 from sluice.bolt.values import Value
 from sluice.scripting.contract import Query
+from sluice.values.same_query import SameQuery
 
 _text, _parameters = itemgetter(0), itemgetter(1)
 
 _UNCHANGING = frozenset({str, int, float, bool, bytes, type(None)})
 
 
-def lasting(make: Callable[[], list[Query]]) -> list[Query]:
+def lasting(make: Callable[[], Sequence[Query]]) -> Sequence[Query]:
     """The queries that `make` gives, in a form that nobody else can change."""
-    queries: list[Query]
     queries, references = _made(make)
+    if isinstance(queries, SameQuery):
+        return queries  # of a ready transform, which keeps nothing of it
     if references == _REFERENCES and _is_ours_alone(queries):
         return queries
     return _as_they_are(queries)

@@ -70,9 +70,13 @@ def test_columns_of_one_text_become_one() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [[(UPSERT, {"value": 3})], SameQuery("RETURN 1", SameParameter("value", [3])), SameQuery(UPSERT, SameParameter("x", [3]))],
+    [
+        [(UPSERT, {"value": 3})],
+        SameQuery("RETURN 1", SameParameter("value", [3])),
+        SameQuery(UPSERT, SameParameter("other", [3])),
+    ],
     ids=["a list", "another text", "another parameter"],
-)  # fmt: skip
+)
 def test_others_are_kept_as_they_are(other: Any) -> None:
     column = SameQuery(UPSERT, SameParameter("value", [1, 2]))
     for parts in ([column, other], [other, column]):
