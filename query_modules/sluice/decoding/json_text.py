@@ -60,7 +60,7 @@ class JsonReader:
         try:
             return (self._exact if _may_be_large(data) else self._loads)(text)
         except ValueError as error:
-            raise WrongMessage(f"not JSON: {error}{looks_like(data)}") from None
+            raise WrongMessage(f"not JSON: {_reason(text, error)}{looks_like(data)}") from None
         except RecursionError:
             raise WrongMessage("not JSON that can be read: it is nested too deeply") from None
 
@@ -93,6 +93,14 @@ def _may_be_large(data: bytes) -> bool:
     digit takes a tenth of the time of a regular expression.
     """
     return _MANY_ZEROS in data.translate(_ZEROS)
+
+
+def _reason(text: str, error: ValueError) -> str:
+    """What is wrong with a text."""
+    if not text.strip():
+        return "it is empty"
+    is_line = isinstance(error, json.JSONDecodeError) and error.msg == "Extra data" and text[error.pos] in "{["
+    return f"{error}: there is more than one JSON text in the message" if is_line else str(error)
 
 
 def _integer(text: str) -> int | str:

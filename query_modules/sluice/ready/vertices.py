@@ -19,10 +19,13 @@ from sluice.decoding.decoder import Message
 from sluice.decoding.formats import KEY_FORMATS, decoder_of
 from sluice.decoding.options import OptionReader
 from sluice.decoding.refusals import WrongMessage
+from sluice.decoding.texts import kind_of
 from sluice.ready.identifiers import labelled, looked_for
 from sluice.ready.keys import check_key, first_missing
 from sluice.values.record import Record
 from sluice.values.same_query import Queries, SameParameter, SameQuery
+
+ARRAY_QUERY = "UNWIND $value AS row MERGE (n:Label {id: row.id}) SET n += row"
 
 DELETE, IGNORE = "delete", "ignore"
 
@@ -104,8 +107,9 @@ class VertexUpserts:
     def _check(self, values: list[Any]) -> None:
         """Raises WrongMessage at the first value that is not an object, or whose key is null."""
         if set(map(type, values)) - {dict}:
-            kind = next(type(value).__name__ for value in values if type(value) is not dict)
-            raise WrongMessage(f"it is not an object of fields and values, but {kind}")
+            found = next(value for value in values if type(value) is not dict)
+            hint = f"; sluice:cypher takes it: {ARRAY_QUERY}" if isinstance(found, list) else ""
+            raise WrongMessage(f"it is not an object of fields and values, but {kind_of(found)}{hint}")
         for name in self._fields:
             column = [value.get(name) for value in values]
             place = first_missing(column)

@@ -62,6 +62,8 @@ def test_decimals_are_texts_where_that_is_asked_for():
     [
         (b"{", "not JSON: Expecting property name"),
         (b"1,2", "not JSON: Extra data"),
+        (b"{}\n{}", "not JSON: Extra data: line 2 .*: there is more than one JSON text in the message"),
+        (b" ", "not JSON: it is empty"),
         (b"\xff", "not UTF-8 text (byte 0)"),
         (b"\0\0\0\0\1{}", "not JSON: Expecting value.*; this looks like a schema registry's frame, of schema 1: "),
         (b"\0\0\1\xff\xff\4", "not UTF-8 text .*; this looks like a schema registry's frame, of schema 131071: "),
