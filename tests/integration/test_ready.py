@@ -132,7 +132,7 @@ def test_messages_that_cannot_be_applied_follow_the_policy_and_say_why(stream: C
             "its value is not JSON: Expecting value: line 1 column 1 (char 0); this looks like a schema registry's "
             "frame",
             "its value is not JSON: Expecting property name",
-            "it is not an object of fields and values, but list",
+            "it is not an object of fields and values, but an array",
             "a tombstone without a key: nothing says which vertex it deletes",
         ],
         strict=True,

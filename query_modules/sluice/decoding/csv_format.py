@@ -45,14 +45,14 @@ class CsvFormat:
         """Takes its options: columns or header, delimiter, types. Raises WrongOption."""
         self._columns = options.texts("columns", ())
         self._header = options.flag("header", False)
-        self._delimiter = options.text("delimiter", ",")
+        self._delimiter = options.take("delimiter", ",")  # which may be a tab
         types = options.map("types")
         if self._header == bool(self._columns):
             raise WrongOption(
                 "CSV needs either the option columns, the names of the columns in their order, or header: true if each "
                 "message begins with them"
             )
-        if len(self._delimiter) != 1 or self._delimiter in '"\r\n':
+        if not isinstance(self._delimiter, str) or len(self._delimiter) != 1 or self._delimiter in '"\r\n\0':
             raise WrongOption(f"the option delimiter must be one character, got {self._delimiter!r}")
         for name, kind in types.items():
             if kind not in TYPES:

@@ -7,7 +7,6 @@ Python's own reader does it; orjson, in a fraction of the time, where it is inst
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,13 +18,13 @@ from sluice.decoding.plain import integer
 from sluice.decoding.refusals import WrongMessage
 from sluice.decoding.texts import looks_like, text_of
 
-LARGE = re.compile(rb"[0-9]{19}")
-"In every text with an integer that a graph may not have, and in hardly any other."
-
 MAX_DIGITS = 19
 "Of an integer that a graph may have."
 
-_MARK = secrets.token_hex(16)
+_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_MANY_ZEROS = b"0" * MAX_DIGITS
+
+_MARK = secrets.token_urlsafe(12)
 "Stands between the messages that are read together. Nobody who writes messages can know it."
 
 _BETWEEN = f',"{_MARK}",'.encode()
@@ -59,9 +58,9 @@ class JsonReader:
         """
         text = text_of(data)
         try:
-            return (self._exact if LARGE.search(data) else self._loads)(text)
+            return (self._exact if _may_be_large(data) else self._loads)(text)
         except ValueError as error:
-            raise WrongMessage(f"not JSON: {error}{looks_like(data)}") from None
+            raise WrongMessage(f"not JSON: {_reason(text, error)}{looks_like(data)}") from None
         except RecursionError:
             raise WrongMessage("not JSON that can be read: it is nested too deeply") from None
 
@@ -83,9 +82,25 @@ class JsonReader:
         return list(map(self.read, values))
 
     def _together(self, data: bytes) -> Any:
-        if LARGE.search(data):
+        if _may_be_large(data):
             return self._exact(data.decode())
         return self._loads(data.decode()) if self._quick is None else self._quick(data)
+
+
+def _may_be_large(data: bytes) -> bool:
+    """
+    Whether a text may have an integer that a graph may not: MAX_DIGITS digits in a row. To look for them as the same
+    digit takes a tenth of the time of a regular expression.
+    """
+    return _MANY_ZEROS in data.translate(_ZEROS)
+
+
+def _reason(text: str, error: ValueError) -> str:
+    """What is wrong with a text."""
+    if not text.strip():
+        return "it is empty"
+    is_line = isinstance(error, json.JSONDecodeError) and error.msg == "Extra data" and text[error.pos] in "{["
+    return f"{error}: there is more than one JSON text in the message" if is_line else str(error)
 
 
 def _integer(text: str) -> int | str:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sluice.decoding.refusals import WrongMessage
 from sluice.decoding.schema_ids import looks_framed
+
+KINDS = {dict: "an object", list: "an array", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
+"What errors call the values of JSON, by their types here."
+
+
+def kind_of(value: Any) -> str:
+    """What errors call a value."""
+    return "null" if value is None else KINDS.get(type(value), type(value).__name__)
 
 
 def text_of(value: bytes) -> str:

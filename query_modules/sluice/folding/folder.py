@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import lru_cache
-from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from sluice.bolt.values import Value
@@ -20,6 +19,7 @@ from sluice.folding.template import Template
 from sluice.folding.text_queue import QueryGroup
 from sluice.folding.token_stream import NotUnderstood
 from sluice.folding.unwinding import Unwinder
+from sluice.values.same_query import texts_of
 
 MAX_TEXTS = 512
 "How many texts a folder knows at a time."
@@ -107,9 +107,10 @@ class Folder:
     def _known(self, queries: Sequence[TextAndParameters]) -> dict[str, Plan]:
         """The plans of those texts that can be folded."""
         self._looks = min(self._looks + len(queries) / QUERIES_PER_LOOK, MAX_TEXTS)
-        texts = set(map(itemgetter(0), queries))
+        all_texts = texts_of(queries)
+        texts = set(all_texts)
         if not texts <= self._plans.keys() or len(texts) > MAX_FOLDED_TEXTS:
-            counts = Counter(map(itemgetter(0), queries))
+            counts = Counter(all_texts)
             for text in texts - self._plans.keys():
                 self._meet(text, counts[text])
             texts = {text for text, _ in counts.most_common(MAX_FOLDED_TEXTS)}

@@ -26,6 +26,8 @@ class MapCheck:
     def __init__(self, access: Access, element: Element, check: OverwriteCheck, looked_for: Iterable[str]) -> None:
         """`looked_for`: the properties of vertices that decide, in any text of the schedule, what is found."""
         self._check = check
+        self._own: set[str] = set()
+        "Properties whose value is looked for as the map has it: they are not changed by it."
         self.expected: dict[str, Key | None] = {}
         is_new = element.origin is Origin.CREATED
         for name in looked_for:
@@ -34,6 +36,8 @@ class MapCheck:
                     self.expected[name] = None
                 continue
             key = element.keys.get(name) if is_new else access.known(element.variable, name)
+            if key == Key((*check.map.path, name)):
+                self._own.add(name)
             if key is not None or not (check.replaces or (is_new and name not in element.properties)):
                 self.expected[name] = key
 
@@ -44,7 +48,7 @@ class MapCheck:
             return [number for number, maps in enumerate(found.elements(key)) if not self._spares(maps)]
         expected = {name: found.column(key) if key else None for name, key in self.expected.items()}
         maps = found.column(key)
-        if _all_hold(maps, expected):
+        if all(_hold(maps, name, values, is_own=name in self._own) for name, values in expected.items()):
             return ()
         return [number for number, item in enumerate(maps) if not self._holds(number, item, expected)]
 
@@ -68,15 +72,19 @@ class MapCheck:
         return True
 
 
-def _all_hold(maps: list[Value], expected: dict[str, list[Value] | None]) -> bool:
-    """Whether a look at all maps together shows already that each has the values that it must have."""
-    for name, values in expected.items():
-        try:
-            found = list(map(itemgetter(name), maps))
-        except (KeyError, TypeError, IndexError):
-            return False
-        types = list(map(type, found))
-        # NaN is not equal to itself, but a list that has it is.
-        if found != values or types != list(map(type, values)) or not set(types) <= {str, int, bool}:
-            return False
-    return set(map(type, maps)) == {dict}
+def _hold(maps: list[Value], name: str, values: list[Value] | None, *, is_own: bool) -> bool:
+    """
+    Whether a look at all maps together shows already that each has the value that it must have.
+
+    Args:
+        is_own: whether the values come from these maps, so that nothing need be compared.
+    """
+    if values is None or not set(map(type, values)) <= {str, int, bool}:  # NaN is not equal to itself
+        return False
+    if is_own:
+        return True
+    try:
+        found = list(map(itemgetter(name), maps))
+    except (KeyError, TypeError, IndexError):
+        return False
+    return set(map(type, maps)) == {dict} and found == values and list(map(type, found)) == list(map(type, values))

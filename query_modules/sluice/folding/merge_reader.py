@@ -18,6 +18,7 @@ from sluice.bolt.values import Structure, Value
 from sluice.folding.expressions import EXACT, Key
 from sluice.folding.merges import ALL, NONE, Merged, Merges, may_merge, merges_of
 from sluice.values.merge_keys import EVERYTHING, MAX_SHAPES, MergeKeys, MergeShape
+from sluice.values.same_query import SameParameter, SameQuery
 
 Query = tuple[str, Mapping[str, Value]]
 
@@ -48,12 +49,7 @@ class MergeReader:
     def keys(self, queries: Sequence[Query]) -> MergeKeys:
         """What these queries merge, together."""
         self._looks = min(self._looks + len(queries) / QUERIES_PER_LOOK, MAX_TEXTS)
-        parameters: dict[str, list[Mapping[str, Value]]] = {}
-        for text, values in queries:
-            found = parameters.get(text)
-            if found is None:
-                found = parameters[text] = []
-            found.append(values)
+        parameters = _by_text(queries)
         keys: dict[MergeShape, set[int]] = {}
         for text, items in parameters.items():
             merges = self._merges(text)
@@ -91,6 +87,18 @@ class MergeReader:
                 self._seen.add(merged.shape)
                 self._news.append(merged.shape)
         return found
+
+
+def _by_text(queries: Sequence[Query]) -> Mapping[str, Sequence[Mapping[str, Value]]]:
+    if isinstance(queries, SameQuery):
+        return {queries.text: queries.parameters}
+    parameters: dict[str, list[Mapping[str, Value]]] = {}
+    for text, values in queries:
+        found = parameters.get(text)
+        if found is None:
+            found = parameters[text] = []
+        found.append(values)
+    return parameters
 
 
 def numbers(merged: Merged, parameters: Sequence[Mapping[str, Value]]) -> Iterable[int]:
@@ -133,7 +141,10 @@ def column_of(source: Key, levels: Sequence[Sequence[Any]]) -> list[Any]:
     if not source.lists and not source.path:
         return [source.constant] * len(levels[0])
     values: Sequence[Any] = levels[len(source.lists)]
-    for key in source.path:
+    path = source.path
+    if isinstance(values, SameParameter) and path[:1] == (values.name,):
+        values, path = values.values, path[1:]
+    for key in path:
         try:
             values = list(map(itemgetter(key), values))
         except (KeyError, TypeError, IndexError):

@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from operator import itemgetter
 from typing import NamedTuple
 
 from sluice.bolt.values import Value
@@ -22,6 +21,7 @@ from sluice.folding.plan import Plan
 from sluice.folding.template import Row
 from sluice.folding.text_queue import Parameters, QueryGroup, TextQueue, TextRows
 from sluice.folding.whole import Column, whole_order
+from sluice.values.same_query import parameters_of, texts_of
 
 TextAndParameters = tuple[str, Parameters]
 "A query as a transform returns it."
@@ -62,7 +62,7 @@ class Schedule:
         Args:
             chains: whether queries may become chains, whose first one has to find something.
         """
-        texts = list(map(itemgetter(0), queries))
+        texts = texts_of(queries)
         batch = self._taken(texts, queries)
         for rule in solitary.RULES:
             rule(batch)
@@ -79,7 +79,7 @@ class Schedule:
     def _taken(self, texts: Sequence[str], queries: Sequence[TextAndParameters]) -> list[TextRows]:
         """The queries of each text that is known, in the order in which the texts come first."""
         if len(self._queues) == 1 and texts.count(texts[0]) == len(texts) and texts[0] in self._queues:
-            return [self._queues[texts[0]].taken(list(range(len(texts))), list(map(itemgetter(1), queries)))]
+            return [self._queues[texts[0]].taken(list(range(len(texts))), parameters_of(queries))]
         places: dict[str, list[int]] = {text: [] for text in dict.fromkeys(texts)}
         for index, text in enumerate(texts):
             places[text].append(index)

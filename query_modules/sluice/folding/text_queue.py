@@ -12,6 +12,7 @@ from sluice.folding.expressions import EXACT, Key
 from sluice.folding.map_check import MapCheck
 from sluice.folding.plan import Plan
 from sluice.folding.template import Row
+from sluice.values.same_query import SameParameter
 
 Parameters = Mapping[str, Value]
 
@@ -99,6 +100,8 @@ class TextQueue:
 
     def taken(self, indices: list[int], parameters: Sequence[Parameters]) -> TextRows:
         """The rows of these queries; those that lack a parameter are sent by themselves."""
+        if isinstance(parameters, SameParameter) and self._is_bare and self._names == (parameters.name,):
+            return TextRows(self, indices, parameters.values, set())
         try:
             if set(map(type, parameters)) == {dict}:
                 return TextRows(self, indices, self._take(parameters), set())

@@ -44,8 +44,7 @@ class Unwinder:
         if not template.names:
             return template.text, {ROWS: rows}
         given: Sequence[Column] = [rows] if template.is_bare else list(zip(*rows, strict=True))
-        keys = keys_of(template, given) if template.maps else None
-        columns = given if keys is None else spread(template, given, keys)
+        keys, columns = self._spread(given)
         if template.has_columns and len(rows) >= MIN_ROWS:
             found = self._by_columns(columns, keys)
             if found is not None:
@@ -55,6 +54,14 @@ class Unwinder:
             keys, columns, text = None, given, template.text
         is_value = template.is_bare and keys is None
         return text, {ROWS: list(rows) if is_value else list(map(list, zip(*columns, strict=True)))}
+
+    def _spread(self, given: Sequence[Column]) -> tuple[Keys | None, Sequence[Column]]:
+        """The keys of maps whose values are sent in their place, and what is sent."""
+        keys = keys_of(self._template, given) if self._template.maps else None
+        try:
+            return keys, given if keys is None else spread(self._template, given, keys)
+        except KeyError:  # the maps have not the same keys
+            return None, given
 
     def _by_columns(self, columns: Sequence[Column], keys: Keys | None) -> tuple[str, dict[str, Value]] | None:
         is_value = self._template.is_bare and keys is None

@@ -24,6 +24,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from sluice.values.same_query import Queries
+
 SCHEME = "sluice"
 "Of their URIs: `sluice:json`."
 
@@ -33,7 +35,7 @@ MODULES = {
 }
 "Name -> the module here that it is in."
 
-Functions = dict[str, Callable[[list[Any]], list[tuple[str, dict[str, Any]]]]]
+Functions = dict[str, Callable[[list[Any]], Queries]]
 
 
 def configure(name: str, namespace: dict[str, Any], options: Mapping[str, Any]) -> None:

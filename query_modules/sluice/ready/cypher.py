@@ -21,8 +21,7 @@ from sluice.ready.keys import check_column
 from sluice.ready.message import NAMES, VALUE, Context, at_path, contexts
 from sluice.ready.template import QueryTemplate, template_of
 from sluice.values.record import Record
-
-Query = tuple[str, dict[str, Any]]
+from sluice.values.same_query import Queries, Query, SameParameter, SameQuery
 
 
 class Route(NamedTuple):
@@ -42,7 +41,7 @@ class Route(NamedTuple):
         return all(_is_one(at_path(parameters[name], path), allowed) for name, path, allowed in self.conditions)
 
 
-def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], list[Query]]]:
+def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], Queries]]:
     """The transform that these options mean: the name of its function, and the function. Raises WrongOption."""
     options = OptionReader(given)
     routes = _routes(options, "query")
@@ -70,12 +69,12 @@ class CypherTransform:
         self._decoder = decoder
         self._names = frozenset(name for route in (*routes, *on_null) for name in route.names)
 
-    def of_values(self, batch: Sequence[Message]) -> list[Query]:
+    def of_values(self, batch: Sequence[Message]) -> Queries:
         """The queries for the values of messages."""
         values = self._decoder.values(batch)
         if self._decoder.many:
             values = [value for rows in values for value in rows or ()]
-        return _queries(self._routes, [{VALUE: value} for value in values if value is not None])
+        return _queries(self._routes, SameParameter(VALUE, [value for value in values if value is not None]))
 
     def of_messages(self, batch: list[Record]) -> list[Query]:
         """The queries for whole messages."""
@@ -89,13 +88,13 @@ class CypherTransform:
                 waiting, is_null = [], value is None
             rows = value if self._decoder.many and value is not None else [value]
             waiting += [context if is_null else {**context, VALUE: row} for row in rows]
-        return queries + self._of(waiting, is_null=is_null)
+        return [*queries, *self._of(waiting, is_null=is_null)]
 
-    def _of(self, waiting: list[Context], *, is_null: bool) -> list[Query]:
+    def _of(self, waiting: list[Context], *, is_null: bool) -> Queries:
         return _queries(self._on_null if is_null else self._routes, waiting)
 
 
-def _queries(routes: list[Route], messages: list[Context]) -> list[Query]:
+def _queries(routes: list[Route], messages: Sequence[Context]) -> Queries:
     """The queries for messages one after the other, for each those of the routes that take it, in their order."""
     if len(routes) == 1 and not routes[0].conditions:
         return _of_route(routes[0], messages)
@@ -107,11 +106,13 @@ def _queries(routes: list[Route], messages: list[Context]) -> list[Query]:
     return [query for _, query in sorted(placed, key=lambda item: item[0])]
 
 
-def _of_route(route: Route, messages: list[Context]) -> list[Query]:
+def _of_route(route: Route, messages: Sequence[Context]) -> Queries:
     """One query for each message. Raises WrongMessage if a key is null in one."""
     template = route.template
     for name, key in template.keys:
         check_column(name, key, messages)
+    if isinstance(messages, SameParameter) and not template.fields and template.names == {messages.name}:
+        return SameQuery(template.text, messages)
     if template.fields:
         return [(template.text, _trimmed(template, message)) for message in messages]
     if messages and messages[0].keys() != template.names:

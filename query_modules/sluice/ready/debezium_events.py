@@ -18,6 +18,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from sluice.decoding.refusals import WrongMessage
+from sluice.decoding.texts import kind_of
 from sluice.errors import one_line
 from sluice.ready.debezium_payloads import NOTHING, Payload, Payloads, placeholders
 from sluice.ready.debezium_tables import Table, Tables
@@ -99,7 +100,7 @@ class Events:
         if payload is None:
             return self._tombstone(record, key)
         if not isinstance(payload, dict):
-            raise WrongMessage(f"its value is neither an event nor a row, but {type(payload).__name__}")
+            raise WrongMessage(f"its value is neither an event nor a row, but {kind_of(payload)}")
         if payload.keys() in _NO_ROWS:
             return []
         if "op" in payload and isinstance(payload.get("source"), dict):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sluice.decoding.refusals import WrongMessage
-from sluice.decoding.texts import looks_like
+from sluice.decoding.texts import looks_like, text_of
 from sluice.ready.debezium_values import ColumnKinds, Values
 
 SCHEMA_HEAD, PAYLOAD = b'{"schema":', b',"payload":'
@@ -64,7 +64,7 @@ class Payloads:
             return NOTHING
         try:
             if not data.startswith(SCHEMA_HEAD):
-                return Payload(json.loads(data))
+                return Payload(json.loads(text_of(data)))
             head, _, tail = data.partition(PAYLOAD)
             if head in self._schemas:
                 return Payload(json.loads(tail.rstrip()[:-1]), self._schemas[head])
@@ -75,6 +75,8 @@ class Payloads:
             if len(self._schemas) < MAX_SCHEMAS and _is_whole(head):
                 self._schemas[head] = schema
             return Payload(whole["payload"], schema)
+        except WrongMessage as error:
+            raise WrongMessage(f"{what} is {error}") from None
         except (ValueError, RecursionError) as error:
             raise WrongMessage(f"{what} is not JSON: {error}{looks_like(data)}") from None
 

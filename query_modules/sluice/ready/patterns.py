@@ -19,6 +19,7 @@ from sluice.decoding.decoder import Decoder
 from sluice.decoding.formats import decoder_of
 from sluice.decoding.options import OptionReader
 from sluice.decoding.refusals import WrongMessage
+from sluice.decoding.texts import kind_of
 from sluice.ready.identifiers import labelled, looked_for, quoted
 from sluice.ready.keys import check_key
 from sluice.ready.message import HEADERS, KEY, VALUE, headers_as_map
@@ -59,7 +60,7 @@ class Fields:
             WrongMessage: the value is not an object.
         """
         if value is not None and not isinstance(value, dict):
-            raise WrongMessage(f"its value is not an object of fields and values, but {type(value).__name__}")
+            raise WrongMessage(f"its value is not an object of fields and values, but {kind_of(value)}")
         self.is_tombstone = value is None
         self.value = flattened(value)
         self.used: set[str] = set()

@@ -19,16 +19,18 @@ from sluice.decoding.decoder import Message
 from sluice.decoding.formats import KEY_FORMATS, decoder_of
 from sluice.decoding.options import OptionReader
 from sluice.decoding.refusals import WrongMessage
+from sluice.decoding.texts import kind_of
 from sluice.ready.identifiers import labelled, looked_for
 from sluice.ready.keys import check_key, first_missing
 from sluice.values.record import Record
+from sluice.values.same_query import Queries, SameParameter, SameQuery
 
-Query = tuple[str, dict[str, Any]]
+ARRAY_QUERY = "UNWIND $value AS row MERGE (n:Label {id: row.id}) SET n += row"
 
 DELETE, IGNORE = "delete", "ignore"
 
 
-def configured(given: Mapping[str, Any], form: str) -> dict[str, Callable[[list[Any]], list[Query]]]:
+def configured(given: Mapping[str, Any], form: str) -> dict[str, Callable[[list[Any]], Queries]]:
     """
     The transform that these options mean: the name of its function, and the function. Raises WrongOption.
 
@@ -62,25 +64,25 @@ class VertexUpserts:
         """As `Decoder.framed`."""
         return self._decoder.framed
 
-    def of_values(self, batch: Sequence[Message]) -> list[Query]:
+    def of_values(self, batch: Sequence[Message]) -> SameQuery:
         """The queries for the values of messages; null ones are passed over."""
         return self._upserts([value for value in self._decoder.values(batch) if value is not None])
 
-    def of_messages(self, batch: list[Record]) -> list[Query]:
+    def of_messages(self, batch: list[Record]) -> Queries:
         """The queries for whole messages."""
         values = self._decoder.values(batch)
         if None not in values:
             return self._upserts(values)
         return list(chain.from_iterable(map(self._of_message, batch, values)))
 
-    def _upserts(self, values: list[Any]) -> list[Query]:
+    def _upserts(self, values: list[Any]) -> SameQuery:
         """The queries for what values hold."""
         if self._decoder.many:
-            values = list(chain.from_iterable(values))
+            values = [row for rows in values for row in rows]
         self._check(values)
-        return [(self._upsert, {"value": value}) for value in values]
+        return SameQuery(self._upsert, SameParameter("value", values))
 
-    def _of_message(self, record: Record, value: Any) -> list[Query]:
+    def _of_message(self, record: Record, value: Any) -> Queries:
         if value is not None:
             return self._upserts([value])
         if record.key is None:
@@ -105,8 +107,9 @@ class VertexUpserts:
     def _check(self, values: list[Any]) -> None:
         """Raises WrongMessage at the first value that is not an object, or whose key is null."""
         if set(map(type, values)) - {dict}:
-            kind = next(type(value).__name__ for value in values if type(value) is not dict)
-            raise WrongMessage(f"it is not an object of fields and values, but {kind}")
+            found = next(value for value in values if type(value) is not dict)
+            hint = f"; sluice:cypher takes it: {ARRAY_QUERY}" if isinstance(found, list) else ""
+            raise WrongMessage(f"it is not an object of fields and values, but {kind_of(found)}{hint}")
         for name in self._fields:
             column = [value.get(name) for value in values]
             place = first_missing(column)

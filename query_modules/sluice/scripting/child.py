@@ -18,9 +18,8 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +62,7 @@ from sluice.scripting.packing import check_lookups, may_hold_nan, one_by_one, pa
 from sluice.scripting.variety import Variety
 from sluice.values.merge_keys import EVERYTHING, Analysis
 from sluice.values.record import Columns
+from sluice.values.same_query import joined, texts_of
 
 sys.path.append(sys.path.pop(0))
 
@@ -201,7 +201,7 @@ class LoadedTransform:
             self._folder.refused()
         self._folded = fold
         error = b""
-        done: list[list[Query]] = []
+        done: list[Sequence[Query]] = []
         deadline = time.monotonic() + PATIENCE
         for number, batch in enumerate(batches, 1):
             try:
@@ -244,17 +244,17 @@ class LoadedTransform:
         """What to say of an exception of the user's code."""
         return text_of(f"{self._entry.shown} raised {describe(error, self._modules)}")
 
-    def _transformed(self, batch: Columns) -> list[Query]:
+    def _transformed(self, batch: Columns) -> Sequence[Query]:
         self._begun += 1
         COUNTER.pack_into(self._counter, 0, self._begun)
         return queries_of(self._entry, batch)
 
     def _answer(
-        self, done: list[list[Query]], error: bytes, *, fold: bool, wants_keys: bool
+        self, done: list[Sequence[Query]], error: bytes, *, fold: bool, wants_keys: bool
     ) -> tuple[bytes, bytearray]:
         if self._converts:
             done, error = self._all_converted(done, error)
-        queries = list(chain.from_iterable(done))
+        queries = joined(done)
         packed = bytearray()
         try:
             if fold:
@@ -281,7 +281,7 @@ class LoadedTransform:
         """The same, as this server understands them."""
         return subscripted(queries) if self._mistakes_fields else queries
 
-    def _converted(self, queries: list[Query]) -> list[Query]:
+    def _converted(self, queries: Sequence[Query]) -> list[Query]:
         """The same with parameters that can be sent. Raises TransformError, naming the item."""
         converted = []
         for index, (text, parameters) in enumerate(queries):
@@ -291,9 +291,9 @@ class LoadedTransform:
                 raise value_error(index, error) from error
         return converted
 
-    def _all_converted(self, done: list[list[Query]], error: bytes) -> tuple[list[list[Query]], bytes]:
+    def _all_converted(self, done: list[Sequence[Query]], error: bytes) -> tuple[list[Sequence[Query]], bytes]:
         """The batches up to one that cannot be sent, and why it cannot."""
-        converted = []
+        converted: list[Sequence[Query]] = []
         for queries in done:
             try:
                 converted.append(self._converted(queries))
@@ -301,13 +301,13 @@ class LoadedTransform:
                 return converted, text_of(refusal)
         return converted, error
 
-    def _analysis(self, queries: list[Query], texts: list[str], *, fold: bool, wants_keys: bool) -> bytes:
+    def _analysis(self, queries: Sequence[Query], texts: list[str], *, fold: bool, wants_keys: bool) -> bytes:
         """What the queries merge; and what those of new texts do, by which alone nothing has to wait for another."""
         if wants_keys:
             keys = self._merges.keys(queries)
         else:
             keys = EVERYTHING
-            self._merges.meet(texts if fold else {text for text, _ in queries})
+            self._merges.meet(texts if fold else set(texts_of(queries)))
         encoded = Analysis(keys, self._merges.news()).encoded()
         return encoded if len(encoded) <= MAX_MERGES else Analysis(EVERYTHING, ()).encoded()
 

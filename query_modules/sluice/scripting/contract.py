@@ -21,6 +21,7 @@ from sluice.bolt.packstream import Value, pack
 from sluice.cypher.lexer import Kind, Token, tokens
 from sluice.errors import ClauseError, LocalProtocolError, ScriptError, TransformError, one_line
 from sluice.values.record import VALUE, Columns, records_of
+from sluice.values.same_query import SameQuery
 
 _text, _parameters = itemgetter(0), itemgetter(1)
 
@@ -90,7 +91,7 @@ def entry_of(namespace: Mapping[str, Any]) -> Entry:
     return entry
 
 
-def queries_of(entry: Entry, columns: Columns) -> list[Query]:
+def queries_of(entry: Entry, columns: Columns) -> Sequence[Query]:
     """
     What the transform makes of a batch, checked but for the values of the parameters (`check_values`).
 
@@ -98,6 +99,10 @@ def queries_of(entry: Entry, columns: Columns) -> list[Query]:
         TransformError: the result is not what the contract says. What the function itself raises passes through.
     """
     result = entry.function(columns[VALUE] if entry.name == STREAM else records_of(columns))
+    if isinstance(result, SameQuery):  # of a ready transform
+        if reason := refusal(result.text):
+            raise TransformError(f"the query {reason}")
+        return result
     if not isinstance(result, list):
         raise TransformError(f"{entry.shown} must return a list of (query, parameters), got {_shown(result)}")
     if not _is_plain(result):

@@ -8,7 +8,7 @@ references, of which any that we do not know of only makes us copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from operator import itemgetter
 from sys import getrefcount
@@ -16,16 +16,19 @@ from typing import Any
 
 from sluice.bolt.values import Value
 from sluice.scripting.contract import Query
+from sluice.values.same_query import SameQuery
 
 _text, _parameters = itemgetter(0), itemgetter(1)
 
 _UNCHANGING = frozenset({str, int, float, bool, bytes, type(None)})
 
 
-def lasting(make: Callable[[], list[Query]]) -> list[Query]:
+def lasting(make: Callable[[], Sequence[Query]]) -> Sequence[Query]:
     """The queries that `make` gives, in a form that nobody else can change."""
-    queries: list[Query]
+    queries: Sequence[Query]
     queries, references = _made(make)
+    if isinstance(queries, SameQuery):
+        return queries  # of a ready transform, which keeps nothing of it
     if references == _REFERENCES and _is_ours_alone(queries):
         return queries
     return _as_they_are(queries)
@@ -47,7 +50,7 @@ _, _REFERENCES = _made(list)
 "... and for something that is in a list, and nowhere else."
 
 
-def _is_ours_alone(queries: list[Query]) -> bool:
+def _is_ours_alone(queries: Sequence[Query]) -> bool:
     """Whether nobody else has any of what is in the list, as far as that can change."""
     if _counts(queries) != {_IN_A_LIST}:
         return not queries
@@ -69,7 +72,7 @@ def _values(container: Any) -> Iterable[Any]:
     return container.values() if type(container) is dict else container
 
 
-def _as_they_are(queries: list[Query]) -> list[Query]:
+def _as_they_are(queries: Sequence[Query]) -> Sequence[Query]:
     values = chain.from_iterable(map(dict.values, map(_parameters, queries)))
     if set(map(type, values)) <= _UNCHANGING:
         return list(zip(map(_text, queries), map(dict.copy, map(_parameters, queries)), strict=True))

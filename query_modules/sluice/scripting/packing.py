@@ -4,6 +4,7 @@ The queries of a transform as Bolt messages, and what is refused in them: values
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,12 +17,15 @@ from sluice.scripting.contract import Query, value_error
 from sluice.scripting.frames import DISCARD_ALL, MAX_TEXT, UNAVAILABLE, Answer
 
 NANS = (b"\xc1\x7f", b"\xc1\xff")
-"How each NaN begins in PackStream; so do infinity and numbers beyond 1e292."
+"How each NaN begins in PackStream. Some group of large integers has that, too."
+
+NAN = re.compile(rb"\xc1[\x7f\xff][\xf0-\xff]")
+"... and with one byte more: integers hardly have it, infinity has."
 
 
 def may_hold_nan(packed: bytes | bytearray) -> bool:
     """Whether packed values may contain NaN; quick, and never wrongly False."""
-    return NANS[0] in packed or NANS[1] in packed
+    return (NANS[0] in packed or NANS[1] in packed) and NAN.search(packed) is not None
 
 
 def check_lookups(queries: Sequence[Query]) -> None:
@@ -65,7 +69,7 @@ def pack_queries(packed: bytearray, queries: Iterable[tuple[str, Mapping[str, An
     return count
 
 
-def one_by_one(done: list[list[Query]], error: bytes) -> tuple[Answer, bytearray]:
+def one_by_one(done: list[Sequence[Query]], error: bytes) -> tuple[Answer, bytearray]:
     """The queries of all batches before the first whose values a query cannot take, and what is wrong with that one."""
     packed = bytearray()
     size = 0

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sluice.values.same_query import texts_of
+
 MANY = 500
 "Different texts from which on a stream has too many of them, if they are half of its queries at least."
 
@@ -35,7 +37,7 @@ class Variety:
     def settled(self, queries: Sequence[tuple[str, Any]]) -> bool:
         """Whether no more queries need to be looked at after these: the warning was given, or there is no reason."""
         self._queries += len(queries)
-        self._texts.update(map(hash, {text for text, _ in queries}))
+        self._texts.update(map(hash, set(texts_of(queries))))
         count = len(self._texts)
         if count < MANY:
             return self._queries > ENOUGH

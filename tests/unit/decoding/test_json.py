@@ -40,6 +40,14 @@ def test_numbers_keep_their_digits(monkeypatch, quick: bool):
     assert decoder.values([text.encode() for text, _ in EXACT[7:]]) == [value for _, value in EXACT[7:]]
 
 
+def test_many_digits_in_one_message_change_nothing_in_the_others():
+    decoder = decoding.open("json")
+    others = [b'{"a": 1.5, "b": "1234567890123456789012", "c": 12}', b'{"d": 1234567890123456789}']
+    expected = [{"a": 1.5, "b": "1234567890123456789012", "c": 12}, {"d": 1234567890123456789}]
+    assert decoder.values(others) == expected
+    assert decoder.values([b'{"x": 98765432109876543210}', *others]) == [{"x": "98765432109876543210"}, *expected]
+
+
 def test_decimals_are_texts_where_that_is_asked_for():
     decoder = decoding.open("json", decimals="text")
     assert decoder.values([b'{"x": 1.10, "y": [1E3, 7]}', None, b"0.00000000"]) == [
@@ -54,6 +62,8 @@ def test_decimals_are_texts_where_that_is_asked_for():
     [
         (b"{", "not JSON: Expecting property name"),
         (b"1,2", "not JSON: Extra data"),
+        (b"{}\n{}", "not JSON: Extra data: line 2 .*: there is more than one JSON text in the message"),
+        (b" ", "not JSON: it is empty"),
         (b"\xff", "not UTF-8 text (byte 0)"),
         (b"\0\0\0\0\1{}", "not JSON: Expecting value.*; this looks like a schema registry's frame, of schema 1: "),
         (b"\0\0\1\xff\xff\4", "not UTF-8 text .*; this looks like a schema registry's frame, of schema 131071: "),

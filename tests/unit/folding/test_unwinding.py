@@ -54,6 +54,17 @@ def test_many_rows_go_in_columns_and_few_as_rows() -> None:
     assert query.text == "UNWIND $rows AS row CREATE (:N {a: row[0], b: row[1]})"
 
 
+def test_maps_are_spread_if_they_have_the_same_keys_in_any_order() -> None:
+    text = "CREATE (n:N) SET n = $map"
+    batch = [(text, {"map": {"a": 1, "b": 2}}), (text, {"map": {"b": 3, "a": 4}})]
+    [query] = Folder().fold(batch)
+    assert query.text == "UNWIND $rows AS row CREATE (n:N) SET n = {`a`: row[0], `b`: row[1]}"
+    assert made([(query.text, dict(query.parameters))]) == made(batch)
+    batch[1] = (text, {"map": {"a": 3, "c": 4}})
+    [query] = Folder().fold(batch)
+    assert query.text == "UNWIND $rows AS row CREATE (n:N) SET n = row"
+
+
 def test_there_are_not_many_texts_of_one_query() -> None:
     text = f"CREATE (:N {{{', '.join(f'p{n}: $p{n}' for n in range(8))}}})"
     folder, found = Folder(), set()

@@ -21,7 +21,7 @@ def queries(name: str, options: dict[str, Any], *given: Any) -> Rows:
     """What the ready transform makes of messages, or of their values."""
     [(function, transform)] = ready.configured(name, options).items()
     records = [one if isinstance(one, Record) else message(one) for one in given]
-    return transform([record.value for record in records] if function == "stream" else records)
+    return list(transform([record.value for record in records] if function == "stream" else records))
 
 
 def _data(value: Any) -> bytes | None:

@@ -335,9 +335,13 @@ def test_a_row_without_an_envelope_may_say_its_table_itself():
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (message(b"\0\0\0\0\5x", {"id": 1}), "its value is not JSON: .*a schema registry's frame, of schema 5"),
+        (
+            message(b"\0\0\0\0\5x", {"id": 1}),
+            "its value is not JSON: Expecting .*a schema registry's frame, of schema 5",
+        ),
+        (message(b"\xff", {"id": 1}), "its value is not UTF-8 text .byte 0.$"),
         (message(event("c", "customers", {"id": 1}), b"{"), "its key is not JSON"),
-        (message([1], {"id": 1}), "its value is neither an event nor a row, but list"),
+        (message([1], {"id": 1}), "its value is neither an event nor a row, but an array"),
         (message(event("x", "customers", {"id": 1}), {"id": 1}), "the table customers with the operation 'x'"),
         (message(event("c", "customers"), {"id": 1}), "the operation 'c' that has no row"),
         (message(event("c", "customers", {"id": None}), {"id": None}), "the key id of the table customers is null"),

@@ -119,6 +119,7 @@ def test_text():
         ({"columns": ["a", "b"]}, BOM + b"1,2\n\n", [{"a": "1", "b": "2"}]),
         ({"header": True}, BOM + b"id, name\n1,Ada\n", [{"id": "1", "name": "Ada"}]),
         ({"header": True}, b"id,name", []),
+        ({"columns": ["a", "b"], "delimiter": "\t"}, b"1\tx y", [{"a": "1", "b": "x y"}]),
         ({"columns": ["a", "b"], "delimiter": ";"}, b'1;"say ""hi"""', [{"a": "1", "b": 'say "hi"'}]),
         ({"columns": ["a", "b", "c", "d"], "types": {"a": "integer", "b": "float", "c": "boolean", "d": "text"}},
          b"7,1.5,TRUE,x\n,,,", [{"a": 7, "b": 1.5, "c": True, "d": "x"}, {"a": None, "b": None, "c": None, "d": ""}]),

@@ -124,7 +124,7 @@ def test_tombstones_can_be_passed_over_and_keys_are_read_only_where_they_are_nee
         ({"userId": [1]}, "the key userId must be a text, a number or a boolean, got list"),
         (None, "the key userId is null or missing"),
         (message(None, b"x"), "its key is not JSON: Expecting value"),
-        ([1], "its value is not an object of fields and values, but list"),
+        ([1], "its value is not an object of fields and values, but an array"),
         (b"\0\0\0\0\7{}", "its value is not JSON: Expecting value: line 1 column 1 (char 0); this looks like a schema "
          "registry's frame, of schema 7"),
     ],

@@ -26,7 +26,7 @@ def registry() -> Iterator[RegistryServer]:
 def queries(name: str, registry: RegistryServer, options: dict[str, Any], *messages: Record) -> list[Any]:
     """What a ready transform makes of messages; it has to ask for whole ones."""
     functions = ready.configured(name, {"registry": {"url": registry.url}, **options})
-    return functions["stream_messages"](list(messages))
+    return list(functions["stream_messages"](list(messages)))
 
 
 ADAS = {name: value for name, value in ADA.items() if name != "id"}

@@ -75,8 +75,10 @@ def test_messages_become_vertices(name: str, options: dict[str, Any], given: lis
         (b'{"id": NaN}', "the key id is not a number: nothing is found by that, and MERGE would create something "
          "new each time"),
         ({"id": {}}, "the key id must be a text, a number or a boolean, got dict"),
-        ([ADA], "it is not an object of fields and values, but list"),
-        (b"", "its value is not JSON: Expecting value: line 1 column 1 (char 0)"),
+        ([ADA], "it is not an object of fields and values, but an array; sluice:cypher takes it: "
+         "UNWIND $value AS row MERGE (n:Label {id: row.id}) SET n += row"),
+        (b"true", "it is not an object of fields and values, but a boolean"),
+        (b"", "its value is not JSON: it is empty"),
         (message(None), "a tombstone without a key: nothing says which vertex it deletes; on_null: 'ignore' passes "
          "it over"),
         (message(None, b"007"), "a tombstone: its key is not JSON: Extra data: line 1 column 2 (char 1); "
