@@ -20,7 +20,9 @@ from tests.hosts.fixtures import new_host
 from tests.hosts.host import HostOptions
 from tests.integration.configured import Configured
 from tests.integration.test_kit import Row, refusal
-from tests.kafka.secure import MUTUAL, SASL, SecureKafkaBroker, token_server
+from tests.kafka.msk import REGION
+from tests.kafka.secure import MUTUAL, SASL, SecureKafkaBroker
+from tests.kafka.tokens import TokenServer
 from tests.logs import LogKeeper
 
 Config = dict[str, Any]
@@ -28,8 +30,11 @@ Config = dict[str, Any]
 PASSWORD = "kafka-hunter2"
 OAUTH_SECRET = "oauth-hunter2"
 LOOPBACK_PASSWORD = "loopback-hunter2"
-SECRETS = (PASSWORD, OAUTH_SECRET, LOOPBACK_PASSWORD)
+AWS_SECRET = "aws-hunter2"
+SECRETS = (PASSWORD, OAUTH_SECRET, LOOPBACK_PASSWORD, AWS_SECRET)
 WRONG = "wrong-hunter2"
+
+AWS_KEY = "AKIDEXAMPLE"
 
 PATIENCE = 8.0
 "Seconds that a wrong password may take to be named; SLUICE_BROKER_TIMEOUT is 5."
@@ -46,10 +51,12 @@ def stream(batch):
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper) -> Iterator[SecureKafkaBroker]:
+def broker(
+    tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper, tokens: TokenServer
+) -> Iterator[SecureKafkaBroker]:
     folder = tmp_path_factory.mktemp("secure-kafka")
-    kafka = SecureKafkaBroker(folder, PASSWORD)
-    with log_keeper.watching("secure-kafka", kafka):
+    kafka = SecureKafkaBroker(folder, PASSWORD, tokens.keys_url, {AWS_KEY: AWS_SECRET})
+    with kafka.msk.serving(), log_keeper.watching("secure-kafka", kafka):
         kafka.start()
         yield kafka
         kafka.kill()
@@ -62,15 +69,18 @@ def keeper(
     tmp_path_factory: pytest.TempPathFactory,
     log_keeper: LogKeeper,
     broker: SecureKafkaBroker,
-    token_url: str,
+    tokens: TokenServer,
+    aws_credentials: Path,
 ) -> Iterator[ServerHost]:
     """A host with secrets in its environment, each for its brokers, which logs whatever it can."""
     if pytestconfig.getoption("--host") not in ("sandbox", "memgraph"):
         pytest.skip("needs a host of its own")
     environment = {"KAFKA_PASSWORD": PASSWORD, "OAUTH_SECRET": OAUTH_SECRET, "WRONG_PASSWORD": WRONG}
     environment |= {"SLUICE_LOOPBACK_PASSWORD": LOOPBACK_PASSWORD}
-    brokers = "+".join([*broker.addresses.values(), urlsplit(token_url).netloc])
-    let_out = [f"{name}@{brokers}" for name in ("KAFKA_PASSWORD", "OAUTH_SECRET", "WRONG_PASSWORD")]
+    environment |= {"AWS_SHARED_CREDENTIALS_FILE": str(aws_credentials), "AWS_EC2_METADATA_DISABLED": "true"}
+    environment |= {"SLUICE_REST_AFTER": "2"}
+    brokers = "+".join([*broker.addresses.values(), broker.msk.address, urlsplit(tokens.url).netloc])
+    let_out = [f"{name}@{brokers}" for name in ("KAFKA_PASSWORD", "OAUTH_SECRET", "WRONG_PASSWORD", "AWS_MSK_IAM")]
     environment |= {"SLUICE_SECRETS_ALLOW": ",".join([*let_out, str(tmp_path_factory.getbasetemp())])}
     options = HostOptions(environment, ["--log-level=TRACE"])
     host = new_host(pytestconfig, tmp_path_factory.mktemp("keeper"), options)
@@ -81,13 +91,26 @@ def keeper(
 
 
 @pytest.fixture(scope="module")
-def token_url() -> Iterator[str]:
-    with token_server("ada", OAUTH_SECRET) as url:
-        yield url
+def tokens() -> Iterator[TokenServer]:
+    with TokenServer("ada", OAUTH_SECRET).serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def aws_credentials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that AWS's library has credentials from."""
+    return set_aws_secret(tmp_path_factory.mktemp("aws") / "credentials", AWS_SECRET)
+
+
+def set_aws_secret(path: Path, secret: str) -> Path:
+    path.write_text(f"[default]\naws_access_key_id = {AWS_KEY}\naws_secret_access_key = {secret}\n")
+    return path
 
 
 @pytest.fixture
-def config_of(broker: SecureKafkaBroker, token_url: str, tmp_path: Path) -> Callable[..., tuple[str, Config]]:
+def config_of(
+    broker: SecureKafkaBroker, tokens: TokenServer, aws_credentials: Path, tmp_path: Path
+) -> Iterator[Callable[..., tuple[str, Config]]]:
     """`config_of(way, right=True)`: the brokers' address and a stream's config for a way of signing in."""
 
     def config(way: str, right: bool = True) -> tuple[str, Config]:
@@ -109,17 +132,23 @@ def config_of(broker: SecureKafkaBroker, token_url: str, tmp_path: Path) -> Call
                 "security.protocol": "SASL_SSL",
                 "sasl.mechanism": "OAUTHBEARER",
                 "sasl.oauthbearer.method": "oidc",
-                "sasl.oauthbearer.token.endpoint.url": token_url,
+                "sasl.oauthbearer.token.endpoint.url": tokens.url,
                 "sasl.oauthbearer.client.id": "ada",
                 "sasl.oauthbearer.client.secret": "env:OAUTH_SECRET" if right else "env:WRONG_PASSWORD",
             }
             return broker.addresses[SASL], {**tls, **ours}
+        if way == "AWS_MSK_IAM":
+            set_aws_secret(aws_credentials, AWS_SECRET if right else WRONG)
+            ours = {"security.protocol": "SASL_SSL", "sasl.mechanism": "AWS_MSK_IAM", "aws_region": REGION}
+            return broker.msk.address, {**tls, **ours}
         return broker.addresses[SASL], broker.config(way, reference)
 
-    return config
+    yield config
+    set_aws_secret(aws_credentials, AWS_SECRET)
+    tokens.lifetime, tokens.outage, broker.msk.session_ms = 300.0, "", 0
 
 
-WAYS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "certificate")
+WAYS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM", "certificate")
 
 
 @pytest.fixture
@@ -156,6 +185,7 @@ def test_a_wrong_secret_is_one_line_that_does_not_show_it(
     words = {
         "PLAIN": "Invalid username or password",
         "OAUTHBEARER": "invalid_client",
+        "AWS_MSK_IAM": "[stub]: Access denied",
         "certificate": "librdkafka does not take ssl.key.location (_INVALID_ARG): it is not in PEM format, or the",
     }
     assert words.get(way, "invalid credentials") in said

@@ -55,6 +55,7 @@ class KafkaBroker(Server):
 
     name = "Apache Kafka"
     start_timeout = 90.0
+    java_options: Sequence[str] = JAVA_OPTIONS
 
     def __init__(
         self, folder: Path, settings: Mapping[str, str] | None = None, listeners: Mapping[str, str] | None = None
@@ -106,7 +107,7 @@ class KafkaBroker(Server):
         """The broker's main class on the jars that Maven resolved."""
         logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
         settings = self._folder / "server.properties"
-        return [java(), *JAVA_OPTIONS, logging, "-cp", self._class_path, "kafka.Kafka", settings]
+        return [java(), *self.java_options, logging, "-cp", self._class_path, "kafka.Kafka", settings]
 
     def answers(self) -> bool:
         """Whether the metadata names the broker, which it does from when the controller has let it in."""

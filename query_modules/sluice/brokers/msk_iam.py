@@ -123,19 +123,19 @@ def sign_in(stream: str, uri: str, region: str | None, note: ErrorCallback | Non
         SettingError: the region is not known, or a package is missing.
         BrokerError: there are no credentials, or none just now.
     """
-    try:
-        signer = MskSigner(stream, region or region_of(uri))
-    except ValueError as error:
-        raise SettingError(f"Kafka stream {stream}, config: {error}") from None
+    signer = MskSigner(stream, region or region_of(stream, uri))
     return {"oauth_cb": signer} | ({} if note is None else {"error_cb": signer.explaining(note)})
 
 
-def region_of(uri: str) -> str:
-    """The region that the brokers' names have. Raises ValueError: they have none, or several."""
+def region_of(stream: str, uri: str) -> str:
+    """The region that the brokers' names have. Raises SettingError: they have none, or several."""
     found = {match[1].lower() for place in uri.split(",") if (match := BROKER.search(place.strip()))}
     if len(found) != 1:
         what = "name several regions" if found else "do not name the region"
-        raise ValueError(f"sasl.mechanism {MSK_IAM} also requires aws_region, because the brokers at {uri} {what}")
+        raise SettingError(
+            f"Kafka stream {stream}, config: sasl.mechanism {MSK_IAM} also requires aws_region, because the brokers at "
+            f"{uri} {what}"
+        )
     return found.pop()
 
 

@@ -59,7 +59,7 @@ def resolve(stream: str, uri: str, configuration: Configuration, allow: SecretsA
     endpoint = Url().place(dict(configuration.kafka).get(TOKEN_ENDPOINT, ""))
     values, withheld = {}, []
     for key, value in configuration.kafka:
-        identity = key in MECHANISM_NAMES and value == MSK_IAM
+        identity = _is_identity(key, value)
         if not identity and not is_reference(key, value) and not is_path(key, value):
             values[key] = value
             continue
@@ -73,10 +73,20 @@ def resolve(stream: str, uri: str, configuration: Configuration, allow: SecretsA
     return Resolved(values, tuple(withheld))
 
 
+def references_in(configuration: Configuration) -> list[str]:
+    """What `resolve` looks up, as the config has it."""
+    looked_up = (_is_identity, is_reference, is_path)
+    return [value for key, value in configuration.kafka if any(is_one(key, value) for is_one in looked_up)]
+
+
 def is_public(key: str, path: str) -> bool:
     """Whether the property names certificates of authorities that the system itself has, which everybody may read."""
     kind = kind_of(key)
     return isinstance(kind, File) and kind.authorities and _is_of_the_system(os.path.realpath(path))
+
+
+def _is_identity(key: str, value: str) -> bool:
+    return key in MECHANISM_NAMES and value == MSK_IAM
 
 
 def _is_of_the_system(real: str) -> bool:
