@@ -9,19 +9,33 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+from typer.testing import CliRunner
 
+from sluice_tools.cli import app
+from tests.eventually import eventually
 from tests.hosts import ServerHost
 from tests.hosts.fixtures import new_host
 from tests.hosts.host import HostOptions
 from tests.integration.configured import Configured
 from tests.integration.test_kit import Row, refusal
 from tests.kafka.msk import REGION
-from tests.kafka.secure import MUTUAL, SASL, SecureKafkaBroker
+from tests.kafka.secure import MUTUAL, SASL, USER, SecureKafkaBroker
 from tests.kafka.tokens import TokenServer
 from tests.logs import LogKeeper
 
@@ -191,6 +205,118 @@ def test_a_wrong_secret_is_one_line_that_does_not_show_it(
     assert words.get(way, "invalid credentials") in said
     assert WRONG not in said + keeper.log_text()
     assert stream.status is None
+
+
+def test_what_the_server_does_not_have_is_named_by_create_and_the_doctor(
+    stream: Configured, keeper: ServerHost, config_of: Any, aws_credentials: Path
+) -> None:
+    uri, config = config_of("AWS_MSK_IAM")
+    stream.configured(config, uri=uri)
+    parts = "CALL streams.sign_in($name) YIELD part, found, trouble RETURN part, found, trouble"
+    there = {row["part"]: row["found"] for row in keeper.run(parts, name=stream.name)}
+    assert (there["region"], there["credentials"]) == (REGION, "found by way of shared-credentials-file")
+    aws_credentials.write_text("")
+    refused = refusal(stream.configure, {"client.id": "other"})
+    assert "cannot sign in with AWS_MSK_IAM: the server finds no AWS credentials: give its machine" in refused
+    said = CliRunner().invoke(app, ["doctor", "--json", "--uri", keeper.uri, "--stream", stream.name])
+    checks = {check["check"]: check for check in json.loads(said.stdout)["checks"]}
+    assert "cannot sign in: the server finds no AWS credentials" in checks["kafka-auth"]["text"]
+    stream.drop()
+
+
+LIFETIME = 4.0
+"Seconds for which tokens are valid while they are to expire."
+
+
+@pytest.mark.parametrize("way", ["OAUTHBEARER", "AWS_MSK_IAM"])
+def test_sessions_that_expire_while_a_stream_runs_and_while_it_rests_are_renewed(
+    stream: Configured, broker: SecureKafkaBroker, tokens: TokenServer, config_of: Any, way: str
+) -> None:
+    uri, config = config_of(way)
+    tokens.lifetime, broker.msk.session_ms = LIFETIME, int(LIFETIME * 1000)
+    stream.configured(config, uri=uri)
+    stream.start()
+    began, sent = time.monotonic(), 0
+    while time.monotonic() < began + 3 * LIFETIME:
+        stream.send([str(sent)])
+        sent += 1
+        stream.await_count(sent)
+        assert stream.info["reason"] is None
+
+    def sign_ins() -> int:
+        return tokens.issued if way == "OAUTHBEARER" else broker.msk.signed_in.count("sluice-watch")
+
+    at_rest = sign_ins()
+    eventually(lambda: sign_ins() >= at_rest + 3, timeout=60)  # the watch alone signs in while the stream rests
+    assert stream.info["reason"] is None
+    stream.send([str(sent)])
+    stream.await_count(sent + 1)
+    stream.drop()
+
+
+def test_a_token_server_that_is_down_is_named_and_the_stream_continues_once_it_is_back(
+    stream: Configured, tokens: TokenServer, config_of: Any
+) -> None:
+    uri, config = config_of("OAUTHBEARER")
+    tokens.lifetime = LIFETIME
+    stream.configured(config, uri=uri)
+    stream.start()
+    stream.send(["1"])
+    stream.await_count(1)
+    tokens.outage = "closed for repairs"
+    assert OAUTH_SECRET not in stream.await_reason("closed for repairs", timeout=60)
+    assert stream.status == "running"
+    tokens.outage = ""
+    stream.send(["2"])
+    stream.await_count(2)
+    stream.await_no_reason()
+    stream.drop()
+
+
+def acl(kind: ResourceType, name: str, operation: AclOperation, user: str = USER) -> AclBinding:
+    whose = (f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+    return AclBinding(kind, name, ResourcePatternType.LITERAL, *whose)
+
+
+def test_the_least_policy_is_all_that_a_stream_needs(
+    stream: Configured, broker: SecureKafkaBroker, config_of: Any
+) -> None:
+    uri, config = config_of("SCRAM-SHA-512")
+    errors, group = broker.topics.create(), f"sluice.{stream.name}"
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    closed = acl(
+        ResourceType.BROKER, "kafka-cluster", AclOperation.ALTER, "nobody"
+    )  # what has an ACL is closed to others
+    policy = [
+        acl(ResourceType.TOPIC, stream.topic, AclOperation.DESCRIBE),
+        acl(ResourceType.TOPIC, errors, AclOperation.DESCRIBE),
+        acl(ResourceType.TOPIC, errors, AclOperation.WRITE),
+        acl(ResourceType.GROUP, group, AclOperation.DESCRIBE),
+        acl(ResourceType.GROUP, group, AclOperation.READ),
+    ]
+    wait([*admin.create_acls([closed, *policy]).values()])
+    try:
+        stream.send(["1", "raise", "2"])
+        stream.configured({**config, "on_error": "dead_letter", "dead_letter_topic": errors}, uri=uri, size=1)
+        assert "authorization failed" in refusal(stream.test).lower()
+        wait([*admin.create_acls([acl(ResourceType.TOPIC, stream.topic, AclOperation.READ)]).values()])
+        assert [row["params"] for row in stream.test()] == [{"value": "1"}]
+        stream.start()
+        stream.await_values(["1", "2"])
+        stream.await_position(3)
+        assert [message.value for message in broker.topics.read(errors)] == [b"raise"]
+        committed = ConsumerGroupTopicPartitions(group, [TopicPartition(stream.topic, 0)])
+
+        def reported() -> int:
+            (future,) = admin.list_consumer_group_offsets([committed]).values()
+            return int(future.result(10).topic_partitions[0].offset)
+
+        eventually(reported, equals=3, timeout=20)
+    finally:
+        whose = ("*", AclOperation.ANY, AclPermissionType.ANY)
+        everything = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, None, *whose)
+        wait([*admin.delete_acls([everything]).values()])
+    stream.drop()
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,9 @@ class SecureKafkaBroker(KafkaBroker):
             "connections.max.reauth.ms": str(SESSION_MS),
         }
         settings = {
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",  # of the plain listeners
+            "allow.everyone.if.no.acl.found": "true",
             "sasl.enabled.mechanisms": ",".join(mechanism.upper() for mechanism in JAAS),
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self.certificates.server),
