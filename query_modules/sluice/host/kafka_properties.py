@@ -114,7 +114,7 @@ def uses_msk_iam(values: Mapping[str, str]) -> bool:
 
 
 def _check_msk_iam(values: Mapping[str, str]) -> None:
-    # Whoever sees a token can use it for a quarter of an hour, so it is shown to nobody but a verified broker.
+    # A token can be used for a quarter of an hour by anyone who sees it, so only verified brokers are shown one.
     if values.get("security.protocol", "").lower() != "sasl_ssl":
         raise WrongProperty(f"sasl.mechanism {MSK_IAM} requires security.protocol SASL_SSL")
     for key, weak in UNVERIFIED.items():

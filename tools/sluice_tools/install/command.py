@@ -138,5 +138,5 @@ def _tell(
 
 def _tell_extras(extras: list[Extra], interpreter: ServerPython | None) -> None:
     for extra in extras:
-        needs = f"For {extra.value} the server's Python needs {' and '.join(EXTRAS[extra])}."
-        show(Console(), needs if interpreter is None else f"{interpreter.has(extra)}.")
+        needs = f"For {extra.value} the server's Python needs {' and '.join(EXTRAS[extra])}"
+        show(Console(), needs if interpreter is None else interpreter.has(extra))
