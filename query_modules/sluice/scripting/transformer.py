@@ -4,9 +4,12 @@ A stream's transform, for as long as somebody wants it: in a new process wheneve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from sluice.errors import ServiceUnavailable
+from sluice.errors import ServiceUnavailable, Stopped
 from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.scripting import admission
@@ -15,6 +18,15 @@ from sluice.values.batch import Group
 from sluice.values.model import StreamSpec
 from sluice.values.output_lines import OutputLines
 from sluice.values.record import Messages
+
+LOADING = threading.BoundedSemaphore(max(2, len(os.sched_getaffinity(0))))
+"""
+Held while a script is loaded, by one for each core: if hundreds of streams begin together, as after a restart, the
+first ones apply messages while the others wait, and none uses up its time while others have the processors.
+"""
+
+STOP_INTERVAL = 0.5
+"Seconds between two looks, while it waits for that, at whether the stream is to stop."
 
 
 class Transformer:
@@ -83,5 +95,18 @@ class Transformer:
 
     def _running(self) -> TransformProcess:
         if self._transform_process is None or self._transform_process.closed:
-            self._transform_process = admission.load(self._spec, self._settings, self._wants_stop, self.lines)
+            with _turn(self._wants_stop):
+                self._transform_process = admission.load(self._spec, self._settings, self._wants_stop, self.lines)
         return self._transform_process
+
+
+@contextmanager
+def _turn(wants_stop: Callable[[], bool]) -> Iterator[None]:
+    """For as long as a script is loaded. Raises Stopped: the owner wants to stop."""
+    while not LOADING.acquire(timeout=STOP_INTERVAL):
+        if wants_stop():
+            raise Stopped
+    try:
+        yield
+    finally:
+        LOADING.release()
