@@ -35,7 +35,7 @@ JAAS = {
 }
 "Mechanism -> how the broker checks who signs in by it."
 
-SESSION_MS = 4000
+SESSION_MS = 8000
 "Milliseconds after which clients with tokens have to sign in again, or the broker drops them (KIP-368)."
 
 

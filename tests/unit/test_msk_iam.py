@@ -160,7 +160,7 @@ def test_a_renewal_that_fails_is_explained_and_the_next_one_may_work(monkeypatch
         note(KafkaError(KafkaError._TRANSPORT, "Connection refused"))
     renew("")
     note(KafkaError(KafkaError._AUTHENTICATION, RAISED))
-    assert told[0].startswith("no new token for AWS_MSK_IAM: the server finds no AWS credentials")
+    assert told[0].startswith("Failed to acquire SASL OAUTHBEARER token: the server finds no AWS credentials")
     assert told[1:] == ["Connection refused", RAISED]
 
 

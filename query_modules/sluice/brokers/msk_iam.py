@@ -104,7 +104,7 @@ class MskSigner:
 
         def explained(error: KafkaError) -> None:
             if self._trouble and error.str().endswith(RAISED):
-                error = KafkaError(error.code(), f"no new token for {MSK_IAM}: {self._trouble}")
+                error = KafkaError(error.code(), error.str().replace(RAISED, self._trouble))
             note(error)
 
         return explained
