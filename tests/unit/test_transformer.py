@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,3 +211,24 @@ def test_a_script_is_loaded_when_others_are_done_or_not_at_all_if_its_stream_sto
     monkeypatch.setattr(waiting, "_wants_stop", lambda: False)
     assert all_given(waiting, "x") == ["x"]
     assert transformer.LOADING.acquire(blocking=False)
+
+
+def test_a_script_that_hangs_does_not_keep_others_from_being_loaded(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(transformer, "LOADING", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(transformer, "LONG", 0.0)
+    go_on = tmp_path / "go_on"
+    waits = f"import os, time\nwhile not os.path.exists({str(go_on)!r}):\n    time.sleep(0.01)\n"
+    hanging, other = (
+        start(f"{waits}def stream(batch):\n    return {RETURNS}"),
+        start(f"def stream(batch):\n    return {RETURNS}"),
+    )
+    with ThreadPoolExecutor(1) as pool:
+        loaded = pool.submit(all_given, hanging, "a")
+        try:
+            assert all_given(other, "b") == ["b"]
+            assert not loaded.done()
+        finally:
+            go_on.touch()
+        assert loaded.result(timeout=60) == ["a"]
