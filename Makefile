@@ -21,7 +21,7 @@ COMPOSE := docker compose --file docker/compose.yml
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables:   PYTHON=$(PYTHON)  HOST=$(HOST)  PROCESSES=$(PROCESSES)  ARGS=$(ARGS)"
 
 .PHONY: install
@@ -55,8 +55,12 @@ lint: $(INSTALLED) ## ruff, rules and form
 types: $(INSTALLED) ## mypy, strict; unit tests may leave their own functions untyped
 	$(VENV)/bin/mypy
 
+.PHONY: prerequisites
+prerequisites: ## whether the system's programs that the tests need are there, or the command that brings them
+	@$(PYTHON) -m tests.prerequisites
+
 .PHONY: kafka
-kafka: $(INSTALLED) ## the jars of the Apache Kafka that the tests start, by Maven: needs Java and Maven
+kafka: prerequisites $(INSTALLED) ## the jars of the Apache Kafka that the tests start, by Maven: needs Java and Maven
 	@$(VENV)/bin/python -m tests.kafka
 
 .PHONY: classes
@@ -76,7 +80,7 @@ faults: kafka ## the fault harness at length, with HOST: ARGS='--messages 100000
 	@$(VENV)/bin/python -m tests.faults --host=$(HOST) $(ARGS)
 
 .PHONY: test
-test: $(INSTALLED) ## everything: lint, types and all tests
+test: prerequisites $(INSTALLED) ## everything: lint, types and all tests
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync kafka classes lint types # the first waits for the network
 	$(UNIT) $(ARGS) $(if $(ARGS),|| test $$? = 5 # no test of these is selected)
 	$(INTEGRATION) $(ARGS)

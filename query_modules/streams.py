@@ -17,6 +17,7 @@ import sluice.procedures.retry
 import sluice.procedures.run
 import sluice.procedures.seek
 import sluice.procedures.shown
+import sluice.procedures.sign_in
 import sluice.procedures.streams
 import sluice.procedures.trial
 import sluice.supervising.process
@@ -54,6 +55,7 @@ def create(
       the partitions that there are now
     - fold: whether equal queries may be sent as one, true by default
     - transform: a map of options for the script, which has to define configure(options)
+    - aws_region: of an Amazon MSK cluster, with sasl.mechanism 'AWS_MSK_IAM', if its brokers' names do not have it
     - any other key is librdkafka's; secrets are given as 'env:NAME' or 'file:PATH'
 
     `existing` says what to do if there is a stream of that name: 'refuse' (default), 'keep', which is to do nothing (IF
@@ -412,6 +414,18 @@ def interpreter(ctx: mgp.ProcCtx) -> mgp.Record(
         CALL streams.interpreter() YIELD path, version, trouble;
     """
     return _answer(sluice.procedures.look.interpreter, ctx)
+
+
+@mgp.read_proc
+def sign_in(ctx: mgp.ProcCtx, name: str) -> mgp.Record(part=str, found=mgp.Nullable[str], trouble=mgp.Nullable[str]):
+    """
+    Whether a stream has what it signs in to Kafka with, as the server finds it now: one record for each part. Shows no
+    secret, and asks no broker.
+
+    Example:
+        CALL streams.sign_in('mystream') YIELD part, found, trouble;
+    """
+    return _answer(sluice.procedures.sign_in.sign_in, ctx, name)
 
 
 @mgp.write_proc

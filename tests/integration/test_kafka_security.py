@@ -9,19 +9,34 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+from typer.testing import CliRunner
 
-from tests.eventually import within
+from sluice_tools.cli import app
+from tests.eventually import eventually, within
 from tests.hosts import ServerHost
 from tests.hosts.fixtures import new_host
 from tests.hosts.host import HostOptions
 from tests.integration.configured import Configured
 from tests.integration.test_kit import Row, refusal
-from tests.kafka.secure import MUTUAL, SASL, SecureKafkaBroker, token_server
+from tests.kafka.msk import REGION
+from tests.kafka.secure import MUTUAL, SASL, USER, SecureKafkaBroker
+from tests.kafka.tokens import TokenServer
 from tests.logs import LogKeeper
 
 Config = dict[str, Any]
@@ -29,8 +44,11 @@ Config = dict[str, Any]
 PASSWORD = "kafka-hunter2"
 OAUTH_SECRET = "oauth-hunter2"
 LOOPBACK_PASSWORD = "loopback-hunter2"
-SECRETS = (PASSWORD, OAUTH_SECRET, LOOPBACK_PASSWORD)
+AWS_SECRET = "aws-hunter2"
+SECRETS = (PASSWORD, OAUTH_SECRET, LOOPBACK_PASSWORD, AWS_SECRET)
 WRONG = "wrong-hunter2"
+
+AWS_KEY = "AKIDEXAMPLE"
 
 PATIENCE = 8.0
 "Seconds that a wrong password may take to be named; SLUICE_BROKER_TIMEOUT is 5."
@@ -47,10 +65,12 @@ def stream(batch):
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper) -> Iterator[SecureKafkaBroker]:
+def broker(
+    tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper, tokens: TokenServer
+) -> Iterator[SecureKafkaBroker]:
     folder = tmp_path_factory.mktemp("secure-kafka")
-    kafka = SecureKafkaBroker(folder, PASSWORD)
-    with log_keeper.watching("secure-kafka", kafka):
+    kafka = SecureKafkaBroker(folder, PASSWORD, tokens.keys_url, {AWS_KEY: AWS_SECRET})
+    with kafka.msk.serving(), log_keeper.watching("secure-kafka", kafka):
         kafka.start()
         yield kafka
         kafka.kill()
@@ -63,15 +83,18 @@ def keeper(
     tmp_path_factory: pytest.TempPathFactory,
     log_keeper: LogKeeper,
     broker: SecureKafkaBroker,
-    token_url: str,
+    tokens: TokenServer,
+    aws_credentials: Path,
 ) -> Iterator[ServerHost]:
     """A host with secrets in its environment, each for its brokers, which logs whatever it can."""
     if pytestconfig.getoption("--host") not in ("sandbox", "memgraph"):
         pytest.skip("needs a host of its own")
     environment = {"KAFKA_PASSWORD": PASSWORD, "OAUTH_SECRET": OAUTH_SECRET, "WRONG_PASSWORD": WRONG}
     environment |= {"SLUICE_LOOPBACK_PASSWORD": LOOPBACK_PASSWORD}
-    brokers = "+".join([*broker.addresses.values(), urlsplit(token_url).netloc])
-    let_out = [f"{name}@{brokers}" for name in ("KAFKA_PASSWORD", "OAUTH_SECRET", "WRONG_PASSWORD")]
+    environment |= {"AWS_SHARED_CREDENTIALS_FILE": str(aws_credentials), "AWS_EC2_METADATA_DISABLED": "true"}
+    environment |= {"SLUICE_REST_AFTER": "2"}
+    brokers = "+".join([*broker.addresses.values(), broker.msk.address, urlsplit(tokens.url).netloc])
+    let_out = [f"{name}@{brokers}" for name in ("KAFKA_PASSWORD", "OAUTH_SECRET", "WRONG_PASSWORD", "AWS_MSK_IAM")]
     environment |= {"SLUICE_SECRETS_ALLOW": ",".join([*let_out, str(tmp_path_factory.getbasetemp())])}
     options = HostOptions(environment, ["--log-level=TRACE"])
     host = new_host(pytestconfig, tmp_path_factory.mktemp("keeper"), options)
@@ -82,13 +105,26 @@ def keeper(
 
 
 @pytest.fixture(scope="module")
-def token_url() -> Iterator[str]:
-    with token_server("ada", OAUTH_SECRET) as url:
-        yield url
+def tokens() -> Iterator[TokenServer]:
+    with TokenServer("ada", OAUTH_SECRET).serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def aws_credentials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that AWS's library has credentials from."""
+    return set_aws_secret(tmp_path_factory.mktemp("aws") / "credentials", AWS_SECRET)
+
+
+def set_aws_secret(path: Path, secret: str) -> Path:
+    path.write_text(f"[default]\naws_access_key_id = {AWS_KEY}\naws_secret_access_key = {secret}\n")
+    return path
 
 
 @pytest.fixture
-def config_of(broker: SecureKafkaBroker, token_url: str, tmp_path: Path) -> Callable[..., tuple[str, Config]]:
+def config_of(
+    broker: SecureKafkaBroker, tokens: TokenServer, aws_credentials: Path, tmp_path: Path
+) -> Iterator[Callable[..., tuple[str, Config]]]:
     """`config_of(way, right=True)`: the brokers' address and a stream's config for a way of signing in."""
 
     def config(way: str, right: bool = True) -> tuple[str, Config]:
@@ -110,17 +146,23 @@ def config_of(broker: SecureKafkaBroker, token_url: str, tmp_path: Path) -> Call
                 "security.protocol": "SASL_SSL",
                 "sasl.mechanism": "OAUTHBEARER",
                 "sasl.oauthbearer.method": "oidc",
-                "sasl.oauthbearer.token.endpoint.url": token_url,
+                "sasl.oauthbearer.token.endpoint.url": tokens.url,
                 "sasl.oauthbearer.client.id": "ada",
                 "sasl.oauthbearer.client.secret": "env:OAUTH_SECRET" if right else "env:WRONG_PASSWORD",
             }
             return broker.addresses[SASL], {**tls, **ours}
+        if way == "AWS_MSK_IAM":
+            set_aws_secret(aws_credentials, AWS_SECRET if right else WRONG)
+            ours = {"security.protocol": "SASL_SSL", "sasl.mechanism": "AWS_MSK_IAM", "aws_region": REGION}
+            return broker.msk.address, {**tls, **ours}
         return broker.addresses[SASL], broker.config(way, reference)
 
-    return config
+    yield config
+    set_aws_secret(aws_credentials, AWS_SECRET)
+    tokens.lifetime, tokens.outage, broker.msk.session_ms = 300.0, "", 0
 
 
-WAYS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "certificate")
+WAYS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM", "certificate")
 
 
 @pytest.fixture
@@ -157,11 +199,123 @@ def test_a_wrong_secret_is_one_line_that_does_not_show_it(
     words = {
         "PLAIN": "Invalid username or password",
         "OAUTHBEARER": "invalid_client",
+        "AWS_MSK_IAM": "[stub]: Access denied",
         "certificate": "librdkafka does not take ssl.key.location (_INVALID_ARG): it is not in PEM format, or the",
     }
     assert words.get(way, "invalid credentials") in said
     assert WRONG not in said + keeper.log_text()
     assert stream.status is None
+
+
+def test_what_the_server_does_not_have_is_named_by_create_and_the_doctor(
+    stream: Configured, keeper: ServerHost, config_of: Any, aws_credentials: Path
+) -> None:
+    uri, config = config_of("AWS_MSK_IAM")
+    stream.configured(config, uri=uri)
+    parts = "CALL streams.sign_in($name) YIELD part, found, trouble RETURN part, found, trouble"
+    there = {row["part"]: row["found"] for row in keeper.run(parts, name=stream.name)}
+    assert (there["region"], there["credentials"]) == (REGION, "found by way of shared-credentials-file")
+    aws_credentials.write_text("")
+    refused = refusal(stream.configure, {"client.id": "other"})
+    assert "cannot sign in with AWS_MSK_IAM: the server finds no AWS credentials: give its machine" in refused
+    said = CliRunner().invoke(app, ["doctor", "--json", "--uri", keeper.uri, "--stream", stream.name])
+    checks = {check["check"]: check for check in json.loads(said.stdout)["checks"]}
+    assert "cannot sign in: the server finds no AWS credentials" in checks["kafka-auth"]["text"]
+    stream.drop()
+
+
+LIFETIME = 10.0
+"Seconds for which tokens are valid while they are to expire."
+
+
+@pytest.mark.parametrize("way", ["OAUTHBEARER", "AWS_MSK_IAM"])
+def test_sessions_that_expire_while_a_stream_runs_and_while_it_rests_are_renewed(
+    stream: Configured, broker: SecureKafkaBroker, tokens: TokenServer, config_of: Any, way: str
+) -> None:
+    uri, config = config_of(way)
+    tokens.lifetime, broker.msk.session_ms = LIFETIME, int(LIFETIME * 1000)
+    stream.configured(config, uri=uri)
+    stream.start()
+    began, sent = time.monotonic(), 0
+    while time.monotonic() < began + 2 * LIFETIME:
+        stream.send([str(sent)])
+        sent += 1
+        stream.await_count(sent)
+
+    def sign_ins() -> int:
+        return tokens.issued if way == "OAUTHBEARER" else broker.msk.signed_in.count("sluice-watch")
+
+    at_rest = sign_ins()
+    eventually(lambda: sign_ins() >= at_rest + 2, timeout=90)  # the watch alone signs in while the stream rests
+    stream.await_no_reason()
+    stream.send([str(sent)])
+    stream.await_count(sent + 1)
+    stream.drop()
+
+
+def test_a_token_server_that_is_down_is_named_and_the_stream_continues_once_it_is_back(
+    stream: Configured, tokens: TokenServer, config_of: Any
+) -> None:
+    uri, config = config_of("OAUTHBEARER")
+    tokens.lifetime = LIFETIME
+    stream.configured(config, uri=uri)
+    stream.start()
+    stream.send(["1"])
+    stream.await_count(1)
+    tokens.outage = "closed for repairs"
+    assert OAUTH_SECRET not in stream.await_reason("closed for repairs", timeout=90)
+    assert stream.status == "running"
+    tokens.outage = ""
+    stream.send(["2"])
+    stream.await_count(2)
+    stream.await_no_reason()
+    stream.drop()
+
+
+def acl(kind: ResourceType, name: str, operation: AclOperation, user: str = USER) -> AclBinding:
+    whose = (f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+    return AclBinding(kind, name, ResourcePatternType.LITERAL, *whose)
+
+
+def test_the_least_policy_is_all_that_a_stream_needs(
+    stream: Configured, broker: SecureKafkaBroker, config_of: Any
+) -> None:
+    uri, config = config_of("SCRAM-SHA-512")
+    errors, group = broker.topics.create(), f"sluice.{stream.name}"
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    closed = acl(
+        ResourceType.BROKER, "kafka-cluster", AclOperation.ALTER, "nobody"
+    )  # what has an ACL is closed to others
+    policy = [
+        acl(ResourceType.TOPIC, stream.topic, AclOperation.DESCRIBE),
+        acl(ResourceType.TOPIC, errors, AclOperation.DESCRIBE),
+        acl(ResourceType.TOPIC, errors, AclOperation.WRITE),
+        acl(ResourceType.GROUP, group, AclOperation.DESCRIBE),
+        acl(ResourceType.GROUP, group, AclOperation.READ),
+    ]
+    wait([*admin.create_acls([closed, *policy]).values()])
+    try:
+        stream.send(["1", "raise", "2"])
+        stream.configured({**config, "on_error": "dead_letter", "dead_letter_topic": errors}, uri=uri, size=1)
+        assert "authorization failed" in refusal(stream.test).lower()
+        wait([*admin.create_acls([acl(ResourceType.TOPIC, stream.topic, AclOperation.READ)]).values()])
+        assert [row["params"] for row in stream.test()] == [{"value": "1"}]
+        stream.start()
+        stream.await_values(["1", "2"])
+        stream.await_position(3)
+        assert [message.value for message in broker.topics.read(errors)] == [b"raise"]
+        committed = ConsumerGroupTopicPartitions(group, [TopicPartition(stream.topic, 0)])
+
+        def reported() -> int:
+            (future,) = admin.list_consumer_group_offsets([committed]).values()
+            return int(future.result(10).topic_partitions[0].offset)
+
+        eventually(reported, equals=3, timeout=20)
+    finally:
+        whose = ("*", AclOperation.ANY, AclPermissionType.ANY)
+        everything = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, None, *whose)
+        wait([*admin.delete_acls([everything]).values()])
+    stream.drop()
 
 
 @pytest.mark.parametrize(

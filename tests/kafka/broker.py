@@ -55,6 +55,7 @@ class KafkaBroker(Server):
 
     name = "Apache Kafka"
     start_timeout = 90.0
+    java_options: Sequence[str] = JAVA_OPTIONS
 
     def __init__(
         self, folder: Path, settings: Mapping[str, str] | None = None, listeners: Mapping[str, str] | None = None
@@ -108,7 +109,7 @@ class KafkaBroker(Server):
         settings = self._folder / "server.properties"
         archive = class_archive()
         classes = [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []
-        return [java(), *JAVA_OPTIONS, *classes, logging, "-cp", self._class_path, "kafka.Kafka", settings]
+        return [java(), *self.java_options, *classes, logging, "-cp", self._class_path, "kafka.Kafka", settings]
 
     def answers(self) -> bool:
         """Whether the metadata names the broker, which it does from when the controller has let it in."""

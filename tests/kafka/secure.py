@@ -4,27 +4,25 @@ A real Apache Kafka that asks who one is: listeners with TLS and SASL beside the
 
 from __future__ import annotations
 
-import base64
-import json
 import subprocess
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
-from tests.kafka.broker import KafkaBroker
+from tests.kafka.broker import JAVA_OPTIONS, KafkaBroker
+from tests.kafka.msk import MskListener
+from tests.kafka.tokens import AUDIENCE, ISSUER
 from tests.kafka.topics import TIMEOUT, log
 
 SASL = "SASLTLS"
 "The listener that speaks SASL inside TLS."
 MUTUAL = "MUTUALTLS"
 "The listener that wants a certificate of the client."
+MSK = "MSK"
+"The plain listener that an `MskListener` is in front of."
 
 USER = "ada"
 
@@ -33,10 +31,12 @@ JAAS = {
     "plain": f'{MODULES}.plain.PlainLoginModule required user_{USER}="PASSWORD";',
     "scram-sha-256": f"{MODULES}.scram.ScramLoginModule required;",
     "scram-sha-512": f"{MODULES}.scram.ScramLoginModule required;",
-    # Takes tokens that nobody has signed: Kafka's own default, for tests.
-    "oauthbearer": f'{MODULES}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="kafka";',
+    "oauthbearer": f"{MODULES}.oauthbearer.OAuthBearerLoginModule required;",
 }
 "Mechanism -> how the broker checks who signs in by it."
+
+SESSION_MS = 8000
+"Milliseconds after which clients with tokens have to sign in again, or the broker drops them (KIP-368)."
 
 
 @dataclass(frozen=True)
@@ -71,30 +71,52 @@ class Certificates:
 class SecureKafkaBroker(KafkaBroker):
     """
     With a listener for SASL inside TLS (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER) and one for TLS that wants a
-    certificate of its client.
+    certificate of its client. Tokens are those of a `TokenServer`.
 
     One user, USER, with one password for every mechanism.
     """
 
-    def __init__(self, folder: Path, password: str) -> None:
+    def __init__(self, folder: Path, password: str, keys_url: str, aws_keys: Mapping[str, str]) -> None:
+        """
+        Args:
+            keys_url: where the keys are that tokens are signed with.
+            aws_keys: access key id -> secret access key of AWS.
+        """
         self.password = password
         self.certificates = Certificates.make(folder / "certificates", password)
+        validated = {
+            "sasl.server.callback.handler.class": f"{MODULES}.oauthbearer.OAuthBearerValidatorCallbackHandler",
+            "sasl.oauthbearer.jwks.endpoint.url": keys_url,
+            "sasl.oauthbearer.expected.audience": AUDIENCE,
+            "sasl.oauthbearer.expected.issuer": ISSUER,
+            "sasl.oauthbearer.clock.skew.seconds": "0",
+            "connections.max.reauth.ms": str(SESSION_MS),
+        }
         settings = {
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",  # of the plain listeners
+            "allow.everyone.if.no.acl.found": "true",
             "sasl.enabled.mechanisms": ",".join(mechanism.upper() for mechanism in JAAS),
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self.certificates.server),
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": str(self.certificates.authority),
             f"listener.name.{MUTUAL.lower()}.ssl.client.auth": "required",
+            **{f"listener.name.{SASL.lower()}.oauthbearer.{name}": value for name, value in validated.items()},
             **{
                 f"listener.name.{SASL.lower()}.{mechanism}.sasl.jaas.config": jaas.replace("PASSWORD", password)
                 for mechanism, jaas in JAAS.items()
             },
         }
-        super().__init__(folder, settings, {SASL: "SASL_SSL", MUTUAL: "SSL"})
+        self.msk = MskListener(self.certificates.server, aws_keys)
+        "To be `serving` before the broker is started."
+        super().__init__(folder, settings, {SASL: "SASL_SSL", MUTUAL: "SSL", MSK: "PLAINTEXT"})
+        self.msk.upstream = self.addresses[MSK]
+        self.java_options = (*JAVA_OPTIONS, f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys_url}")
 
     def start(self) -> None:
         """As `KafkaBroker.start`; then makes the user known to SCRAM."""
+        self.advertised[MSK] = self.msk.address
         super().start()
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "logger": log})
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
@@ -116,43 +138,6 @@ class SecureKafkaBroker(KafkaBroker):
             "sasl.username": USER,
             "sasl.password": password,
         }
-
-
-@contextmanager
-def token_server(client: str, secret: str) -> Iterator[str]:
-    """The URL of an OAuth server that gives `client` tokens for its secret, and everybody else none."""
-    expected = "Basic " + base64.b64encode(f"{client}:{secret}".encode()).decode()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            right = self.headers.get("Authorization") == expected
-            answer = {"access_token": _token(client), "token_type": "Bearer", "expires_in": 300}
-            body = json.dumps(answer if right else {"error": "invalid_client"}).encode()
-            self.send_response(200 if right else 401)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Be quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/token"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def _token(subject: str) -> str:
-    """A token that nobody has signed (RFC 7519, section 6)."""
-    now = int(time.time())
-    parts = ({"alg": "none"}, {"sub": subject, "iat": now, "exp": now + 300, "scope": ""})
-    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
 
 
 def _signed(folder: Path, name: str, subject: str) -> tuple[Path, Path]:

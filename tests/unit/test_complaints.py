@@ -132,3 +132,25 @@ def test_a_leader_that_says_nothing_is_named_in_time(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(topic, "SLICE", 0.01)
     with pytest.raises(BrokerUnreachable, match=r"10\.0\.0\.5:9095 does not answer"):
         Led("10.0.0.5:9095", complaint).check()
+
+
+def test_brokers_that_refuse_an_old_token_do_not_hide_why_there_is_no_new_one():
+    clock = SimpleNamespace(now=100.0)
+    complaints = Complaints(SPEC, lambda: clock.now)
+    failed = "Failed to acquire SASL OAUTHBEARER token: Failed to retrieve OIDC token: closed for repairs"
+    refused = complaint(
+        'kafka:9092/1: SASL authentication error: {"status":"invalid_token"}', KafkaError._AUTHENTICATION
+    )
+    complaints.note(complaint(failed, KafkaError._AUTHENTICATION))
+    assert (complaints.take() or "").count("closed for repairs") == 1
+    complaints.note(refused)
+    said = complaints.take() or ""
+    assert "invalid_token" in said
+    assert said.endswith("; there is no new token: Failed to retrieve OIDC token: closed for repairs")
+    clock.now += LASTS
+    complaints.note(refused)
+    assert "no new token" not in (complaints.take() or "")
+    complaints.note(complaint(failed, KafkaError._AUTHENTICATION))
+    complaints.answered()
+    complaints.note(refused)
+    assert "no new token" not in (complaints.take() or "")

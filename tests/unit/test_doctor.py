@@ -28,7 +28,7 @@ from sluice_tools.doctor.command import line_of
 from sluice_tools.doctor.kafka import Cluster
 from sluice_tools.doctor.module import Signature
 from sluice_tools.doctor.server import Server
-from sluice_tools.doctor.streams import Clusters, examine_merges
+from sluice_tools.doctor.streams import Clusters, examine_merges, examine_sign_in
 from sluice_tools.doctor.transform import examine_admission, examine_confinement, examine_transform
 from sluice_tools.install.copies import MODULE, brought
 from sluice_tools.shim.settings import Address
@@ -570,3 +570,30 @@ def test_what_other_clients_could_create_twice_is_noted_and_what_ends_that(versi
 )
 def test_where_nothing_can_be_created_twice_nothing_is_noted(answer):
     assert examine_merges(FakeServer({"CALL streams.info": answer}), "people") is None
+
+
+def test_what_a_stream_signs_in_with_is_listed_and_what_is_missing_is_to_be_corrected():
+    there = [
+        {"part": "region", "found": "eu-west-1", "trouble": None},
+        {"part": "credentials", "found": "found by way of env", "trouble": None},
+    ]
+    finding = result(examine_sign_in(FakeServer({"CALL streams.sign_in": there}), "people"))
+    assert finding.outcome is Outcome.OK
+    assert "(region: eu-west-1, credentials: found by way of env)" in finding.text
+    missing = [*there, {"part": "clock", "found": None, "trouble": "the server's clock is 400 s ahead of AWS's"}]
+    finding = result(examine_sign_in(FakeServer({"CALL streams.sign_in": missing}), "people"))
+    assert (finding.outcome, finding.text) == (
+        Outcome.FIX,
+        "people cannot sign in: the server's clock is 400 s ahead of AWS's",
+    )
+
+
+@pytest.mark.parametrize("answer", [[], QueryRefused("there is no procedure", code="")], ids=["plain", "older"])
+def test_where_nothing_is_signed_in_with_nothing_is_said(answer):
+    assert examine_sign_in(FakeServer({"CALL streams.sign_in": answer}), "people") is None
+
+
+def test_brokers_that_the_server_alone_can_sign_in_to_are_not_looked_at_from_here():
+    config = '{"security.protocol": "SASL_SSL", "sasl.mechanism": "AWS_MSK_IAM"}'
+    with pytest.raises(SettingError, match="has what the server alone has in its config: sasl.mechanism"):
+        Clusters(1.0).get("h:9098", "s", config)

@@ -253,6 +253,7 @@ def interpreter(**changed: Any) -> places.ServerPython:
         "trouble": "",
         "requests": "2.34.2",
         "requests_trouble": "",
+        "signer": "1.0.2",
         "managed": True,
         "has_pip": True,
         "sluice": None,
@@ -307,6 +308,46 @@ def test_into_a_python_that_lacks_something_nothing_is_put_unless_forced(folder:
     assert (forced.exit_code, "Mind: confluent-kafka cannot be imported" in forced.stdout) == (0, True)
 
 
+EXTRA_PIP = (
+    "/usr/bin/python3.12 -m pip install --break-system-packages 'aws-msk-iam-sasl-signer-python>=1.0.1' "
+    "'confluent-kafka>=2.13'"
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param(
+            {}, "For msk-iam it has aws-msk-iam-sasl-signer-python 1.0.2 and confluent-kafka 2.16.1", id="all is there"
+        ),
+        pytest.param(
+            {"signer": None},
+            "For msk-iam it lacks aws-msk-iam-sasl-signer-python>=1.0.1 (not there). Install it: " + EXTRA_PIP,
+            id="no signer",
+        ),
+        pytest.param(
+            {"signer": "1.0.0", "confluent_kafka": "2.12.2"},
+            "For msk-iam it lacks aws-msk-iam-sasl-signer-python>=1.0.1 (there is 1.0.0) and confluent-kafka>=2.13 "
+            "(there is 2.12.2). Install it: " + EXTRA_PIP,
+            id="both too old",
+        ),
+    ],
+)
+def test_what_an_extra_needs_is_said_with_whether_it_is_there(found: dict, expected: str):
+    assert interpreter(**found).has(places.Extra.MSK_IAM) == expected
+
+
+def test_an_extra_is_spoken_of_whether_or_not_anything_is_installed(folder: Path, monkeypatch):
+    for _ in range(2):
+        result = install(folder, "--extra", "msk-iam")
+        said = " ".join(result.stdout.split())
+        assert (result.exit_code, "For msk-iam it has aws-msk-iam-sasl-signer-python 1." in said) == (0, True), said
+    monkeypatch.setattr("sluice_tools.install.command.find_interpreter", lambda *_: None)
+    said = " ".join(run("install", "--modules-dir", folder, "--extra", "msk-iam").stdout.split())
+    assert "For msk-iam the server's Python needs aws-msk-iam-sasl-signer-python>=1.0.1 and confluent-kafka" in said
+    assert run("install", "--modules-dir", folder, "--extra", "other").exit_code == 2
+
+
 @pytest.mark.parametrize(("program", "words"), [("/nowhere/python", "cannot be run"), ("/bin/true", "is no Python")])
 def test_what_is_no_python_is_refused(folder: Path, program: str, words: str):
     result = run("install", "--modules-dir", folder, "--python", program)
@@ -326,6 +367,8 @@ def test_what_is_asked_of_the_servers_python_is_what_the_package_requires():
     assert required[: len(places.PACKAGES)] == list(places.PACKAGES)
     oldest = (places.OLDEST_CONFLUENT_KAFKA, places.OLDEST_REQUESTS)
     assert [package.partition(">=")[2] for package in places.PACKAGES] == list(map(places.dotted, oldest))
+    for extra, packages in places.EXTRAS.items():
+        assert f"{extra.value} = {json.dumps(packages)}" in text
     assert f'requires-python = ">={places.dotted(places.OLDEST_PYTHON)}"' in text
 
 

@@ -12,8 +12,10 @@ from weakref import WeakValueDictionary
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from sluice.brokers import msk_iam
 from sluice.brokers.references import Resolved, resolve
 from sluice.errors import BrokerError
+from sluice.host.kafka_properties import uses_msk_iam
 from sluice.host.kafka_refusals import ON_REQUEST
 from sluice.host.kafka_table import ALLOWED
 from sluice.host.settings import in_force
@@ -71,10 +73,13 @@ def make(  # noqa: PLR0913 - whose client, of what, with which settings
         own: settings that it may not.
 
     Raises:
-        SettingError: something that the configuration refers to is not let out, or cannot be read.
-        BrokerError: librdkafka does not take the settings.
+        SettingError: something that the configuration refers to is not let out, or cannot be read; a package that it
+            needs is missing.
+        BrokerError: librdkafka does not take the settings; there are no AWS credentials to sign in with.
     """
     resolved = resolve(name, uri, configuration, in_force().secrets_allow)
+    if uses_msk_iam(dict(configuration.kafka)):
+        own = {**own, **msk_iam.sign_in(name, uri, configuration.aws_region, own.get("error_cb"))}
     if "debug" in resolved.values and "logger" in own:
         own = {**own, "log_level": 7}  # the administrator has allowed it, and wants to see it
     try:

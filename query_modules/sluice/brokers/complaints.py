@@ -38,6 +38,13 @@ those of the stream's URI are followed by "bootstrap"; or it is that of the coor
 Source: `rd_kafka_mk_brokername` in `rdkafka_broker.c`, v2.16.0.
 """
 
+NO_TOKEN = "Failed to acquire SASL OAUTHBEARER token: "
+"""
+How an error begins that says why there is no new token. Then brokers refuse the old one, which is said far more often.
+
+Source: `rd_kafka_oauthbearer_set_token_failure0` in `rdkafka_sasl_oauthbearer.c`, v2.16.0.
+"""
+
 MARGIN = 1 << 20
 "Bytes more than such an answer had, for the next."
 
@@ -59,6 +66,7 @@ class Complaints:
         self._uri = spec.uri
         self._clock = clock
         self._obstacle: tuple[float, str] | None = None
+        self._no_token: tuple[float, str] | None = None
         self._news: str | None = None
         self.latest: KafkaError | None = None
         "None: a broker has answered since."
@@ -71,12 +79,14 @@ class Complaints:
             error = KafkaError(error.code(), self.latest.str())
         if found := TOO_LARGE.search(error.str()):
             self._obstacle = self._clock() + LASTS, self._too_large(found["broker"], int(found["size"]), found["limit"])
+        if error.str().startswith(NO_TOKEN):
+            self._no_token = self._clock() + LASTS, error.str().removeprefix(NO_TOKEN)
         self.latest = error
         self._news = self.unreachable(error)
 
     def answered(self) -> None:
         """A broker has answered."""
-        self.latest = None
+        self.latest = self._no_token = None
 
     @property
     def pending(self) -> bool:
@@ -123,6 +133,8 @@ class Complaints:
     def unreachable(self, reason: KafkaError) -> str:
         """The text of an error that this is the reason of."""
         text = f"Kafka stream {self._name}, broker unreachable at {self._uri}: {reason.str()}"
+        if self._no_token is not None and self._clock() < self._no_token[0] and self._no_token[1] not in text:
+            return f"{text}; there is no new token: {self._no_token[1]}"
         if self.advertised is not None:
             return f"{text}; brokers at {self._uri} give {self.advertised} as their address (advertised.listeners)"
         # librdkafka gives no reason where a listener hangs up on a client that does not speak as it does.

@@ -1,6 +1,6 @@
 """
 Looks up what a stream's config refers to, at the last moment, and only what the administrator lets out to the brokers
-of that stream (`secrets_allowed`): secrets, and the files that librdkafka opens by itself.
+of that stream (`secrets_allowed`): secrets, the files that librdkafka opens by itself, and the server's AWS identity.
 
 A file that librdkafka opens is held to the same list, since its errors quote what it reads.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sluice.errors import SettingError
 from sluice.host.kafka_kinds import File, PropertyKind, Reference, Url
 from sluice.host.kafka_properties import is_path, is_reference, kind_of
-from sluice.host.kafka_table import OAUTH, TOKEN_ENDPOINT
+from sluice.host.kafka_table import MECHANISM_NAMES, MSK_IAM, OAUTH, TOKEN_ENDPOINT
 from sluice.host.secrets_allowed import VARIABLE, SecretsAllow, brokers_of, is_within
 from sluice.values.configuration import Configuration
 
@@ -59,19 +59,34 @@ def resolve(stream: str, uri: str, configuration: Configuration, allow: SecretsA
     endpoint = Url().place(dict(configuration.kafka).get(TOKEN_ENDPOINT, ""))
     values, withheld = {}, []
     for key, value in configuration.kafka:
-        if not is_reference(key, value) and not is_path(key, value):
+        identity = _is_identity(key, value)
+        if not identity and not is_reference(key, value) and not is_path(key, value):
             values[key] = value
             continue
         lookup = SecretLookup(f"Kafka stream {stream}, config: {key}", kind_of(key), allow, _peers(uri, key, endpoint))
+        if identity:
+            lookup.check_identity(value)
+            values[key] = "OAUTHBEARER"  # the mechanism by which librdkafka hands over the token
+            continue
         values[key] = lookup.secret(value) if is_reference(key, value) else lookup.path(value)
         withheld.append(key)
     return Resolved(values, tuple(withheld))
+
+
+def references_in(configuration: Configuration) -> list[str]:
+    """What `resolve` looks up, as the config has it."""
+    looked_up = (_is_identity, is_reference, is_path)
+    return [value for key, value in configuration.kafka if any(is_one(key, value) for is_one in looked_up)]
 
 
 def is_public(key: str, path: str) -> bool:
     """Whether the property names certificates of authorities that the system itself has, which everybody may read."""
     kind = kind_of(key)
     return isinstance(kind, File) and kind.authorities and _is_of_the_system(os.path.realpath(path))
+
+
+def _is_identity(key: str, value: str) -> bool:
+    return key in MECHANISM_NAMES and value == MSK_IAM
 
 
 def _is_of_the_system(real: str) -> bool:
@@ -128,6 +143,11 @@ class SecretLookup:
         if not (stat.S_ISREG(mode) or (authorities and stat.S_ISDIR(mode))):
             raise self._error(f"names {path}, which is not a regular file{' or folder' if authorities else ''}")
         return real
+
+    def check_identity(self, name: str) -> None:
+        """Checks that the server's own identity, which the list has by this name, may be shown."""
+        if not self._allow.allows_variable(name, self._peers):
+            raise self._not_let_out("the server's AWS identity", name)
 
     def _variable(self, name: str) -> str:
         if not self._allow.allows_variable(name, self._peers):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sluice.host.kafka_kinds import REFERENCES, File, PropertyKind, Reference
 from sluice.host.kafka_refusals import CALLBACK, ON_REQUEST, REFUSED
-from sluice.host.kafka_table import ALLOWED, MECHANISMS
+from sluice.host.kafka_table import ALLOWED, MECHANISM_NAMES, MECHANISMS, MSK_IAM, OAUTH
 
 VARIABLE = "SLUICE_KAFKA_ALLOW"
 
@@ -42,6 +42,9 @@ class PropertyAllow:
     def __str__(self) -> str:
         return ",".join(sorted(self.names))
 
+
+UNVERIFIED = {"enable.ssl.certificate.verification": "false", "ssl.endpoint.identification.algorithm": "none"}
+"What lets any host pose as a broker."
 
 MAX_TEXT_SHOWN = 80
 "How many characters of a name an error repeats."
@@ -95,12 +98,31 @@ def checked(
         if other in values:
             raise WrongProperty(f"{key} and {other} are two names of one property: give one of them")
     protocol = values.get("security.protocol", "").lower()
-    if protocol.startswith("sasl") and not {"sasl.mechanism", "sasl.mechanisms"} & set(values):
+    if protocol.startswith("sasl") and not set(MECHANISM_NAMES) & set(values):
         # librdkafka would take GSSAPI, and run kinit.
         raise WrongProperty(
             f"security.protocol {protocol} also requires sasl.mechanism, one of {', '.join(MECHANISMS)}"
         )
+    if uses_msk_iam(values):
+        _check_msk_iam(values)
     return pairs
+
+
+def uses_msk_iam(values: Mapping[str, str]) -> bool:
+    """Whether checked properties sign in to Amazon MSK with the server's AWS identity."""
+    return any(values.get(name) == MSK_IAM for name in MECHANISM_NAMES)
+
+
+def _check_msk_iam(values: Mapping[str, str]) -> None:
+    # A token can be used for a quarter of an hour by anyone who sees it, so only verified brokers are shown one.
+    if values.get("security.protocol", "").lower() != "sasl_ssl":
+        raise WrongProperty(f"sasl.mechanism {MSK_IAM} requires security.protocol SASL_SSL")
+    for key, weak in UNVERIFIED.items():
+        if values.get(key, "").lower() == weak:
+            raise WrongProperty(f"{key} {weak} cannot be combined with sasl.mechanism {MSK_IAM}")
+    other = next((key for key in values if key.startswith(OAUTH)), None)
+    if other is not None:
+        raise WrongProperty(f"{other} cannot be combined with sasl.mechanism {MSK_IAM}, which makes its own tokens")
 
 
 def _value(key: str, value: object, allow: PropertyAllow, buffer_kb: int) -> str:

@@ -20,8 +20,17 @@ SOCKET = 16 << 20
 "Size of a socket's buffer in the kernel, in bytes."
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
+MSK_IAM = "AWS_MSK_IAM"
+"""
+Amazon MSK's own mechanism, under the name that Kafka's clients for Java have for it. librdkafka does not have it:
+`sluice.brokers.msk_iam` is what it becomes.
+"""
+
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", MSK_IAM)
 "Not GSSAPI: with it librdkafka runs a program through a shell whenever it creates a client."
+
+MECHANISM_NAMES = ("sasl.mechanism", "sasl.mechanisms")
+"The two names of the property that has one of them."
 
 OAUTH = "sasl.oauthbearer."
 ASSERTION = f"{OAUTH}assertion."

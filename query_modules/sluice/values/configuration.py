@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from sluice.errors import SettingError
 from sluice.host import kafka_properties, settings
 from sluice.host.kafka_properties import WrongProperty
+from sluice.host.kafka_table import MSK_IAM
 from sluice.values.options import NO_OPTIONS, Options, options_of
 from sluice.values.seek_target import start_of
 
@@ -57,7 +59,13 @@ class MessageSource(str, enum.Enum):
     "Of other streams: the transform gets the messages that they were."
 
 
-OWN_KEYS = ("dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "source", "start", "transform")
+OWN_KEYS = (
+    *("aws_region", "dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "source", "start"),
+    "transform",
+)
+
+REGION = re.compile(r"[a-z]{2,5}(-[a-z]{2,12})+-[0-9]{1,2}")
+"The name of a region of AWS."
 
 MAX_PARKED = 100_000
 "Parked messages that a stream may be allowed."
@@ -80,6 +88,8 @@ class Configuration:
     "Whether equal consecutive queries may become one where that gives the same graph."
     transform: Options = NO_OPTIONS
     "What the script's `configure(options)` is given."
+    aws_region: str | None = None
+    "Of the Amazon MSK cluster that the stream signs in to; None: its brokers' names have it."
     kafka: tuple[tuple[str, str], ...] = ()
     "librdkafka's settings, ordered by name; secrets as references."
 
@@ -120,10 +130,13 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         start=_start(stream, present.get("start", DEFAULT.start)),
         fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
         transform=_options(stream, present.get("transform")),
+        aws_region=_region(stream, present.get("aws_region")),
         kafka=_kafka(stream, {key: value for key, value in present.items() if key not in OWN_KEYS}),
     )
     if configuration.on_error is OnError.DEAD_LETTER and configuration.dead_letter_topic is None:
         raise _wrong(stream, "on_error dead_letter needs a dead_letter_topic")
+    if configuration.aws_region is not None and not kafka_properties.uses_msk_iam(dict(configuration.kafka)):
+        raise _wrong(stream, f"aws_region is for sasl.mechanism {MSK_IAM}")
     return configuration
 
 
@@ -177,6 +190,13 @@ def _choice(stream: str, given: Mapping[str, Any], key: str, default: Choice) ->
 def _topic(stream: str, value: object) -> str | None:
     if value is not None and (not isinstance(value, str) or not value.strip() or not value.isprintable()):
         raise _wrong(stream, f"dead_letter_topic must be printable text and not empty, got {value!r}")
+    return value
+
+
+def _region(stream: str, value: object) -> str | None:
+    # It becomes part of the name of a host.
+    if value is not None and (not isinstance(value, str) or not REGION.fullmatch(value)):
+        raise _wrong(stream, f"aws_region must be the name of a region, such as eu-west-1, got {value!r}")
     return value
 
 

@@ -93,10 +93,10 @@ class Server:
         assert self._connection is not None
         return self._connection.fetch(query, parameters, timeout=max(patience, self._target.timeout))
 
-    def ask(self, query: str, **parameters: Any) -> Rows:
+    def ask(self, query: str, *, patience: float = 0.0, **parameters: Any) -> Rows:
         """As `fetch`, but nothing where the server refuses."""
         try:
-            return self.fetch(query, **parameters)
+            return self.fetch(query, patience=patience, **parameters)
         except QueryRefused:
             return []
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sluice.brokers.references import is_public
 from sluice.errors import GraphError, SettingError
-from sluice.host.kafka_properties import is_path, is_reference
+from sluice.host.kafka_properties import is_path, is_reference, uses_msk_iam
 from sluice.persistence import nodes
 from sluice.values import configuration
 from sluice.values.merge_keys import UNIQUE_IS_SAFE
@@ -23,7 +23,12 @@ ADDITIONS = (
 )
 
 REASON = "CALL streams.info($name) YIELD reason RETURN reason"
+SIGN_IN = "CALL streams.sign_in($name) YIELD part, found, trouble RETURN part, found, trouble"
 MERGES = "CALL streams.info($name) YIELD merges RETURN merges"
+
+
+SIGN_IN_PATIENCE = 30.0
+"Seconds that the server may take to look for credentials."
 
 
 class Clusters:
@@ -50,7 +55,7 @@ class Clusters:
                 key
                 for key, value in settings
                 if is_reference(key, value) or (is_path(key, value) and not is_public(key, value))
-            ]
+            ] + ["sasl.mechanism"] * uses_msk_iam(dict(settings))
             if kept:
                 raise SettingError(f"{stream} has what the server alone has in its config: {kept[0]}")
             known = self._known[uri, config] = Cluster(uri, self._timeout, dict(settings))
@@ -59,7 +64,7 @@ class Clusters:
 
 def stream_checks(server: Server, name: str | None, clusters: Clusters) -> Iterator[Check]:
     """
-    The rows "stream", "merges", "kafka", "topic" and "transform" of each stream.
+    The rows "stream", "merges", "kafka-auth", "kafka", "topic" and "transform" of each stream.
 
     Args:
         name: of one stream; None: all there are.
@@ -84,6 +89,7 @@ def _checks(server: Server, stream: dict[str, Any], addition: dict[str, Any], cl
     needs = ("procedures",)
     yield Check("stream", needs, partial(_state, server, stream, addition), of=name)
     yield Check("merges", needs, partial(examine_merges, server, name), of=name)
+    yield Check("kafka-auth", needs, partial(examine_sign_in, server, name), of=name)
     try:
         cluster = clusters.get(stream["uri"], name, addition.get("config") or "")
     except SettingError as error:
@@ -104,6 +110,16 @@ def _state(server: Server, stream: dict[str, Any], addition: dict[str, Any]) -> 
     if rows and rows[0]["reason"]:
         return fix(f"{name} is {rows[0]['reason']}", "it continues by itself afterwards")
     return f"{name} is {status}"
+
+
+def examine_sign_in(server: Server, name: str) -> str | Finding | None:
+    """Whether the server has what the stream signs in to Kafka with; None: it needs nothing, or the server is older."""
+    rows = server.ask(SIGN_IN, patience=SIGN_IN_PATIENCE, name=name)
+    missing = [row["trouble"] for row in rows if row["trouble"]]
+    if missing:
+        return fix(f"{name} cannot sign in: {'; '.join(missing)}", "correct that on the server's machine")
+    found = ", ".join(f"{row['part']}: {row['found']}" for row in rows)
+    return f"{name} has what it signs in with ({found})" if rows else None
 
 
 def examine_merges(server: Server, name: str) -> Finding | None:

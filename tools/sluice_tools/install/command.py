@@ -11,7 +11,16 @@ from rich.console import Console
 from sluice import __version__
 from sluice.errors import UserError
 from sluice_tools.install import copies
-from sluice_tools.install.places import PACKAGES, ServerPython, dotted, find_interpreter, modules_directory, numbers
+from sluice_tools.install.places import (
+    EXTRAS,
+    PACKAGES,
+    Extra,
+    ServerPython,
+    dotted,
+    find_interpreter,
+    modules_directory,
+    numbers,
+)
 from sluice_tools.terminal import show
 
 ModulesDir = Annotated[
@@ -38,6 +47,10 @@ def install(
     memgraph_bin: Annotated[
         Path | None, typer.Option(metavar="PATH", help="The server's program, to see which Python it embeds.")
     ] = None,
+    extra: Annotated[
+        list[Extra] | None,
+        typer.Option("--extra", metavar="NAME", help="Say what the server's Python needs for it, and lacks: msk-iam."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also over a newer version, and into a Python that lacks something.")
     ] = False,
@@ -56,12 +69,14 @@ def install(
             raise copies.InstallError(f"{refusal}. (--force goes on all the same)")
         if old is not None and copies.is_current(folder, old):
             show(Console(), f"{folder} has sluice {__version__} already: nothing was changed")
+            _tell_extras(extra or [], interpreter)
             return
         kept = copies.put(folder, old)
     except UserError as error:
         show(Console(stderr=True), f"sluice install: {error}", style="red")
         raise typer.Exit(1) from error
     _tell(folder, old, kept, interpreter, refusal)
+    _tell_extras(extra or [], interpreter)
 
 
 def uninstall(modules_dir: ModulesDir = None) -> None:
@@ -119,3 +134,9 @@ def _tell(
     show(out, "Next: restart the server, or, if it is running, tell it from any client:\n  CALL mg.load_all();")
     show(out, "Then see whether all is well:\n  sluice doctor")
     show(out, f"Transforms to begin with: {folder / copies.EXAMPLES}")
+
+
+def _tell_extras(extras: list[Extra], interpreter: ServerPython | None) -> None:
+    for extra in extras:
+        needs = f"For {extra.value} the server's Python needs {' and '.join(EXTRAS[extra])}"
+        show(Console(), needs if interpreter is None else interpreter.has(extra))

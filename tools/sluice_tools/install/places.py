@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,17 @@ OLDEST_CONFLUENT_KAFKA = (2, 4)
 OLDEST_REQUESTS = (2, 31)
 PACKAGES = ("confluent-kafka>=2.4", "requests>=2.31")
 "What pyproject.toml asks for; a test compares them."
+
+
+class Extra(str, enum.Enum):
+    """What only some streams need, as pyproject.toml calls it."""
+
+    MSK_IAM = "msk-iam"
+    "Signing in to Amazon MSK."
+
+
+EXTRAS = {Extra.MSK_IAM: ("aws-msk-iam-sasl-signer-python>=1.0.1", "confluent-kafka>=2.13")}
+"Extra -> the packages that the server's Python needs for it; the same test compares them."
 
 PROBE_TIMEOUT = 60.0
 "Seconds that an interpreter has to say what it is and which packages it has."
@@ -48,6 +61,11 @@ try:
 except Exception as error:
     found["requests_trouble"] = "%s: %s" % (type(error).__name__, error)
 try:
+    from importlib.metadata import version
+    found["signer"] = version("aws-msk-iam-sasl-signer-python")
+except Exception:
+    pass
+try:
     import sluice
     found["sluice"], found["sluice_file"] = sluice.__version__, sluice.__file__
 except Exception:
@@ -69,6 +87,8 @@ class ServerPython:
     requests: str | None
     "As `confluent_kafka`, for the package with which transforms are fetched."
     requests_trouble: str
+    signer: str | None
+    "As `requests`, for the package of `Extra.MSK_IAM`."
     managed: bool
     "The system prevents pip from installing into it (PEP 668) by default."
     has_pip: bool
@@ -79,10 +99,26 @@ class ServerPython:
     @property
     def pip(self) -> str:
         """The command that installs what is missing."""
+        return self._pip(PACKAGES)
+
+    def _pip(self, wanted: Iterable[str]) -> str:
         override = " --break-system-packages" if self.managed else ""
         first = "" if self.has_pip else "apt-get install python3-pip, or what brings pip on this system; then "
-        packages = " ".join(f"'{package}'" for package in PACKAGES)
+        packages = " ".join(f"'{package}'" for package in wanted)
         return f"{first}{self.path} -m pip install{override} {packages}"
+
+    def has(self, extra: Extra) -> str:
+        """Whether it has the packages of an extra, in a sentence, with the command if it has not."""
+        found = {"aws-msk-iam-sasl-signer-python": self.signer, "confluent-kafka": self.confluent_kafka}
+        lacking = []
+        for package in EXTRAS[extra]:
+            name, _, oldest = package.partition(">=")
+            held = found[name]
+            if held is None or numbers(held) < numbers(oldest):
+                lacking.append(f"{package} ({'not there' if held is None else f'there is {held}'})")
+        if not lacking:
+            return f"For {extra.value} it has {' and '.join(f'{name} {held}' for name, held in found.items())}"
+        return f"For {extra.value} it lacks {' and '.join(lacking)}. Install it: {self._pip(EXTRAS[extra])}"
 
     def refusal(self, version: str) -> str | None:
         """Why modules of `version` would not load in this Python, with the remedy; None if no reason is known."""
@@ -207,6 +243,7 @@ def probe(interpreter: str) -> ServerPython:
         trouble=one_line(found.get("trouble", ""), 200),
         requests=found.get("requests"),
         requests_trouble=one_line(found.get("requests_trouble", ""), 200),
+        signer=found.get("signer"),
         managed=found["managed"],
         has_pip=found.get("pip", False),
         sluice=found.get("sluice"),
