@@ -51,6 +51,7 @@ def create(
     - on_gap: 'stop' (default) or 'skip' when Kafka no longer has the messages at the stream's position
     - start: 'earliest' (default), 'latest', or a time (ISO 8601 or milliseconds since 1970): where the stream begins in
       the partitions that there are now
+    - partitions: a list of the partitions that the stream reads, such as [0, 3]; all by default
     - fold: whether equal queries may be sent as one, true by default
     - transform: a map of options for the script, which has to define configure(options)
     - any other key is librdkafka's; secrets are given as 'env:NAME' or 'file:PATH'

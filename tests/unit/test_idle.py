@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from sluice.brokers.idle_watcher import Watched
 from sluice.brokers.topic import Topic
 from sluice.engine.idle import LONGER, IdleDetector
 from sluice.host.settings import Settings
+from sluice.values.configuration import Configuration
 from sluice.values.model import Checkpoint, StreamSpec, Transform
 from sluice.values.position import Position
 from tests.eventually import eventually
@@ -107,9 +109,10 @@ def enter(kafka: FakeKafka) -> Iterator[Callable[..., Watched]]:
         partitions: tuple[int, ...] = (0,),
         topic_id: str = str(ID),
         topic_interval: float = SETTINGS.topic_interval,
+        spec: StreamSpec = SPEC,
     ) -> Watched:
         positions = {} if position is None else dict.fromkeys(partitions, Position(position, 3))
-        watched = Watched("t", Topic(topic_id, frozenset(partitions)), positions, lambda: None)
+        watched = Watched(spec, Topic(topic_id, frozenset(partitions)), positions, lambda: None)
         entered.append(watched)
         idle_watcher.enter(watched, SPEC, topic_interval)
         eventually(lambda: watched.armed)
@@ -187,6 +190,17 @@ def test_a_topic_that_is_another_rouses(kafka: FakeKafka, enter: Enter, change: 
     assert watched.trouble is None
 
 
+def test_a_new_partition_that_the_stream_does_not_read_rouses_nobody(kafka: FakeKafka, enter: Enter):
+    watched = enter(spec=dataclasses.replace(SPEC, config=Configuration(partitions=(0, 2))))
+    kafka.partitions = [0, 1]
+    asked = kafka.asked
+    eventually(lambda: kafka.asked >= asked + 2)
+    assert not watched.roused
+    kafka.partitions = [0, 1, 2]
+    eventually(lambda: watched.roused)
+    assert watched.topic_changed
+
+
 def test_a_question_without_an_answer_is_a_trouble(kafka: FakeKafka, enter: Enter):
     watched = enter()
     kafka.error = KafkaError(KafkaError._TIMED_OUT)
@@ -208,7 +222,7 @@ def test_a_watch_that_cannot_be_made_rouses(kafka: FakeKafka, monkeypatch: pytes
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr(clients, "make", refuse)
-    watched = Watched("t", Topic("", frozenset({0})), {}, lambda: None)
+    watched = Watched(SPEC, Topic("", frozenset({0})), {}, lambda: None)
     idle_watcher.enter(watched, SPEC, 1.0)
     eventually(lambda: watched.roused)
     assert not watched.armed

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sluice.clauses import parse, to_text
 from sluice.clauses.statements import CreateStream
-from sluice.clauses.values import Map
+from sluice.clauses.values import Items, Map
 from sluice.engine.status import Monitor, WorkerState
 from sluice.procedures.look import _reason, lags, statement_of
 from sluice.supervising.shared_state import SharedState
@@ -29,6 +29,7 @@ CONFIGS = st.fixed_dictionaries(
         "on_gap": st.sampled_from(["stop", "skip"]),
         "isolate": st.sampled_from(["bisect", "never"]),
         "fold": st.booleans(),
+        "partitions": st.lists(st.integers(0, 9), min_size=1, unique=True),
         "fetch.min.bytes": st.integers(1, 1000),
         "sasl.password": st.just("env:KAFKA_PASSWORD"),
         "client.rack": TEXTS,
@@ -46,7 +47,8 @@ def test_the_clause_of_a_stream_asks_for_that_stream(name, uri, topic, transform
     assert isinstance(parsed, CreateStream)
     assert (parsed.name, parsed.uri, parsed.topic, parsed.transform) == (name, uri, topic, transform)
     assert (parsed.batch_interval_ms, parsed.batch_size) == (interval, size)
-    given_config = dict(parsed.config.entries) if isinstance(parsed.config, Map) else {}
+    entries = parsed.config.entries if isinstance(parsed.config, Map) else ()
+    given_config = {key: list(value.items) if isinstance(value, Items) else value for key, value in entries}
     assert configuration_of(name, given_config) == spec.config
 
 

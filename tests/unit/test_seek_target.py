@@ -186,11 +186,20 @@ def test_an_offset_that_is_not_there_is_refused() -> None:
     for offsets, message in (
         ({0: 9}, "here: partition 0 can be read from offset 10 to 100, not 9"),
         ({1: 51}, "here: partition 1 can be read from offset 0 to 50, not 51"),
-        ({2: 0}, "here: the topic has no partition 2, only 0 to 1"),
+        ({2: 0}, "here: the stream reads no partition 2, only 0, 1"),
     ):
         with pytest.raises(SettingError) as caught:
             moves_to("here", AtOffsets(offsets), {}, BOUNDS, {})
         assert str(caught.value) == message
+
+
+def test_partitions_that_are_not_read_stay_where_they_are() -> None:
+    for target, expected in (
+        (Earliest(), {7: 3}),
+        (Latest(), {0: 100, 1: 50, 7: 3}),
+        (AtOffsets({0: 20}), {0: 20, 7: 3}),
+    ):
+        assert positions_after(target, {0: 12, 7: 3}, moves_to("here", target, {0: 12, 7: 3}, BOUNDS, {})) == expected
 
 
 def test_a_move_says_how_many_at_the_most() -> None:

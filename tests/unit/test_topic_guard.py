@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from sluice.engine.gaps import past_gap
+from sluice.engine.gaps import past_gap, to_topic
 from sluice.errors import GapFound, OffsetGone
 from sluice.values.configuration import Configuration, OnGap
 from sluice.values.model import Checkpoint, StreamSpec, Transform
@@ -55,6 +55,13 @@ def test_a_gap_is_named_and_passed_as_the_policy_says(
     assert (entry.partition, entry.offset, entry.count) == (0, 20, count)
     assert move.after.positions == {0: resume, 1: 5}
     assert move.after.places == {0: Position(resume), 1: Position(5)}
+
+
+def test_another_topic_is_a_gap_in_the_partitions_that_are_read():
+    chosen = dataclasses.replace(spec("skip"), config=Configuration(on_gap=OnGap.SKIP, partitions=(1, 2)))
+    move = to_topic(chosen, READ, "another id")
+    assert [(entry.partition, entry.offset) for entry in move.entries] == [(1, 5)]
+    assert move.after.positions == {}
 
 
 @pytest.mark.parametrize("held", [READ, Checkpoint({}, topic_id=ID)], ids=["it is there again", "nothing was read"])

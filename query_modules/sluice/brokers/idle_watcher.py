@@ -51,18 +51,19 @@ _watches: dict[Key, IdleWatcher] = {}
 class Watched:
     """A stream that rests: what is waited for, and what has come of it."""
 
-    def __init__(self, name: str, topic: Topic, places: Mapping[int, Position], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, spec: StreamSpec, topic: Topic, places: Mapping[int, Position], wake: Callable[[], None]
+    ) -> None:
         """
         Args:
-            name: of the topic.
-            topic: as the stream knows it.
+            topic: as the stream knows it, with the partitions that it reads.
             places: partition -> where the stream reads on; none: its first message.
             rouse: called, in whatever thread, when the stream is to read by itself again.
         """
-        self.name = name
+        self.name = spec.topic
         first = Position(confluent_kafka.OFFSET_BEGINNING)
         self.places: Mapping[Place, Position] = {
-            (name, partition): places.get(partition, first) for partition in topic.partitions
+            (spec.topic, partition): places.get(partition, first) for partition in topic.partitions
         }
         self.armed = False
         "Whether it is waited for: until then the stream is to read by itself."
@@ -72,6 +73,7 @@ class Watched:
         "Whether the topic is not, or not any more, as the stream knows it."
         self.trouble: KafkaError | None = None
         "What was wrong with the brokers; the stream is to look into it."
+        self._spec = spec
         self._topic = topic
         self._wake = wake
 
@@ -94,7 +96,7 @@ class Watched:
             self.wake(None if self.topic_changed else error.args[0])
             return self.topic_changed
         is_other = topic.id != self._topic.id and bool(topic.id and self._topic.id)
-        if is_other or topic.partitions != self._topic.partitions:
+        if is_other or self._spec.reads(topic.partitions) != self._topic.partitions:
             self.topic_changed = True
             self.wake()
         return is_other

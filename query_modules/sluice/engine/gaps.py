@@ -70,8 +70,8 @@ def to_topic(spec: StreamSpec, held: Checkpoint, topic_id: str) -> CheckpointMov
         return CheckpointMove(replace(held, topic_id=topic_id))
     what = f"topic {spec.topic} was deleted and recreated: the stream's positions are those of the old topic"
     _permit(spec, what, "read the new topic from its beginning")
-    places = sorted(held.positions.items())
-    entries = [of_gap(spec.topic, partition, offset, 0, what) for partition, offset in places]
+    read = sorted(spec.reads(held.positions))
+    entries = [of_gap(spec.topic, partition, held.positions[partition], 0, what) for partition in read]
     return CheckpointMove(replace(held, positions={}, topic_id=topic_id), entries)
 
 

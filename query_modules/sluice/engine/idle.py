@@ -58,7 +58,7 @@ class IdleDetector:
             if self._clock() - self._since >= self._patience:
                 self._since, self._highs = self._clock(), None
                 topic = Topic(held.topic_id, partitions)
-                self._watched = idle_watcher.Watched(self._spec.topic, topic, held.places, self._wake)
+                self._watched = idle_watcher.Watched(self._spec, topic, held.places, self._wake)
                 idle_watcher.enter(self._watched, self._spec, self._settings.topic_interval)
         elif self._watched.roused:
             self.end()

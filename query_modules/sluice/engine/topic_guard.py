@@ -18,7 +18,7 @@ from sluice.brokers import clients
 from sluice.brokers.consumer import Consumer
 from sluice.brokers.topic import Topic, described
 from sluice.engine.run import Run
-from sluice.errors import BrokerError, Stopped, TopicNotFound
+from sluice.errors import BrokerError, SettingError, Stopped, TopicNotFound
 from sluice.host.settings import Settings
 from sluice.values.model import Checkpoint, StreamSpec
 
@@ -116,7 +116,7 @@ class TopicChanged(NamedTuple):
 
 
 class PartitionsFound(NamedTuple):
-    """The topic has these partitions."""
+    """The topic has these partitions that the stream reads."""
 
     partitions: frozenset[int]
 
@@ -140,7 +140,7 @@ class TopicGuard:
         """
         try:
             # A trouble is reported at once: it is tried again anyway.
-            partitions = self._source.topic.partitions(patience=ASK_TIMEOUT)
+            partitions = self._run.spec.reads(self._source.topic.partitions(patience=ASK_TIMEOUT))
         except TopicNotFound as error:
             raise self._away() from error
         self._next_look = time.monotonic() + self._run.settings.topic_interval
@@ -188,7 +188,7 @@ class TopicGuard:
             log.debug("stream %s: %s", self._run.spec.name, error)
             return None
         self._identity.ask()
-        return PartitionsFound(partitions)
+        return PartitionsFound(self._run.spec.reads(partitions))
 
     def _away(self) -> BrokerError:
         spec = self._run.spec
@@ -198,13 +198,17 @@ class TopicGuard:
 
 def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
     """
-    Looks whether the stream's topic, and that of its dead letters, are there; leaves nothing behind. Raises
-    TopicNotFound, BrokerError: they are not, or cannot be read about.
+    Looks whether the stream's topic, with the partitions that it reads, and that of its dead letters are there; leaves
+    nothing behind. Returns the topic with these partitions. Raises TopicNotFound, BrokerError: they are not, or cannot
+    be read about; SettingError: the topic has not all of the partitions.
     """
     with Consumer(spec, settings) as consumer:
         identity = TopicIdentity(spec, settings.broker_timeout)
         identity.ask()
         partitions = consumer.topic.partitions()
+        if missing := sorted(set(spec.config.partitions) - partitions):
+            what = f"topic {spec.topic} has no partition {missing[0]}, only 0 to {max(partitions)}"
+            raise SettingError(f"Kafka stream {spec.name}, config: partitions: {what}")
         consumer.topic.check_leaders()
         letters = spec.config.dead_letter_topic
         try:
@@ -212,4 +216,4 @@ def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
                 consumer.topic.partitions(letters)
         except TopicNotFound:
             raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None
-        return Topic(identity.answer(patience=IDENTITY_PATIENCE), partitions)
+        return Topic(identity.answer(patience=IDENTITY_PATIENCE), spec.reads(partitions))

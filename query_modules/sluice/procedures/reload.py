@@ -89,7 +89,7 @@ def last_read(
     found: list[confluent_kafka.Message] = []
     room = settings.batch_max_bytes
     with Consumer(spec, settings, to_the_end=True) as consumer:
-        there = consumer.topic.partitions()
+        there = spec.reads(consumer.topic.partitions())
         offsets = TopicOffsets(spec, there, time.monotonic() + settings.broker_timeout)
         spans = spans_before(offsets.bounds(), positions, most)
         consumer.assign(spans, {partition: Position(start) for partition, (start, _) in spans.items()})

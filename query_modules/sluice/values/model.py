@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NewType
 
@@ -111,6 +111,11 @@ class StreamSpec:
     def batch_interval(self) -> float:
         """Seconds."""
         return self.batch_interval_ms / 1000
+
+    def reads(self, partitions: Iterable[int]) -> frozenset[int]:
+        """Those of a topic's partitions that the stream reads."""
+        chosen = self.config.partitions
+        return frozenset(partition for partition in partitions if not chosen or partition in chosen)
 
 
 @dataclass(frozen=True)

@@ -162,12 +162,17 @@ def moves_to(
 
 
 def positions_after(target: Target, positions: Mapping[int, int], moves: list[Move]) -> dict[int, int]:
-    """The positions that a checkpoint is to hold; a partition that has none is read from its beginning."""
+    """
+    The positions that a checkpoint is to hold; a partition that has none is read from its beginning. Those of
+    partitions that the stream does not read stay.
+    """
+    left = {partition: positions[partition] for partition in positions.keys() - {move.partition for move in moves}}
     if isinstance(target, Earliest):
         # Not the current offsets: retention may remove those before the stream is started.
-        return {}
+        return left
     stays = {} if not isinstance(target, AtOffsets) else {move.partition for move in moves} - set(target.offsets)
-    return {move.partition: move.after for move in moves if move.partition not in stays or move.partition in positions}
+    moved = {move.partition: move.after for move in moves if move.partition not in stays or move.partition in positions}
+    return left | moved
 
 
 def _of_map(place: str, given: Mapping[str, Any]) -> Target:
@@ -214,7 +219,8 @@ def _milliseconds(place: str, given: object, forms: str) -> int:
 def _check_offsets(place: str, offsets: Mapping[int, int], bounds: Mapping[int, tuple[int, int]]) -> None:
     for partition, offset in sorted(offsets.items()):
         if partition not in bounds:
-            raise SettingError(f"{place}: the topic has no partition {partition}, only 0 to {max(bounds)}")
+            there = f"only {', '.join(map(str, sorted(bounds)))}"
+            raise SettingError(f"{place}: the stream reads no partition {partition}, {there}")
         low, high = bounds[partition]
         if not low <= offset <= high:
             raise SettingError(f"{place}: partition {partition} can be read from offset {low} to {high}, not {offset}")

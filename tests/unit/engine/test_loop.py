@@ -449,6 +449,20 @@ def test_new_partitions_are_read_from_their_beginning() -> None:
     assert stream.held.positions == {0: 3, 1: 4}
 
 
+def test_partitions_that_are_not_chosen_are_left_alone() -> None:
+    topic = Topic(p0=good(3), p1=good(9), p2=good(2))
+
+    def add() -> None:
+        for number in (3, 4):
+            topic.logs[number], topic.lows[number] = good(4), 0
+
+    config = Configuration(partitions=(0, 2, 4))
+    stream = Stream(topic, Server(), config).then(add, lambda: None).go()
+    assert stream.source.assigned == {0, 2, 4}
+    assert stream.server.applied == good(3) + good(2) + good(4)
+    assert stream.held.positions == {0: 3, 2: 2, 4: 4}
+
+
 def test_positions_move_past_offsets_that_no_message_has() -> None:
     topic = Topic(p0=good(3))
     topic.markers[0] = 2
