@@ -126,7 +126,7 @@ class Isolation:
         full = self._full_for(batch)
         policy = OnError.STOP if full else spec.config.on_error
         entries = self._entries(refused, batch, policy)
-        place = f"topic {spec.topic}, {batch.place}"
+        place = batch.place
         if policy is OnError.STOP:
             reason = one_line(refused.error, REASON_LIMIT)
             remedy = full or f"START STREAM {spec.name} retries it, {GOES_ON}"

@@ -21,6 +21,7 @@ from sluice.persistence.transaction import InFlight, Transaction
 from sluice.values.failed_message import now
 from sluice.values.model import MAX_TEXTS_PER_BATCH, Checkpoint, Desired, StreamSpec
 from sluice.values.output_lines import OutputLines
+from sluice.values.position import as_map
 
 log = logging.getLogger("sluice.worker")
 
@@ -62,7 +63,7 @@ class RunStatus:
         self._monitor.changed(assigned=True)
         if not self._started:
             self._started = True
-            place = dict(held.positions) or "its beginning"
+            place = as_map(held.positions, held.topic) or "its beginning"
             log.info("stream %s: started: reads topic %s from %s", self._name, self._desired.spec.topic, place)
 
     def unassigned(self) -> None:

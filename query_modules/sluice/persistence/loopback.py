@@ -26,8 +26,9 @@ from sluice.persistence.schema import check_version, migrate
 from sluice.persistence.server_facts import ServerFacts
 from sluice.persistence.stream_row import LIST_STREAMS, StreamRow
 from sluice.scripting import admission
-from sluice.values.model import Checkpoint, CheckpointId, Desired, Status, VertexId, encode_positions
+from sluice.values.model import Checkpoint, CheckpointId, Desired, Status, VertexId
 from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_requests, message_of
+from sluice.values.position import encode_positions
 
 USER_AGENT = "sluice-loopback/1"
 
@@ -201,9 +202,12 @@ class Loopback(AbstractContextManager["Loopback"]):
         admission.check(desired.spec, self._settings)
         return desired
 
-    def read_checkpoint(self, checkpoint_id: CheckpointId) -> Checkpoint:
+    def read_checkpoint(self, checkpoint_id: CheckpointId, topic: str) -> Checkpoint:
         """
         The checkpoint as committed. Its positions are then written as the fence compares them.
+
+        Args:
+            topic: the only one that the stream reads; empty: there may be several.
 
         Raises:
             FenceLost: the node is gone.
@@ -213,8 +217,8 @@ class Loopback(AbstractContextManager["Loopback"]):
         if not rows:
             raise FenceLost("the stream's checkpoint node was deleted")
         properties = rows[0]["properties"]
-        checkpoint = nodes.checkpoint_of(properties)
-        found, positions = properties.get("positions") or "", encode_positions(checkpoint.positions)
+        checkpoint = nodes.checkpoint_of(properties, topic)
+        found, positions = properties.get("positions") or "", encode_positions(checkpoint.positions, topic)
         if found != positions:
             self.fetch(REWRITE_POSITIONS, {**_whose(checkpoint_id), "found": found, "positions": positions})
         return checkpoint

@@ -29,10 +29,15 @@ from sluice.values.model import (
     StreamSpec,
     Transform,
     VertexId,
-    decode_positions,
-    encode_positions,
 )
-from sluice.values.position import decode_leader_epochs, encode_leader_epochs
+from sluice.values.position import (
+    decode_leader_epochs,
+    decode_positions,
+    decode_topic_ids,
+    encode_leader_epochs,
+    encode_positions,
+    encode_topic_ids,
+)
 
 CATALOG = "SluiceCatalog"
 STREAM = "SluiceStream"
@@ -170,14 +175,14 @@ def asks_to_retry(properties: Properties) -> bool:
 def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
     """All properties of a checkpoint node except its history and those that say how a run ended."""
     return {
-        "positions": encode_positions(checkpoint.positions),
-        "leader_epochs": encode_leader_epochs(checkpoint.positions, checkpoint.leader_epochs),
+        "positions": encode_positions(checkpoint.positions, checkpoint.topic),
+        "leader_epochs": encode_leader_epochs(checkpoint.positions, checkpoint.leader_epochs, checkpoint.topic),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
         "failed": checkpoint.failed,
         "parked": checkpoint.parked,
         "retry_completed": checkpoint.retry_completed,
-        "topic_id": checkpoint.topic_id,
+        "topic_id": encode_topic_ids(checkpoint.topic_ids, checkpoint.topic),
         "generation": checkpoint.generation,
         "generation_batches": checkpoint.generation_batches,
     }
@@ -198,22 +203,26 @@ def ended_properties(generation: int, status: Status, error: str | None) -> dict
     }
 
 
-def checkpoint_of(properties: Properties) -> Checkpoint:
+def checkpoint_of(properties: Properties, topic: str) -> Checkpoint:
     """
     The checkpoint in a node's properties. Raises SettingError: a property has a value that it cannot have, which only
     an edit by hand can cause.
+
+    Args:
+        topic: the only one that the stream reads; empty: there may be several.
     """
     ended_generation, ended_status = _ended(properties)
     return Checkpoint(
-        positions=decode_positions(properties.get("positions") or "{}"),
+        positions=decode_positions(properties.get("positions") or "{}", topic),
+        topic=topic,
         batches=_count(properties, "batches"),
         messages=_count(properties, "messages"),
         failed=_count(properties, "failed"),
         parked=_count(properties, "parked"),
         retry_completed=_count(properties, "retry_completed"),
         history=failed_message.decode(properties.get("history") or "[]"),
-        topic_id=_text(properties, "topic_id"),
-        leader_epochs=decode_leader_epochs(_text(properties, "leader_epochs") or "{}"),
+        topic_ids=decode_topic_ids(_text(properties, "topic_id"), topic),
+        leader_epochs=decode_leader_epochs(_text(properties, "leader_epochs") or "{}", topic),
         generation=_count(properties, "generation"),
         generation_batches=_count(properties, "generation_batches"),
         ended_generation=ended_generation,

@@ -18,6 +18,7 @@ from sluice.procedures.stream_node import StreamNode, Vertex, ends, has_label, t
 from sluice.supervising.shared_state import SharedState
 from sluice.values.failed_message import now
 from sluice.values.model import Checkpoint, StreamSpec, VertexId
+from sluice.values.position import Partition
 
 Graph = Any
 "`mgp.Graph`: outside a server there is no `mgp` to take the type from."
@@ -69,17 +70,19 @@ class Catalog:
         """The stream of that name; None if there is none."""
         return next((stream for stream in self.streams() if stream.name == name), None)
 
-    def add(self, spec: StreamSpec, positions: Mapping[int, int], topic_id: str) -> None:
+    def add(self, spec: StreamSpec, positions: Mapping[Partition, int], topic_ids: Mapping[str, str]) -> None:
         """
-        Writes the nodes of a new, stopped stream that begins there; `topic_id` is Kafka's, if known. Raises as `claim`.
+        Writes the nodes of a new, stopped stream that begins there; `topic_ids` are Kafka's, as far as they are known.
+        Raises as `claim`.
         """
         self.claim()
         stream = self._new_vertex(
             nodes.STREAM, {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()}
         )
+        begun = Checkpoint(positions, spec.topic, topic_ids=topic_ids)
         checkpoint = self._new_vertex(
             nodes.CHECKPOINT,
-            {**nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id)), nodes.OWNER: spec.uid},
+            {**nodes.checkpoint_properties(begun), nodes.OWNER: spec.uid},
         )
         self._connect(stream, checkpoint, nodes.HAS_CHECKPOINT)
         self._connect(self._vertices[0], stream, nodes.HAS_STREAM)

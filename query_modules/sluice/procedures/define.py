@@ -67,7 +67,7 @@ def create(
         raise StreamExists(f"Kafka stream {name}, a stream of that name exists already")
     checked = _checked(unpinned, streams)
     spec = dataclasses.replace(unpinned, transform=checked.transform)
-    positions = first_positions(spec, checked.topic.partitions, streams.settings)
+    positions = first_positions(spec, checked.topics.partitions, streams.settings)
     try:
         catalog.claim()
     except Exception:  # a conflict, on which clients retry
@@ -76,7 +76,7 @@ def create(
     try:
         if there is not None:
             catalog.remove(there)
-        catalog.add(spec, positions, checked.topic.id)
+        catalog.add(spec, positions, checked.topics.ids)
     except BaseException:
         catalog.give_up()
         raise

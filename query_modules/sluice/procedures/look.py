@@ -13,7 +13,6 @@ from sluice import __version__
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
-from sluice.engine.history import by_name
 from sluice.engine.status import WorkerState
 from sluice.errors import SettingError
 from sluice.host.server_process import this_process
@@ -26,6 +25,7 @@ from sluice.scripting.interpreter import find_interpreter
 from sluice.supervising.shared_state import SharedState
 from sluice.values.merge_keys import unprotected
 from sluice.values.model import PROBE, Checkpoint, Status, StreamSpec, check_count
+from sluice.values.position import Partition, as_map
 
 NOT_YET = "the module has not read the graph yet over its own connection to the server"
 
@@ -176,11 +176,11 @@ def _info(stream: StreamNode, shared: SharedState, settings: Settings) -> Row:
         "confinement": None if spec is None else confinement(spec.transform, settings),
         "config": {} if spec is None else spec.config.as_map(),
         "generation": stream.generation,
-        "positions": by_name(checkpoint.positions),
+        "positions": as_map(checkpoint.positions, checkpoint.topic),
         "watermarks": None
         if watermarks is None
-        else by_name({partition: {"low": low, "high": high} for partition, (low, high) in watermarks.items()}),
-        "lag": None if lag is None else by_name(lag),
+        else as_map({p: {"low": low, "high": high} for p, (low, high) in watermarks.items()}, checkpoint.topic),
+        "lag": None if lag is None else as_map(lag, checkpoint.topic),
         "total_lag": None if lag is None else sum(lag.values()),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
@@ -202,7 +202,7 @@ def _spec(stream: StreamNode) -> StreamSpec | None:
         return None
 
 
-def lags(watermarks: Mapping[int, tuple[int, int]], positions: Mapping[int, int]) -> dict[int, int]:
+def lags(watermarks: Mapping[Partition, tuple[int, int]], positions: Mapping[Partition, int]) -> dict[Partition, int]:
     """
     partition -> number of offsets from its position to the end.
 

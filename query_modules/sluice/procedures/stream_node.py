@@ -8,8 +8,9 @@ from typing import Any
 from sluice.errors import SettingError, StreamNotFound, StreamRunning
 from sluice.host.installation import Installation
 from sluice.persistence import nodes
-from sluice.values.model import Checkpoint, Status, StreamSpec, VertexId, effective_status, encode_positions
+from sluice.values.model import Checkpoint, Status, StreamSpec, VertexId, effective_status
 from sluice.values.parked_message import ParkedMessage, message_of
+from sluice.values.position import Partition, encode_positions, encode_topic_ids
 
 Vertex = Any
 "`mgp.Vertex`: outside a server there is no `mgp` to take the type from."
@@ -48,6 +49,11 @@ class StreamNode:
     def text(self, name: str) -> str:
         """A property as text, whatever somebody has written there; empty if it is not there."""
         return text_of(self.vertex, name)
+
+    @property
+    def only_topic(self) -> str:
+        """The topic that it reads."""
+        return self.text("topic")
 
     @property
     def generation(self) -> int:
@@ -104,12 +110,13 @@ class StreamNode:
             nodes.uid_of({"uid": self.get("uid")})
             nodes.generation_of({"generation": self.get("generation")})
             for checkpoint in self._checkpoints():
-                return nodes.checkpoint_of({item.name: item.value for item in checkpoint.properties.items()})
+                properties = {item.name: item.value for item in checkpoint.properties.items()}
+                return nodes.checkpoint_of(properties, self.only_topic)
         except SettingError as error:
             return self._lost(f"{error}; correct it and START the stream, or DROP it and CREATE it again")
         return self._lost(f"{self._gone}: its position is unknown; DROP it and CREATE it again")
 
-    def move(self, positions: Mapping[int, int], topic_id: str) -> None:
+    def move(self, positions: Mapping[Partition, int], topic_ids: Mapping[str, str]) -> None:
         """
         Moves a stopped stream to other positions: the only thing that a procedure writes into a checkpoint.
 
@@ -118,7 +125,11 @@ class StreamNode:
         """
         if not self._checkpoints():
             raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it again")
-        moved = {"positions": encode_positions(positions), "leader_epochs": None, "topic_id": topic_id}
+        moved = {
+            "positions": encode_positions(positions, self.only_topic),
+            "leader_epochs": None,
+            "topic_id": encode_topic_ids(topic_ids, self.only_topic),
+        }
         for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
             self._checkpoints()[0].properties.set(name, value)
 
