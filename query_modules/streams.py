@@ -51,6 +51,8 @@ def create(
     - on_gap: 'stop' (default) or 'skip' when Kafka no longer has the messages at the stream's position
     - start: 'earliest' (default), 'latest', or a time (ISO 8601 or milliseconds since 1970): where the stream begins in
       the partitions that there are now
+    - lanes: how many workers the partitions are dealt to, each with a transform process: 1 by default, or 'auto', as
+      many as there are partitions and cores
     - partitions: a list of the partitions that the stream reads, such as [0, 3]; all by default
     - fold: whether equal queries may be sent as one, true by default
     - transform: a map of options for the script, which has to define configure(options)
@@ -205,6 +207,7 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     last_error=mgp.Nullable[mgp.Map],
     folding=mgp.Map,
     merges=mgp.Map,
+    lanes=mgp.List[mgp.Map],
 ):
     """
     What is known of one stream, or, without a name, of each.
@@ -225,6 +228,10 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     `merges` has `waits`: how often (`count`) and how long (`ms`) it has waited `for` what other streams were merging,
     and what it is `waiting` for now; and `unprotected`: the uniqueness constraints that would keep other clients from
     creating second vertices of what it merges.
+
+    `lanes` has a map for each lane of a stream with several: `lane`, its number; `status`, `reason`, `positions`,
+    `lag`, `total_lag`, `batches`, `messages`, `failed`, `rates` as above; and its `waits`, those for other lanes
+    included.
 
     Example:
         CALL streams.info('mystream') YIELD status, reason, total_lag, rates;

@@ -14,13 +14,14 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition,
 
 from sluice.brokers import clients, idle_watcher
 from sluice.brokers.idle_watcher import Watched
-from sluice.brokers.topic import Topic
+from sluice.brokers.topic import Topics
 from sluice.engine.idle import LONGER, IdleDetector
 from sluice.host.settings import Settings
 from sluice.values.configuration import Configuration
 from sluice.values.model import Checkpoint, StreamSpec, Transform
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position
 from tests.eventually import eventually
+from tests.unit.partitions import P0, P1
 
 SPEC = StreamSpec("orders", "localhost:1", "t", "t", Transform("/t.py", "", ""))
 SETTINGS = Settings(rest_after=10.0, topic_interval=0.05)
@@ -81,7 +82,9 @@ class FakeKafka:
         if self.error is not None:
             told.set_exception(KafkaException(self.error))
         else:
-            found = SimpleNamespace(topic_id=self.topic_id, partitions=[SimpleNamespace(id=i) for i in self.partitions])
+            found = SimpleNamespace(
+                name="t", topic_id=self.topic_id, partitions=[SimpleNamespace(id=i) for i in self.partitions]
+            )
             told.set_result(found)
         return {"t": told}
 
@@ -106,13 +109,14 @@ def enter(kafka: FakeKafka) -> Iterator[Callable[..., Watched]]:
 
     def make(
         position: int | None = 5,
-        partitions: tuple[int, ...] = (0,),
+        partitions: tuple[Partition, ...] = (P0,),
         topic_id: str = str(ID),
         topic_interval: float = SETTINGS.topic_interval,
         spec: StreamSpec = SPEC,
     ) -> Watched:
         positions = {} if position is None else dict.fromkeys(partitions, Position(position, 3))
-        watched = Watched(spec, Topic(topic_id, frozenset(partitions)), positions, lambda: None)
+        topics = Topics({"t": topic_id} if topic_id else {}, frozenset(partitions))
+        watched = Watched(spec, topics, positions, lambda: None)
         entered.append(watched)
         idle_watcher.enter(watched, SPEC, topic_interval)
         eventually(lambda: watched.armed)
@@ -128,7 +132,7 @@ Enter = Callable[..., Watched]
 
 def test_a_message_rouses_those_who_rest_at_its_partition(kafka: FakeKafka, enter: Enter):
     kafka.partitions = [0, 1]
-    both, again = enter(partitions=(0, 1)), enter(partitions=(0, 1), position=7)
+    both, again = enter(partitions=(P0, P1)), enter(partitions=(P0, P1), position=7)
     kafka.send(5, partition=1)
     eventually(lambda: both.roused and again.roused)
     assert not both.topic_changed
@@ -147,7 +151,7 @@ def test_a_partition_is_watched_from_where_the_furthest_back_is(kafka: FakeKafka
 
 def test_what_nobody_waits_for_any_more_is_let_go(kafka: FakeKafka, enter: Enter):
     first = enter(topic_interval=60.0)
-    enter(partitions=(1,))
+    enter(partitions=(P1,))
     assert kafka.assigned == {("t", 0): 5, ("t", 1): 5}
     idle_watcher.leave(first)
     eventually(lambda: kafka.assigned, equals={("t", 1): 5})
@@ -222,7 +226,7 @@ def test_a_watch_that_cannot_be_made_rouses(kafka: FakeKafka, monkeypatch: pytes
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr(clients, "make", refuse)
-    watched = Watched(SPEC, Topic("", frozenset({0})), {}, lambda: None)
+    watched = Watched(SPEC, Topics({}, frozenset({P0})), {}, lambda: None)
     idle_watcher.enter(watched, SPEC, 1.0)
     eventually(lambda: watched.roused)
     assert not watched.armed
@@ -238,7 +242,7 @@ class Sleeper:
         self.rest = IdleDetector(SPEC, SETTINGS, self.nudge.set, clock=lambda: self.now)
 
     def ready(self) -> bool:
-        return self.rest.ready(frozenset({0}), Checkpoint(positions={0: 5}))
+        return self.rest.ready(frozenset({P0}), Checkpoint(positions={P0: 5}))
 
     def seconds_to_rest(self) -> int:
         """How long it is idle until it goes to rest."""
@@ -280,9 +284,9 @@ def test_a_rest_is_over_when_partitions_end_elsewhere_than_they_did(sleeper: Sle
     sleeper.seconds_to_rest()
     eventually(sleeper.ready)
     assert not sleeper.rest.over(None)
-    assert not sleeper.rest.over({0: (0, 5)})
-    assert not sleeper.rest.over({0: (3, 5)})
-    assert sleeper.rest.over({0: (3, 6)})
+    assert not sleeper.rest.over({P0: (0, 5)})
+    assert not sleeper.rest.over({P0: (3, 5)})
+    assert sleeper.rest.over({P0: (3, 6)})
 
 
 def test_something_that_comes_on_the_way_to_rest_ends_it(sleeper: Sleeper, kafka: FakeKafka):

@@ -18,6 +18,7 @@ from sluice.procedures.look import _reason, lags, statement_of
 from sluice.supervising.shared_state import SharedState
 from sluice.values.configuration import configuration_of
 from sluice.values.model import MAX_INT32, Checkpoint, Status, StreamSpec, Transform
+from tests.unit.partitions import P1
 
 TEXTS = st.text(min_size=1, max_size=20).filter(lambda text: text.strip() and text.isprintable())
 URIS = TEXTS.filter(lambda text: "@" not in text)
@@ -107,4 +108,4 @@ def test_why_nothing_can_be_retried_is_told_from_when_it_began():
     ],
 )
 def test_lag_is_what_is_left_to_read(watermark, position, expected):
-    assert lags({3: watermark}, {} if position is None else {3: position}) == {3: expected}
+    assert lags({P1: watermark}, {} if position is None else {P1: position}) == {P1: expected}

@@ -16,16 +16,17 @@ from concurrent.futures import Future
 from typing import Any
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from sluice.brokers import clients
+from sluice.brokers.offsets import asked_for
 from sluice.brokers.reader import begin_at
 from sluice.brokers.reporter import group_of
-from sluice.brokers.topic import NO_SUCH_TOPIC, Topic, described
+from sluice.brokers.topic import NO_SUCH_TOPIC, Topics, described
 from sluice.errors import SluiceError
 from sluice.values.model import StreamSpec
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position
 
 log = logging.getLogger("sluice.watch")
 
@@ -38,9 +39,6 @@ TIMEOUT = 2.0
 FETCH_BYTES = 1024
 "Of a partition in a broker's answer, or its first batch whole: what is fetched here is thrown away."
 
-Place = tuple[str, int]
-"Topic and partition."
-
 Key = tuple[str, tuple[tuple[str, str], ...]]
 "Where the brokers are, and librdkafka's settings."
 
@@ -52,29 +50,34 @@ class Watched:
     """A stream that rests: what is waited for, and what has come of it."""
 
     def __init__(
-        self, spec: StreamSpec, topic: Topic, places: Mapping[int, Position], wake: Callable[[], None]
+        self,
+        spec: StreamSpec,
+        topics: Topics,
+        places: Mapping[Partition, Position],
+        wake: Callable[[], None],
     ) -> None:
         """
         Args:
-            topic: as the stream knows it, with the partitions that it reads.
+            topics: as the stream knows them, with the partitions that it reads.
             places: partition -> where the stream reads on; none: its first message.
-            rouse: called, in whatever thread, when the stream is to read by itself again.
+            wake: called, in whatever thread, when the stream is to read by itself again.
         """
-        self.name = spec.topic
         first = Position(confluent_kafka.OFFSET_BEGINNING)
-        self.places: Mapping[Place, Position] = {
-            (spec.topic, partition): places.get(partition, first) for partition in topic.partitions
+        self.places: Mapping[Partition, Position] = {
+            partition: places.get(partition, first) for partition in topics.partitions
         }
+        self.names = frozenset(partition.topic for partition in topics.partitions)
+        "Of the topics."
         self.armed = False
         "Whether it is waited for: until then the stream is to read by itself."
         self.roused = False
         "Whether the stream is to read by itself again."
         self.topic_changed = False
-        "Whether the topic is not, or not any more, as the stream knows it."
+        "Whether a topic is not, or not any more, as the stream knows it."
         self.trouble: KafkaError | None = None
         "What was wrong with the brokers; the stream is to look into it."
         self._spec = spec
-        self._topic = topic
+        self._topics = topics
         self._wake = wake
 
     def arm(self) -> None:
@@ -87,16 +90,19 @@ class Watched:
         self.roused = True
         self._wake()
 
-    def hear(self, told: Future[Any]) -> bool:
-        """How the topic is now. Returns whether it is gone, be there another one of its name or not."""
+    def hear(self, name: str, told: Future[Any]) -> bool:
+        """How a topic is now. Returns whether it is gone, be there another one of its name or not."""
         try:
             topic = described(told.result(0))
         except KafkaException as error:
             self.topic_changed = error.args[0].code() in NO_SUCH_TOPIC
             self.wake(None if self.topic_changed else error.args[0])
             return self.topic_changed
-        is_other = topic.id != self._topic.id and bool(topic.id and self._topic.id)
-        if is_other or self._spec.reads(topic.partitions) != self._topic.partitions:
+        known = self._topics.ids.get(name)
+        is_other = topic.ids.get(name, known) != known and known is not None
+        if is_other or self._spec.reads(topic.partitions) != {
+            partition for partition in self._topics.partitions if partition.topic == name
+        }:
             self.topic_changed = True
             self.wake()
         return is_other
@@ -145,7 +151,7 @@ class IdleWatcher:
         "Whether others rest than before, or at other places."
         self._key = key
         self._spec = spec
-        self._reading: dict[Place, Position] = {}
+        self._reading: dict[Partition, Position] = {}
         self._asked: Mapping[str, Future[Any]] | None = None
         self._interval = topic_interval
         self._next_look = time.monotonic() + topic_interval
@@ -210,7 +216,7 @@ class IdleWatcher:
                 return True
             self.moved = False
         resting = self._resting()
-        wanted: dict[Place, Position] = {}
+        wanted: dict[Partition, Position] = {}
         for watched in resting:
             for place, position in watched.places.items():
                 wanted[place] = min(position, wanted.get(place, position))
@@ -219,13 +225,12 @@ class IdleWatcher:
         further_back = [place for place, position in wanted.items() if self._reading.get(place, position) > position]
         begun = [place for place in wanted if place not in self._reading]
         if ended or further_back:
-            client.incremental_unassign([TopicPartition(*place) for place in ended + further_back])
+            client.incremental_unassign([asked_for(place) for place in ended + further_back])
         for name in sorted({name for name, _ in begun}):
             # What librdkafka knows of a topic may be minutes old, and what it does not know it does not read.
             client.list_topics(name, timeout=TIMEOUT)
         if begun or further_back:
-            at = {place: wanted[place] for place in begun + further_back}
-            places = [TopicPartition(*place, offset, leader_epoch=epoch) for place, (offset, epoch) in at.items()]
+            places = [asked_for(place, wanted[place]) for place in begun + further_back]
             begin_at(client, client.incremental_assign, places)
         for place in ended:
             del self._reading[place]
@@ -248,12 +253,12 @@ class IdleWatcher:
         """Asks for all topics at once, and hears the answers. Does not wait. Returns whether one of them is gone."""
         if self._asked is None and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._interval
-            topics = sorted({watched.name for watched in self._resting()})
+            topics = sorted({name for watched in self._resting() for name in watched.names})
             if topics:
                 self._asked = admin.describe_topics(TopicCollection(topics), request_timeout=TIMEOUT)
         elif self._asked is not None and all(told.done() for told in self._asked.values()):
             asked, self._asked = self._asked, None
-            there = [watched for watched in self._resting() if watched.name in asked]
-            gone = [watched.hear(asked[watched.name]) for watched in there]
+            heard = [(watched, name) for watched in self._resting() for name in watched.names & asked.keys()]
+            gone = [watched.hear(name, asked[name]) for watched, name in heard]
             return any(gone)
         return False

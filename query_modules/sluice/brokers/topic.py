@@ -1,18 +1,19 @@
-"""What Kafka says of a topic."""
+"""What Kafka says of a stream's topics."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
 from sluice.brokers.complaints import HOPELESS, Complaints
-from sluice.brokers.offsets import is_offset
+from sluice.brokers.offsets import asked_for, is_offset
 from sluice.errors import BrokerError, BrokerUnreachable, TopicNotFound
 from sluice.values.model import StreamSpec
+from sluice.values.position import Partition
 
 PATIENCE = 1.5
 "Seconds of the wait for a broker's answer after which a known trouble, such as a refused connection, ends it."
@@ -27,17 +28,19 @@ NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN
 "What a broker says of a topic that is not there."
 
 
-class Topic(NamedTuple):
-    """A topic as it is now."""
+class Topics(NamedTuple):
+    """Topics as they are now."""
 
-    id: str
-    "Kafka's spelling of it, another when the topic is made anew. Empty: not known, or the broker has none to give."
-    partitions: frozenset[int]
+    ids: Mapping[str, str]
+    "topic -> Kafka's id, another when the topic is made anew; without those that are not known, or have none."
+    partitions: frozenset[Partition]
 
 
-def described(answer: Any) -> Topic:
-    """What an admin client's answer says."""
-    return Topic(_text(answer.topic_id), frozenset(partition.id for partition in answer.partitions))
+def described(answer: Any) -> Topics:
+    """What an admin client's answer says of one."""
+    topic_id = _text(answer.topic_id)
+    partitions = frozenset(Partition(answer.name, partition.id) for partition in answer.partitions)
+    return Topics({answer.name: topic_id} if topic_id else {}, partitions)
 
 
 def _text(topic_id: Any) -> str:
@@ -75,7 +78,7 @@ class TopicMetadata:
 
     def partitions(
         self, topic: str | None = None, *, patience: float = PATIENCE, timeout: float | None = None
-    ) -> frozenset[int]:
+    ) -> frozenset[Partition]:
         """
         The partitions that the stream's topic, or another one, has.
 
@@ -120,12 +123,12 @@ class TopicMetadata:
             broker = metadata.brokers.get(leader)
             address = "" if broker is None else f"{broker.host}:{broker.port}"
             if address and self._complaints.is_foreign(address):
-                self._check_leader(address, TopicPartition(topic, partition), deadline)
+                self._check_leader(address, Partition(topic, partition), deadline)
 
-    def _check_leader(self, address: str, place: TopicPartition, deadline: float) -> None:
+    def _check_leader(self, address: str, partition: Partition, deadline: float) -> None:
         while True:
             try:
-                if self._client.get_watermark_offsets(place, timeout=SLICE) is not None:
+                if self._client.get_watermark_offsets(asked_for(partition), timeout=SLICE) is not None:
                     return
             except KafkaException as error:
                 if error.args[0].code() > 0:
@@ -137,14 +140,13 @@ class TopicMetadata:
                 silent = KafkaError(KafkaError._TIMED_OUT, f"{address} does not answer")
                 raise BrokerUnreachable(self._complaints.unreachable((refused and self._complaints.latest) or silent))
 
-    def watermarks(self, partition: int) -> tuple[int, int]:
+    def watermarks(self, partition: Partition) -> tuple[int, int]:
         """
         A partition's first offset, and the one that its next message gets. Raises BrokerError: no answer, or a refusal.
         """
-        place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}, partition {partition}"
-        asked = TopicPartition(self._spec.topic, partition)
+        place = f"Kafka stream {self._spec.name}, {partition}"
         try:
-            told = self._client.get_watermark_offsets(asked, timeout=self._timeout)
+            told = self._client.get_watermark_offsets(asked_for(partition), timeout=self._timeout)
         except KafkaException as error:
             raise BrokerError(f"{place}: {error.args[0].str()}") from error
         low, high = told or (-1, -1)  # confluent-kafka gives None when time is over
@@ -152,7 +154,7 @@ class TopicMetadata:
             raise BrokerError(f"{place}: the broker at {self._spec.uri} did not answer in time")
         return low, high
 
-    def _ask(self, topic: str, timeout: float) -> frozenset[int]:
+    def _ask(self, topic: str, timeout: float) -> frozenset[Partition]:
         found = self._client.list_topics(topic, timeout=timeout).topics[topic]
         if found.error is not None and found.error.code() not in NO_SUCH_TOPIC:
             place = f"Kafka stream {self._spec.name}, topic {topic} at {self._spec.uri}"
@@ -160,4 +162,4 @@ class TopicMetadata:
         self._complaints.answered()
         if found.error is not None or not found.partitions:
             raise TopicNotFound(f"Kafka stream {self._spec.name}, topic not found")
-        return frozenset(found.partitions)
+        return frozenset(Partition(topic, number) for number in found.partitions)

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sluice.brokers.consumer import Consumer
 from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth, Health, Reading
 from sluice.engine.committer import Committer
-from sluice.engine.gaps import CheckpointMove, is_unvalidated, past_gap, to_topic
+from sluice.engine.gaps import CheckpointMove, is_unvalidated, past_gap, to_topics
 from sluice.engine.idle import IdleDetector
 from sluice.engine.retrier import Retrier
 from sluice.engine.run import Run
 from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard
 from sluice.engine.writer import Writer
 from sluice.errors import BrokerUnreachable, OffsetGone, Stopped
+from sluice.values.position import Partition
 
 log = logging.getLogger("sluice.session")
 
@@ -36,6 +38,9 @@ ASKING = 0.5
 
 SUSPECT = 0.1
 "... and it is in doubt whether the brokers answer."
+
+SHARING = 0.05
+"... and other lanes have claimed what is left of a limit of batches."
 
 ASLEEP = 15.0
 "... and the stream rests."
@@ -127,9 +132,9 @@ class StreamLoop:
 
     def _assign(self) -> None:
         """Reads from where the checkpoint says. Raises as `TopicGuard.begin`, and GapFound."""
-        topic = self._parts.guard.begin(self._committer.held)
-        self._adopt(topic.id)
-        self._source.assign(topic.partitions, self._committer.held.places)
+        topics = self._parts.guard.begin(self._committer.held)
+        self._adopt(topics.ids)
+        self._source.assign(topics.partitions, self._committer.held.places)
 
     def _answer_calls(self) -> None:
         """Does what the supervisor asks for."""
@@ -145,6 +150,9 @@ class StreamLoop:
     def _read(self) -> None:
         """Submits what is due, if it comes in time."""
         spec, committer, health = self._run.spec, self._committer, self._health
+        if not committer.may_read():
+            self._run.cancel.wait(0.0 if committer.pending or committer.in_flight else SHARING)
+            return
         # What is in flight is heard of as soon as there is nothing else to do.
         hurry = committer.in_flight or self._is_asked()
         suspect = health.suspect
@@ -184,24 +192,25 @@ class StreamLoop:
             self._committer.move(CheckpointMove(held.moved(reached)))
 
     def _follow_topic(self) -> None:
-        """Reads the topic as it is now."""
+        """Reads the topics as they are now."""
         event = self._parts.guard.poll(self._committer.held)
-        if isinstance(event, TopicChanged) and self._adopt(event.topic_id):
+        if isinstance(event, TopicChanged) and self._adopt(event.topic_ids):
             self._assign()
         elif isinstance(event, PartitionsFound):
             self._source.extend(event.partitions, self._committer.held.places)
 
-    def _adopt(self, topic_id: str) -> bool:
+    def _adopt(self, topic_ids: Mapping[str, str]) -> bool:
         """
-        Compares the topic's id with that of the positions, and notes it if there was none. Raises GapFound. Returns
-        whether it is another topic.
+        Compares the topics' ids with those of the positions, and notes those that were not known. Raises GapFound.
+        Returns whether there is another topic of the same name.
         """
         committer = self._committer
-        if topic_id in ("", committer.held.topic_id):
+        news = dict(topic_ids.items() - committer.held.topic_ids.items())
+        if not news:
             return False
         committer.drain()
-        is_other = bool(committer.held.topic_id)
-        committer.move(to_topic(self._run.spec, committer.held, topic_id))
+        is_other = not news.keys().isdisjoint(committer.held.topic_ids)
+        committer.move(to_topics(self._run.spec, committer.held, news))
         if is_other:
             self._source.renew()
         return is_other
@@ -210,9 +219,11 @@ class StreamLoop:
         """Continues where a partition begins now. Raises GapFound, or BrokerError where nothing is gone."""
         committer = self._committer
         committer.drain()
-        if not (committer.held.topic_id and self._adopt(self._parts.guard.topic_id())):
-            held, watermarks = committer.held, self._source.topic.watermarks(gone.partition)
-            partition, high = gone.partition, watermarks[1]
+        partition = Partition(*gone.partition)
+        is_identified = partition.topic in committer.held.topic_ids
+        if not (is_identified and self._adopt(self._parts.guard.topic_ids())):
+            held, watermarks = committer.held, self._source.topic.watermarks(partition)
+            high = watermarks[1]
             if is_unvalidated(held, gone, high):
                 log_end = self._source.log_end(partition, high, held.places[partition].leader_epoch)
                 gone = OffsetGone(str(gone), partition=partition, log_end=log_end)
@@ -227,7 +238,7 @@ class StreamLoop:
         health, source = self._parts.health, self._source
         if (complaint := source.complaints.take()) is not None:
             health.doubt(complaint)
-        ends: dict[int, int] = {}
+        ends: dict[Partition, int] = {}
         if busy and time.monotonic() >= self._next_ends:
             self._next_ends = time.monotonic() + ENDS_INTERVAL
             ends = source.ends()
@@ -281,7 +292,7 @@ class StreamLoop:
     def _is_called(self) -> bool:
         """Whether there has come to be something to do other than to wait for messages."""
         suspect = self._health.suspect or self._source.complaints.pending
-        return suspect or self._run.cancel.is_set() or self._is_asked()
+        return suspect or self._run.cancel.is_set() or self._is_asked() or self._committer.finished
 
     def _is_asked(self) -> bool:
         """Whether the supervisor has asked for something that is not done."""

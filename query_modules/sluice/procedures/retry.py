@@ -8,11 +8,11 @@ answers it once it is committed.
 from __future__ import annotations
 
 from sluice.errors import SettingError
-from sluice.procedures.stream_node import StreamNode
+from sluice.procedures.stream_node import Parked, StreamNode
 from sluice.procedures.streams import Row, Streams
 from sluice.scripting import admission
 from sluice.values.model import check_count
-from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_requests, encode_requests
+from sluice.values.parked_message import RetryRequest, decode_requests, encode_requests
 
 
 def list_parked(streams: Streams, name: str, limit: int) -> list[Row]:
@@ -22,8 +22,8 @@ def list_parked(streams: Streams, name: str, limit: int) -> list[Row]:
     """
     check_count(name, "limit", limit)
     stream = streams.find(name)
-    asked = _unanswered(stream)
-    return [_row(message, asked) for message in _parked(stream)[:limit]]
+    asked = unanswered(stream)
+    return [_row(one, asked) for one in _parked(stream)[:limit]]
 
 
 def retry(streams: Streams, name: str, limit: int | None, partition: int | None, offset: int | None) -> list[Row]:
@@ -46,12 +46,16 @@ def retry(streams: Streams, name: str, limit: int | None, partition: int | None,
     asked, answered = stream.get("retry_requested"), stream.checkpoint().retry_completed
     number = max(asked if isinstance(asked, int) else 0, answered) + 1
     everything = RetryRequest(number, _LAST, partition, offset)
-    meant = [message for message in _parked(stream) if everything.means(message)][:limit]
+    meant = [one for one in _parked(stream) if everything.means(one.message)][:limit]
     if not meant and offset is not None:
         raise SettingError(f"Kafka stream {name}, no message of partition {partition}, offset {offset} is parked")
     if meant:
-        request = everything._replace(upto=meant[-1].number)
-        stream.set(retry_requested=request.number, retry_requests=encode_requests([*_unanswered(stream), request]))
+        last = {one.lane: one.message.number for one in meant}  # each lane has numbers of its own
+        lanes = stream.lane_count
+        request = everything._replace(
+            upto=max(last.values()), lanes=tuple(last.get(lane, 0) for lane in range(lanes)) if lanes > 1 else ()
+        )
+        stream.set(retry_requested=request.number, retry_requests=encode_requests([*unanswered(stream), request]))
         streams.shared.ring()
     return [{"messages": len(meant)}]
 
@@ -67,19 +71,21 @@ def _check_place(name: str, partition: int | None, offset: int | None) -> None:
         raise SettingError(f"Kafka stream {name}, an offset needs its partition")
 
 
-def _unanswered(stream: StreamNode) -> tuple[RetryRequest, ...]:
+def unanswered(stream: StreamNode) -> tuple[RetryRequest, ...]:
+    """The requests that not all lanes have answered, the oldest first."""
     answered = stream.checkpoint().retry_completed
     return tuple(request for request in decode_requests(stream.get("retry_requests")) if request.number > answered)
 
 
-def _parked(stream: StreamNode) -> list[ParkedMessage]:
+def _parked(stream: StreamNode) -> list[Parked]:
     try:
-        return sorted(stream.parked(), key=lambda message: message.number)
+        return stream.parked()
     except ValueError as error:
         raise SettingError(f"Kafka stream {stream.name}, {error}") from error
 
 
-def _row(message: ParkedMessage, asked: tuple[RetryRequest, ...]) -> Row:
+def _row(one: Parked, asked: tuple[RetryRequest, ...]) -> Row:
+    message = one.message
     return {
         "time": message.time,
         "topic": message.topic,
@@ -91,7 +97,7 @@ def _row(message: ParkedMessage, asked: tuple[RetryRequest, ...]) -> Row:
         "headers": [list(header) for header in message.headers],
         "attempts": message.attempts,
         "tried": message.tried,
-        "waiting": any(request.means(message) for request in asked),
+        "waiting": any(request.for_lane(one.lane).means(message) for request in asked),
         "query": message.query,
         "params": message.params,
         "error": message.error,

@@ -11,6 +11,7 @@ from sluice.errors import SettingError
 from sluice.host.settings import Settings
 from sluice.procedures.streams import Row, Streams
 from sluice.values.model import StreamSpec
+from sluice.values.position import Partition
 from sluice.values.seek_target import (
     AtOffsets,
     AtTime,
@@ -43,27 +44,27 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
         stream.check_stopped("sent elsewhere")
     spec = stream.spec
     deadline = time.monotonic() + streams.settings.broker_timeout
-    topic = check_topics(spec, streams.settings)
+    topics = check_topics(spec, streams.settings)
     held = stream.checkpoint()
     positions = dict(held.positions)
-    if topic.id and held.topic_id and topic.id != held.topic_id:
-        if isinstance(target, ByCount):
-            text = (
-                f"topic {spec.topic} was deleted and recreated, and the stream's positions are those of the old topic"
-            )
-            raise SettingError(f"{place}: {text}: a relative seek is not possible")
-        positions = {}
-    moves = _moves(place, spec, target, positions, topic.partitions, deadline)
+    for topic in sorted(topics.ids.keys() & held.topic_ids.keys()):
+        if topics.ids[topic] != held.topic_ids[topic]:
+            if isinstance(target, ByCount):
+                text = f"topic {topic} was deleted and recreated, and the stream's positions are those of the old topic"
+                raise SettingError(f"{place}: {text}: a relative seek is not possible")
+            positions = {partition: offset for partition, offset in positions.items() if partition.topic != topic}
+    moves = _moves(place, spec, target, positions, topics.partitions, deadline)
     if not dry_run:
         # An id that is unknown at the moment is left to the worker, unless some positions may be those of another
         # topic.
         keeps_some = isinstance(target, ByCount | AtOffsets)
-        stream.move(positions_after(target, positions, moves), topic.id or (held.topic_id if keeps_some else ""))
+        known = {**held.topic_ids, **topics.ids} if keeps_some else topics.ids
+        stream.move(positions_after(target, positions, moves), known)
         streams.shared.ring()
     return [move.as_row() for move in moves]
 
 
-def first_positions(spec: StreamSpec, partitions: Iterable[int], settings: Settings) -> dict[int, int]:
+def first_positions(spec: StreamSpec, partitions: Iterable[Partition], settings: Settings) -> dict[Partition, int]:
     """
     Where a new stream begins in the current partitions; empty if it begins with the earliest messages. Raises
     BrokerError: Kafka does not report it.
@@ -80,8 +81,8 @@ def _moves(
     place: str,
     spec: StreamSpec,
     target: Target,
-    positions: Mapping[int, int],
-    partitions: Iterable[int],
+    positions: Mapping[Partition, int],
+    partitions: Iterable[Partition],
     deadline: float,
 ) -> list[Move]:
     offsets = TopicOffsets(spec, partitions, deadline)

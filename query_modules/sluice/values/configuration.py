@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from sluice.errors import SettingError
 from sluice.host import kafka_properties, settings
 from sluice.host.kafka_properties import WrongProperty
+from sluice.values.lane import MAX_LANES
 from sluice.values.options import NO_OPTIONS, Options, options_of
 from sluice.values.seek_target import start_of
 
@@ -59,7 +60,7 @@ class MessageSource(str, enum.Enum):
 
 OWN_KEYS = (
     *("dead_letter_topic", "fold", "isolate", "park_limit", "partitions", "on_error", "on_gap", "source", "start"),
-    "transform",
+    *("lanes", "transform"),
 )
 
 MAX_PARKED = 100_000
@@ -80,6 +81,8 @@ class Configuration:
     "With PARK, how many messages may be parked at a time; at the next one the stream stops."
     start: str | int = "earliest"
     "Where a new stream begins: earliest, latest, or a time in ISO 8601 or milliseconds since 1970."
+    lanes: int | str = 1
+    "How many workers the partitions are dealt to; 'auto': as many as there are partitions and cores."
     partitions: tuple[int, ...] = ()
     "The partitions that the stream reads, ascending; empty: all."
     source: MessageSource = MessageSource.MESSAGES
@@ -123,6 +126,7 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         isolate=_choice(stream, present, "isolate", DEFAULT.isolate),
         on_gap=_choice(stream, present, "on_gap", DEFAULT.on_gap),
         park_limit=_count(stream, "park_limit", present.get("park_limit", DEFAULT.park_limit), MAX_PARKED),
+        lanes=_lanes(stream, present.get("lanes", DEFAULT.lanes)),
         partitions=_partitions(stream, present.get("partitions")),
         source=_choice(stream, present, "source", DEFAULT.source),
         start=_start(stream, present.get("start", DEFAULT.start)),
@@ -204,6 +208,14 @@ def _options(stream: str, value: object) -> Options:
 def _start(stream: str, value: Any) -> str | int:
     start_of(f"Kafka stream {stream}, config: start", value)
     return value if isinstance(value, str | int) else str(value.isoformat())
+
+
+def _lanes(stream: str, value: object) -> int | str:
+    if value == "auto":
+        return "auto"
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_LANES:
+        raise _wrong(stream, f"lanes must be an integer from 1 to {MAX_LANES}, or 'auto', got {value!r}")
+    return value
 
 
 def _partitions(stream: str, value: object) -> tuple[int, ...]:

@@ -33,6 +33,12 @@ class RetryRequest(NamedTuple):
     "None: all."
     offset: int | None = None
     "None: all."
+    lanes: Sequence[int] = ()
+    "What stands for `upto` in each lane of a stream with several."
+
+    def for_lane(self, lane: int) -> RetryRequest:
+        """What it requests of one lane."""
+        return self._replace(upto=self.lanes[lane]) if lane < len(self.lanes) else self
 
     def means(self, message: ParkedMessage) -> bool:
         """Whether the message is to be applied again."""
@@ -180,7 +186,8 @@ def as_bytes(text: str | None) -> bytes | None:
 
 def encode_requests(requests: Iterable[RetryRequest]) -> str:
     """As the stream's node holds them."""
-    return json.dumps([request._asdict() for request in requests], separators=(",", ":"))
+    fields = [{name: value for name, value in one._asdict().items() if value != ()} for one in requests]
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def decode_requests(text: object) -> tuple[RetryRequest, ...]:
@@ -193,7 +200,9 @@ def decode_requests(text: object) -> tuple[RetryRequest, ...]:
 
 
 def _is_right(request: RetryRequest) -> bool:
-    numbers = (request.number, request.upto)
+    if not isinstance(request.lanes, list | tuple):
+        return False
+    numbers = (request.number, request.upto, *request.lanes)
     places = (request.partition, request.offset)
     return all(isinstance(part, int) for part in numbers) and all(isinstance(part, int | None) for part in places)
 

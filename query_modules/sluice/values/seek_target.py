@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sluice.errors import SettingError
+from sluice.values.position import Partition
 
 EARLIEST_TIMESTAMP = 10**11
 "The least integer that `start` takes as milliseconds since 1970 (March 1973). A smaller one is meant as an offset."
@@ -42,9 +43,9 @@ class ByCount:
 
 @dataclass(frozen=True)
 class AtOffsets:
-    """Partition -> offset; other partitions stay where they are."""
+    """Partition -> offset; other partitions stay where they are. Without its topic, one of the only topic there is."""
 
-    offsets: Mapping[int, int]
+    offsets: Mapping[Partition, int]
 
 
 Target: TypeAlias = Earliest | Latest | AtTime | ByCount | AtOffsets
@@ -54,7 +55,7 @@ Target: TypeAlias = Earliest | Latest | AtTime | ByCount | AtOffsets
 class Move:
     """What a seek means for one partition."""
 
-    partition: int
+    partition: Partition
     before: int
     "The offset that would be read next."
     after: int
@@ -63,6 +64,8 @@ class Move:
     "The first offset that Kafka has."
     high: int
     "The offset that the next message gets."
+    stays: bool = False
+    "Whether the seek is not about it."
 
     @property
     def messages(self) -> int:
@@ -83,7 +86,7 @@ class Move:
     def as_row(self) -> dict[str, Any]:
         """A record of `streams.seek`."""
         return {
-            "partition": self.partition,
+            "partition": self.partition.number,
             "from": self.before,
             "to": self.after,
             "messages": self.messages,
@@ -124,9 +127,9 @@ def start_of(place: str, given: object) -> Earliest | Latest | AtTime:
 def moves_to(
     place: str,
     target: Target,
-    positions: Mapping[int, int],
-    bounds: Mapping[int, tuple[int, int]],
-    at_time: Mapping[int, int | None],
+    positions: Mapping[Partition, int],
+    bounds: Mapping[Partition, tuple[int, int]],
+    at_time: Mapping[Partition, int | None],
 ) -> list[Move]:
     """
     What a seek to `target` means for each partition, in order.
@@ -140,8 +143,7 @@ def moves_to(
     Raises:
         SettingError: an offset or a partition does not exist.
     """
-    if isinstance(target, AtOffsets):
-        _check_offsets(place, target.offsets, bounds)
+    offsets = _checked(place, target.offsets, bounds) if isinstance(target, AtOffsets) else {}
     moves = []
     for partition, (low, high) in sorted(bounds.items()):
         before = positions.get(partition, low)
@@ -155,13 +157,13 @@ def moves_to(
                 after = high if found is None else found
             case ByCount(count):
                 after = min(max(min(max(before, low), high) + count, low), high)
-            case AtOffsets(offsets):
+            case AtOffsets():
                 after = offsets.get(partition, before)
-        moves.append(Move(partition, before, after, low, high))
+        moves.append(Move(partition, before, after, low, high, stays=bool(offsets) and partition not in offsets))
     return moves
 
 
-def positions_after(target: Target, positions: Mapping[int, int], moves: list[Move]) -> dict[int, int]:
+def positions_after(target: Target, positions: Mapping[Partition, int], moves: list[Move]) -> dict[Partition, int]:
     """
     The positions that a checkpoint is to hold; a partition that has none is read from its beginning. Those of
     partitions that the stream does not read stay.
@@ -170,8 +172,7 @@ def positions_after(target: Target, positions: Mapping[int, int], moves: list[Mo
     if isinstance(target, Earliest):
         # Not the current offsets: retention may remove those before the stream is started.
         return left
-    stays = {} if not isinstance(target, AtOffsets) else {move.partition for move in moves} - set(target.offsets)
-    moved = {move.partition: move.after for move in moves if move.partition not in stays or move.partition in positions}
+    moved = {move.partition: move.after for move in moves if not move.stays or move.partition in positions}
     return left | moved
 
 
@@ -190,7 +191,7 @@ def _of_map(place: str, given: Mapping[str, Any]) -> Target:
             raise SettingError(f"{place}: expected {FORMS}, got the key {partition!r}")
         if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
             raise SettingError(f"{place}: the offset of partition {partition} must be 0 or more, got {offset!r}")
-        offsets[int(partition)] = offset
+        offsets[Partition("", int(partition))] = offset
     return AtOffsets(offsets)
 
 
@@ -216,11 +217,18 @@ def _milliseconds(place: str, given: object, forms: str) -> int:
     return milliseconds
 
 
-def _check_offsets(place: str, offsets: Mapping[int, int], bounds: Mapping[int, tuple[int, int]]) -> None:
-    for partition, offset in sorted(offsets.items()):
+def _checked(
+    place: str, offsets: Mapping[Partition, int], bounds: Mapping[Partition, tuple[int, int]]
+) -> dict[Partition, int]:
+    """The offsets that a user gave, each of a partition with its topic."""
+    topic = next(iter(bounds)).topic if bounds else ""
+    found = {Partition(named or topic, number): offset for (named, number), offset in offsets.items()}
+    for partition, offset in sorted(found.items()):
         if partition not in bounds:
-            there = f"only {', '.join(map(str, sorted(bounds)))}"
-            raise SettingError(f"{place}: the stream reads no partition {partition}, {there}")
+            there = f"only {', '.join(str(one.number) for one in sorted(bounds) if one.topic == partition.topic)}"
+            raise SettingError(f"{place}: the stream reads no partition {partition.number}, {there}")
         low, high = bounds[partition]
         if not low <= offset <= high:
-            raise SettingError(f"{place}: partition {partition} can be read from offset {low} to {high}, not {offset}")
+            text = f"partition {partition.number} can be read from offset {low} to {high}, not {offset}"
+            raise SettingError(f"{place}: {text}")
+    return found
