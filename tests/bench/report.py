@@ -18,6 +18,7 @@ def tables(results: Results) -> list[Table]:
     makers: dict[str, Callable[[list[dict[str, Any]]], Table]] = {
         "own": _own, "ingest": _ingest, "latency": _latency, "memory": _memory,
         "lanes": _lanes,
+        "recovery": _recovery,
     }  # fmt: skip
     return [make(results[kind]) for kind, make in makers.items() if results.get(kind)]
 
@@ -113,6 +114,17 @@ def _lanes(results: list[dict[str, Any]]) -> Table:
             cpu = _median(one["cpu"] for one in taken)
             rates = _spread([one["rate"] for one in taken])
             table.add_row(case["workload"], str(case["messages"]), str(lanes), rates, f"{ratio:.2f}", f"{cpu:.1f}")
+    return table
+
+
+def _recovery(results: list[dict[str, Any]]) -> Table:
+    columns = ("streams", "first new message", "first answer after the kill")
+    table = Table("contender", *columns, title="seconds after kill -9, under load")
+    for case in results:
+        table.add_row(
+            case["contender"], str(case["streams"]),
+            *(", ".join(f"{seconds:.1f}" for seconds in case[kind]) for kind in ("first_message", "boot")),
+        )  # fmt: skip
     return table
 
 
