@@ -18,6 +18,7 @@ from sluice.engine.idle import LONGER, IdleDetector
 from sluice.host.settings import Settings
 from sluice.values.model import Checkpoint, StreamSpec, Transform
 from sluice.values.position import Partition, Position
+from sluice.values.topic_selector import topics_of
 from tests.eventually import eventually
 from tests.unit.partitions import P0, P1
 
@@ -33,6 +34,7 @@ class FakeKafka:
         self.assigned: dict[tuple[str, int], int] = {}
         self.log: list[str] = []
         self.coming: list[Message] = []
+        self.topics = ["t"]
         self.topic_id = ID
         self.partitions = [0]
         self.error: KafkaError | None = None
@@ -53,8 +55,9 @@ class FakeKafka:
         self.coming = [message for message in self.coming if message not in came]
         return came
 
-    def list_topics(self, topic: str, timeout: float) -> None:
-        """What is known of the topic is renewed."""
+    def list_topics(self, topic: str = "", *, timeout: float) -> Any:
+        """What is known of the topic is renewed; or all topics."""
+        return SimpleNamespace(topics=dict.fromkeys(self.topics))
 
     def incremental_assign(self, places: list[TopicPartition]) -> None:
         for place in places:
@@ -189,6 +192,17 @@ def test_a_topic_that_is_another_rouses(kafka: FakeKafka, enter: Enter, change: 
     eventually(lambda: watched.roused)
     assert watched.topic_changed
     assert watched.trouble is None
+
+
+def test_a_topic_that_comes_to_match_a_pattern_rouses(kafka: FakeKafka):
+    watched = Watched(Topics({}, frozenset({P0})), {}, lambda: None, topics_of("t,^u.*"))
+    idle_watcher.enter(watched, SPEC, SETTINGS.topic_interval)
+    eventually(lambda: kafka.asked >= 2)
+    assert not watched.roused
+    kafka.topics.append("users")
+    eventually(lambda: watched.roused)
+    assert watched.topic_changed
+    idle_watcher.leave(watched)
 
 
 def test_a_question_without_an_answer_is_a_trouble(kafka: FakeKafka, enter: Enter):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -27,6 +27,7 @@ from sluice.brokers.topic import NO_SUCH_TOPIC, Topics, described
 from sluice.errors import SluiceError
 from sluice.values.model import StreamSpec
 from sluice.values.position import Partition, Position
+from sluice.values.topic_selector import TopicSelector
 
 log = logging.getLogger("sluice.watch")
 
@@ -49,12 +50,19 @@ _watches: dict[Key, IdleWatcher] = {}
 class Watched:
     """A stream that rests: what is waited for, and what has come of it."""
 
-    def __init__(self, topics: Topics, places: Mapping[Partition, Position], wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        places: Mapping[Partition, Position],
+        wake: Callable[[], None],
+        selector: TopicSelector | None = None,
+    ) -> None:
         """
         Args:
             topics: as the stream knows them.
             places: partition -> where the stream reads on; none: its first message.
             wake: called, in whatever thread, when the stream is to read by itself again.
+            selector: what says which topics the stream reads; None: these.
         """
         first = Position(confluent_kafka.OFFSET_BEGINNING)
         self.places: Mapping[Partition, Position] = {
@@ -70,6 +78,7 @@ class Watched:
         "Whether a topic is not, or not any more, as the stream knows it."
         self.trouble: KafkaError | None = None
         "What was wrong with the brokers; the stream is to look into it."
+        self.selector = selector
         self._topics = topics
         self._wake = wake
 
@@ -82,6 +91,12 @@ class Watched:
         self.trouble = self.trouble or trouble
         self.roused = True
         self._wake()
+
+    def find(self, there: Collection[str]) -> None:
+        """Which topics Kafka has: there may be more for the stream."""
+        if self.selector is not None and not self.selector.matching(there) <= self.names:
+            self.topic_changed = True
+            self.wake()
 
     def hear(self, name: str, told: Future[Any]) -> bool:
         """How a topic is now. Returns whether it is gone, be there another one of its name or not."""
@@ -243,10 +258,19 @@ class IdleWatcher:
             watched.wake(error)
 
     def _look_at_topics(self, admin: AdminClient) -> bool:
-        """Asks for all topics at once, and hears the answers. Does not wait. Returns whether one of them is gone."""
+        """
+        Asks for all topics at once, and hears the answers. Waits only where patterns want to know which topics there
+        are. Returns whether one of them is gone.
+        """
         if self._asked is None and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._interval
-            topics = sorted({name for watched in self._resting() for name in watched.names})
+            resting = self._resting()
+            wanting = [watched for watched in resting if watched.selector is not None and watched.selector.has_patterns]
+            if wanting:
+                there = admin.list_topics(timeout=TIMEOUT).topics
+                for watched in wanting:
+                    watched.find(there)
+            topics = sorted({name for watched in resting for name in watched.names})
             if topics:
                 self._asked = admin.describe_topics(TopicCollection(topics), request_timeout=TIMEOUT)
         elif self._asked is not None and all(told.done() for told in self._asked.values()):

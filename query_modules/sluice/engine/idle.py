@@ -58,7 +58,8 @@ class IdleDetector:
         if self._watched is None:
             if self._clock() - self._since >= self._patience:
                 self._since, self._highs = self._clock(), None
-                self._watched = idle_watcher.Watched(Topics(held.topic_ids, partitions), held.places, self._wake)
+                topics = Topics(held.topic_ids, partitions)
+                self._watched = idle_watcher.Watched(topics, held.places, self._wake, self._spec.topics)
                 idle_watcher.enter(self._watched, self._spec, self._settings.topic_interval)
         elif self._watched.roused:
             self.end()

@@ -23,7 +23,7 @@ from sluice.engine.gaps import CheckpointMove, is_unvalidated, past_gap, to_topi
 from sluice.engine.idle import IdleDetector
 from sluice.engine.retrier import Retrier
 from sluice.engine.run import Run
-from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard
+from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard, TopicsCameOrWent
 from sluice.engine.writer import Writer
 from sluice.errors import BrokerUnreachable, OffsetGone, Stopped
 from sluice.values.position import Partition
@@ -192,6 +192,11 @@ class StreamLoop:
             self._assign()
         elif isinstance(event, PartitionsFound):
             self._source.extend(event.partitions, self._committer.held.places)
+        elif isinstance(event, TopicsCameOrWent):
+            for topic in sorted(event.gone):
+                log.warning("stream %s: topic %s does not exist any more; reads the others", self._run.spec.name, topic)
+            self._committer.drain()
+            self._assign()
 
     def _adopt(self, topic_ids: Mapping[str, str]) -> bool:
         """
@@ -230,14 +235,15 @@ class StreamLoop:
         clients do not recover, and are given up.
         """
         health, source = self._parts.health, self._source
-        if (complaint := source.complaints.take()) is not None:
+        if (complaint := source.complaints.take()) is not None and source.assigned:
             health.doubt(complaint)
         ends: dict[Partition, int] = {}
         if busy and time.monotonic() >= self._next_ends:
             self._next_ends = time.monotonic() + ENDS_INTERVAL
             ends = source.ends()
         reading = Reading(source.assigned, self._committer.held.positions, ends, source.complaints.obstacle)
-        self._health = health.poll(reading, busy=busy, resting=resting)
+        found = health.poll(reading, busy=busy, resting=resting)
+        self._health = found._replace(trouble=found.trouble or self._parts.guard.trouble)
         self._run.status.update(self._health)
         if self._health.stuck is not None:
             raise self._renewed(self._health.stuck)

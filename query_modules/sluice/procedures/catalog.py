@@ -79,7 +79,7 @@ class Catalog:
         stream = self._new_vertex(
             nodes.STREAM, {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()}
         )
-        begun = Checkpoint(positions, spec.topic, topic_ids=topic_ids)
+        begun = Checkpoint(positions, spec.only_topic, topic_ids=topic_ids)
         checkpoint = self._new_vertex(
             nodes.CHECKPOINT,
             {**nodes.checkpoint_properties(begun), nodes.OWNER: spec.uid},

@@ -33,6 +33,8 @@ class RetryRequest(NamedTuple):
     "None: all."
     offset: int | None = None
     "None: all."
+    topic: str | None = None
+    "None: all."
 
     def means(self, message: ParkedMessage) -> bool:
         """Whether the message is to be applied again."""
@@ -40,6 +42,7 @@ class RetryRequest(NamedTuple):
             message.number <= self.upto
             and self.partition in (None, message.partition)
             and self.offset in (None, message.offset)
+            and self.topic in (None, message.topic)
         )
 
 
@@ -179,8 +182,11 @@ def as_bytes(text: str | None) -> bytes | None:
 
 
 def encode_requests(requests: Iterable[RetryRequest]) -> str:
-    """As the stream's node holds them."""
-    return json.dumps([request._asdict() for request in requests], separators=(",", ":"))
+    """As the stream's node holds them; without what an earlier version of Sluice does not know, where it is nothing."""
+    plain = [
+        {key: value for key, value in request._asdict().items() if key != "topic" or value} for request in requests
+    ]
+    return json.dumps(plain, separators=(",", ":"))
 
 
 def decode_requests(text: object) -> tuple[RetryRequest, ...]:
@@ -195,7 +201,8 @@ def decode_requests(text: object) -> tuple[RetryRequest, ...]:
 def _is_right(request: RetryRequest) -> bool:
     numbers = (request.number, request.upto)
     places = (request.partition, request.offset)
-    return all(isinstance(part, int) for part in numbers) and all(isinstance(part, int | None) for part in places)
+    whole = all(isinstance(part, int) for part in numbers) and all(isinstance(part, int | None) for part in places)
+    return whole and isinstance(request.topic, str | None)
 
 
 def groups(messages: Sequence[ParkedMessage], size: int, max_bytes: int) -> list[list[ParkedMessage]]:
