@@ -35,6 +35,7 @@ class FakeKafka:
         self.assigned: dict[tuple[str, int], int] = {}
         self.log: list[str] = []
         self.coming: list[Message] = []
+        self.topics = ["t"]
         self.topic_id = ID
         self.partitions = [0]
         self.error: KafkaError | None = None
@@ -55,8 +56,9 @@ class FakeKafka:
         self.coming = [message for message in self.coming if message not in came]
         return came
 
-    def list_topics(self, topic: str, timeout: float) -> None:
-        """What is known of the topic is renewed."""
+    def list_topics(self, topic: str = "", *, timeout: float) -> Any:
+        """What is known of the topic is renewed; or all topics."""
+        return SimpleNamespace(topics=dict.fromkeys(self.topics))
 
     def incremental_assign(self, places: list[TopicPartition]) -> None:
         for place in places:
@@ -203,6 +205,18 @@ def test_a_new_partition_that_the_stream_does_not_read_rouses_nobody(kafka: Fake
     kafka.partitions = [0, 1, 2]
     eventually(lambda: watched.roused)
     assert watched.topic_changed
+
+
+def test_a_topic_that_comes_to_match_a_pattern_rouses(kafka: FakeKafka):
+    spec = dataclasses.replace(SPEC, topic="t,^u.*")
+    watched = Watched(spec, Topics({}, frozenset({P0})), {}, lambda: None)
+    idle_watcher.enter(watched, SPEC, SETTINGS.topic_interval)
+    eventually(lambda: kafka.asked >= 2)
+    assert not watched.roused
+    kafka.topics.append("users")
+    eventually(lambda: watched.roused)
+    assert watched.topic_changed
+    idle_watcher.leave(watched)
 
 
 def test_a_question_without_an_answer_is_a_trouble(kafka: FakeKafka, enter: Enter):

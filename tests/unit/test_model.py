@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sluice.errors import SettingError
 from sluice.persistence import nodes
+from sluice.values.configuration import configuration_of
 from sluice.values.model import (
     Checkpoint,
     CheckpointId,
@@ -41,6 +42,12 @@ def test_the_defaults_are_those_of_the_specification():
         pytest.param({"name": "a\nb"}, "the name of a Kafka stream must be printable", id="a name of two lines"),
         pytest.param({"uri": " "}, "Kafka stream people, the Kafka URI must be printable", id="no uri"),
         pytest.param({"topic": ""}, "Kafka stream people, the topic must be printable", id="no topic"),
+        pytest.param({"topic": "a,a"}, "Kafka stream people, TOPIC names a twice, got 'a,a'", id="a topic twice"),
+        pytest.param(
+            {"topic": "a,b", "config": configuration_of("people", {"dead_letter_topic": "b"})},
+            "Kafka stream people, config: dead_letter_topic cannot be the stream's own topic",
+            id="dead letters into one of its topics",
+        ),
         pytest.param({"batch_size": 0}, "BATCH_SIZE must be an integer from 1 to 2147483647, got 0", id="batch size 0"),
         pytest.param({"batch_size": True}, "BATCH_SIZE must be an integer", id="batch size true"),
         pytest.param({"batch_interval_ms": -5}, "BATCH_INTERVAL must be an integer", id="negative interval"),
@@ -138,6 +145,20 @@ def test_a_checkpoint_node_that_was_edited_into_the_impossible_is_named(name, va
     }
     with pytest.raises(SettingError, match=name):
         nodes.checkpoint_of({**whole, name: value}, "t")
+
+
+def test_a_checkpoint_of_several_topics_survives_its_node():
+    orders, users = Partition("orders", 0), Partition("users", 3)
+    ids = {"users": "u1", "orders": "o1"}
+    held = Checkpoint({orders: 12, users: 9}, leader_epochs={users: Position(9, 4)}, topic_ids=ids)
+    stored = nodes.checkpoint_properties(held)
+    assert stored["positions"] == '{"orders":{"0":12},"users":{"3":9}}'
+    assert stored["leader_epochs"] == '{"users":{"3":[9,4]}}'
+    assert stored["topic_id"] == '{"orders":"o1","users":"u1"}'
+    assert nodes.checkpoint_of(stored, "") == held
+    for name, value in (("topic_id", "o1"), ("topic_id", '{"orders":1}'), ("leader_epochs", '{"0":[1,2]}')):
+        with pytest.raises(SettingError, match=name):
+            nodes.checkpoint_of({**stored, name: value}, "")
 
 
 def test_a_checkpoint_survives_its_node():

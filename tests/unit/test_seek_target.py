@@ -48,6 +48,11 @@ NOON = 1732276800000
         pytest.param({"timestamp": "1970-01-01"}, AtTime(0), id="the epoch"),
         pytest.param({"relative": -5}, ByCount(-5), id="back"),
         pytest.param({"relative": 5}, ByCount(5), id="on"),
+        pytest.param(
+            {"orders": {"0": 5}, "relative": {"1": 7}},
+            AtOffsets({Partition("orders", 0): 5, Partition("relative", 1): 7}),
+            id="offsets of topics",
+        ),
         pytest.param({"0": 5, "10": 0}, AtOffsets({Partition("", 0): 5, Partition("", 10): 0}), id="offsets"),
     ],
 )
@@ -67,6 +72,8 @@ def test_what_a_user_means(what: Any, target: Target) -> None:
         pytest.param({"partition": 5}, f"expected {FORMS}, got the key 'partition'", id="a key that is no partition"),
         pytest.param({"0": True}, "the offset of partition 0 must be 0 or more, got True", id="a truth for an offset"),
         pytest.param({"0": None}, "the offset of partition 0 must be 0 or more, got None", id="no offset"),
+        pytest.param({"a": {"x": 1}}, f"expected {FORMS}, got the key 'x'", id="a topic without partitions"),
+        pytest.param({"a": {"0": 1}, "0": 1}, f"expected {FORMS}, got the key 'a'", id="a topic beside a partition"),
         pytest.param({"relative": 1.5}, "relative must be an integer, got 1.5", id="half a message"),
         pytest.param(
             {"timestamp": "noon"},
@@ -163,7 +170,7 @@ def test_what_a_target_comes_to(
     target: Target, positions: dict[Partition, int], moves: list[tuple[Any, ...]], after: dict[Partition, int]
 ) -> None:
     found = moves_to("here", target, positions, BOUNDS, {P0: 30, P1: None})
-    assert [tuple(move.as_row().values()) for move in found] == moves
+    assert [tuple(move.as_row().values())[1:] for move in found] == moves
     assert positions_after(target, positions, found) == after
 
 
@@ -204,6 +211,25 @@ def test_partitions_that_are_not_read_stay_where_they_are() -> None:
         (AtOffsets({P0: 20}), {P0: 20, other: 3}),
     ):
         assert positions_after(target, positions, moves_to("here", target, positions, BOUNDS, {})) == expected
+
+
+def test_offsets_of_several_topics_name_theirs() -> None:
+    orders, users = Partition("orders", 0), Partition("users", 0)
+    bounds = {orders: (0, 10), users: (0, 20)}
+    moves = moves_to("here", target_of("here", {"users": {"0": 5}}), {orders: 3, users: 7}, bounds, {})
+    assert [(move.partition, move.after) for move in moves] == [(orders, 3), (users, 5)]
+    assert positions_after(AtOffsets({}), {orders: 3}, moves) == {orders: 3, users: 5}
+    for to, message in (
+        ({"0": 5}, "the stream reads the topics orders, users: give offsets as {topic: {`partition`: offset}}"),
+        ({"letters": {"0": 5}}, "the stream reads no topic letters, only orders, users"),
+        ({"users": {"1": 5}}, "the stream reads no partition 1 of topic users, only 0"),
+        ({"users": {"0": 21}}, "topic users, partition 0 can be read from offset 0 to 20, not 21"),
+    ):
+        with pytest.raises(SettingError) as caught:
+            moves_to("here", target_of("here", to), {}, bounds, {})
+        assert str(caught.value) == f"here: {message}"
+    with pytest.raises(SettingError, match="there is no topic for the stream yet"):
+        moves_to("here", target_of("here", {"0": 5}), {}, {}, {})
 
 
 def test_a_move_says_how_many_at_the_most() -> None:

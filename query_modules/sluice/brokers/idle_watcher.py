@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,6 +25,7 @@ from sluice.brokers.reader import begin_at
 from sluice.brokers.reporter import group_of
 from sluice.brokers.topic import NO_SUCH_TOPIC, Topics, described
 from sluice.errors import SluiceError
+from sluice.values.lane import WHOLE
 from sluice.values.model import StreamSpec
 from sluice.values.position import Partition, Position
 
@@ -76,7 +77,11 @@ class Watched:
         "Whether a topic is not, or not any more, as the stream knows it."
         self.trouble: KafkaError | None = None
         "What was wrong with the brokers; the stream is to look into it."
+        self.has_patterns = spec.topics.has_patterns
+        "Whether more topics may come to be the stream's."
         self._spec = spec
+        # A lane may read nothing of a topic that the stream reads.
+        self._known = self.names | (frozenset() if spec.lane == WHOLE else topics.ids.keys())
         self._topics = topics
         self._wake = wake
 
@@ -89,6 +94,12 @@ class Watched:
         self.trouble = self.trouble or trouble
         self.roused = True
         self._wake()
+
+    def find(self, there: Collection[str]) -> None:
+        """Which topics Kafka has: there may be more for the stream."""
+        if not self._spec.topics.matching(there) <= self._known:
+            self.topic_changed = True
+            self.wake()
 
     def hear(self, name: str, told: Future[Any]) -> bool:
         """How a topic is now. Returns whether it is gone, be there another one of its name or not."""
@@ -150,6 +161,8 @@ class IdleWatcher:
         self.moved = False
         "Whether others rest than before, or at other places."
         self._key = key
+        self.has_patterns = spec.topics.has_patterns
+        "Whether more topics may come to be the stream's."
         self._spec = spec
         self._reading: dict[Partition, Position] = {}
         self._asked: Mapping[str, Future[Any]] | None = None
@@ -250,10 +263,19 @@ class IdleWatcher:
             watched.wake(error)
 
     def _look_at_topics(self, admin: AdminClient) -> bool:
-        """Asks for all topics at once, and hears the answers. Does not wait. Returns whether one of them is gone."""
+        """
+        Asks for all topics at once, and hears the answers. Waits only where patterns want to know which topics there
+        are. Returns whether one of them is gone.
+        """
         if self._asked is None and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._interval
-            topics = sorted({name for watched in self._resting() for name in watched.names})
+            resting = self._resting()
+            wanting = [watched for watched in resting if watched.has_patterns]
+            if wanting:
+                there = admin.list_topics(timeout=TIMEOUT).topics
+                for watched in wanting:
+                    watched.find(there)
+            topics = sorted({name for watched in resting for name in watched.names})
             if topics:
                 self._asked = admin.describe_topics(TopicCollection(topics), request_timeout=TIMEOUT)
         elif self._asked is not None and all(told.done() for told in self._asked.values()):

@@ -115,6 +115,8 @@ class TopicOffsets:
 
     def _answers(self, *specs: OffsetSpec, or_none: bool = False) -> list[dict[Partition, int]]:
         """Partition -> offset for each question, all asked at once; again while the client's metadata is stale."""
+        if not self._partitions:
+            return [{} for _ in specs]
         while True:
             asked = [self._asked(which) for which in specs]
             try:

@@ -154,6 +154,8 @@ class BrokerHealth:
         if partitions != self._partitions:
             self._partitions = partitions
             self._watermarks = None
+            self._lows = {p: low for p, low in self._lows.items() if p in partitions}
+            self._highs = {p: high for p, high in self._highs.items() if p in partitions}
             self._ends.drop()
             self._begins.drop()
             self._stable.drop()

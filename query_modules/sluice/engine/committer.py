@@ -24,6 +24,9 @@ from sluice.scripting.transformer import Transformer
 from sluice.values.batch import Group
 from sluice.values.model import Checkpoint
 
+SHARING = 0.05
+"Seconds between two looks at what other lanes have left of a limit of batches."
+
 
 class Committer:
     """
@@ -91,7 +94,8 @@ class Committer:
     def may_read(self) -> bool:
         """
         Whether there can be more batches. Not while other lanes have claimed what is left of the run's limit: they may
-        not need it after all. What was submitted and is beyond that waits.
+        not need it after all. What was submitted and is beyond that waits. Takes a moment to say no where there is
+        nothing else to do.
         """
         if self._limit is None:
             return True
@@ -100,7 +104,10 @@ class Committer:
             self._unclaimed = group.part(count, len(group)) if count < len(group) else None
             if count:
                 self._pending.insert(0, group.part(0, count))
-        return self._unclaimed is None and self._limit.left(self._lane) > 0
+        may_read = self._unclaimed is None and self._limit.left(self._lane) > 0
+        if not may_read and not self._pending and not self.in_flight:
+            self._run.cancel.wait(SHARING)
+        return may_read
 
     def advance(self) -> None:
         """

@@ -23,7 +23,7 @@ from sluice.engine.gaps import CheckpointMove, is_unvalidated, past_gap, to_topi
 from sluice.engine.idle import IdleDetector
 from sluice.engine.retrier import Retrier
 from sluice.engine.run import Run
-from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard
+from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard, TopicsCameOrWent
 from sluice.engine.writer import Writer
 from sluice.errors import BrokerUnreachable, OffsetGone, Stopped
 from sluice.values.position import Partition
@@ -38,9 +38,6 @@ ASKING = 0.5
 
 SUSPECT = 0.1
 "... and it is in doubt whether the brokers answer."
-
-SHARING = 0.05
-"... and other lanes have claimed what is left of a limit of batches."
 
 ASLEEP = 15.0
 "... and the stream rests."
@@ -109,13 +106,12 @@ class StreamLoop:
         source.report(committer.held.positions)
 
     def _begin(self) -> None:
-        """Begins to read, as soon as a broker answers. Raises as `TopicGuard.begin`."""
+        """Begins to read, as soon as a broker answers; librdkafka goes on trying. Raises as `TopicGuard.begin`."""
         began = time.monotonic()
         while True:
             try:
                 self._assign()
             except BrokerUnreachable as error:
-                # librdkafka goes on trying, and has had its time.
                 self._run.status.failed(str(error), 0.0)
                 self._run.check()
                 if time.monotonic() - began >= RENEW_AFTER:
@@ -151,11 +147,9 @@ class StreamLoop:
         """Submits what is due, if it comes in time."""
         spec, committer, health = self._run.spec, self._committer, self._health
         if not committer.may_read():
-            self._run.cancel.wait(0.0 if committer.pending or committer.in_flight else SHARING)
             return
         # What is in flight is heard of as soon as there is nothing else to do.
-        hurry = committer.in_flight or self._is_asked()
-        suspect = health.suspect
+        hurry, suspect = committer.in_flight or self._is_asked(), health.suspect
         asking = health.asking or self._parts.guard.asking or self._source.reporting or self._parts.idle.entered
         idle = ASKING if asking else min(IDLE, self._parts.guard.pause)
         try:
@@ -198,6 +192,11 @@ class StreamLoop:
             self._assign()
         elif isinstance(event, PartitionsFound):
             self._source.extend(event.partitions, self._committer.held.places)
+        elif isinstance(event, TopicsCameOrWent):
+            for topic in sorted(event.gone):
+                log.warning("stream %s: topic %s does not exist any more; reads the others", self._run.spec.name, topic)
+            self._committer.drain()
+            self._assign()
 
     def _adopt(self, topic_ids: Mapping[str, str]) -> bool:
         """
@@ -236,14 +235,15 @@ class StreamLoop:
         clients do not recover, and are given up.
         """
         health, source = self._parts.health, self._source
-        if (complaint := source.complaints.take()) is not None:
+        if (complaint := source.complaints.take()) is not None and source.assigned:
             health.doubt(complaint)
         ends: dict[Partition, int] = {}
         if busy and time.monotonic() >= self._next_ends:
             self._next_ends = time.monotonic() + ENDS_INTERVAL
             ends = source.ends()
         reading = Reading(source.assigned, self._committer.held.positions, ends, source.complaints.obstacle)
-        self._health = health.poll(reading, busy=busy, resting=resting)
+        found = health.poll(reading, busy=busy, resting=resting)
+        self._health = found._replace(trouble=found.trouble or self._parts.guard.trouble)
         self._run.status.update(self._health)
         if self._health.stuck is not None:
             raise self._renewed(self._health.stuck)

@@ -72,7 +72,7 @@ def _open_transform(run: Run, resources: ExitStack) -> Transformer:
 def _open_writer(run: Run, loopback: Loopback) -> Writer:
     checkpoint_id = run.desired.checkpoint_id
     loopback.unlabel(checkpoint_id)
-    held = loopback.read_checkpoint(checkpoint_id, run.spec.topic)
+    held = loopback.read_checkpoint(checkpoint_id, run.spec.only_topic)
     sink = Sink(loopback.connection, checkpoint_id, held)
     run.status.began(held, sink.in_flight)
     return Writer(run, loopback, sink)

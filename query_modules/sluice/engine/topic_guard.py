@@ -46,12 +46,12 @@ class TopicIdentity:
         """`timeout`: seconds that the broker has for each answer."""
         self._spec = spec
         self._timeout = timeout
-        self._client = clients.admin(spec.name, spec.uri, spec.config)
+        self.client = clients.admin(spec.name, spec.uri, spec.config)
         self._asked: Mapping[str, Future[Any]] | None = None
 
     def close(self) -> None:
         """As `BrokerHealth.close`."""
-        del self._client
+        del self.client
         self._asked = None
 
     @property
@@ -61,7 +61,7 @@ class TopicIdentity:
 
     def ask(self, topics: Collection[str]) -> None:
         """Asks, unless an answer is due already. Does not wait."""
-        if self._asked is None:
+        if self._asked is None and topics:
             self._asked = self._described(topics)
 
     def answer(self, patience: float = 0.0) -> dict[str, str]:
@@ -108,7 +108,7 @@ class TopicIdentity:
 
     def _described(self, topics: Collection[str]) -> Mapping[str, Future[Any]]:
         wanted = TopicCollection(sorted(topics))
-        asked: Mapping[str, Future[Any]] = self._client.describe_topics(wanted, request_timeout=self._timeout)
+        asked: Mapping[str, Future[Any]] = self.client.describe_topics(wanted, request_timeout=self._timeout)
         return asked
 
 
@@ -124,6 +124,12 @@ class PartitionsFound(NamedTuple):
     partitions: frozenset[Partition]
 
 
+class TopicsCameOrWent(NamedTuple):
+    """Of several topics some do not exist any more, or some exist again, of which the stream has read before."""
+
+    gone: frozenset[str]
+
+
 class TopicGuard:
     """Where a stream's reading begins, and whether it is still right. Threads: for the thread that owns the source."""
 
@@ -134,6 +140,8 @@ class TopicGuard:
         self._next_look = 0.0
         self._names: frozenset[str] = frozenset()
         "Of the topics that are there."
+        self.trouble: str | None = None
+        "Which topics the stream would read that do not exist, in one line; None: none."
 
     def begin(self, held: Checkpoint) -> Topics:
         """
@@ -149,7 +157,7 @@ class TopicGuard:
         except TopicNotFound as error:
             raise self._away() from error
         self._next_look = time.monotonic() + self._run.settings.topic_interval
-        self._names = frozenset(partition.topic for partition in partitions)
+        self._take(partitions)
         if any(partition.topic in held.topic_ids for partition in held.positions):
             return Topics(self.topic_ids(), self._run.spec.reads(partitions))
         self._identity.ask(self._names)
@@ -174,7 +182,7 @@ class TopicGuard:
         self._next_look = time.monotonic() + (0.0 if changed else self._run.settings.topic_interval)
         self._identity.ask(self._names)
 
-    def poll(self, held: Checkpoint) -> TopicChanged | PartitionsFound | None:
+    def poll(self, held: Checkpoint) -> TopicChanged | PartitionsFound | TopicsCameOrWent | None:
         """
         To be called again and again: now and then, looks whether all is as it was; what it has found. Raises
         BrokerError: the topic is not there, for now.
@@ -186,16 +194,31 @@ class TopicGuard:
             return None
         self._next_look = time.monotonic() + self._run.settings.topic_interval
         try:
-            partitions = self._source.topic.partitions(timeout=ASK_TIMEOUT)
+            partitions = self._source.topic.partitions(timeout=ASK_TIMEOUT, admin=self._identity.client)
         except TopicNotFound as error:
             raise self._away() from error
         except BrokerError as error:
-            # Reading may go on all the same; if not, the consumer says so.
+            # Reading may go on all the same; if not, the consumer says so, where it has anything to read.
             log.debug("stream %s: %s", self._run.spec.name, error)
+            self.trouble = self.trouble if self._names else str(error)
             return None
-        self._names = frozenset(partition.topic for partition in partitions)
+        before = self._names
+        self._take(partitions)
+        gone, came = before - self._names, self._names - before
+        if gone or not came.isdisjoint(partition.topic for partition in held.positions):
+            return TopicsCameOrWent(gone)  # what came may be another topic: nothing of it is read before that is known
         self._identity.ask(self._names)
         return PartitionsFound(self._run.spec.reads(partitions))
+
+    def _take(self, partitions: frozenset[Partition]) -> None:
+        spec = self._run.spec
+        self._names = frozenset(partition.topic for partition in partitions)
+        missing = sorted(set(spec.topics.names) - self._names)
+        if missing:
+            what = f"topic {', '.join(missing)} does not exist at {spec.uri}; the stream reads its other topics"
+        else:
+            what = f"no topic at {spec.uri} matches {spec.topic} yet; it reads those that come to match"
+        self.trouble = f"Kafka stream {spec.name}, {what}" if missing or not self._names else None
 
     def _away(self) -> BrokerError:
         spec = self._run.spec
@@ -212,16 +235,20 @@ def check_topics(spec: StreamSpec, settings: Settings) -> Topics:
     with Consumer(spec, settings) as consumer:
         identity = TopicIdentity(spec, settings.broker_timeout)
         partitions = consumer.topic.partitions()
+        found = {partition.topic for partition in partitions}
+        for name in spec.topics.names:
+            if name not in found:
+                raise TopicNotFound(f"Kafka stream {spec.name}, topic {name} not found")
         numbers = {partition.number for partition in partitions}
-        if missing := sorted(set(spec.config.partitions) - numbers):
+        if numbers and (missing := sorted(set(spec.config.partitions) - numbers)):
             what = f"topic {spec.topic} has no partition {missing[0]}, only 0 to {max(numbers)}"
             raise SettingError(f"Kafka stream {spec.name}, config: partitions: {what}")
-        identity.ask({partition.topic for partition in partitions})
-        consumer.topic.check_leaders()
+        identity.ask(found)
+        consumer.topic.check_leaders(partitions)
         letters = spec.config.dead_letter_topic
         try:
             if letters is not None:
-                consumer.topic.partitions(letters)
+                consumer.topic.partitions_of(letters)
         except TopicNotFound:
             raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None
         return Topics(identity.answer(patience=IDENTITY_PATIENCE), spec.reads(partitions))

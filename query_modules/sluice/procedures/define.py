@@ -83,7 +83,7 @@ def create(
     try:
         if there is not None:
             catalog.remove(there)
-        begin = Checkpoint(positions, spec.topic, topic_ids=checked.topics.ids)
+        begin = Checkpoint(positions, spec.only_topic, topic_ids=checked.topics.ids)
         catalog.add(spec, dealt(begin, spec, lanes, [0] * lanes))
     except BaseException:
         catalog.give_up()

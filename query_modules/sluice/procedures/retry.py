@@ -13,6 +13,7 @@ from sluice.procedures.streams import Row, Streams
 from sluice.scripting import admission
 from sluice.values.model import check_count
 from sluice.values.parked_message import RetryRequest, decode_requests, encode_requests
+from sluice.values.position import Partition
 
 
 def list_parked(streams: Streams, name: str, limit: int) -> list[Row]:
@@ -26,7 +27,9 @@ def list_parked(streams: Streams, name: str, limit: int) -> list[Row]:
     return [_row(one, asked) for one in _parked(stream)[:limit]]
 
 
-def retry(streams: Streams, name: str, limit: int | None, partition: int | None, offset: int | None) -> list[Row]:
+def retry(
+    streams: Streams, name: str, limit: int | None, partition: int | None, offset: int | None, topic: str | None
+) -> list[Row]:
     """
     Requests that messages be applied again, with the transform that the stream has then: `messages`, their number.
 
@@ -34,21 +37,29 @@ def retry(streams: Streams, name: str, limit: int | None, partition: int | None,
         limit: at most this number, the oldest; None: all.
         partition: only messages of this partition.
         offset: only the message at this offset of `partition`.
+        topic: only messages of this topic.
 
     Raises:
         StreamNotFound; SettingError: an argument is wrong, or there is no message at the given place.
     """
     if limit is not None:
         check_count(name, "limit", limit)
-    _check_place(name, partition, offset)
     stream = streams.find(name)
+    _check_place(name, partition, offset)
+    if offset is not None and topic is None and not stream.only_topic:
+        raise SettingError(f"Kafka stream {name}, an offset needs its topic, since the stream may read several")
     admission.check(stream.spec, streams.settings)  # else nothing could be retried
     asked, answered = stream.get("retry_requested"), stream.checkpoint().retry_completed
     number = max(asked if isinstance(asked, int) else 0, answered) + 1
-    everything = RetryRequest(number, _LAST, partition, offset)
+    everything = RetryRequest(number, _LAST, partition, offset, topic)
     meant = [one for one in _parked(stream) if everything.means(one.message)][:limit]
     if not meant and offset is not None:
-        raise SettingError(f"Kafka stream {name}, no message of partition {partition}, offset {offset} is parked")
+        of = (
+            f"partition {partition}, offset {offset}"
+            if topic is None
+            else f"{Partition(topic, partition or 0)}, offset {offset}"
+        )
+        raise SettingError(f"Kafka stream {name}, no message of {of} is parked")
     if meant:
         last = {one.lane: one.message.number for one in meant}  # each lane has numbers of its own
         lanes = stream.lane_count

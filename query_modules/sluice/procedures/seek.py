@@ -1,4 +1,4 @@
-"""The verb that moves a stream to other positions in its topic, and where a new stream begins."""
+"""The verb that moves a stream to other positions in its topics, and where a new stream begins."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from sluice.values.seek_target import (
 
 def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
     """
-    Moves a stopped stream to other positions: `partition, from, to, messages, effect`, one record for each partition.
+    Moves a stopped stream to other positions: `topic, partition, from, to, messages, effect`, one record for each
+    partition.
 
     Args:
         to: in one of the forms in `seek_target.FORMS`.
@@ -58,8 +59,11 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
         # An id that is unknown at the moment is left to the worker, unless some positions may be those of another
         # topic.
         keeps_some = isinstance(target, ByCount | AtOffsets)
-        known = {**held.topic_ids, **topics.ids} if keeps_some else topics.ids
-        stream.move(positions_after(target, positions, moves), known)
+        there = {partition.topic for partition in topics.partitions}
+        # A topic that is not there for now keeps its place, unless all begins anew.
+        away = {} if isinstance(target, Earliest) else {p: at for p, at in positions.items() if p.topic not in there}
+        known = {topic: of for topic, of in held.topic_ids.items() if keeps_some or topic not in there}
+        stream.move({**away, **positions_after(target, positions, moves)}, {**known, **topics.ids})
         streams.shared.ring()
     return [move.as_row() for move in moves]
 

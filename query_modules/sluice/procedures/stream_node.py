@@ -14,6 +14,7 @@ from sluice.values.lane import Lane, key_of
 from sluice.values.model import Checkpoint, Status, StreamSpec, VertexId, effective_status
 from sluice.values.parked_message import ParkedMessage, message_of
 from sluice.values.position import Partition, encode_positions, encode_topic_ids
+from sluice.values.topic_selector import only_topic
 
 Vertex = Any
 "`mgp.Vertex`: outside a server there is no `mgp` to take the type from."
@@ -64,8 +65,8 @@ class StreamNode:
 
     @property
     def only_topic(self) -> str:
-        """The topic that it reads."""
-        return self.text("topic")
+        """The topic of a stream that can only ever read one; empty: there may be several."""
+        return only_topic(self.text("topic"))
 
     @property
     def generation(self) -> int:

@@ -19,6 +19,7 @@ from sluice.values.configuration import Configuration
 from sluice.values.failed_message import FailedMessage
 from sluice.values.lane import WHOLE, Lane, key_of, lane_of
 from sluice.values.position import Partition, Position
+from sluice.values.topic_selector import TopicSelector, only_topic, topics_of
 
 VertexId = NewType("VertexId", int)
 "The host's id of a vertex: opaque, and the same after a restart."
@@ -86,6 +87,7 @@ class StreamSpec:
     uri: str
     "Kafka bootstrap servers, `host:port[,host:port...]`."
     topic: str
+    "A name, a pattern that begins with ^, or a list of such with commas between them."
     transform: Transform
     batch_interval_ms: int = DEFAULT_BATCH_INTERVAL_MS
     "Maximum time between a batch's first message and its import."
@@ -106,8 +108,22 @@ class StreamSpec:
         check_text(self.name, "the transform URI", self.transform.uri)
         check_count(self.name, "BATCH_INTERVAL", self.batch_interval_ms)
         check_count(self.name, "BATCH_SIZE", self.batch_size)
-        if self.config.dead_letter_topic == self.topic:
+        try:
+            names = self.topics.names
+        except SettingError as error:
+            raise SettingError(f"Kafka stream {self.name}, {error}") from None
+        if self.config.dead_letter_topic in names:
             raise SettingError(f"Kafka stream {self.name}, config: dead_letter_topic cannot be the stream's own topic")
+
+    @property
+    def topics(self) -> TopicSelector:
+        """What `topic` says. Raises SettingError: it cannot be."""
+        return topics_of(self.topic, self.config.dead_letter_topic)
+
+    @property
+    def only_topic(self) -> str:
+        """The only topic that there can be; empty: there may be several."""
+        return only_topic(self.topic)
 
     @property
     def batch_interval(self) -> float:
@@ -116,7 +132,7 @@ class StreamSpec:
 
     def lane_of(self, partition: Partition, count: int) -> int:
         """The number of the lane that reads a partition, if the stream has `count` lanes."""
-        return lane_of(partition, count, self.config.partitions, self.topic)
+        return lane_of(partition, count, self.config.partitions, self.only_topic)
 
     def reads(self, partitions: Iterable[Partition]) -> frozenset[Partition]:
         """Those of its topics' partitions that the stream reads, or its lane."""

@@ -33,6 +33,8 @@ class RetryRequest(NamedTuple):
     "None: all."
     offset: int | None = None
     "None: all."
+    topic: str | None = None
+    "None: all."
     lanes: Sequence[int] = ()
     "What stands for `upto` in each lane of a stream with several."
 
@@ -46,6 +48,7 @@ class RetryRequest(NamedTuple):
             message.number <= self.upto
             and self.partition in (None, message.partition)
             and self.offset in (None, message.offset)
+            and self.topic in (None, message.topic)
         )
 
 
@@ -186,9 +189,10 @@ def as_bytes(text: str | None) -> bytes | None:
 
 
 def encode_requests(requests: Iterable[RetryRequest]) -> str:
-    """As the stream's node holds them."""
-    fields = [{name: value for name, value in one._asdict().items() if value != ()} for one in requests]
-    return json.dumps(fields, separators=(",", ":"))
+    """As the stream's node holds them; without what an earlier version of Sluice does not know, where it is nothing."""
+    late = ("topic", "lanes")
+    plain = [{key: value for key, value in one._asdict().items() if key not in late or value} for one in requests]
+    return json.dumps(plain, separators=(",", ":"))
 
 
 def decode_requests(text: object) -> tuple[RetryRequest, ...]:
@@ -205,7 +209,8 @@ def _is_right(request: RetryRequest) -> bool:
         return False
     numbers = (request.number, request.upto, *request.lanes)
     places = (request.partition, request.offset)
-    return all(isinstance(part, int) for part in numbers) and all(isinstance(part, int | None) for part in places)
+    whole = all(isinstance(part, int) for part in numbers) and all(isinstance(part, int | None) for part in places)
+    return whole and isinstance(request.topic, str | None)
 
 
 def groups(messages: Sequence[ParkedMessage], size: int, max_bytes: int) -> list[list[ParkedMessage]]:

@@ -13,7 +13,8 @@ from sluice.values.position import Partition
 EARLIEST_TIMESTAMP = 10**11
 "The least integer that `start` takes as milliseconds since 1970 (March 1973). A smaller one is meant as an offset."
 
-FORMS = "'earliest', 'latest', a time (ISO 8601), {timestamp: milliseconds}, {relative: count} or {`partition`: offset}"
+FORMS = "'earliest', 'latest', a time (ISO 8601), {timestamp: milliseconds}, {relative: count}, {`partition`: offset} "
+FORMS += "or, of several topics, {topic: {`partition`: offset}}"
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Move:
     def as_row(self) -> dict[str, Any]:
         """A record of `streams.seek`."""
         return {
+            "topic": self.partition.topic,
             "partition": self.partition.number,
             "from": self.before,
             "to": self.after,
@@ -185,14 +187,22 @@ def _of_map(place: str, given: Mapping[str, Any]) -> Target:
         if not isinstance(count, int) or isinstance(count, bool):
             raise SettingError(f"{place}: relative must be an integer, got {count!r}")
         return ByCount(count)
+    if all(isinstance(value, Mapping) for value in given.values()):
+        return AtOffsets(
+            {key: at for topic, part in given.items() for key, at in _offsets(place, part, str(topic)).items()}
+        )
+    return AtOffsets(_offsets(place, given, ""))
+
+
+def _offsets(place: str, given: Mapping[str, Any], topic: str) -> dict[Partition, int]:
     offsets = {}
     for partition, offset in given.items():
         if not (str(partition).isascii() and str(partition).isdecimal()):
             raise SettingError(f"{place}: expected {FORMS}, got the key {partition!r}")
         if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
             raise SettingError(f"{place}: the offset of partition {partition} must be 0 or more, got {offset!r}")
-        offsets[Partition("", int(partition))] = offset
-    return AtOffsets(offsets)
+        offsets[Partition(topic, int(partition))] = offset
+    return offsets
 
 
 def _milliseconds(place: str, given: object, forms: str) -> int:
@@ -221,14 +231,25 @@ def _checked(
     place: str, offsets: Mapping[Partition, int], bounds: Mapping[Partition, tuple[int, int]]
 ) -> dict[Partition, int]:
     """The offsets that a user gave, each of a partition with its topic."""
-    topic = next(iter(bounds)).topic if bounds else ""
-    found = {Partition(named or topic, number): offset for (named, number), offset in offsets.items()}
-    for partition, offset in sorted(found.items()):
+    topics = sorted({partition.topic for partition in bounds})
+    is_one = len(topics) == 1
+    found: dict[Partition, int] = {}
+    for (named, number), offset in sorted(offsets.items()):
+        if not named and not is_one:
+            what = (
+                f"the stream reads the topics {', '.join(topics)}" if topics else "there is no topic for the stream yet"
+            )
+            raise SettingError(f"{place}: {what}: give offsets as {{topic: {{`partition`: offset}}}}")
+        partition = Partition(named or topics[0], number)
+        if partition.topic not in topics:
+            raise SettingError(f"{place}: the stream reads no topic {named}, only {', '.join(topics) or 'none yet'}")
         if partition not in bounds:
-            there = f"only {', '.join(str(one.number) for one in sorted(bounds) if one.topic == partition.topic)}"
-            raise SettingError(f"{place}: the stream reads no partition {partition.number}, {there}")
+            there = [one.number for one in sorted(bounds) if one.topic == partition.topic]
+            what = f"partition {number}" if is_one else f"partition {number} of topic {named}"
+            raise SettingError(f"{place}: the stream reads no {what}, only {', '.join(map(str, there))}")
         low, high = bounds[partition]
         if not low <= offset <= high:
-            text = f"partition {partition.number} can be read from offset {low} to {high}, not {offset}"
-            raise SettingError(f"{place}: {text}")
+            which = f"partition {number}" if is_one else str(partition)
+            raise SettingError(f"{place}: {which} can be read from offset {low} to {high}, not {offset}")
+        found[partition] = offset
     return found

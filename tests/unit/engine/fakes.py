@@ -113,9 +113,10 @@ class FakeRun:
         size: int = 10,
         guard: MergeGuard | None = None,
         generation: int = GENERATION,
+        topics: str = "t",
     ) -> None:
         script = Transform("/t.py", "", "ab12")
-        spec = StreamSpec("u", "people", "localhost:9092", "t", script, batch_size=size, config=config)
+        spec = StreamSpec("u", "people", "localhost:9092", topics, script, batch_size=size, config=config)
         desired = Desired(VertexId(1), CheckpointId(VertexId(2), "u"), spec, generation, limit)
         monitor = Monitor(100)
         monitor.begin()
@@ -445,6 +446,8 @@ class Source:
         for partition, position in self.positions.items():
             if self.topic.fences and self._followed != self.topic.ids:
                 break
+            if partition not in self.topic.logs:
+                continue
             low, high = self.topic.watermarks(partition)
             if not low <= position <= high:
                 raise OffsetGone("gone", partition=partition)
@@ -462,7 +465,9 @@ class Source:
     def reached(self, positions: Mapping[Partition, int]) -> dict[Partition, Position]:
         if any(given > positions.get(p, 0) for p, given in self.positions.items()):
             return {}  # what was given out is not applied
-        ends = {p: self.topic.high(p) for p, given in self.positions.items() if given == len(self.topic.logs[p])}
+        ends = {
+            p: self.topic.high(p) for p, given in self.positions.items() if given == len(self.topic.logs.get(p, ()))
+        }
         return {p: Position(end) for p, end in ends.items() if end > positions.get(p, 0)}
 
     def report(self, positions: Mapping[Partition, int]) -> None:
@@ -486,18 +491,19 @@ class Identity:
 
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
-        self._asked: Collection[str] = ()
+        self._asked: Collection[str] | None = None
+        self.client = None
 
     @property
     def asking(self) -> bool:
-        return bool(self._asked)
+        return self._asked is not None
 
     def ask(self, topics: Collection[str]) -> None:
         self._asked = topics
 
     def answer(self, patience: float = 0.0) -> dict[str, str]:
-        asked, self._asked = self._asked, ()
-        return {topic: self._topic.ids[topic] for topic in asked}
+        asked, self._asked = self._asked, None
+        return {topic: self._topic.ids[topic] for topic in asked or ()}
 
     def wait(self, topics: Collection[str], wants_stop: Callable[[], bool]) -> dict[str, str]:
         return {topic: self._topic.ids[topic] for topic in topics}

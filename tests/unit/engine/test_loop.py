@@ -468,6 +468,70 @@ def test_partitions_that_are_not_chosen_are_left_alone() -> None:
     assert {partition.number: offset for partition, offset in stream.held.positions.items()} == {0: 3, 2: 2, 4: 4}
 
 
+U0 = Partition("users", 0)
+
+
+def two_topics() -> tuple[Topic, Server]:
+    return Topic(p0=good(3), users_p0=[b"u0", b"u1"]), Server(Checkpoint({}))
+
+
+def test_two_topics_are_read_each_from_its_position() -> None:
+    topic, server = two_topics()
+    stream = Stream(topic, server, topics="t,users").then(lambda: topic.logs[U0].append(b"u2")).go()
+    assert sorted(server.applied) == sorted([*good(3), b"u0", b"u1", b"u2"])
+    assert stream.held.positions == stream.source.reports[-1] == {P0: 3, U0: 3}
+    assert stream.held.topic_ids == {"t": "first", "users": "first of users"}
+    assert server.positions == '{"t":{"0":3},"users":{"0":3}}'
+
+
+def test_a_topic_that_comes_to_match_is_read_from_its_beginning() -> None:
+    topic, server = two_topics()
+    later, topic.logs = topic.logs, {}
+    stream = Stream(topic, server, topics="^.*")
+    troubles = stream.status.troubles
+
+    def come() -> None:
+        assert troubles[-1] is not None
+        assert "no topic at localhost:9092 matches ^.* yet" in troubles[-1]
+        topic.logs = later
+
+    stream.then(lambda: None, come, lambda: None, lambda: None).go()
+    assert stream.held.positions == {P0: 3, U0: 2}
+    assert troubles[-1] is None
+
+
+def test_one_of_two_topics_that_goes_is_named_and_the_other_read_and_another_of_its_name_is_not_taken_for_it() -> None:
+    topic, server = two_topics()
+    stream = Stream(topic, server, PASS_GAPS, topics="t,users")
+
+    def go_away() -> None:
+        del topic.logs[U0]
+
+    def come_again() -> None:
+        topic.logs[P0].append(b"more")
+        assert stream.status.troubles[-1] is not None
+        assert "topic users does not exist at localhost:9092" in stream.status.troubles[-1]
+        topic.logs[U0], topic.ids["users"], topic.fences = [b"a", b"b", b"c", b"d"], "second", True
+
+    stream.then(lambda: None, go_away, lambda: None, come_again, lambda: None, lambda: None).go()
+    assert sorted(server.applied) == sorted([*good(3), b"u0", b"u1", b"more", b"a", b"b", b"c", b"d"])
+    assert stream.held.positions == {P0: 4, U0: 4}
+    assert stream.held.topic_ids == {"t": "first", "users": "second"}
+    assert {entry.topic for entry in stream.held.history} == {"users"}
+
+
+def test_a_gap_of_one_topic_leaves_the_other_where_it_is() -> None:
+    topic, _ = two_topics()
+    server = Server(Checkpoint({P0: 1, U0: 0}, topic_ids=topic.ids))
+    server.properties["positions"] = server.positions
+    topic.lows[U0] = 1
+    with pytest.raises(GapFound, match="topic users, partition 0, offsets 0 to 0, at most 1 messages"):
+        Stream(topic, server, topics="t,users").go()
+    stream = restarted(Stream(topic, server, topics="t,users"), PASS_GAPS, topics="t,users").go()
+    assert stream.held.positions == {P0: 3, U0: 2}
+    assert [(entry.topic, entry.offset) for entry in stream.held.history] == [("users", 0)]
+
+
 def test_positions_move_past_offsets_that_no_message_has() -> None:
     topic = Topic(p0=good(3))
     topic.markers[P0] = 2
