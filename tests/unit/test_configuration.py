@@ -77,6 +77,10 @@ def test_it_survives_the_node():
             pytest.param({"partitions": wrong}, "partitions must be a list of the numbers of partitions", id=f"{wrong}")
             for wrong in (3, "0,3", [], [0, "1"], [-1], [True], [2**31])
         ),
+        *(
+            pytest.param({"lanes": wrong}, "lanes must be an integer from 1 to 64, or 'auto'", id=f"lanes {wrong}")
+            for wrong in (0, 65, True, "many")
+        ),
         pytest.param({"partitions": [0, 3, 0]}, "partitions must have each number once", id="twice"),
         pytest.param({"on_error": "dead_letter"}, "on_error dead_letter needs a dead_letter_topic", id="no topic"),
         pytest.param({"dead_letter_topic": " "}, "dead_letter_topic must be printable text", id="blank topic"),
