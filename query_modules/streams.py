@@ -16,6 +16,7 @@ import sluice.procedures.reload
 import sluice.procedures.retry
 import sluice.procedures.run
 import sluice.procedures.seek
+import sluice.procedures.shown
 import sluice.procedures.streams
 import sluice.procedures.trial
 import sluice.supervising.process
@@ -531,7 +532,7 @@ def _answer(verb, ctx, *arguments):
     except sluice.errors.SluiceError as error:
         raise error.with_traceback(None) from None
     record = sys.modules["mgp"].Record
-    return [record(**row) for row in rows]
+    return [record(**sluice.procedures.shown.shown(row)) for row in rows]
 
 
 sluice.supervising.process.start()

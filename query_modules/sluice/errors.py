@@ -98,8 +98,8 @@ UNIQUE = re.compile("unique constraint violation", re.IGNORECASE)
 
 
 def one_line(text: object, limit: int = 500) -> str:
-    """`text` as one line of at most `limit` characters: line breaks and runs of blanks become one blank."""
-    line = " ".join(str(text).split())
+    """`text` as one line of at most `limit` characters: runs of blanks become one, what is not printable escapes."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(text).split()))
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 

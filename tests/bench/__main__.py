@@ -5,6 +5,7 @@ How fast it is, beside what there is otherwise. `make bench ARGS='--memgraph-bin
     ingest    messages a second into the graph: Sluice, Memgraph's own streams, Sluice unfolded, a client of one's own
     latency   from the producer until it is visible, at 1,000 messages a second; how long other queries take meanwhile
     memory    with a million messages waiting
+    recovery  from the first answer of a server that was killed to the first new message, by number of streams
 
 The server has the settings of Memgraph's package. All read from the broker that librdkafka carries, which keeps 5 MB of
 each partition, or, with `--broker kafka`, from an Apache Kafka.
@@ -30,7 +31,7 @@ from typing import Any
 from rich.console import Console
 
 from sandbox.mock_broker import MockBroker
-from tests.bench import ingest, latency, own, report
+from tests.bench import ingest, latency, own, recovery, report
 from tests.bench.contenders import CONTENDERS, native_module
 from tests.bench.ingest import Case
 from tests.bench.topics import Broker
@@ -50,7 +51,7 @@ FRAME = 12
 "Bytes of a record that are not its value, at most."
 
 ALONE = ("own", "memory")
-KINDS = ("own", "ingest", "latency", "memory")
+KINDS = ("own", "ingest", "latency", "memory", "recovery")
 
 CASES = [
     *(Case(workload, batch) for workload in WORKLOADS for batch in (1000, 10)),
@@ -90,7 +91,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cases", default="", help="workload:batch[:partitions[:streams]],...")
     parser.add_argument("--contenders", default="", help="of sluice,native,unfolded,client")
-    parser.add_argument("--broker", choices=("mock", "kafka"), default="mock", help="for ingest (default: mock)")
+    parser.add_argument("--streams", default="1,20,200", help="for recovery")
+    parser.add_argument("--broker", choices=("mock", "kafka"), default="mock", help="default: mock; not for latency")
     parser.add_argument("--seconds", type=int, default=20, help="of each measurement of latency")
     parser.add_argument("--output", default="bench-results", help="a folder")
     return parser.parse_args()
@@ -115,7 +117,7 @@ def _alone(kind: str, folder: Path, options: argparse.Namespace) -> list[dict[st
 
 def _on_a_host(kind: str, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     names = [name for name in options.contenders.split(",") if name in CONTENDERS] or list(CONTENDERS)
-    host = _host(folder / kind, options)
+    host = _host(kind, folder / kind, options)
     if not host.is_memgraph:
         names = [name for name in names if name != "native"]
     with ExitStack() as stack:
@@ -133,6 +135,14 @@ def _on_a_host(kind: str, folder: Path, options: argparse.Namespace) -> list[dic
                 for batch in (10, 1000)
                 for name in names
                 if name in brokers
+            ]
+        if kind == "recovery":
+            from_where = _broker(folder, [], options.broker, stack)
+            return [
+                recovery.measure(host, from_where, folder, name, streams, options.rounds)
+                for streams in map(int, options.streams.split(","))
+                for name in names
+                if name in ("sluice", "native")
             ]
         cases = [(case, _messages(case, options)) for case in _cases(options)]
         from_where = _broker(folder, cases, options.broker, stack)
@@ -170,11 +180,12 @@ def _messages(case: Case, options: argparse.Namespace) -> int:
     return int(options.messages) // (2 if case.batch < 100 else 1) // wide
 
 
-def _host(folder: Path, options: argparse.Namespace) -> ServerHost:
+def _host(kind: str, folder: Path, options: argparse.Namespace) -> ServerHost:
     folder.mkdir(parents=True)
     modules = folder / "modules"
     shutil.copytree(QUERY_MODULES, modules, ignore=shutil.ignore_patterns("__pycache__"))
-    arguments = () if options.memgraph_bin is None else PACKAGED
+    # What was not flushed is lost if the server is killed, its streams too.
+    arguments = () if options.memgraph_bin is None or kind == "recovery" else PACKAGED
     host_options = HostOptions(dict(options.setting), arguments, modules)
     if options.memgraph_bin is None:
         return SandboxHost(folder / "host", host_options)

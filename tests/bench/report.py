@@ -17,6 +17,7 @@ def tables(results: Results) -> list[Table]:
     """One for each kind of result that there is."""
     makers: dict[str, Callable[[list[dict[str, Any]]], Table]] = {
         "own": _own, "ingest": _ingest, "latency": _latency, "memory": _memory,
+        "recovery": _recovery,
     }  # fmt: skip
     return [make(results[kind]) for kind, make in makers.items() if results.get(kind)]
 
@@ -100,6 +101,17 @@ def _memory(results: list[dict[str, Any]]) -> Table:
         for taken in case["own"]:
             sizes = (taken["idle_kb"], taken["peak_kb"], taken["transform_kb"])
             table.add_row(*_case(case), *(f"{size / 1024:.0f}" for size in sizes))
+    return table
+
+
+def _recovery(results: list[dict[str, Any]]) -> Table:
+    columns = ("streams", "first new message", "first answer after the kill")
+    table = Table("contender", *columns, title="seconds after kill -9, under load")
+    for case in results:
+        table.add_row(
+            case["contender"], str(case["streams"]),
+            *(", ".join(f"{seconds:.1f}" for seconds in case[kind]) for kind in ("first_message", "boot")),
+        )  # fmt: skip
     return table
 
 

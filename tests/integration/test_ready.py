@@ -15,7 +15,7 @@ import neo4j
 import pytest
 
 from sluice import ready
-from sluice.folding import Folder
+from sluice.folding import Folder, subscripted
 from sluice.values.record import Record
 from tests.eventually import eventually
 from tests.hosts import Host
@@ -24,6 +24,8 @@ from tests.integration.test_kit import Row, Run
 from tests.kafka import KafkaBroker
 
 ALL_PERSONS = "MATCH (n:LABEL) RETURN n.id AS id, n.name AS name, n.age AS age ORDER BY id"
+
+NINE: list[Row] = [{"count": 9, "sum": 9}]
 
 
 @pytest.fixture
@@ -94,6 +96,23 @@ def test_queries_of_the_config_are_run_for_each_message(stream: Clauses) -> None
     ]
     knows = f"MATCH (a:{stream.label})-[r:KNOWS]->(b) RETURN a.id AS a, b.id AS b, r.offset AS offset ORDER BY a"
     assert stream.run(knows) == [{"a": 0, "b": 1, "offset": 5}, {"a": 1, "b": 2, "offset": 6}]
+
+
+@pytest.mark.parametrize("fold", ["true", "false"])
+def test_a_message_finds_several_vertices_by_its_fields(stream: Clauses, fold: str) -> None:
+    stream.run(f"UNWIND range(0, 9) AS id CREATE (:{stream.label} {{id: id}})")
+    create(
+        stream,
+        "sluice:cypher",
+        f"{{fold: {fold}, transform: {{query: 'MATCH (a:LABEL {{id: $value.from}}), (b:LABEL {{id: $value.to.id}}) "
+        "CREATE (a)-[:KNOWS]->(b)'}}",
+    )
+    send(stream, *((None, {"from": number, "to": {"id": number + 1}}) for number in range(9)))
+    assert len(stream.run("CALL streams.test($name, 1, true) YIELD query RETURN query", name=stream.name)) == 9
+    report = "CALL streams.test_report($name) YIELD relationships_created RETURN relationships_created AS count"
+    eventually(lambda: stream.run(report, name=stream.name), equals=[{"count": 9}], timeout=30)
+    stream.clause("START STREAM «NAME»")
+    await_rows(stream, "MATCH (a:LABEL)-[:KNOWS]->(b) RETURN count(*) AS count, sum(b.id - a.id) AS sum", NINE)
 
 
 def test_rows_of_csv_keep_what_is_in_their_fields(stream: Clauses) -> None:
@@ -304,7 +323,7 @@ def test_neo4js_examples_become_the_graphs_that_it_says(example: Example, folds:
     ]
     queries = transform([record.value for record in records] if function == "stream" else records)
     sent = [(item.text, item.parameters) for item in Folder().fold(queries)] if folds else queries
-    for text, parameters in sent:
+    for text, parameters in subscripted(sent):
         run(text, **parameters)
     labelled = f"any(label IN labels(n) WHERE label ENDS WITH '{ending}')"
     vertices = run(f"MATCH (n) WHERE {labelled} RETURN labels(n) AS labels, properties(n) AS properties")

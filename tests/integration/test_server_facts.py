@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sluice.bolt.client import Connection
-from sluice.folding import REASONS, Need
+from sluice.folding import REASONS, UNFOLDED, Need
 from sluice.host.attempts import FILE, MAX_ATTEMPTS
 from sluice.persistence.probe import LABEL, probe
 from sluice.values.model import AS_EXPECTED, PROBE
@@ -53,7 +53,7 @@ def test_the_server_does_what_folding_and_the_fence_rest_on_and_keeps_nothing(ho
         left = connection.fetch(f"MATCH (n:{LABEL}) RETURN count(n) AS count")
     print(f"asked in {findings.seconds * 1000:.1f} ms")
     assert findings.refusal is None
-    lacks = set(findings.lacks) - {Need.ZONES}  # Memgraph has them since 2.19
+    lacks = set(findings.lacks) - UNFOLDED  # as Memgraph does since 2.19
     assert lacks == (set() if host.is_memgraph else NOT_ON_THE_SANDBOX), findings.lacks
     assert left == [{"count": 0}]
 

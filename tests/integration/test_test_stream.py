@@ -26,9 +26,9 @@ from tests.kafka import KafkaBroker, Topics
 
 TYPES = """
 def stream(batch):
-    return [("RETURN $none, $yes, $int, $float, $text, $list, $map", {
+    return [("RETURN $none, $yes, $int, $float, $text, $list, $map, $nul", {
         "none": None, "yes": True, "int": -2**63, "float": 0.5, "text": "\\u017d\\n'`", "list": [1, [None, "a"], {}],
-        "map": {"a": {"b": [False]}, "\\u00e9 ": ""},
+        "map": {"a": {"b": [False]}, "\\u00e9 ": ""}, "nul": {"a\\0b": ["c\\0d"]},
     })]
 """
 
@@ -162,7 +162,7 @@ def test_parameters_are_shown_as_they_are(stream: Stream) -> None:
     stream.send(["1"])
     stream.create(TYPES)
     (row,) = stream.test()
-    assert row["query"] == "RETURN $none, $yes, $int, $float, $text, $list, $map"
+    assert row["query"] == "RETURN $none, $yes, $int, $float, $text, $list, $map, $nul"
     assert row["params"] == {
         "none": None,
         "yes": True,
@@ -171,6 +171,7 @@ def test_parameters_are_shown_as_they_are(stream: Stream) -> None:
         "text": "\u017d\n'`",
         "list": [1, [None, "a"], {}],
         "map": {"a": {"b": [False]}, "\u00e9 ": ""},
+        "nul": {"a\\x00b": ["c\\x00d"]},
     }
 
 

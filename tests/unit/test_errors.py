@@ -11,6 +11,10 @@ def test_a_text_becomes_one_line():
     assert str(errors.UserError("a\n  b\tc")) == "a b c"
 
 
+def test_what_cannot_be_printed_is_escaped():
+    assert str(errors.UserError("a\0b \x1b[31mé \ud800")) == "a\\x00b \\x1b[31mé \\ud800"
+
+
 def test_a_long_text_is_cut():
     assert len(str(errors.UserError("x" * 10_000))) == 500
 

@@ -45,6 +45,7 @@ def test_a_tombstone_has_no_payload():
         pytest.param(b"hello you", 5, "hello", id="cut"),
         pytest.param("häh".encode(), 2, "h", id="cut through a character"),
         pytest.param(b"\xff\xff\xff\xff", 2, "base64://8=", id="no text, cut"),
+        pytest.param(b"\0\0\0\5", 4, "base64:AAAABQ==", id="a number"),
     ],
 )
 def test_bytes_as_text(data, limit, text):

@@ -14,10 +14,10 @@ from sluice.bolt.messages import Tag
 from sluice.bolt.replies import Failure, Ignored, RawRecords, Reply, Success
 from sluice.engine.host_state import HostState
 from sluice.errors import QueryRefused
-from sluice.folding import REASONS, Folder, Need
+from sluice.folding import REASONS, UNFOLDED, Folder, Need
 from sluice.host.attempts import Attempts
 from sluice.host.installation import Installation
-from sluice.persistence.probe import QUESTIONS, Findings, probe
+from sluice.persistence.probe import FIELD, QUESTIONS, Findings, probe
 from sluice.persistence.sink import FENCE, FENCE_TEXT
 
 ROOT = 42
@@ -95,6 +95,11 @@ class Server:
                 if question.need is self.failing:
                     self.open = False
                     return Failure(CODE, self.reason)
+            elif query == FIELD[0]:
+                if self.failing is Need.FIELDS:
+                    self.open = False
+                    return Failure(CODE, self.reason)
+                rows = [[f" * {'HashJoin' if self.wrong is Need.FIELDS else 'Cartesian'} {{a : b}}"], [" * Once"]]
             elif "RETURN" in query and "$root" in query:
                 rows = [["otherwise"]] if self._asked.need is self.wrong else self._asked.expected
         assert records is not None
@@ -143,24 +148,24 @@ def test_a_server_that_does_all_of_it_lacks_nothing() -> None:
     assert host_with(findings).lacks() == frozenset()
     assert host_with(findings).summary().startswith("as expected, asked in ")
     assert not server.open
-    assert server.requests < 100
+    assert server.requests < 110
 
 
-@pytest.mark.parametrize("need", [question.need for question in QUESTIONS])
+@pytest.mark.parametrize("need", [*(question.need for question in QUESTIONS), Need.FIELDS])
 @pytest.mark.parametrize("how", ["wrong", "failing"])
 def test_what_a_server_does_otherwise_is_found_out(need: Need, how: str) -> None:
     server = Server(**{how: need})
     findings = found_on(server)
     assert findings.lacks.keys() == {need}
     assert findings.refusal is None
-    assert ("otherwise" if how == "wrong" else "no such thing") in findings.lacks[need]
-    # A server without zones lacks nothing that folding rests on.
-    limited = "as expected" if need is Need.ZONES else REASONS[need]
+    seen = "* HashJoin {a : b}" if need is Need.FIELDS else "otherwise"
+    assert (seen if how == "wrong" else "no such thing") in findings.lacks[need]
+    limited = "as expected" if need in UNFOLDED else REASONS[need]
     assert limited in host_with(findings).summary()
 
 
 def test_every_need_is_asked_for_or_looked_up() -> None:
-    assert {question.need for question in QUESTIONS} | {Need.RELATIONSHIPS} == set(Need) == REASONS.keys()
+    assert {question.need for question in QUESTIONS} | {Need.FIELDS, Need.RELATIONSHIPS} == set(Need) == REASONS.keys()
 
 
 @pytest.mark.parametrize("need", TEXTS)

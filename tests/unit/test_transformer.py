@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +16,10 @@ from confluent_kafka import Message
 
 from sluice.bolt.framing import MessageBuffer
 from sluice.bolt.messages import parse
-from sluice.errors import ServiceUnavailable
+from sluice.errors import ServiceUnavailable, Stopped
 from sluice.host.settings import Settings
 from sluice.host.signing import SigningKey
-from sluice.scripting import admission
+from sluice.scripting import admission, transformer
 from sluice.scripting.process import PackedQueries
 from sluice.scripting.transformer import Transformer
 from sluice.values.batch import Batch, Group
@@ -44,8 +46,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         return started[-1]
 
     yield start
-    for transformer in started:
-        transformer.close()
+    for each in started:
+        each.close()
 
 
 def group(*batches: str) -> Group:
@@ -193,3 +195,40 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_script_is_loaded_when_others_are_done_or_not_at_all_if_its_stream_stops(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(transformer, "LOADING", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(transformer, "STOP_INTERVAL", 0.01)
+    loaded = tmp_path / "loaded"
+    waiting = start(f"open({str(loaded)!r}, 'w').close()\ndef stream(batch):\n    return {RETURNS}")
+    monkeypatch.setattr(waiting, "_wants_stop", lambda: True)
+    with transformer.LOADING, pytest.raises(Stopped):
+        waiting.pack(group("x"))
+    assert not loaded.exists()
+    monkeypatch.setattr(waiting, "_wants_stop", lambda: False)
+    assert all_given(waiting, "x") == ["x"]
+    assert transformer.LOADING.acquire(blocking=False)
+
+
+def test_a_script_that_hangs_does_not_keep_others_from_being_loaded(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(transformer, "LOADING", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(transformer, "LONG", 0.0)
+    go_on = tmp_path / "go_on"
+    waits = f"import os, time\nwhile not os.path.exists({str(go_on)!r}):\n    time.sleep(0.01)\n"
+    hanging, other = (
+        start(f"{waits}def stream(batch):\n    return {RETURNS}"),
+        start(f"def stream(batch):\n    return {RETURNS}"),
+    )
+    with ThreadPoolExecutor(1) as pool:
+        loaded = pool.submit(all_given, hanging, "a")
+        try:
+            assert all_given(other, "b") == ["b"]
+            assert not loaded.done()
+        finally:
+            go_on.touch()
+        assert loaded.result(timeout=60) == ["a"]

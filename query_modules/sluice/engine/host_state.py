@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.folding import REASONS, Need
+from sluice.folding import REASONS, UNFOLDED, Need
 from sluice.host.attempts import Attempts
 from sluice.host.installation import Installation
 from sluice.persistence.probe import Findings
@@ -33,7 +33,7 @@ class HostState:
         if self.findings is None:
             return []
         seen = self.findings.lacks
-        lacks = sorted(self.lacks() - {Need.ZONES})
+        lacks = sorted(self.lacks() - UNFOLDED)
         return [REASONS[need] + (f" ({seen[need]})" if seen.get(need) else "") for need in lacks]
 
     def summary(self) -> str:

@@ -20,6 +20,7 @@ from sluice.bolt.client import Connection
 from sluice.bolt.framing import frame
 from sluice.bolt.replies import Failure, Success, error_of
 from sluice.errors import ConnectionLost, QueryRefused, SluiceError
+from sluice.folding import Need, subscripted
 from sluice.folding.merges import merges_of
 from sluice.host.settings import Settings
 from sluice.persistence.loopback import Loopback
@@ -97,9 +98,13 @@ class Report:
 class TestExecution:
     """One executed test. Threads: `start` and `end` are for the supervisor, the rest may be called from any."""
 
-    def __init__(self, stream: str, queries: Queries) -> None:
+    def __init__(self, stream: str, queries: Queries, lacks: frozenset[Need] = frozenset()) -> None:
+        """
+        Args:
+            lacks: what queries need and the server does not do.
+        """
         self._stream = stream
-        self._queries: Queries = queries
+        self._queries: Queries = list(subscripted(queries)) if Need.FIELDS in lacks else queries
         self._lock = threading.Lock()  # guards _loopback
         self._loopback: Loopback | None = None
         self._thread: threading.Thread | None = None

@@ -15,11 +15,24 @@ Folding: the queries of a batch become fewer queries that do the same to the gra
       unwinding     a group's rows as they are sent   (spread: maps as their values)
     merge_reader    batches in, the keys of what they merge out; remembers the texts
       merges        a text into the vertices and relationships that it creates unless it finds them
+    subscripts      texts into such as a server understands that mistakes fields of parameters
     lookups         a text into the parameters by which it looks for vertices and relationships
 """
 
 from sluice.folding.folder import FOLDED, Folded, Folder, explain
 from sluice.folding.merge_reader import null_keys
-from sluice.folding.needs import REASONS, Need, lacking
+from sluice.folding.needs import REASONS, UNFOLDED, Need, lacking
+from sluice.folding.subscripts import subscripted
 
-__all__ = ["FOLDED", "REASONS", "Folded", "Folder", "Need", "explain", "lacking", "null_keys"]
+__all__ = [
+    "FOLDED",
+    "REASONS",
+    "UNFOLDED",
+    "Folded",
+    "Folder",
+    "Need",
+    "explain",
+    "lacking",
+    "null_keys",
+    "subscripted",
+]

@@ -35,8 +35,14 @@ class Need(str, Enum):
     "`split`, `range` and an index give the values of a column, in their order."
     RELATIONSHIPS = "relationships"
     "No index on relationships, under which some plans of MATCH and MERGE differ, or end the server."
+    FIELDS = "fields"
+    "A field of a parameter is its own where MATCH looks for several vertices (`subscripts`)."
     ZONES = "zones"
-    "Datetimes with a zone. Folding rests on them no more than other queries do."
+    "Datetimes with a zone."
+
+
+UNFOLDED = frozenset([Need.FIELDS, Need.ZONES])
+"What folded queries rest on no more than others do: there is another way, and no text is kept from being folded."
 
 
 REASONS: Mapping[Need, str] = {
@@ -53,6 +59,7 @@ REASONS: Mapping[Need, str] = {
         "there is an index on relationships here, and the text matches or merges one without a direction, or with an "
         "end that has no label"
     ),
+    Need.FIELDS: "this server mistakes fields of parameters: they are sent as subscripts",
     Need.ZONES: "this server has no datetimes with a zone: they are sent in UTC",
 }
 "Why something is not folded where the server lacks what it needs."

@@ -116,6 +116,15 @@ QUESTIONS = (
     ),
 )
 
+FIELD = (
+    "EXPLAIN MATCH (a), (b) WHERE id(a) = $root AND id(b) = $root AND a.k = $map.k RETURN a.k AS k",
+    {"map": {"k": 1}},
+)
+"Asked for its plan, since what it would find is a matter of chance where fields are mistaken."
+
+MISTAKEN = "HashJoin"
+"What joins two vertices by what one of them has and the other has too: they have nothing here."
+
 TEXT_OF_REFUSAL = "the streams cannot run on this server: a batch could not be applied exactly once, since "
 
 
@@ -141,6 +150,8 @@ def probe(connection: Connection) -> Findings:
     began = time.monotonic()
     refusal = _fence(connection)
     lacks = {} if refusal else {item.need: seen for item in QUESTIONS if (seen := _asked(connection, item))}
+    if not refusal and (seen := _explained(connection)):
+        lacks[Need.FIELDS] = seen
     return Findings(lacks, refusal, time.monotonic() - began)
 
 
@@ -151,15 +162,28 @@ def _asked(connection: Connection, question: Question) -> str:
     requests = [messages.run(question.before, given), messages.discard()] if question.before else []
     requests += [messages.run(question.query, given), messages.discard()]
     requests += [messages.run(question.look, given), messages.pull(), messages.rollback()]
+    found, failed = _answered(connection, requests)
+    return failed or ("" if found == question.expected else f"expected {question.expected}, found {found}")
+
+
+def _explained(connection: Connection) -> str:
+    """How the server mistakes fields of parameters; empty: it does not."""
+    query, parameters = FIELD
+    given = {"root": _made(connection), **parameters}
+    plan, failed = _answered(connection, [messages.run(query, given), messages.pull(), messages.rollback()])
+    return failed or next((str(row[0]).strip() for row in plan if MISTAKEN in str(row[0])), "")
+
+
+def _answered(connection: Connection, requests: Sequence[bytes]) -> tuple[list[list[Any]], str]:
+    """The rows that come, and why the first request failed that did."""
     records = RawRecords()
     replies = _exchange(connection, requests, records)
     failure = next((reply for reply in replies if isinstance(reply, Failure)), None)
-    if failure is not None:
-        connection.reset(timeout=PATIENCE)
-        _raise_if_passing(error_of(failure))
-        return str(error_of(failure))
-    found = records.rows()
-    return "" if found == question.expected else f"expected {question.expected}, found {found}"
+    if failure is None:
+        return records.rows(), ""
+    connection.reset(timeout=PATIENCE)
+    _raise_if_passing(error_of(failure))
+    return [], str(error_of(failure))
 
 
 def _fence(connection: Connection) -> str | None:

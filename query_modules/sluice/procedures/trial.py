@@ -52,7 +52,7 @@ def test(streams: Streams, name: str, limit_batches: int, execute: bool, check_a
             check_abort()
             queries += transform_process.rows(batch, lacks)
     if execute:
-        streams.shared.announce_test_execution(str(stream.get("uid")), TestExecution(name, queries))
+        streams.shared.announce_test_execution(str(stream.get("uid")), TestExecution(name, queries, lacks))
         streams.shared.ring()
     return _shown(queries)
 

@@ -18,6 +18,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -29,8 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sluice.bolt.packstream import pack
 from sluice.errors import LocalProtocolError, ScriptError, TransformError, one_line
-from sluice.folding import Folder, Need, lacking
+from sluice.folding import Folder, Need, lacking, subscripted
 from sluice.folding.merge_reader import MergeReader
+from sluice.folding.subscripts import Parameters
 from sluice.host.decimals import Decimals
 from sluice.host.transform_access import AllowedAccess, Sandbox
 from sluice.scripting import memory_limit
@@ -175,6 +177,8 @@ class LoadedTransform:
         "Texts and explanations that there was no room for."
         self._decimals = decimals
         self._conversion = Conversion(decimals, zoned=True)
+        self._mistakes_fields = False
+        "Whether the server needs subscripts for fields."
         self._converts = False
         "Whether a parameter had to be converted yet; until then none is looked at."
         self._variety: Variety | None = Variety()
@@ -220,6 +224,7 @@ class LoadedTransform:
         if lacks != self._lacks:
             self._lacks, self._folder = lacks, Folder(lacking(lacks))
             self._conversion = Conversion(self._decimals, zoned=Need.ZONES.value not in lacks)
+            self._mistakes_fields = Need.FIELDS.value in lacks
 
     def rows(self, batch: Columns, lacks: list[str]) -> tuple[bytes]:
         """The answer to ROWS."""
@@ -254,15 +259,15 @@ class LoadedTransform:
         try:
             if fold:
                 folded = self._folder.fold(queries)
-                size = pack_queries(packed, ((item.text, item.parameters) for item in folded), queries)
+                size = pack_queries(packed, self._sent((item.text, item.parameters) for item in folded), queries)
             else:
-                size = pack_queries(packed, queries, queries)
+                size = pack_queries(packed, self._sent(queries), queries)
         except TransformError as refusal:
             # Some value is none that a query can take as it is. Once converted, one by one it is found which.
             if not self._converts and isinstance(refusal.__cause__, LocalProtocolError):
                 self._converts = True
                 return self._answer(done, error, fold=fold, wants_keys=wants_keys)
-            answer, packed = one_by_one(done, error)
+            answer, packed = one_by_one([list(self._sent(queries)) for queries in done], error)
             queries = queries[: answer.given]
         else:
             answer = Answer(len(done), len(queries), size, error, b"")
@@ -271,6 +276,10 @@ class LoadedTransform:
         met = list(self._folder.news())
         merges = self._analysis(queries, [text for text, _ in met], fold=fold, wants_keys=wants_keys)
         return answer._replace(news=self._news(met), merges=merges).header, packed
+
+    def _sent(self, queries: Iterable[tuple[str, Parameters]]) -> Iterable[tuple[str, Parameters]]:
+        """The same, as this server understands them."""
+        return subscripted(queries) if self._mistakes_fields else queries
 
     def _converted(self, queries: list[Query]) -> list[Query]:
         """The same with parameters that can be sent. Raises TransformError, naming the item."""

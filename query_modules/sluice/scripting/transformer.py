@@ -4,9 +4,13 @@ A stream's transform, for as long as somebody wants it: in a new process wheneve
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
-from sluice.errors import ServiceUnavailable
+from sluice.errors import ServiceUnavailable, Stopped
 from sluice.folding import Need
 from sluice.host.settings import Settings
 from sluice.scripting import admission
@@ -15,6 +19,49 @@ from sluice.values.batch import Group
 from sluice.values.model import StreamSpec
 from sluice.values.output_lines import OutputLines
 from sluice.values.record import Messages
+
+LOADING = threading.BoundedSemaphore(max(2, len(os.sched_getaffinity(0))))
+"""
+Held while a script is loaded, by one for each core: if hundreds of streams begin together, as after a restart, the
+first ones apply messages while the others wait, and none uses up its time while others have the processors.
+"""
+
+STOP_INTERVAL = 0.5
+"Seconds between two looks, while it waits for that, at whether the stream is to stop."
+
+LONG = 2.0
+"Seconds after which a script that is still being loaded lets others in: they are not to wait for one that hangs."
+
+
+class LoadingTurn(AbstractContextManager["LoadingTurn"]):
+    """
+    For as long as a script is loaded. `__enter__` waits, and raises Stopped: the owner wants to stop.
+
+    Threads: for the one that made it.
+    """
+
+    def __init__(self, wants_stop: Callable[[], bool]) -> None:
+        self._wants_stop = wants_stop
+        self._until: float | None = None
+        "When it lets others in; None: it has."
+
+    def __enter__(self) -> LoadingTurn:
+        while not LOADING.acquire(timeout=STOP_INTERVAL):
+            if self._wants_stop():
+                raise Stopped
+        self._until = time.monotonic() + LONG
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._until is not None:
+            self._until = None
+            LOADING.release()
+
+    def wants_stop(self) -> bool:
+        """Asked all the time while the script is loaded, and later: as the owner's."""
+        if self._until is not None and time.monotonic() >= self._until:
+            self.__exit__()
+        return self._wants_stop()
 
 
 class Transformer:
@@ -83,5 +130,6 @@ class Transformer:
 
     def _running(self) -> TransformProcess:
         if self._transform_process is None or self._transform_process.closed:
-            self._transform_process = admission.load(self._spec, self._settings, self._wants_stop, self.lines)
+            with LoadingTurn(self._wants_stop) as turn:
+                self._transform_process = admission.load(self._spec, self._settings, turn.wants_stop, self.lines)
         return self._transform_process

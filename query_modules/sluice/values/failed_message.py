@@ -150,8 +150,10 @@ def as_text(data: bytes | None, limit: int = TEXT_LIMIT) -> str | None:
     if data is None:
         return None
     try:
-        data.decode()
+        is_text = "\0" not in data.decode()  # numbers of 32 bits are UTF-8 as well, and no text
     except UnicodeDecodeError:
+        is_text = False
+    if not is_text:
         return BASE64 + base64.b64encode(data[:limit]).decode()
     return data[:limit].decode(errors="ignore")  # a character that the limit cuts through is left out
 

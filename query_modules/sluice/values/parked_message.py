@@ -171,7 +171,8 @@ def as_text(data: bytes | None) -> str | None:
         text = data.decode()
     except UnicodeDecodeError:
         text = BASE64
-    return BASE64 + base64.b64encode(data).decode() if text.startswith(BASE64) else text
+    is_text = "\0" not in text and not text.startswith(BASE64)  # a text that a procedure gives ends at a NUL
+    return text if is_text else BASE64 + base64.b64encode(data).decode()
 
 
 def as_bytes(text: str | None) -> bytes | None:
