@@ -16,7 +16,7 @@ MAP = "a map, as in {key: 'value'}, or a $parameter"
 KEY = "a key (plain, in backticks or in quotes)"
 VALUE = "a string, a number, true, false, null, a map, a list or a $parameter"
 CHANGES = "BATCH_INTERVAL or BATCH_SIZE or KAFKA or TRANSFORM or CONFIG"
-TARGET = "EARLIEST, LATEST, TIMESTAMP, RELATIVE, {partition: offset} or a $parameter"
+TARGET = "EARLIEST, LATEST, TIMESTAMP, RELATIVE, {partition: offset}, {topic: {partition: offset}} or a $parameter"
 TIME = "ISO 8601 in quotes, milliseconds since 1970 or a $parameter"
 
 

@@ -465,9 +465,8 @@ class Source:
     def reached(self, positions: Mapping[Partition, int]) -> dict[Partition, Position]:
         if any(given > positions.get(p, 0) for p, given in self.positions.items()):
             return {}  # what was given out is not applied
-        ends = {
-            p: self.topic.high(p) for p, given in self.positions.items() if given == len(self.topic.logs.get(p, ()))
-        }
+        there = {p: given for p, given in self.positions.items() if p in self.topic.logs}
+        ends = {p: self.topic.high(p) for p, given in there.items() if given == len(self.topic.logs[p])}
         return {p: Position(end) for p, end in ends.items() if end > positions.get(p, 0)}
 
     def report(self, positions: Mapping[Partition, int]) -> None:
