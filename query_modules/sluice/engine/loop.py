@@ -229,17 +229,14 @@ class StreamLoop:
             committer.move(past_gap(self._run.spec, held, gone, watermarks))
         self._assign()
 
-    def look_on(self) -> None:
-        """Looks where the partitions end, and whether the brokers answer, while the transform works. Does not wait."""
-        self._observe(busy=True)
-
     def _look(self, *, busy: bool, resting: bool = False) -> None:
         """As `look_on`. Raises BrokerUnreachable: the clients do not recover, and are given up."""
-        self._observe(busy=busy, resting=resting)
+        self.look_on(busy=busy, resting=resting)
         if self._health.stuck is not None:
             raise self._renewed(self._health.stuck)
 
-    def _observe(self, *, busy: bool, resting: bool = False) -> None:
+    def look_on(self, *, busy: bool = True, resting: bool = False) -> None:
+        """Looks where the partitions end, and whether the brokers answer, while the transform works. Does not wait."""
         health, source = self._parts.health, self._source
         if (complaint := source.complaints.take()) is not None and source.assigned:
             health.doubt(complaint)
