@@ -91,7 +91,8 @@ class StreamLoop:
             committer.settle_ready()
             if not committer.pending:
                 self._answer_calls()
-                self._read()
+                if committer.may_read():
+                    self._read()
             busy = committer.pending
             self._look(busy=busy or bool(committer.in_flight) or source.held_back)
             self._write()
@@ -146,8 +147,6 @@ class StreamLoop:
     def _read(self) -> None:
         """Submits what is due, if it comes in time."""
         spec, committer, health = self._run.spec, self._committer, self._health
-        if not committer.may_read():
-            return
         # What is in flight is heard of as soon as there is nothing else to do.
         hurry, suspect = committer.in_flight or self._is_asked(), health.suspect
         asking = health.asking or self._parts.guard.asking or self._source.reporting or self._parts.idle.entered
