@@ -443,7 +443,7 @@ class Source:
         self, size: int, interval: float, wants_stop: Callable[[], bool], *, patience: float, most: int
     ) -> Group | None:
         batches: list[Batch] = []
-        for partition, position in self.positions.items():
+        for partition, position in sorted(self.positions.items()):
             if self.topic.fences and self._followed != self.topic.ids:
                 break
             if partition not in self.topic.logs:
