@@ -40,7 +40,10 @@ def create(
     """
     Creates a stream, stopped. What CREATE STREAM does.
 
-    Checks that the broker at `uri` answers, that it has the topic, and that the script at `transform` can be fetched
+    `topic` is a name, several with commas between them ('orders,users'), or a pattern ('^orders\\..*'), which also
+    matches topics that come later; or a list with patterns in it.
+
+    Checks that the broker at `uri` answers, that it has the topics, and that the script at `transform` can be fetched
     and loaded; the script is kept with the stream. `batch_interval` is in milliseconds, `batch_size` in messages;
     whichever is reached first ends a batch.
 
@@ -53,6 +56,9 @@ def create(
     - on_gap: 'stop' (default) or 'skip' when Kafka no longer has the messages at the stream's position
     - start: 'earliest' (default), 'latest', or a time (ISO 8601 or milliseconds since 1970): where the stream begins in
       the partitions that there are now
+    - lanes: how many workers the partitions are dealt to, each with a transform process: 1 by default, or 'auto', as
+      many as there are partitions and cores
+    - partitions: a list of the partitions that the stream reads, such as [0, 3]; all by default
     - fold: whether equal queries may be sent as one, true by default
     - transform: a map of options for the script, which has to define configure(options)
     - aws_region: of an Amazon MSK cluster, with sasl.mechanism 'AWS_MSK_IAM', if its brokers' names do not have it
@@ -107,14 +113,15 @@ def drop(ctx: mgp.ProcCtx, name: str, if_exists: bool = False) -> mgp.Record():
 
 @mgp.write_proc
 def seek(ctx: mgp.ProcCtx, name: str, to: mgp.Any, dry_run: bool = False) -> mgp.Record(
-    **{"partition": int, "from": int, "to": int, "messages": int, "effect": str}
+    **{"topic": str, "partition": int, "from": int, "to": int, "messages": int, "effect": str}
 ):
     """
-    Sends a stopped stream elsewhere in its topic. What SEEK STREAM does. With `dry_run` it says what that would mean,
+    Sends a stopped stream elsewhere in its topics. What SEEK STREAM does. With `dry_run` it says what that would mean,
     and nothing is changed.
 
     `to` is 'earliest', 'latest', a time (ISO 8601), {timestamp: milliseconds since 1970}, {relative: n}, which is n
-    offsets on in each partition, or back if negative, or a map of partitions and offsets.
+    offsets on in each partition, or back if negative, or a map of partitions and offsets; for a stream of several
+    topics, of topics and such maps.
 
     One record for each partition: `messages` says how many are read again or skipped at the most, `effect` which:
     'read again', 'skipped' or 'none'.
@@ -122,6 +129,7 @@ def seek(ctx: mgp.ProcCtx, name: str, to: mgp.Any, dry_run: bool = False) -> mgp
     Example:
         CALL streams.seek('mystream', {relative: -1000}, true) YIELD partition, from, to, messages, effect;
         CALL streams.seek('mystream', {`0`: 120, `1`: 98}) YIELD partition, from, to, messages, effect;
+        CALL streams.seek('mystream', {users: {`0`: 7}}) YIELD topic, partition, from, to, messages, effect;
     """
     return _answer(sluice.procedures.seek.seek, ctx, name, to, dry_run)
 
@@ -207,6 +215,7 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     last_error=mgp.Nullable[mgp.Map],
     folding=mgp.Map,
     merges=mgp.Map,
+    lanes=mgp.List[mgp.Map],
 ):
     """
     What is known of one stream, or, without a name, of each.
@@ -214,8 +223,9 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     `reason` says why it is in error, or what keeps a running one from reading, and since when; null if all is well.
     `retrying` is the same in parts: `why, since, next_try`. `since` is when the status began.
 
-    By partition: `positions`, the offset of the next message; `watermarks`, `{low, high}`; `lag`, how many offsets are
-    between the two. The last two are null while the stream does not run, and until the broker has told.
+    By partition, or, where a stream may read several topics, by topic and partition: `positions`, the offset of the
+    next message; `watermarks`, `{low, high}`; `lag`, how many offsets are between the two. The last two are null while
+    the stream does not run, and until the broker has told.
 
     `messages` took effect, `failed` did not. `rates` are `messages_per_s` and `batches_per_s` over the last minute;
     `times_ms` the milliseconds spent in `poll`, `transform`, `write`, `commit`; `last_batch` is the first record of
@@ -227,6 +237,10 @@ def info(ctx: mgp.ProcCtx, name: mgp.Nullable[str] = None) -> mgp.Record(
     `merges` has `waits`: how often (`count`) and how long (`ms`) it has waited `for` what other streams were merging,
     and what it is `waiting` for now; and `unprotected`: the uniqueness constraints that would keep other clients from
     creating second vertices of what it merges.
+
+    `lanes` has a map for each lane of a stream with several: `lane`, its number; `status`, `reason`, `positions`,
+    `lag`, `total_lag`, `batches`, `messages`, `failed`, `rates` as above; and its `waits`, those for other lanes
+    included.
 
     Example:
         CALL streams.info('mystream') YIELD status, reason, total_lag, rates;
@@ -353,10 +367,11 @@ def retry(
     limit: mgp.Nullable[int] = None,
     partition: mgp.Nullable[int] = None,
     offset: mgp.Nullable[int] = None,
+    topic: mgp.Nullable[str] = None,
 ) -> mgp.Record(messages=int):
     """
     Applies parked messages again, with the stream's transform as it is now: all, the `limit` oldest, those
-    of a partition, or one. The stream may be running or not.
+    of a topic or a partition, or one. The stream may be running or not.
 
     Says at once how many that are; it is done as soon as the transaction is committed. What takes effect is gone from
     `streams.parked` in the same transaction, what fails stays, with its new error.
@@ -365,7 +380,7 @@ def retry(
         CALL streams.retry('mystream', 100) YIELD messages;
         CALL streams.retry('mystream', null, 0, 4711) YIELD messages;
     """
-    return _answer(sluice.procedures.retry.retry, ctx, name, limit, partition, offset)
+    return _answer(sluice.procedures.retry.retry, ctx, name, limit, partition, offset, topic)
 
 
 @mgp.read_proc

@@ -209,7 +209,7 @@ class BrokerUnreachable(BrokerError):
 class OffsetGone(BrokerError):
     """A partition has nothing at the stream's position: it was trimmed, made anew, or lost what the stream has read."""
 
-    def __init__(self, message: object, *, partition: int, log_end: int | None = None) -> None:
+    def __init__(self, message: object, *, partition: tuple[str, int], log_end: int | None = None) -> None:
         super().__init__(message)
         self.partition = partition
         self.log_end = log_end

@@ -5,6 +5,7 @@ How fast it is, beside what there is otherwise. `make bench ARGS='--memgraph-bin
     ingest    messages a second into the graph: Sluice, Memgraph's own streams, Sluice unfolded, a client of one's own
     latency   from the producer until it is visible, at 1,000 messages a second; how long other queries take meanwhile
     memory    with a million messages waiting
+    lanes     a transform of 100 us a message, by 1 and by 2 lanes, beside a server that accepts everything at once
     recovery  from the first answer of a server that was killed to the first new message, by number of streams
 
 The server has the settings of Memgraph's package. All read from the broker that librdkafka carries, which keeps 5 MB of
@@ -50,11 +51,11 @@ MOCK_KEEPS = 5_000_000
 FRAME = 12
 "Bytes of a record that are not its value, at most."
 
-ALONE = ("own", "memory")
-KINDS = ("own", "ingest", "latency", "memory", "recovery")
+ALONE = ("own", "memory", "lanes")
+KINDS = ("own", "ingest", "latency", "memory", "lanes", "recovery")
 
 CASES = [
-    *(Case(workload, batch) for workload in WORKLOADS for batch in (1000, 10)),
+    *(Case(workload, batch) for workload in WORKLOADS if workload != "busy" for batch in (1000, 10)),
     Case("vertices", 10, partitions=8),
     Case("edges", 1000, partitions=8),
     Case("inserts", 1000, streams=2),
@@ -104,6 +105,8 @@ def _alone(kind: str, folder: Path, options: argparse.Namespace) -> list[dict[st
     try:
         if kind == "memory":
             return [own.measure(broker, "vertices", 1000, 1_000_000, rounds=1)]
+        if kind == "lanes":
+            return [own.measure_lanes(broker, "busy", int(options.messages), (1, 2), options.rounds)]
         return [
             own.measure(
                 broker, case.workload, case.batch, 5 * _messages(case, options),

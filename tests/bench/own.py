@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ from sluice.persistence.loopback import Loopback
 from sluice.persistence.probe import Findings
 from sluice.persistence.transaction import Transaction
 from sluice.scripting import admission
+from sluice.values.lane import Lane
 from sluice.values.model import CheckpointId, Desired, StreamSpec, Transform, VertexId
 from tests.bench.null_sink import NullSink
 from tests.bench.topics import produce
@@ -59,6 +61,8 @@ class Task(NamedTuple):
     bootstrap: str
     port: int
     "Of the sink."
+    lanes: int = 1
+    "That each topic is dealt to."
 
 
 class Taken(NamedTuple):
@@ -90,6 +94,20 @@ def measure(
         for _ in range(rounds):
             result["plain"].append(in_a_process(_plain, task)._asdict())
             result["own"].append(in_a_process(_own, task)._asdict())
+    return result
+
+
+def measure_lanes(
+    broker: KafkaBroker, workload: str, messages: int, lanes: Sequence[int], rounds: int
+) -> dict[str, Any]:
+    """Rounds with these numbers of lanes, in turns; a topic with 8 partitions, BATCH_SIZE 1000."""
+    topics = produce(broker, WORKLOADS[workload].messages(messages), 1, 8)
+    result: dict[str, Any] = {"workload": workload, "messages": messages, "lanes": {number: [] for number in lanes}}
+    with NullSink() as sink:
+        for _ in range(rounds):
+            for number in lanes:
+                task = Task(workload, 1000, messages, topics, 8, broker.bootstrap, sink.port, number)
+                result["lanes"][number].append(in_a_process(_own, task)._asdict())
     return result
 
 
@@ -157,12 +175,16 @@ def _own(task: Task) -> Taken:
         host.findings = Findings({}, None, 0.0)  # as on a server that was probed: else nothing is folded
         for number, topic in enumerate(task.topics):
             script = _signed(WORKLOADS[task.workload].source, settings)
-            spec = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
-            desired = Desired(VertexId(1), CheckpointId(VertexId(2), spec.uid), spec, generation=1, limit_batches=None)
-            monitor = Monitor(HISTORY)
-            status, turns = _Status(desired, monitor, progress), Turns(guard, number, monitor.waits)
-            run = Run(desired, settings, host, status, turns, cancel=progress.stop)
-            loops.append(StreamLoop(run, open_parts(run, stack.enter_context(Loopback(settings)), Watch(run), stack)))
+            whole = StreamSpec(f"u{number}", f"s{number}", task.bootstrap, topic, script, batch_size=task.batch)
+            for lane in (Lane(lane, task.lanes) for lane in range(task.lanes)):
+                spec, vertex = replace(whole, lane=lane), CheckpointId(VertexId(2), whole.uid)
+                desired = Desired(VertexId(1), vertex, spec, generation=1, limit_batches=None)
+                monitor = Monitor(HISTORY)
+                status = _Status(desired, monitor, progress)
+                turns = Turns(guard, (number, lane.number), monitor.waits, has_lanes=lane.of > 1)
+                run = Run(desired, settings, host, status, turns, cancel=progress.stop)
+                loopback = stack.enter_context(Loopback(settings))
+                loops.append(StreamLoop(run, open_parts(run, loopback, Watch(run), stack)))
         idle = _resident()
         threads = [threading.Thread(target=loop.run) for loop in loops]
         for thread in threads:

@@ -17,6 +17,7 @@ def tables(results: Results) -> list[Table]:
     """One for each kind of result that there is."""
     makers: dict[str, Callable[[list[dict[str, Any]]], Table]] = {
         "own": _own, "ingest": _ingest, "latency": _latency, "memory": _memory,
+        "lanes": _lanes,
         "recovery": _recovery,
     }  # fmt: skip
     return [make(results[kind]) for kind, make in makers.items() if results.get(kind)]
@@ -101,6 +102,18 @@ def _memory(results: list[dict[str, Any]]) -> Table:
         for taken in case["own"]:
             sizes = (taken["idle_kb"], taken["peak_kb"], taken["transform_kb"])
             table.add_row(*_case(case), *(f"{size / 1024:.0f}" for size in sizes))
+    return table
+
+
+def _lanes(results: list[dict[str, Any]]) -> Table:
+    table = Table("workload", "messages", "lanes", "messages/s", "times 1 lane", "µs CPU/message", title="lanes")
+    for case in results:
+        first, *_ = case["lanes"].values()
+        for lanes, taken in case["lanes"].items():
+            ratio = _median(one["rate"] / other["rate"] for one, other in zip(taken, first, strict=True))
+            cpu = _median(one["cpu"] for one in taken)
+            rates = _spread([one["rate"] for one in taken])
+            table.add_row(case["workload"], str(case["messages"]), str(lanes), rates, f"{ratio:.2f}", f"{cpu:.1f}")
     return table
 
 

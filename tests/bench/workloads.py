@@ -77,6 +77,20 @@ def stream(batch):
     return queries
 """
 
+BUSY_SOURCE = """
+import time
+
+def stream(batch):
+    queries = []
+    for message in batch:
+        until = time.thread_time() + 0.0001
+        while time.thread_time() < until:
+            pass
+        queries.append(("MERGE (:Node {id: $id})", {"id": message.decode()}))
+    return queries
+"""
+"100 us of processor time for each message."
+
 COUNT_VERTICES = "MATCH (n:Node) RETURN count(n) AS n"
 COUNT_EDGES = "MATCH (:Node)-[e:Edge]->(:Node) RETURN count(e) AS n"
 COUNT_BOTH = "MATCH (n:Node) OPTIONAL MATCH (n)-[e:Edge]->() RETURN count(DISTINCT n) + count(e) AS n"
@@ -155,6 +169,7 @@ WORKLOADS = {
     "inserts": Workload(UPSERT_SOURCE, _inserts, COUNT_VERTICES),
     "counter": Workload(COUNTER_SOURCE, _counters, SUM_COUNTERS, MAKE_COUNTERS, 0),
     "chain": Workload(CHAIN_SOURCE, _numbers, COUNT_VERTICES, per_message=2),
+    "busy": Workload(BUSY_SOURCE, _numbers, COUNT_VERTICES),
     "wide": Workload(WIDE_SOURCE, _wide, COUNT_VERTICES),
 }
 

@@ -15,7 +15,7 @@ SPLIT = """
 
 def _send(self, transaction):
     vertex, uid = self._checkpoint_id
-    start = encode_positions(transaction.before.positions)
+    start = encode_positions(transaction.before.positions, transaction.before.topic)
     parameters = {{"id": vertex, "uid": uid, "from": start, "to": transaction.properties, "session": ""}}
     checkpoint = b"".join((BEGIN, frame(messages.run(FENCE, parameters)), PULL_ALL, COMMIT))
     batch = b"".join((BEGIN, transaction.queries.frames, COMMIT))

@@ -81,14 +81,14 @@ def stream_node(data: bytes) -> None:
 def checkpoint_node(data: bytes) -> None:
     """A checkpoint: what is read is written so that it is read again, and SHOW never fails."""
     properties = map_of(data)
-    held = {"uid": "u", "name": "s", "generation": 1, "running": True}
+    held = {"uid": "u", "name": "s", "topic": "t", "generation": 1, "running": True}
     kept = _vertex(2, {**properties, nodes.OWNER: "u"})
     stream = StreamNode(_vertex(1, held, CHECKPOINT=kept), "s", Installation(None))
     assert isinstance(stream.status, Status)
     assert stream.next_generation > 0
-    checkpoint = nodes.checkpoint_of(properties)
+    checkpoint = nodes.checkpoint_of(properties, "t")
     written = nodes.checkpoint_properties(checkpoint) | nodes.history_properties(checkpoint)
-    again = nodes.checkpoint_of(written)
+    again = nodes.checkpoint_of(written, "t")
     assert (again.positions, again.messages) == (checkpoint.positions, checkpoint.messages)
     for entry in checkpoint.history:
         entry.as_row()

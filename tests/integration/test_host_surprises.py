@@ -313,7 +313,7 @@ def _second_worker(host: ServerHost, proxy: CuttingProxy, monitor: Monitor) -> W
     with Loopback(settings) as loopback:
         (row,) = [row for catalog in loopback.find_catalogs() for row in loopback.list_streams(catalog) or []]
         desired = loopback.desired(row)
-    turns = Turns(MergeGuard(), row.checkpoint_id.vertex, monitor.waits)
+    turns = Turns(MergeGuard(), (row.stream_id, row.checkpoint_id.vertex), monitor.waits)
     host_state = HostState(Attempts(None), Installation(None))
     status = RunStatus(desired, monitor, None)
     return Worker(StreamRun(desired, settings, host_state, status, turns))

@@ -13,7 +13,7 @@ from sluice.brokers.consumer import Consumer
 from sluice.errors import OffsetGone
 from sluice.host.settings import Settings
 from sluice.values.model import StreamSpec, Transform
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position
 from tests.integration.configured import Configured
 from tests.integration.test_kit import VALUES, Run, numbers
 from tests.kafka import KafkaBroker
@@ -72,16 +72,17 @@ def test_kafkas_client_tells_up_to_where_a_log_is_the_one_that_was_read(
     mock_kafka: MockBroker, place: Position, log_end: int | None
 ) -> None:
     topic = f"epochs-{place.offset}"
+    there = Partition(topic, 0)
     Topics(mock_kafka.bootstrap).produce(topic, numbers(0, 3), partition=0)
     spec = StreamSpec("u", "people", mock_kafka.bootstrap, topic, Transform("/t.py", "", ""))
     with Consumer(spec, Settings(), to_the_end=True) as consumer:
-        assert consumer.topic.partitions() >= {0}  # as streams ask; after that assigning alone checks nothing
-        consumer.assign([0], {0: place})
+        assert consumer.topic.partitions() >= {there}  # as streams ask; after that assigning alone checks nothing
+        consumer.assign([there], {there: place})
         gone = nullcontext() if log_end is None else pytest.raises(OffsetGone)
         with gone as caught:
             assert consumer.poll(10, 0.1, lambda: False, patience=20) is None
             assert consumer.at_end
         found = caught and caught.value.log_end
         if caught and found is None:  # the fetch was refused before the epoch was checked: the loop asks again then
-            found = consumer.log_end(0, 3, place.leader_epoch)
+            found = consumer.log_end(there, 3, place.leader_epoch)
     assert found == log_end

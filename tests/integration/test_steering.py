@@ -134,7 +134,7 @@ def test_each_partition_goes_its_own_way(new_stream: Callable[..., Steered]) -> 
     ("to", "message"),
     [
         pytest.param({"0": 11}, "partition 0 can be read from offset 0 to 10, not 11", id="after the end"),
-        pytest.param({"7": 0}, "the topic has no partition 7, only 0 to 0", id="a partition that is not there"),
+        pytest.param({"7": 0}, "the stream reads no partition 7, only 0", id="a partition that is not there"),
         pytest.param(500, "expected 'earliest', 'latest', a time", id="a bare number"),
     ],
 )

@@ -8,7 +8,7 @@ from tests.eventually import eventually
 from tests.integration.by_clauses import Clauses
 from tests.integration.test_kit import VALUES, numbers
 
-SEEK_COLUMNS = ["partition", "from", "to", "messages", "effect"]
+SEEK_COLUMNS = ["topic", "partition", "from", "to", "messages", "effect"]
 
 
 CREATE = "STREAM «NAME» AS LOAD DATA KAFKA '«BROKER»' WITH TOPIC '«TOPIC»' WITH TRANSFORM $script"
@@ -51,7 +51,7 @@ def test_a_stream_is_altered_sent_back_and_goes_on_with_a_new_script(stream: Cla
     stream.clause("STOP STREAM «NAME»")
     assert stream.clause("ALTER STREAM «NAME» SET BATCH_SIZE 5, CONFIG {on_error: $policy}", policy="skip") == ([], [])
     assert stream.info["config"] == {"on_error": "skip"}
-    would = {"partition": 0, "from": 20, "to": 8, "messages": 12, "effect": "read again"}
+    would = {"topic": stream.topic, "partition": 0, "from": 20, "to": 8, "messages": 12, "effect": "read again"}
     assert stream.clause("SEEK STREAM «NAME» TO RELATIVE -12 DRY RUN") == (SEEK_COLUMNS, [would])
     assert stream.clause("SEEK STREAM «NAME» TO {0: $offset} DRY RUN", offset=8) == (SEEK_COLUMNS, [would])
     assert stream.clause("SEEK STREAM «NAME» TO $to", to={"relative": -12}) == (SEEK_COLUMNS, [would])

@@ -46,7 +46,7 @@ class Loopback:
 
 
 def new_run(counts: Attempts) -> Run:
-    status, turns = RunStatus(DESIRED, Monitor(1), counts), Turns(MergeGuard(), 2, Waits())
+    status, turns = RunStatus(DESIRED, Monitor(1), counts), Turns(MergeGuard(), (1, 2), Waits())
     return Run(DESIRED, Settings(), HostState(counts, Installation(None)), status, turns)
 
 

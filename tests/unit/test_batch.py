@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Message
 
-from sluice.values.batch import Batch, cut
+from sluice.values.batch import Batch, Group, cut
 from sluice.values.position import Position
+from tests.unit.partitions import P0, P1
 
 
 def message(size: int, partition: int = 0, offset: int = 0, epoch: int = 0) -> Message:
@@ -41,7 +42,7 @@ def test_a_group_ends_before_it_gets_too_big(room, kept):
 
 def test_the_end_is_behind_the_last_message_of_each_partition():
     batch = Batch([message(1, 0, 4, 7), message(1, 1, 9, 2), message(1, 0, 5, 8)])
-    assert batch.end == {0: Position(6, 8), 1: Position(10, 2)}
-    assert batch.place == "3 messages from partition 0, offset 4"
-    assert [half.end for half in batch.halves()] == [{0: (5, 7)}, {1: (10, 2), 0: (6, 8)}]
-    assert Batch([Message(topic="t", partition=0, offset=4)]).end == {0: Position(5)}
+    assert Group([batch]).end == {P0: Position(6, 8), P1: Position(10, 2)}
+    assert batch.place == "3 messages from topic t, partition 0, offset 4"
+    assert [Group([half]).end for half in batch.halves()] == [{P0: (5, 7)}, {P1: (10, 2), P0: (6, 8)}]
+    assert Group([Batch([Message(topic="t", partition=0, offset=4)])]).end == {P0: Position(5)}

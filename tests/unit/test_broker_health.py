@@ -11,9 +11,14 @@ import pytest
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import OffsetSpec
 
+from sluice.brokers.offsets import partition_at
 from sluice.engine.broker_health import BUSY_INTERVAL, IDLE_INTERVAL, RENEW_AFTER, BrokerHealth, Reading
+from sluice.values.model import StreamSpec, Transform
+from sluice.values.position import Partition
+from tests.unit.partitions import P0, P1
 
-PARTITIONS = frozenset({0, 1})
+SPEC = StreamSpec("u", "s", "h:1", "t", Transform("/t.py", "", ""))
+PARTITIONS = frozenset({P0, P1})
 TRANSPORT = KafkaException(KafkaError(KafkaError._TRANSPORT))
 
 
@@ -21,11 +26,11 @@ class Brokers:
     """An admin client whose brokers answer at once, not at all, or by an error."""
 
     def __init__(self) -> None:
-        self.highs = {0: 10, 1: 20}
+        self.highs = {P0: 10, P1: 20}
         self.low = 3
-        self.stable: dict[int, int] = {}
+        self.stable: dict[Partition, int] = {}
         self.error = TRANSPORT
-        self.leaders = {0: 1, 1: 1}
+        self.leaders = {P0: 1, P1: 1}
         self.answers: str = "well"
         self.asked: list[str] = []
 
@@ -40,14 +45,16 @@ class Brokers:
         )
         if self.answers == "out of time":  # librdkafka says so by the offset
             self.answers, known = "well", dict.fromkeys(self.highs, -1001)
-            told = {place: self._future(SimpleNamespace(offset=known[place.partition])) for place in places}
+            told = {place: self._future(SimpleNamespace(offset=known[partition_at(place)])) for place in places}
             self.answers = "out of time"
             return told
-        return {place: self._future(SimpleNamespace(offset=known[place.partition])) for place in places}
+        return {place: self._future(SimpleNamespace(offset=known[partition_at(place)])) for place in places}
 
     def describe_topics(self, topics: Any, *, request_timeout: float) -> dict[str, Future[Any]]:
         self.asked.append("leaders")
-        leaders = [SimpleNamespace(id=p, leader=SimpleNamespace(id=leader)) for p, leader in self.leaders.items()]
+        leaders = [
+            SimpleNamespace(id=p.number, leader=SimpleNamespace(id=leader)) for p, leader in self.leaders.items()
+        ]
         return {"t": self._future(SimpleNamespace(partitions=leaders))}
 
     def _future(self, value: Any) -> Future[Any]:
@@ -79,7 +86,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def broker_health(brokers: Brokers, clock: Clock) -> BrokerHealth:
-    return BrokerHealth(brokers, "t", "Kafka stream s, topic t", clock)
+    return BrokerHealth(brokers, SPEC, clock)
 
 
 Pass = Callable[..., None]
@@ -90,7 +97,11 @@ def passes(broker_health: BrokerHealth, clock: Clock) -> Pass:
     """Lets time pass, with a look every 0.1 s."""
 
     def pass_by(
-        seconds: float, *, busy: bool = False, positions: dict[int, int] | None = None, obstacle: str | None = None
+        seconds: float,
+        *,
+        busy: bool = False,
+        positions: dict[Partition, int] | None = None,
+        obstacle: str | None = None,
     ) -> None:
         for _ in range(round(seconds * 10)):
             clock.now += 0.1
@@ -103,7 +114,7 @@ def passes(broker_health: BrokerHealth, clock: Clock) -> Pass:
 def test_watermarks_are_known_once_all_are(broker_health: BrokerHealth, passes: Pass):
     assert broker_health.watermarks is None
     passes(0.2)
-    assert broker_health.watermarks == {0: (3, 10), 1: (3, 20)}
+    assert broker_health.watermarks == {P0: (3, 10), P1: (3, 20)}
 
 
 @pytest.mark.parametrize(("busy", "interval"), [(True, BUSY_INTERVAL), (False, IDLE_INTERVAL)])
@@ -111,19 +122,19 @@ def test_ends_are_asked_for_again(
     broker_health: BrokerHealth, brokers: Brokers, passes: Pass, *, busy: bool, interval: float
 ):
     passes(0.2)
-    brokers.highs[1] = 25
+    brokers.highs[P1] = 25
     passes(interval - 0.3, busy=busy)
-    assert broker_health.watermarks == {0: (3, 10), 1: (3, 20)}
+    assert broker_health.watermarks == {P0: (3, 10), P1: (3, 20)}
     passes(0.4, busy=busy)
-    assert broker_health.watermarks == {0: (3, 10), 1: (3, 25)}
+    assert broker_health.watermarks == {P0: (3, 10), P1: (3, 25)}
     assert brokers.asked.count("begins") == 1
 
 
 def test_messages_that_came_tell_of_ends_as_well(broker_health: BrokerHealth, passes: Pass):
     passes(0.2)
-    broker_health.poll(Reading(PARTITIONS, ends={1: 24}), busy=True)
-    broker_health.poll(Reading(PARTITIONS, ends={1: 22}), busy=True)
-    assert broker_health.watermarks == {0: (3, 10), 1: (3, 24)}
+    broker_health.poll(Reading(PARTITIONS, ends={P1: 24}), busy=True)
+    broker_health.poll(Reading(PARTITIONS, ends={P1: 22}), busy=True)
+    assert broker_health.watermarks == {P0: (3, 10), P1: (3, 24)}
 
 
 def test_a_complaint_is_no_trouble_where_the_brokers_answer(
@@ -154,7 +165,7 @@ def test_brokers_that_do_not_answer_are_a_trouble_until_they_do(
     assert broker_health.trouble == "all brokers are down"
     passes(5)
     assert broker_health.trouble is not None
-    assert broker_health.watermarks == {0: (3, 10), 1: (3, 20)}
+    assert broker_health.watermarks == {P0: (3, 10), P1: (3, 20)}
     brokers.answers = "well"
     broker_health._ends.drop()  # what librdkafka gives up for want of time
     passes(0.5)
@@ -170,7 +181,7 @@ def test_brokers_that_fall_silent_are_a_trouble_though_nobody_complains(
     passes(0.2)
     brokers.answers = answers
     passes(4, busy=True)
-    assert broker_health.trouble == f"Kafka stream s, topic t: {why}"
+    assert broker_health.trouble == f"Kafka stream s, topic t at h:1: {why}"
     brokers.answers = "well"
     passes(1)
     assert broker_health.trouble is None
@@ -178,19 +189,19 @@ def test_brokers_that_fall_silent_are_a_trouble_though_nobody_complains(
 
 def test_a_partition_without_a_leader_is_a_trouble(broker_health: BrokerHealth, brokers: Brokers, passes: Pass):
     passes(0.2)
-    brokers.leaders[1] = -1
-    del brokers.highs[1]
-    brokers.highs = {0: 10, 1: -1001}
+    brokers.leaders[P1] = -1
+    del brokers.highs[P1]
+    brokers.highs = {P0: 10, P1: -1001}
     broker_health.doubt("broker 2 is down")
     passes(1)
     assert broker_health.trouble == "broker 2 is down"
-    brokers.leaders[1] = 3
+    brokers.leaders[P1] = 3
     passes(0.5)
     assert broker_health.trouble is None
 
 
 def test_nothing_is_asked_before_partitions_are_known(brokers: Brokers, clock: Clock):
-    broker_health = BrokerHealth(brokers, "t", "Kafka stream s, topic t", clock)
+    broker_health = BrokerHealth(brokers, SPEC, clock)
     broker_health.doubt("connection refused")
     health = broker_health.poll(Reading(frozenset()), busy=False)
     assert (brokers.asked, health.watermarks, health.trouble) == ([], None, None)
@@ -203,14 +214,14 @@ def test_where_partitions_begin_is_known_within_eight_seconds(
     passes(0.2)
     brokers.low = 7
     passes(8.2, busy=busy)
-    assert broker_health.watermarks == {0: (7, 10), 1: (7, 20)}
+    assert broker_health.watermarks == {P0: (7, 10), P1: (7, 20)}
 
 
 def test_messages_after_an_open_transaction_are_named_until_it_ends(
     broker_health: BrokerHealth, brokers: Brokers, passes: Pass
 ):
-    brokers.stable = {1: 12}
-    at = {0: 10, 1: 12}
+    brokers.stable = {P1: 12}
+    at = {P0: 10, P1: 12}
     passes(4, positions=at)
     assert (broker_health.trouble, brokers.asked.count("stable")) == (None, 0)
     passes(4, positions=at)
@@ -218,13 +229,13 @@ def test_messages_after_an_open_transaction_are_named_until_it_ends(
     assert "partition 1: 8 messages wait after an open transaction, since 2" in broker_health.trouble
     assert "last stable offset 12" in broker_health.trouble
     brokers.stable = {}
-    passes(0.1, positions={0: 10, 1: 20})
+    passes(0.1, positions={P0: 10, P1: 20})
     assert broker_health.trouble is None
     assert broker_health.stuck is None
 
 
 def test_what_lasts_is_a_trouble_though_the_brokers_answer(broker_health: BrokerHealth, passes: Pass):
-    passes(2 * RENEW_AFTER, positions={0: 5, 1: 5}, obstacle="a message is too large")
+    passes(2 * RENEW_AFTER, positions={P0: 5, P1: 5}, obstacle="a message is too large")
     assert (broker_health.trouble, broker_health.stuck) == ("a message is too large", None)
 
 
@@ -252,17 +263,17 @@ def test_brokers_that_say_why_are_waited_for(broker_health: BrokerHealth, broker
 def test_a_consumer_that_no_longer_hears_of_messages_is_given_up_after_a_minute(
     broker_health: BrokerHealth, passes: Pass
 ):
-    passes(RENEW_AFTER + 5, positions={0: 10, 1: 20}, busy=True)
-    passes(RENEW_AFTER - 1, positions={0: 10, 1: 19})
+    passes(RENEW_AFTER + 5, positions={P0: 10, P1: 20}, busy=True)
+    passes(RENEW_AFTER - 1, positions={P0: 10, P1: 19})
     assert (broker_health.trouble, broker_health.stuck) == (None, None)
-    passes(1.2, positions={0: 10, 1: 19})
+    passes(1.2, positions={P0: 10, P1: 19})
     assert broker_health.stuck == (
-        "Kafka stream s, topic t: messages wait and none has come for 60 s: replaces its clients"
+        "Kafka stream s, topic t at h:1: messages wait and none has come for 60 s: replaces its clients"
     )
-    passes(0.1, positions={0: 10, 1: 20})
+    passes(0.1, positions={P0: 10, P1: 20})
     assert broker_health.stuck is None
 
 
 def test_a_stream_that_is_busy_hears(broker_health: BrokerHealth, passes: Pass):
-    passes(2 * RENEW_AFTER, positions={0: 10, 1: 19}, busy=True)
+    passes(2 * RENEW_AFTER, positions={P0: 10, P1: 19}, busy=True)
     assert broker_health.stuck is None

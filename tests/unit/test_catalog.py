@@ -13,7 +13,7 @@ from sluice.errors import ConflictError
 from sluice.persistence import nodes
 from sluice.procedures.catalog import Catalog
 from sluice.supervising.shared_state import SharedState
-from sluice.values.model import StreamSpec, Transform, VertexId
+from sluice.values.model import Checkpoint, StreamSpec, Transform, VertexId
 
 
 class Properties(dict[str, Any]):
@@ -88,7 +88,7 @@ def spec(name: str) -> StreamSpec:
 
 def add(graph: Graph, shared: SharedState, *names: str) -> None:
     for name in names:
-        Catalog(graph, shared).add(spec(name), {}, "")
+        Catalog(graph, shared).add(spec(name), [Checkpoint({})])
 
 
 def changes_of(graph: Graph, vertex: int) -> list[str]:
@@ -121,7 +121,7 @@ def test_a_stream_that_is_replaced_is_one_change() -> None:
     streams = Catalog(graph, shared)
     streams.claim()
     streams.remove(streams.find("a"))
-    streams.add(spec("a"), {}, "")
+    streams.add(spec("a"), [Checkpoint({})])
     assert changes_of(graph, catalog).count(f"set {nodes.REVISION}") == 1
     assert [stream.name for stream in streams.streams()] == ["a"]
 

@@ -46,6 +46,7 @@ from tests.unit.engine.fakes import (
     packed,
     spoilt,
 )
+from tests.unit.partitions import P0
 
 
 class Stream(FakeRun):
@@ -108,7 +109,7 @@ def test_skip_applies_every_good_message_once_and_in_order(how, places):
     payloads = spoilt(10, places, how)
     stream = Stream(SKIP).feed(payloads)
     assert stream.server.applied == [payload for payload in payloads if payload != how]
-    assert stream.held.positions == {0: 10}
+    assert stream.held.positions == {P0: 10}
     assert (stream.held.messages, stream.held.failed, stream.held.batches) == (10 - len(places), len(places), 1)
     assert [entry.offset for entry in stream.held.history] == places[-5:]
 
@@ -125,7 +126,7 @@ def test_a_refused_commit_shows_that_there_is_a_uniqueness_constraint(text, viol
     server = Server(refusal=Failure(CLIENT_ERROR, text), at_commit=True)
     stream = Stream(SKIP, server).feed(good(4), spoilt(4, [1]), good(4))
     assert bool(server.unlabelled) is violated
-    assert stream.held.positions == {0: 12}
+    assert stream.held.positions == {P0: 12}
 
 
 def test_each_message_that_is_passed_over_is_told_once():
@@ -156,7 +157,7 @@ def test_stop_applies_what_comes_before_and_says_where_it_stopped(place):
         "retries it, on_error 'skip', 'park' or 'dead_letter' continues after it"
     )
     assert stream.server.applied == good(8) + good(8)[:place]
-    assert stream.held.positions == {0: 8 + place}
+    assert stream.held.positions == {P0: 8 + place}
     assert (stream.held.failed, stream.held.messages) == (0, 8 + place)
     assert [(entry.action, entry.offset) for entry in stream.held.history] == [("stop", 8 + place)]
     assert stream.server.properties["ended_generation"] == 7
@@ -167,7 +168,7 @@ def test_stop_applies_what_comes_before_and_says_where_it_stopped(place):
 def test_batches_behind_a_refused_one_are_applied_after_it():
     stream = Stream(SKIP).feed(spoilt(4, [1]), good(4), spoilt(4, [0], RAISES), good(4), spoilt(4, [3]))
     assert stream.server.applied == spoilt(4, [1])[:1] + good(4)[2:] + good(4) + good(4)[1:] + good(4) + good(4)[:3]
-    assert stream.held.positions == {0: 20}
+    assert stream.held.positions == {P0: 20}
     assert (stream.held.batches, stream.held.messages, stream.held.failed) == (5, 17, 3)
 
 
@@ -183,7 +184,7 @@ def test_a_dead_letter_is_delivered_before_the_checkpoint_passes_it():
     stream = Stream(config).feed(spoilt(8, [2, 7]))
     assert stream.dead_letters.delivered == [2, 7]
     assert stream.dead_letters.positions == ['{"0":2}', '{"0":7}']
-    assert stream.held.positions == {0: 8}
+    assert stream.held.positions == {P0: 8}
 
 
 def test_a_letter_that_is_not_delivered_holds_the_checkpoint():
@@ -192,7 +193,7 @@ def test_a_letter_that_is_not_delivered_holds_the_checkpoint():
     stream.dead_letters.errors = [BrokerError("away")]
     with pytest.raises(BrokerError):
         stream.feed(spoilt(8, [2]))
-    assert stream.held.positions == {0: 2}
+    assert stream.held.positions == {P0: 2}
     assert stream.held.failed == 0
 
 
@@ -205,9 +206,9 @@ def test_never_sets_aside_the_whole_batch():
 
 def test_never_stops_at_the_whole_batch():
     stream = Stream(Configuration(isolate=Isolate.NEVER))
-    with pytest.raises(MessageRefused, match="topic t, 3 messages from partition 0, offset 3: "):
+    with pytest.raises(MessageRefused, match="3 messages from topic t, partition 0, offset 3: "):
         stream.feed(good(3), spoilt(3, [1]))
-    assert stream.held.positions == {0: 3}
+    assert stream.held.positions == {P0: 3}
 
 
 @pytest.mark.parametrize("place", [0, 5, 9])
@@ -217,7 +218,7 @@ def test_a_message_that_takes_more_memory_than_there_is_is_found_and_its_tries_a
     server = Server(refusal=MEMORY)
     stream = Stream(SKIP, server).feed(*(payloads[at : at + size] for at in range(0, 10, size)))
     assert server.applied == [payload for payload in payloads if payload != BAD]
-    assert (stream.held.positions, stream.held.failed) == ({0: 10}, 1)
+    assert (stream.held.positions, stream.held.failed) == ({P0: 10}, 1)
     [entry] = stream.held.history
     assert entry.error == (
         f"it takes more memory than there is, 200 MiB of the 250 MiB of --memory-limit: {MEMORY.message}"
@@ -291,7 +292,7 @@ def test_keep_makes_each_a_node_in_the_transaction_that_passes_it(places):
     stream = Stream(KEEP).feed(spoilt(10, places))
     assert stream.server.applied == [payload for payload in spoilt(10, places) if payload != BAD]
     assert [(message.number, message.offset) for message in stream.server.parked] == list(enumerate(places, 1))
-    assert (stream.held.positions, stream.held.failed, stream.held.parked) == ({0: 10}, len(places), len(places))
+    assert (stream.held.positions, stream.held.failed, stream.held.parked) == ({P0: 10}, len(places), len(places))
     assert [entry.action for entry in stream.held.history] == ["park"] * len(places)
 
 
@@ -300,7 +301,7 @@ def test_keep_stops_where_there_is_no_more_room():
     with pytest.raises(MessageRefused, match="offset 6: .*; 3 messages are parked already, and park_limit is 3: CALL"):
         stream.feed(spoilt(10, [1, 3, 5, 6]))
     assert [message.offset for message in stream.server.parked] == [1, 3, 5]
-    assert (stream.held.positions, stream.held.failed) == ({0: 6}, 3)
+    assert (stream.held.positions, stream.held.failed) == ({P0: 6}, 3)
     assert stream.held.history[-1].action == "stop"
 
 
@@ -317,7 +318,7 @@ def test_what_is_not_the_messages_fault_never_counts_against_it(text, at_commit)
     with pytest.raises(QueryRefused, match=text):
         stream.feed(spoilt(4, [1]))
     assert stream.transactions == 1
-    assert stream.held == Checkpoint({})
+    assert stream.held == Checkpoint({}, "t")
 
 
 def test_a_connection_that_is_lost_never_counts_against_a_message():
@@ -325,7 +326,7 @@ def test_a_connection_that_is_lost_never_counts_against_a_message():
     stream.server.lost = ConnectionLost("gone")
     with pytest.raises(ConnectionLost):
         stream.feed(good(4))
-    assert stream.held == Checkpoint({})
+    assert stream.held == Checkpoint({}, "t")
 
 
 def test_a_stop_ends_the_search():
@@ -342,7 +343,7 @@ def test_what_only_the_code_calls_transient_counts_against_the_message_in_the_en
     error = Failure(TRANSIENT, "Invalid string for date.")
     stream = Stream(SKIP, Server(refusal=error)).feed(spoilt(10, [4, 7]))
     assert stream.server.applied == [payload for payload in spoilt(10, [4, 7]) if payload != BAD]
-    assert (stream.held.positions, stream.held.messages, stream.held.failed) == ({0: 10}, 8, 2)
+    assert (stream.held.positions, stream.held.messages, stream.held.failed) == ({P0: 10}, 8, 2)
     # It was believed for a while; what was found out then need not be found out again.
     assert len(stream.cancel.waited) == TRIES
     assert stream.status.troubles[:TRIES] == [error.message] * TRIES
@@ -355,7 +356,7 @@ def test_a_conflict_is_tried_again_in_smaller_groups_until_it_has_passed(refusal
     batches = [good(10)] * 8
     stream.feed_group(*batches)
     assert stream.server.applied == [payload for payloads in batches for payload in payloads]
-    assert (stream.held.positions, stream.held.batches, stream.held.messages) == ({0: 80}, 8, 80)
+    assert (stream.held.positions, stream.held.batches, stream.held.messages) == ({P0: 80}, 8, 80)
     assert len(stream.cancel.waited) == refusals
     assert stream.status.troubles[:2] == [CONFLICT.message, CONFLICT.message if refusals > 1 else None]
     assert stream.status.troubles[-1] is None
@@ -377,7 +378,7 @@ def test_groups_grow_again_after_a_conflict():
     assert rooms[0] == full
     assert rooms[1] < full // 3
     assert len(rooms) < 60
-    assert stream.held.positions == {0: start}
+    assert stream.held.positions == {P0: start}
 
 
 def test_a_stop_ends_the_wait_for_a_conflict_to_pass():
@@ -396,7 +397,7 @@ def test_a_bad_message_in_a_group_costs_the_others_nothing(how, place):
     batches[place[0]][place[1]] = how
     stream = Stream(SKIP).feed_group(*batches)
     assert stream.server.applied == [payload for payloads in batches for payload in payloads if payload != how]
-    assert stream.held.positions == {0: 50}
+    assert stream.held.positions == {P0: 50}
     assert (stream.held.messages, stream.held.failed, stream.held.batches) == (49, 1, 5)
     assert [entry.offset for entry in stream.held.history] == [10 * place[0] + place[1]]
 
@@ -405,7 +406,7 @@ def test_a_group_stops_at_its_bad_message_with_the_batches_before_it_applied_and
     stream = Stream()
     with pytest.raises(MessageRefused, match="offset 23"):
         stream.feed_group(good(10), good(10), spoilt(10, [3]), good(10))
-    assert stream.held.positions == {0: 23}
+    assert stream.held.positions == {P0: 23}
     assert (stream.held.batches, stream.held.messages) == (2, 23)
 
 
@@ -428,7 +429,7 @@ def test_batches_that_a_slow_transform_leaves_undone_follow_in_order():
     stream = Stream(transform=FakeTransform(patience=2)).feed_group(*batches)
     assert stream.server.applied == [payload for payloads in batches for payload in payloads]
     assert stream.transactions == 4
-    assert (stream.held.positions, stream.held.batches) == ({0: 21}, 7)
+    assert (stream.held.positions, stream.held.batches) == ({P0: 21}, 7)
     assert all(len(payloads) == 3 for call in stream.transform.calls for payloads in call)
 
 
@@ -453,7 +454,7 @@ def test_a_group_never_has_more_batches_than_the_limit_leaves():
 
 def test_a_limit_is_exact_also_where_its_last_batches_hold_bad_messages():
     stream = Stream(SKIP, limit=3).feed_group(spoilt(4, [3]), spoilt(4, [0, 3]), spoilt(4, [3]))
-    assert (stream.held.batches_in(7), stream.held.positions) == (3, {0: 12})
+    assert (stream.held.batches_in(7), stream.held.positions) == (3, {P0: 12})
     assert stream.server.properties["ended_status"] == "stopped"
 
 
@@ -461,7 +462,7 @@ def test_what_is_reported_of_a_transaction():
     stream = Stream().feed_group(good(4), good(3))
     (done,) = stream.status.transactions
     assert (done.group.ends, done.group.messages, done.given, done.sent) == (2, 7, 7, 7)
-    assert (done.before.positions, done.after.positions) == ({}, {0: 7})
+    assert (done.before.positions, done.after.positions) == ({}, {P0: 7})
     assert min(done.group.polled, done.transform_seconds, done.write_seconds, done.commit_seconds) >= 0
     assert not stream.committer.in_flight
 
@@ -529,7 +530,7 @@ class Merging(Stream):
     def __init__(self, config: Configuration = STOP) -> None:
         guard = MergeGuard()
         super().__init__(config, guard=guard)
-        self.other = Turns(guard, 99, Waits())
+        self.other = Turns(guard, (99, 99), Waits())
         transform = self.transform.pack
         self.transform.pack = self.transform.fold = lambda group: self.keyed(group, transform(group))
 

@@ -13,6 +13,7 @@ from sluice.brokers.complaints import LASTS, Complaints
 from sluice.brokers.topic import TopicMetadata
 from sluice.errors import BrokerUnreachable
 from sluice.values.model import StreamSpec, Transform
+from tests.unit.partitions import P0
 
 SPEC = StreamSpec("u", "people", "kafka:9092, localhost", "t", Transform("/t.py", "", ""))
 TOO_LARGE = (
@@ -109,7 +110,7 @@ class Led:
 
     def check(self) -> None:
         client: Any = self
-        TopicMetadata(client, SPEC, 0.2, self.complaints, self.serve).check_leaders()
+        TopicMetadata(client, SPEC, 0.2, self.complaints, self.serve).check_leaders(frozenset({P0}))
 
 
 def test_leaders_that_are_not_in_the_uri_are_reached_or_named():

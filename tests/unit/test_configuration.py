@@ -23,6 +23,7 @@ EVERYTHING = {
     "isolate": "never",
     "on_gap": "skip",
     "fold": False,
+    "partitions": [3, 0],
     "security.protocol": "SASL_SSL",
     "sasl.mechanism": "PLAIN",
     "sasl.password": "env:KAFKA_PASSWORD",
@@ -43,6 +44,7 @@ def test_every_key_arrives():
         isolate=Isolate.NEVER,
         on_gap=OnGap.SKIP,
         fold=False,
+        partitions=(0, 3),
         kafka=(
             ("enable.ssl.certificate.verification", "true"),
             ("fetch.wait.max.ms", "10"),
@@ -71,6 +73,15 @@ def test_it_survives_the_node():
         pytest.param({"isolate": "each"}, "isolate must be one of bisect, never, got 'each'", id="isolate"),
         pytest.param({"source": "x"}, "source must be one of messages, dead_letters, got 'x'", id="source"),
         pytest.param({"fold": "yes"}, "fold must be true or false, got 'yes'", id="fold"),
+        *(
+            pytest.param({"partitions": wrong}, "partitions must be a list of the numbers of partitions", id=f"{wrong}")
+            for wrong in (3, "0,3", [], [0, "1"], [-1], [True], [2**31])
+        ),
+        *(
+            pytest.param({"lanes": wrong}, "lanes must be an integer from 1 to 64, or 'auto'", id=f"lanes {wrong}")
+            for wrong in (0, 65, True, "many")
+        ),
+        pytest.param({"partitions": [0, 3, 0]}, "partitions must have each number once", id="twice"),
         pytest.param({"on_error": "dead_letter"}, "on_error dead_letter needs a dead_letter_topic", id="no topic"),
         pytest.param({"dead_letter_topic": " "}, "dead_letter_topic must be printable text", id="blank topic"),
         pytest.param({"client.id": 1.5}, "client.id must be text, an integer, true or false, got a float", id="float"),

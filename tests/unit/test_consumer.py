@@ -15,7 +15,8 @@ from sluice.brokers.consumer import Consumer
 from sluice.errors import BrokerError, BrokerUnreachable, OffsetGone
 from sluice.host.settings import Settings
 from sluice.values.model import StreamSpec, Transform
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position
+from tests.unit.partitions import P0, P1, P2
 
 INTERVAL = 0.1
 
@@ -29,7 +30,7 @@ class FakeKafka:
         self.waits: list[float] = []
         self.reported: list[int] = []
         self.answer: Callable[[None, list[TopicPartition]], None] | None = None
-        self.reached: dict[int, int] = {}
+        self.reached: dict[Partition, int] = {}
         self.assigned: list[TopicPartition] = []
         self.refusals = 0
         self.sought: list[tuple[int, int, int | None]] = []
@@ -49,7 +50,9 @@ class FakeKafka:
     def position(self, places: list[TopicPartition]) -> list[TopicPartition]:
         """Where reading is: librdkafka answers -1001 for a partition of which nothing has come."""
         return [
-            TopicPartition("t", place.partition, self.reached.get(place.partition, -1001), leader_epoch=3)
+            TopicPartition(
+                "t", place.partition, self.reached.get(Partition(place.topic, place.partition), -1001), leader_epoch=3
+            )
             for place in places
         ]
 
@@ -209,7 +212,7 @@ def test_a_stop_ends_the_wait(kafka: FakeKafka, reader: Polled):
 def test_reading_begins_anew_without_what_was_taken(kafka: FakeKafka, reader: Polled):
     kafka.at(0, *numbered(0, 13))
     assert reader.poll() == of(range(10))
-    reader.consumer.assign([0], {0: Position(10)})
+    reader.consumer.assign([P0], {P0: Position(10)})
     kafka.at(0, *numbered(10, 20))
     assert reader.poll() == of(range(10, 20))
 
@@ -217,12 +220,12 @@ def test_reading_begins_anew_without_what_was_taken(kafka: FakeKafka, reader: Po
 def test_positions_are_reported_while_nothing_is_polled_and_no_message_is_lost_by_it(kafka: FakeKafka, reader: Polled):
     kafka.at(0, *numbered(0, 10))
     for position in (5, 6, 7):
-        reader.consumer.report({0: position})
+        reader.consumer.report({P0: position})
         kafka.now += 1
     assert kafka.reported == [5]  # no answer yet
     kafka.answer = reader.consumer._reporter.answered
     for position in (8, 9):
-        reader.consumer.report({0: position})
+        reader.consumer.report({P0: position})
         kafka.now += 1
     assert kafka.reported == [5, 8, 9]
     assert reader.poll() == of(range(10))
@@ -245,41 +248,41 @@ def test_an_error_of_reading_is_not_taken_for_one_of_the_topic(kafka: FakeKafka,
 
 
 def test_a_group_that_leaves_nothing_ends_where_reading_is(kafka: FakeKafka, reader: Polled):
-    reader.consumer.assign([0, 1], {})
+    reader.consumer.assign([P0, P1], {})
     kafka.at(0, *numbered(0, 25))
-    kafka.reached = {0: 25}
+    kafka.reached = {P0: 25}
     first = reader.consumer.poll(10, INTERVAL, lambda: False, most=100)
     assert first is not None
-    assert first.end == {0: (20, -1)}
-    kafka.reached = {0: 27, 1: 3}
+    assert first.end == {P0: (20, -1)}
+    kafka.reached = {P0: 27, P1: 3}
     last = reader.consumer.poll(10, INTERVAL, lambda: False, most=100)
     assert last is not None
-    assert last.end == {0: (27, 3), 1: (3, 3)}
-    assert [half.end for half in last.halves()] == [{0: (22, -1)}, {0: (27, 3), 1: (3, 3)}]
+    assert last.end == {P0: (27, 3), P1: (3, 3)}
+    assert [half.end for half in last.halves()] == [{P0: (22, -1)}, {P0: (27, 3), P1: (3, 3)}]
 
 
 def test_offsets_that_no_message_has_are_reached_once_all_before_them_is_applied(kafka: FakeKafka, reader: Polled):
-    reader.consumer.assign([0, 1, 2], {0: Position(5)})
-    assert reader.consumer.reached({0: 5}) == {}  # nothing has come
-    kafka.reached = {0: 7, 1: 4}
-    assert reader.consumer.reached({0: 5}) == {0: (7, 3), 1: (4, 3)}
-    assert reader.consumer.reached({0: 7, 1: 4, 2: 9}) == {}
+    reader.consumer.assign([P0, P1, P2], {P0: Position(5)})
+    assert reader.consumer.reached({P0: 5}) == {}  # nothing has come
+    kafka.reached = {P0: 7, P1: 4}
+    assert reader.consumer.reached({P0: 5}) == {P0: (7, 3), P1: (4, 3)}
+    assert reader.consumer.reached({P0: 7, P1: 4, P2: 9}) == {}
     kafka.at(0, *numbered(7, 17))
-    kafka.reached = {0: 17}
+    kafka.reached = {P0: 17}
     assert reader.poll() == of(range(7, 17))
-    kafka.reached = {0: 18}
-    assert reader.consumer.reached({0: 7}) == {}  # they may never be applied
-    assert reader.consumer.reached({0: 17}) == {0: (18, 3)}
+    kafka.reached = {P0: 18}
+    assert reader.consumer.reached({P0: 7}) == {}  # they may never be applied
+    assert reader.consumer.reached({P0: 17}) == {P0: (18, 3)}
     kafka.at(0, *numbered(18, 19))
-    kafka.reached = {0: 19}
-    assert reader.consumer.reached({0: 18}) == {}  # a message came instead, and is given out
+    kafka.reached = {P0: 19}
+    assert reader.consumer.reached({P0: 18}) == {}  # a message came instead, and is given out
     assert reader.poll() == of(range(18, 19))
-    reader.consumer.assign([0], {0: Position(3)})
-    assert reader.consumer.reached({0: 3}) == {}
+    reader.consumer.assign([P0], {P0: Position(3)})
+    assert reader.consumer.reached({P0: 3}) == {}
 
 
 def test_reading_begins_with_the_leader_epoch_of_each_position(kafka: FakeKafka, reader: Polled):
-    reader.consumer.assign([0, 1, 2], {0: Position(10, 4), 2: Position(7)})
+    reader.consumer.assign([P0, P1, P2], {P0: Position(10, 4), P2: Position(7)})
     assigned = {place.partition: (place.offset, place.leader_epoch) for place in kafka.assigned}
     assert assigned == {0: (10, 4), 1: (OFFSET_BEGINNING, None), 2: (7, None)}
     assert kafka.sought == [(0, 10, 4)]  # where librdkafka asks the broker about it
@@ -287,11 +290,11 @@ def test_reading_begins_with_the_leader_epoch_of_each_position(kafka: FakeKafka,
 
 def test_reading_begins_once_librdkafka_can_seek_or_not_at_all(kafka: FakeKafka, reader: Polled):
     kafka.refusals = 3
-    reader.consumer.assign([0], {0: Position(10, 4)})
+    reader.consumer.assign([P0], {P0: Position(10, 4)})
     assert kafka.sought == [(0, 10, 4)]
     kafka.refusals = 1_000_000
     with pytest.raises(BrokerError, match="topic t: reading cannot begin: Local: Erroneous state"):
-        reader.consumer.assign([0], {0: Position(10, 4)})
+        reader.consumer.assign([P0], {P0: Position(10, 4)})
 
 
 @pytest.mark.parametrize(
@@ -309,7 +312,7 @@ def test_a_log_that_was_truncated_tells_up_to_where_it_is_the_one_that_was_read(
     kafka.at(0, Message(topic="t", partition=3, offset=-1001, error=error))
     with pytest.raises(OffsetGone) as caught:
         reader.poll()
-    assert (caught.value.partition, caught.value.log_end) == (3, log_end)
+    assert (caught.value.partition, caught.value.log_end) == (Partition("t", 3), log_end)
 
 
 @pytest.mark.parametrize(("reason", "log_end"), [("broker end offset is 12 (", 12), (None, 15)])
@@ -319,7 +322,7 @@ def test_a_log_that_ends_before_the_position_is_asked_about_its_leader_epoch_at_
     if reason is not None:
         error = KafkaError(KafkaError._AUTO_OFFSET_RESET, reason)
         kafka.at(0.3, Message(topic="t", partition=0, offset=-1001, error=error))
-    assert reader.consumer.log_end(0, 15, 4) == log_end
+    assert reader.consumer.log_end(P0, 15, 4) == log_end
     assert kafka.sought == [(0, 15, 4)]
     assert kafka.now <= 100 + reader_module.CHECKED + 0.2
-    assert reader.consumer.log_end(0, 0, 4) == 0
+    assert reader.consumer.log_end(P0, 0, 4) == 0

@@ -336,7 +336,7 @@ def test_what_is_wrong_with_a_server_is_named_with_its_remedy(monkeypatch, answe
 
 def test_the_columns_of_every_procedure_are_known():
     own = module.own_signatures()
-    assert own["seek"].columns == ("effect", "from", "messages", "partition", "to")
+    assert own["seek"].columns == ("effect", "from", "messages", "partition", "to", "topic")
     assert own["settings"] == Signature((), ("name", "value"))
     assert own["try_transform"] == Signature(("uri", "messages", "options"), ("params", "query"))
 
@@ -433,6 +433,23 @@ def test_what_speaks_no_bolt_is_named(silent: int):
     result = run("--uri", f"bolt://127.0.0.1:{silent}", "--timeout", "1")
     assert "does not speak Bolt" in result.stdout
     assert "Bolt port (Memgraph's is 7687" in result.stdout
+
+
+def test_topics_of_a_list_are_looked_for_one_by_one_and_those_of_a_pattern_named():
+    with MockBroker() as broker:
+        for topic in ("orders", "orders.eu", "users"):
+            broker.create_topic(topic, 1)
+        _, orders, gone, matching = examine(broker_checks(broker, "orders,gone,^orders"))
+        assert (orders.outcome, gone.outcome, matching.outcome) == (Outcome.OK, Outcome.FIX, Outcome.OK)
+        assert matching.text.endswith("matches orders, orders.eu")
+        _, none = examine(broker_checks(broker, "^nothing"))
+        assert (none.outcome, "has no topic that ^nothing matches" in none.text) == (Outcome.NOTE, True)
+        _, wrong = examine(broker_checks(broker, "a,,b"))
+        assert (wrong.outcome, wrong.text) == (Outcome.NOTE, "TOPIC has an empty name in its list, got 'a,,b'")
+
+
+def broker_checks(broker: MockBroker, topics: str) -> list[Check]:
+    return Cluster(broker.bootstrap, 5).checks(topics)
 
 
 def test_a_cluster_that_is_well_has_the_topic():

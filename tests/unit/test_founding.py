@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from sluice.persistence.loopback import Loopback
-from sluice.persistence.nodes import distinct_names
+from sluice.persistence.names import distinct_names
 from sluice.supervising.founding import BLIND_GRACE, GRACE, Founding
 from sluice.supervising.shared_state import MAX_FOUNDING, SharedState
 from sluice.values.model import VertexId

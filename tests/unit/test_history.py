@@ -13,13 +13,14 @@ from sluice.persistence.transaction import Transaction
 from sluice.scripting.process import PackedQueries
 from sluice.values.batch import Batch, Group
 from sluice.values.model import Checkpoint
+from tests.unit.partitions import P0
 
-NEW = Checkpoint(positions={})
+NEW = Checkpoint({}, "t")
 
 
 def reached(messages: int) -> Checkpoint:
     """The checkpoint after so many messages, in batches of ten."""
-    return Checkpoint(positions={0: messages}, batches=messages // 10, messages=messages)
+    return Checkpoint({P0: messages}, "t", batches=messages // 10, messages=messages)
 
 
 def to(messages: int) -> Transaction:
@@ -40,13 +41,13 @@ def history() -> History:
 
 
 def ends(history: History, checkpoint: Checkpoint | None, in_flight: Sequence[Transaction] = IN_FLIGHT) -> list[int]:
-    return [entry.end[0] for entry in history.up_to(checkpoint, in_flight)]
+    return [entry.end["0"] for entry in history.up_to(checkpoint, in_flight)]
 
 
 @pytest.mark.parametrize("messages", [10, 20, 30, 40, 50])
 def test_the_entries_add_up_to_what_the_reader_sees(history: History, messages: int):
     entries = history.up_to(reached(messages), IN_FLIGHT)
-    assert [entry.end for entry in entries] == [{0: end} for end in range(10, messages + 1, 10)]
+    assert [entry.end for entry in entries] == [{"0": end} for end in range(10, messages + 1, 10)]
     assert sum(entry.messages for entry in entries) == messages
     assert sum(entry.batches for entry in entries) == messages // 10
 
@@ -60,7 +61,7 @@ def test_what_is_in_flight_is_reported_without_the_time_that_its_commit_took(his
     group, queries = Group([Batch([message])], polled=0.5), PackedQueries(5, b"", given=7)
     sent = dataclasses.replace(to(40), group=group, queries=queries, write_seconds=0.25)
     latest = history.up_to(reached(40), [sent], "5ha")[-1]
-    assert (latest.begin, latest.end, latest.queries, latest.sent) == ({0: 30}, {0: 40}, 7, 5)
+    assert (latest.begin, latest.end, latest.queries, latest.sent) == ({"0": 30}, {"0": 40}, 7, 5)
     assert (latest.ms, latest.transform_sha256) == ({"poll": 500, "transform": 0, "write": 250, "commit": 0}, "5ha")
 
 
@@ -90,11 +91,11 @@ def test_entries_that_were_dropped_leave_those_after_them_right(history: History
 
 
 def test_a_seek_is_no_entry_and_what_follows_adds_up(history: History):
-    sought = dataclasses.replace(reached(30), positions={0: 5})
+    sought = dataclasses.replace(reached(30), positions={P0: 5})
     history.start(Mark.of(sought))
-    again = dataclasses.replace(reached(40), positions={0: 15})
+    again = dataclasses.replace(reached(40), positions={P0: 15})
     assert ends(history, sought) == [10, 20, 30]
-    assert history.up_to(again, [Transaction(sought, again)])[-1].begin == {0: 5}
+    assert history.up_to(again, [Transaction(sought, again)])[-1].begin == {"0": 5}
 
 
 def test_a_successor_goes_on_where_it_was_handed_over(history: History):

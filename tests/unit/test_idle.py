@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -13,12 +14,14 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition,
 
 from sluice.brokers import clients, idle_watcher
 from sluice.brokers.idle_watcher import Watched
-from sluice.brokers.topic import Topic
+from sluice.brokers.topic import Topics
 from sluice.engine.idle import LONGER, IdleDetector
 from sluice.host.settings import Settings
+from sluice.values.configuration import Configuration
 from sluice.values.model import Checkpoint, StreamSpec, Transform
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position
 from tests.eventually import eventually
+from tests.unit.partitions import P0, P1
 
 SPEC = StreamSpec("orders", "localhost:1", "t", "t", Transform("/t.py", "", ""))
 SETTINGS = Settings(rest_after=10.0, topic_interval=0.05)
@@ -32,6 +35,7 @@ class FakeKafka:
         self.assigned: dict[tuple[str, int], int] = {}
         self.log: list[str] = []
         self.coming: list[Message] = []
+        self.topics = ["t"]
         self.topic_id = ID
         self.partitions = [0]
         self.error: KafkaError | None = None
@@ -52,8 +56,9 @@ class FakeKafka:
         self.coming = [message for message in self.coming if message not in came]
         return came
 
-    def list_topics(self, topic: str, timeout: float) -> None:
-        """What is known of the topic is renewed."""
+    def list_topics(self, topic: str = "", *, timeout: float) -> Any:
+        """What is known of the topic is renewed; or all topics."""
+        return SimpleNamespace(topics=dict.fromkeys(self.topics))
 
     def incremental_assign(self, places: list[TopicPartition]) -> None:
         for place in places:
@@ -79,7 +84,9 @@ class FakeKafka:
         if self.error is not None:
             told.set_exception(KafkaException(self.error))
         else:
-            found = SimpleNamespace(topic_id=self.topic_id, partitions=[SimpleNamespace(id=i) for i in self.partitions])
+            found = SimpleNamespace(
+                name="t", topic_id=self.topic_id, partitions=[SimpleNamespace(id=i) for i in self.partitions]
+            )
             told.set_result(found)
         return {"t": told}
 
@@ -104,12 +111,14 @@ def enter(kafka: FakeKafka) -> Iterator[Callable[..., Watched]]:
 
     def make(
         position: int | None = 5,
-        partitions: tuple[int, ...] = (0,),
+        partitions: tuple[Partition, ...] = (P0,),
         topic_id: str = str(ID),
         topic_interval: float = SETTINGS.topic_interval,
+        spec: StreamSpec = SPEC,
     ) -> Watched:
         positions = {} if position is None else dict.fromkeys(partitions, Position(position, 3))
-        watched = Watched("t", Topic(topic_id, frozenset(partitions)), positions, lambda: None)
+        topics = Topics({"t": topic_id} if topic_id else {}, frozenset(partitions))
+        watched = Watched(spec, topics, positions, lambda: None)
         entered.append(watched)
         idle_watcher.enter(watched, SPEC, topic_interval)
         eventually(lambda: watched.armed)
@@ -125,7 +134,7 @@ Enter = Callable[..., Watched]
 
 def test_a_message_rouses_those_who_rest_at_its_partition(kafka: FakeKafka, enter: Enter):
     kafka.partitions = [0, 1]
-    both, again = enter(partitions=(0, 1)), enter(partitions=(0, 1), position=7)
+    both, again = enter(partitions=(P0, P1)), enter(partitions=(P0, P1), position=7)
     kafka.send(5, partition=1)
     eventually(lambda: both.roused and again.roused)
     assert not both.topic_changed
@@ -144,7 +153,7 @@ def test_a_partition_is_watched_from_where_the_furthest_back_is(kafka: FakeKafka
 
 def test_what_nobody_waits_for_any_more_is_let_go(kafka: FakeKafka, enter: Enter):
     first = enter(topic_interval=60.0)
-    enter(partitions=(1,))
+    enter(partitions=(P1,))
     assert kafka.assigned == {("t", 0): 5, ("t", 1): 5}
     idle_watcher.leave(first)
     eventually(lambda: kafka.assigned, equals={("t", 1): 5})
@@ -187,6 +196,29 @@ def test_a_topic_that_is_another_rouses(kafka: FakeKafka, enter: Enter, change: 
     assert watched.trouble is None
 
 
+def test_a_new_partition_that_the_stream_does_not_read_rouses_nobody(kafka: FakeKafka, enter: Enter):
+    watched = enter(spec=dataclasses.replace(SPEC, config=Configuration(partitions=(0, 2))))
+    kafka.partitions = [0, 1]
+    asked = kafka.asked
+    eventually(lambda: kafka.asked >= asked + 2)
+    assert not watched.roused
+    kafka.partitions = [0, 1, 2]
+    eventually(lambda: watched.roused)
+    assert watched.topic_changed
+
+
+def test_a_topic_that_comes_to_match_a_pattern_rouses(kafka: FakeKafka):
+    spec = dataclasses.replace(SPEC, topic="t,^u.*")
+    watched = Watched(spec, Topics({}, frozenset({P0})), {}, lambda: None)
+    idle_watcher.enter(watched, SPEC, SETTINGS.topic_interval)
+    eventually(lambda: kafka.asked >= 2)
+    assert not watched.roused
+    kafka.topics.append("users")
+    eventually(lambda: watched.roused)
+    assert watched.topic_changed
+    idle_watcher.leave(watched)
+
+
 def test_a_question_without_an_answer_is_a_trouble(kafka: FakeKafka, enter: Enter):
     watched = enter()
     kafka.error = KafkaError(KafkaError._TIMED_OUT)
@@ -208,7 +240,7 @@ def test_a_watch_that_cannot_be_made_rouses(kafka: FakeKafka, monkeypatch: pytes
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr(clients, "make", refuse)
-    watched = Watched("t", Topic("", frozenset({0})), {}, lambda: None)
+    watched = Watched(SPEC, Topics({}, frozenset({P0})), {}, lambda: None)
     idle_watcher.enter(watched, SPEC, 1.0)
     eventually(lambda: watched.roused)
     assert not watched.armed
@@ -224,7 +256,7 @@ class Sleeper:
         self.rest = IdleDetector(SPEC, SETTINGS, self.nudge.set, clock=lambda: self.now)
 
     def ready(self) -> bool:
-        return self.rest.ready(frozenset({0}), Checkpoint(positions={0: 5}))
+        return self.rest.ready(frozenset({P0}), Checkpoint(positions={P0: 5}))
 
     def seconds_to_rest(self) -> int:
         """How long it is idle until it goes to rest."""
@@ -266,9 +298,9 @@ def test_a_rest_is_over_when_partitions_end_elsewhere_than_they_did(sleeper: Sle
     sleeper.seconds_to_rest()
     eventually(sleeper.ready)
     assert not sleeper.rest.over(None)
-    assert not sleeper.rest.over({0: (0, 5)})
-    assert not sleeper.rest.over({0: (3, 5)})
-    assert sleeper.rest.over({0: (3, 6)})
+    assert not sleeper.rest.over({P0: (0, 5)})
+    assert not sleeper.rest.over({P0: (3, 5)})
+    assert sleeper.rest.over({P0: (3, 6)})
 
 
 def test_something_that_comes_on_the_way_to_rest_ends_it(sleeper: Sleeper, kafka: FakeKafka):

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from sluice.clauses import parse, to_text
 from sluice.clauses.statements import CreateStream
-from sluice.clauses.values import Map
+from sluice.clauses.values import Items, Map
 from sluice.engine.status import Monitor, WorkerState
 from sluice.procedures.look import _reason, lags, statement_of
 from sluice.supervising.shared_state import SharedState
 from sluice.values.configuration import configuration_of
 from sluice.values.model import MAX_INT32, Checkpoint, Status, StreamSpec, Transform
+from tests.unit.partitions import P1
 
 TEXTS = st.text(min_size=1, max_size=20).filter(lambda text: text.strip() and text.isprintable())
 URIS = TEXTS.filter(lambda text: "@" not in text)
@@ -29,6 +30,7 @@ CONFIGS = st.fixed_dictionaries(
         "on_gap": st.sampled_from(["stop", "skip"]),
         "isolate": st.sampled_from(["bisect", "never"]),
         "fold": st.booleans(),
+        "partitions": st.lists(st.integers(0, 9), min_size=1, unique=True),
         "fetch.min.bytes": st.integers(1, 1000),
         "sasl.password": st.just("env:KAFKA_PASSWORD"),
         "client.rack": TEXTS,
@@ -46,7 +48,8 @@ def test_the_clause_of_a_stream_asks_for_that_stream(name, uri, topic, transform
     assert isinstance(parsed, CreateStream)
     assert (parsed.name, parsed.uri, parsed.topic, parsed.transform) == (name, uri, topic, transform)
     assert (parsed.batch_interval_ms, parsed.batch_size) == (interval, size)
-    given_config = dict(parsed.config.entries) if isinstance(parsed.config, Map) else {}
+    entries = parsed.config.entries if isinstance(parsed.config, Map) else ()
+    given_config = {key: list(value.items) if isinstance(value, Items) else value for key, value in entries}
     assert configuration_of(name, given_config) == spec.config
 
 
@@ -105,4 +108,4 @@ def test_why_nothing_can_be_retried_is_told_from_when_it_began():
     ],
 )
 def test_lag_is_what_is_left_to_read(watermark, position, expected):
-    assert lags({3: watermark}, {} if position is None else {3: position}) == {3: expected}
+    assert lags({P1: watermark}, {} if position is None else {P1: position}) == {P1: expected}

@@ -41,7 +41,7 @@ def guard(clock: Clock) -> MergeGuard:
 
 
 def turns_of(guard: MergeGuard, owner: int, waits: Waits | None = None) -> Turns:
-    return Turns(guard, owner, waits or Waits())
+    return Turns(guard, (owner, owner), waits or Waits())
 
 
 def test_only_transactions_that_merge_the_same_exclude_each_other(guard: MergeGuard) -> None:
@@ -94,7 +94,7 @@ def test_a_stream_that_holds_something_for_long_still_counts(guard: MergeGuard, 
 def test_whoever_waits_for_long_is_not_overtaken(guard: MergeGuard, clock: Clock) -> None:
     one = turns_of(guard, 1)
     assert one.enter(keys(1))
-    ticket = guard.queue(2, keys(1, 2))
+    ticket = guard.queue((2, 2), keys(1, 2))
     assert guard.await_turn(ticket, 0.0) == "(:P)"
     third = turns_of(guard, 3)
     assert third.enter(keys(2)), "the other has not waited for long"
@@ -108,7 +108,7 @@ def test_whoever_waits_for_long_is_not_overtaken(guard: MergeGuard, clock: Clock
 def test_the_first_to_wait_is_the_first_to_get_its_turn(guard: MergeGuard, clock: Clock) -> None:
     one = turns_of(guard, 1)
     assert one.enter(keys(1))
-    first, second = guard.queue(2, keys(1)), guard.queue(3, keys(1))
+    first, second = guard.queue((2, 2), keys(1)), guard.queue((3, 3), keys(1))
     clock.now += YIELDING
     one.committed()
     assert guard.await_turn(second, 0.0) is not None
@@ -148,7 +148,7 @@ def test_a_lost_transaction_survives_a_reload() -> None:
     one = turns_of(before.guard, 1)
     assert one.enter(keys(1))
     one.abandon()
-    assert all(type(item) in (int, bytes, float) for entry in before.guard.handed_over() for item in entry)
+    assert all(type(item) in (tuple, bytes, float) for entry in before.guard.handed_over() for item in entry)
     after.adopt(before)
     assert not turns_of(after.guard, 2).enter(keys(1))
     assert turns_of(after.guard, 2).enter(keys(2))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sluice.errors import SettingError
 from sluice.persistence import nodes
+from sluice.values.configuration import configuration_of
 from sluice.values.model import (
     Checkpoint,
     CheckpointId,
@@ -18,11 +19,10 @@ from sluice.values.model import (
     StreamSpec,
     Transform,
     VertexId,
-    decode_positions,
     effective_status,
-    encode_positions,
 )
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position, decode_positions, encode_positions
+from tests.unit.partitions import P0, P1, P2
 
 SOURCE = "def stream(b): ..."
 TRANSFORM = Transform("/t.py", SOURCE, hashlib.sha256(SOURCE.encode()).hexdigest())
@@ -42,6 +42,12 @@ def test_the_defaults_are_those_of_the_specification():
         pytest.param({"name": "a\nb"}, "the name of a Kafka stream must be printable", id="a name of two lines"),
         pytest.param({"uri": " "}, "Kafka stream people, the Kafka URI must be printable", id="no uri"),
         pytest.param({"topic": ""}, "Kafka stream people, the topic must be printable", id="no topic"),
+        pytest.param({"topic": "a,a"}, "Kafka stream people, TOPIC names a twice, got 'a,a'", id="a topic twice"),
+        pytest.param(
+            {"topic": "a,b", "config": configuration_of("people", {"dead_letter_topic": "b"})},
+            "Kafka stream people, config: dead_letter_topic cannot be the stream's own topic",
+            id="dead letters into one of its topics",
+        ),
         pytest.param({"batch_size": 0}, "BATCH_SIZE must be an integer from 1 to 2147483647, got 0", id="batch size 0"),
         pytest.param({"batch_size": True}, "BATCH_SIZE must be an integer", id="batch size true"),
         pytest.param({"batch_interval_ms": -5}, "BATCH_INTERVAL must be an integer", id="negative interval"),
@@ -58,22 +64,43 @@ def test_the_script_is_not_in_the_repr():
     assert "def stream" not in repr(SPEC)
 
 
-@given(st.dictionaries(st.integers(0, 100_000), st.integers(0, 2**63 - 1)))
+def positions_of(
+    topics: list[str], partitions: int = 50, offsets: int = 10**6
+) -> st.SearchStrategy[dict[Partition, int]]:
+    numbers = st.integers(0, partitions)
+    return st.dictionaries(st.builds(Partition, st.sampled_from(topics), numbers), st.integers(0, offsets))
+
+
+@given(positions_of(["t"], 100_000, 2**63 - 1))
 def test_positions_survive_the_node(positions):
-    assert decode_positions(encode_positions(positions)) == positions
+    assert decode_positions(encode_positions(positions, "t"), "t") == positions
 
 
-@given(st.dictionaries(st.integers(0, 50), st.integers(0, 10**6)).map(lambda d: list(d.items())), st.randoms())
+@given(positions_of(["orders", "users.eu", "0"]))
+def test_positions_of_several_topics_survive_the_node(positions):
+    assert decode_positions(encode_positions(positions, ""), "") == positions
+
+
+@given(positions_of(["t", "u"]).map(lambda d: list(d.items())), st.randoms())
 def test_equal_positions_are_equal_texts(items, random):
     shuffled = list(items)
     random.shuffle(shuffled)
-    assert encode_positions(dict(items)) == encode_positions(dict(shuffled))
+    assert encode_positions(dict(items), "") == encode_positions(dict(shuffled), "")
 
 
 @pytest.mark.parametrize("text", ["[]", "7", '{"a":1}', '{"0":-1}', '{"0":"1"}', "{", '{"0":1.5}', "null"])
 def test_positions_that_make_no_sense_are_refused_by_name(text):
     with pytest.raises(SettingError, match="positions of a checkpoint must be like"):
-        decode_positions(text)
+        decode_positions(text, "t")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"0":120}', '{"t":7}', '{"t":[1]}', '{"t":{"a":1}}', '{"t":{"0":-1}}', '{"t":{"0":"1"}}', '{"t":null}', "[]"],
+)
+def test_positions_of_several_topics_that_make_no_sense_are_refused_by_name(text):
+    with pytest.raises(SettingError, match="positions of a checkpoint must be like {.orders"):
+        decode_positions(text, "")
 
 
 def test_a_spec_survives_its_node():
@@ -112,34 +139,54 @@ def test_a_stream_node_that_was_edited_into_the_impossible_cannot_be_run(name, v
     ],
 )  # fmt: skip
 def test_a_checkpoint_node_that_was_edited_into_the_impossible_is_named(name, value):
-    whole = {**nodes.checkpoint_properties(Checkpoint({0: 12})), **nodes.ended_properties(2, Status.ERROR, "refused")}
+    whole = {
+        **nodes.checkpoint_properties(Checkpoint({P0: 12}, "t")),
+        **nodes.ended_properties(2, Status.ERROR, "refused"),
+    }
     with pytest.raises(SettingError, match=name):
-        nodes.checkpoint_of({**whole, name: value})
+        nodes.checkpoint_of({**whole, name: value}, "t")
+
+
+def test_a_checkpoint_of_several_topics_survives_its_node():
+    orders, users = Partition("orders", 0), Partition("users", 3)
+    ids = {"users": "u1", "orders": "o1"}
+    held = Checkpoint({orders: 12, users: 9}, leader_epochs={users: Position(9, 4)}, topic_ids=ids)
+    stored = nodes.checkpoint_properties(held)
+    assert stored["positions"] == '{"orders":{"0":12},"users":{"3":9}}'
+    assert stored["leader_epochs"] == '{"users":{"3":[9,4]}}'
+    assert stored["topic_id"] == '{"orders":"o1","users":"u1"}'
+    assert nodes.checkpoint_of(stored, "") == held
+    for name, value in (("topic_id", "o1"), ("topic_id", '{"orders":1}'), ("leader_epochs", '{"0":[1,2]}')):
+        with pytest.raises(SettingError, match=name):
+            nodes.checkpoint_of({**stored, name: value}, "")
 
 
 def test_a_checkpoint_survives_its_node():
-    epochs = {0: Position(12, 5)}
+    epochs = {P0: Position(12, 5)}
     checkpoint = Checkpoint(
-        {0: 12, 3: 9}, batches=4, leader_epochs=epochs, messages=21, generation=2, generation_batches=1
+        {P0: 12, P2: 9}, "t", batches=4, leader_epochs=epochs, messages=21, generation=2, generation_batches=1
     )
     ended = nodes.ended_properties(2, Status.ERROR, "refused")
-    read = nodes.checkpoint_of({**nodes.checkpoint_properties(checkpoint), **ended})
+    read = nodes.checkpoint_of({**nodes.checkpoint_properties(checkpoint), **ended}, "t")
     expected = dataclasses.replace(checkpoint, ended_generation=2, ended_status=Status.ERROR, error="refused")
     assert dataclasses.replace(read, ended_at=None) == expected
     assert read.ended_at == ended["ended_at"]
 
 
 def test_a_leader_epoch_counts_for_the_position_that_it_was_written_with_alone():
-    reached = Checkpoint({0: 12, 1: 7, 2: 5}).moved({0: Position(14, 3), 1: Position(9)})
-    assert reached.places == {0: Position(14, 3), 1: Position(9), 2: Position(5)}
+    reached = Checkpoint({P0: 12, P1: 7, P2: 5}, "t").moved({P0: Position(14, 3), P1: Position(9)})
+    assert reached.places == {P0: Position(14, 3), P1: Position(9), P2: Position(5)}
     stored = nodes.checkpoint_properties(reached)
     assert (stored["positions"], stored["leader_epochs"]) == ('{"0":14,"1":9,"2":5}', '{"0":[14,3]}')
-    assert nodes.checkpoint_of(stored).places == reached.places
+    assert nodes.checkpoint_of(stored, "t").places == reached.places
     # A version that knows no leader epochs has moved the positions, and a node from before has none.
-    assert nodes.checkpoint_of({**stored, "positions": '{"0":15,"1":9}'}).places == {0: Position(15), 1: Position(9)}
-    assert nodes.checkpoint_of({"positions": '{"0":14}'}).places == {0: Position(14)}
+    assert nodes.checkpoint_of({**stored, "positions": '{"0":15,"1":9}'}, "t").places == {
+        P0: Position(15),
+        P1: Position(9),
+    }
+    assert nodes.checkpoint_of({"positions": '{"0":14}'}, "t").places == {P0: Position(14)}
     # Reading on without one forgets the old one.
-    assert reached.moved({0: Position(14)}).places[0] == Position(14)
+    assert reached.moved({P0: Position(14)}).places[P0] == Position(14)
 
 
 @pytest.mark.parametrize(

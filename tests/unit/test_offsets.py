@@ -21,6 +21,7 @@ from sluice.host.settings import Settings
 from sluice.procedures.seek import first_positions
 from sluice.values.configuration import decode
 from sluice.values.model import StreamSpec, Transform
+from tests.unit.partitions import P0, P1
 
 NONE_KNOWN = -1001
 "What librdkafka gives where it knows no offset."
@@ -72,12 +73,12 @@ def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
 
 
 def asked(patience: float = 5.0) -> TopicOffsets:
-    return TopicOffsets(SPEC, [0, 1], time.monotonic() + patience)
+    return TopicOffsets(SPEC, [P0, P1], time.monotonic() + patience)
 
 
 def test_where_partitions_begin_and_end(brokers: Brokers):
-    assert asked().bounds() == {0: (3, 10), 1: (0, 20)}
-    assert asked().at_time(1) == {0: 4, 1: None}
+    assert asked().bounds() == {P0: (3, 10), P1: (0, 20)}
+    assert asked().at_time(1) == {P0: 4, P1: None}
 
 
 @pytest.mark.parametrize("ends", [(NONE_KNOWN, 20), (0, NONE_KNOWN), (NONE_KNOWN, NONE_KNOWN), (0, -1)])
@@ -99,10 +100,10 @@ def test_a_time_that_was_not_answered_is_not_the_end(brokers: Brokers):
 @pytest.mark.parametrize("what", ["ends", "at_time"])
 def test_no_start_is_before_the_first_offset(brokers: Brokers, start: str, what: str):
     spec = StreamSpec("s", "people", "localhost:1", "t", TRANSFORM, config=decode("s", f'{{"start": "{start}"}}'))
-    assert min(first_positions(spec, [0, 1], Settings()).values()) >= 0
+    assert min(first_positions(spec, [P0, P1], Settings()).values()) >= 0
     brokers.ends[1], brokers.at_time[1] = (NONE_KNOWN, NONE_KNOWN), NONE_KNOWN
     with pytest.raises(BrokerError, match="did not answer in time"):
-        first_positions(spec, [0, 1], Settings())
+        first_positions(spec, [P0, P1], Settings())
 
 
 @pytest.mark.parametrize("code", sorted(offsets.STALE))
@@ -126,4 +127,4 @@ def test_a_leader_that_stays_unknown_is_an_error_in_time(brokers: Brokers):
 def test_watermarks_that_are_no_offsets_are_no_answer(told: tuple[int, int] | None):
     client: Any = SimpleNamespace(get_watermark_offsets=lambda *_, **__: told)
     with pytest.raises(BrokerError, match="topic t, partition 1: the broker at localhost:1 did not answer in time"):
-        TopicMetadata(client, SPEC, 1.0, Complaints(SPEC), lambda: None).watermarks(1)
+        TopicMetadata(client, SPEC, 1.0, Complaints(SPEC), lambda: None).watermarks(P1)

@@ -62,6 +62,8 @@ def test_a_node_that_was_edited_is_an_error():
         pytest.param(RetryRequest(1, 2), [1, 2], id="not what is parked later"),
         pytest.param(RetryRequest(1, 99, partition=1), [], id="another partition"),
         pytest.param(RetryRequest(1, 99, partition=0, offset=3), [3], id="one message"),
+        pytest.param(RetryRequest(1, 99, topic="t"), [1, 2, 3], id="of the topic"),
+        pytest.param(RetryRequest(1, 99, topic="u"), [], id="of another topic"),
         pytest.param(RetryRequest(1, 2, partition=0, offset=3), [], id="one message, later"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluice.brokers.topic import Topic
+from sluice.brokers.topic import Topics
 from sluice.procedures import define
 from sluice.supervising import remembered
 from sluice.supervising.remembered import MAX_ITEMS, SECONDS, Remembered
@@ -57,7 +57,7 @@ def test_creates_that_differ_in_the_name_only_have_one_each(monkeypatch: pytest.
         return Transform(uri, "", "")
 
     monkeypatch.setattr(define, "pin", pin)
-    monkeypatch.setattr(define, "check_topics", lambda *_: Topic("t", frozenset({0})))
+    monkeypatch.setattr(define, "check_topics", lambda *_: Topics({}, frozenset()))
     process = SimpleNamespace(remembered=Remembered())
     streams: Any = SimpleNamespace(process=process, settings=None)
     specs = [StreamSpec(name, name, "k:9092", "t", Transform("/t.py", "", "")) for name in ("a", "b", "c")]

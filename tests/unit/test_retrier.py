@@ -15,6 +15,7 @@ from sluice.values.configuration import Configuration, Isolate
 from sluice.values.model import Checkpoint
 from sluice.values.parked_message import RetryRequest
 from tests.unit.engine.fakes import BAD, CLIENT_ERROR, CONFLICT, RAISES, STOP, UNIQUE, FakeRun, FakeTransform, Server
+from tests.unit.partitions import P0
 from tests.unit.test_parked_message import keep
 
 
@@ -22,7 +23,7 @@ class Graph(Server):
     """A server with parked messages."""
 
     def __init__(self, values: Sequence[bytes], requests: Sequence[RetryRequest]) -> None:
-        super().__init__(Checkpoint({0: 50}, messages=40, failed=len(values), parked=len(values), batches=7))
+        super().__init__(Checkpoint({P0: 50}, "t", messages=40, failed=len(values), parked=len(values), batches=7))
         self.parked = [keep(value, n) for n, value in enumerate(values, start=1)]
         self.requests = tuple(requests)
 
@@ -73,7 +74,7 @@ def test_all_that_can_be_applied_is_and_the_rest_stays(places, how):
     assert {message.query for message in left} <= ({"bad"} if how == BAD else {None})
     held = retry.held
     assert (held.messages, held.failed, held.retry_completed) == (50 - len(places), len(places), 1)
-    assert (held.positions, held.batches) == ({0: 50}, 7)
+    assert (held.positions, held.batches) == ({P0: 50}, 7)
 
 
 def test_effect_and_removal_are_one_transaction():
@@ -84,7 +85,7 @@ def test_effect_and_removal_are_one_transaction():
 
 def test_what_was_answered_is_not_asked_again():
     graph = Graph([b"a", b"b", b"c"], [RetryRequest(3, 1), RetryRequest(4, 3, 0, 3)])
-    graph.held = Checkpoint({0: 50}, retry_completed=3)
+    graph.held = Checkpoint({P0: 50}, "t", retry_completed=3)
     assert Retry(graph).all().held.retry_completed == 4
     assert graph.applied == [b"c"]
 

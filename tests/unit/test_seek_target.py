@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import SettingError
+from sluice.values.position import Partition
 from sluice.values.seek_target import (
     FORMS,
     AtOffsets,
@@ -24,6 +25,7 @@ from sluice.values.seek_target import (
     start_of,
     target_of,
 )
+from tests.unit.partitions import P0, P1, P2
 
 NOON = 1732276800000
 "2024-11-22 12:00 in UTC."
@@ -46,7 +48,12 @@ NOON = 1732276800000
         pytest.param({"timestamp": "1970-01-01"}, AtTime(0), id="the epoch"),
         pytest.param({"relative": -5}, ByCount(-5), id="back"),
         pytest.param({"relative": 5}, ByCount(5), id="on"),
-        pytest.param({"0": 5, "10": 0}, AtOffsets({0: 5, 10: 0}), id="offsets"),
+        pytest.param(
+            {"orders": {"0": 5}, "relative": {"1": 7}},
+            AtOffsets({Partition("orders", 0): 5, Partition("relative", 1): 7}),
+            id="offsets of topics",
+        ),
+        pytest.param({"0": 5, "10": 0}, AtOffsets({Partition("", 0): 5, Partition("", 10): 0}), id="offsets"),
     ],
 )
 def test_what_a_user_means(what: Any, target: Target) -> None:
@@ -65,6 +72,8 @@ def test_what_a_user_means(what: Any, target: Target) -> None:
         pytest.param({"partition": 5}, f"expected {FORMS}, got the key 'partition'", id="a key that is no partition"),
         pytest.param({"0": True}, "the offset of partition 0 must be 0 or more, got True", id="a truth for an offset"),
         pytest.param({"0": None}, "the offset of partition 0 must be 0 or more, got None", id="no offset"),
+        pytest.param({"a": {"x": 1}}, f"expected {FORMS}, got the key 'x'", id="a topic without partitions"),
+        pytest.param({"a": {"0": 1}, "0": 1}, f"expected {FORMS}, got the key 'a'", id="a topic beside a partition"),
         pytest.param({"relative": 1.5}, "relative must be an integer, got 1.5", id="half a message"),
         pytest.param(
             {"timestamp": "noon"},
@@ -92,65 +101,65 @@ def test_a_start_is_an_end_or_a_time(what: Any) -> None:
     assert start_of("here", NOON) == start_of("here", "2024-11-22T12:00Z") == AtTime(NOON)
 
 
-BOUNDS = {0: (10, 100), 1: (0, 50)}
+BOUNDS = {P0: (10, 100), P1: (0, 50)}
 
 
 @pytest.mark.parametrize(
     ("target", "positions", "moves", "after"),
     [
-        pytest.param(Earliest(), {0: 60}, [(0, 60, 10, 50, "read again"), (1, 0, 0, 0, "none")], {}, id="earliest"),
+        pytest.param(Earliest(), {P0: 60}, [(0, 60, 10, 50, "read again"), (1, 0, 0, 0, "none")], {}, id="earliest"),
         pytest.param(
             Latest(),
-            {0: 60},
+            {P0: 60},
             [(0, 60, 100, 40, "skipped"), (1, 0, 50, 50, "skipped")],
-            {0: 100, 1: 50},
+            {P0: 100, P1: 50},
             id="latest",
         ),
         pytest.param(
             AtTime(5),
-            {0: 60, 1: 50},
+            {P0: 60, P1: 50},
             [(0, 60, 30, 30, "read again"), (1, 50, 50, 0, "none")],
-            {0: 30, 1: 50},
+            {P0: 30, P1: 50},
             id="a time after which one partition has nothing",
         ),
         pytest.param(
             ByCount(-20),
-            {0: 20, 1: 50},
+            {P0: 20, P1: 50},
             [(0, 20, 10, 10, "read again"), (1, 50, 30, 20, "read again")],
-            {0: 10, 1: 30},
+            {P0: 10, P1: 30},
             id="back, as far as it goes",
         ),
         pytest.param(
             ByCount(70),
-            {1: 10},
+            {P1: 10},
             [(0, 10, 80, 70, "skipped"), (1, 10, 50, 40, "skipped")],
-            {0: 80, 1: 50},
+            {P0: 80, P1: 50},
             id="on, as far as it goes, from the beginning where nothing was read",
         ),
         pytest.param(
             ByCount(-5),
-            {0: 4, 1: 50},
+            {P0: 4, P1: 50},
             [(0, 4, 10, 0, "none"), (1, 50, 45, 5, "read again")],
-            {0: 10, 1: 45},
+            {P0: 10, P1: 45},
             id="retention has passed the position",
         ),
         pytest.param(
-            AtOffsets({0: 30}),
-            {0: 60},
+            AtOffsets({P0: 30}),
+            {P0: 60},
             [(0, 60, 30, 30, "read again"), (1, 0, 0, 0, "none")],
-            {0: 30},
+            {P0: 30},
             id="one partition; one that was not read stays so",
         ),
         pytest.param(
-            AtOffsets({0: 100}),
-            {0: 60, 1: 7},
+            AtOffsets({P0: 100}),
+            {P0: 60, P1: 7},
             [(0, 60, 100, 40, "skipped"), (1, 7, 7, 0, "none")],
-            {0: 100, 1: 7},
+            {P0: 100, P1: 7},
             id="one partition; the other stays where it is",
         ),
         pytest.param(
             Earliest(),
-            {0: 500, 1: 0},
+            {P0: 500, P1: 0},
             [(0, 500, 10, 90, "read again"), (1, 0, 0, 0, "none")],
             {},
             id="the topic lost what was read",
@@ -158,20 +167,21 @@ BOUNDS = {0: (10, 100), 1: (0, 50)}
     ],
 )
 def test_what_a_target_comes_to(
-    target: Target, positions: dict[int, int], moves: list[tuple[Any, ...]], after: dict[int, int]
+    target: Target, positions: dict[Partition, int], moves: list[tuple[Any, ...]], after: dict[Partition, int]
 ) -> None:
-    found = moves_to("here", target, positions, BOUNDS, {0: 30, 1: None})
-    assert [tuple(move.as_row().values()) for move in found] == moves
+    found = moves_to("here", target, positions, BOUNDS, {P0: 30, P1: None})
+    assert [tuple(move.as_row().values())[1:] for move in found] == moves
     assert positions_after(target, positions, found) == after
 
 
+partitions = st.builds(Partition, st.just("t"), st.integers(0, 3))
 spans = st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: (min(pair), max(pair)))
 targets = st.one_of(st.sampled_from([Earliest(), Latest(), AtTime(0)]), st.builds(ByCount, st.integers(-100, 100)))
 
 
-@given(targets, st.dictionaries(st.integers(0, 3), st.integers(0, 60)), st.dictionaries(st.integers(0, 3), spans))
+@given(targets, st.dictionaries(partitions, st.integers(0, 60)), st.dictionaries(partitions, spans))
 def test_a_move_ends_inside_the_topic_and_counts_what_kafka_has(
-    target: Target, positions: dict[int, int], bounds: dict[int, tuple[int, int]]
+    target: Target, positions: dict[Partition, int], bounds: dict[Partition, tuple[int, int]]
 ) -> None:
     for move in moves_to("here", target, positions, bounds, dict.fromkeys(bounds)):
         low, high = bounds[move.partition]
@@ -184,14 +194,43 @@ def test_a_move_ends_inside_the_topic_and_counts_what_kafka_has(
 
 def test_an_offset_that_is_not_there_is_refused() -> None:
     for offsets, message in (
-        ({0: 9}, "here: partition 0 can be read from offset 10 to 100, not 9"),
-        ({1: 51}, "here: partition 1 can be read from offset 0 to 50, not 51"),
-        ({2: 0}, "here: the topic has no partition 2, only 0 to 1"),
+        ({P0: 9}, "here: partition 0 can be read from offset 10 to 100, not 9"),
+        ({P1: 51}, "here: partition 1 can be read from offset 0 to 50, not 51"),
+        ({P2: 0}, "here: the stream reads no partition 2, only 0, 1"),
     ):
         with pytest.raises(SettingError) as caught:
             moves_to("here", AtOffsets(offsets), {}, BOUNDS, {})
         assert str(caught.value) == message
 
 
+def test_partitions_that_are_not_read_stay_where_they_are() -> None:
+    other, positions = Partition("t", 7), {P0: 12, Partition("t", 7): 3}
+    for target, expected in (
+        (Earliest(), {other: 3}),
+        (Latest(), {P0: 100, P1: 50, other: 3}),
+        (AtOffsets({P0: 20}), {P0: 20, other: 3}),
+    ):
+        assert positions_after(target, positions, moves_to("here", target, positions, BOUNDS, {})) == expected
+
+
+def test_offsets_of_several_topics_name_theirs() -> None:
+    orders, users = Partition("orders", 0), Partition("users", 0)
+    bounds = {orders: (0, 10), users: (0, 20)}
+    moves = moves_to("here", target_of("here", {"users": {"0": 5}}), {orders: 3, users: 7}, bounds, {})
+    assert [(move.partition, move.after) for move in moves] == [(orders, 3), (users, 5)]
+    assert positions_after(AtOffsets({}), {orders: 3}, moves) == {orders: 3, users: 5}
+    for to, message in (
+        ({"0": 5}, "the stream reads the topics orders, users: give offsets as {topic: {`partition`: offset}}"),
+        ({"letters": {"0": 5}}, "the stream reads no topic letters, only orders, users"),
+        ({"users": {"1": 5}}, "the stream reads no partition 1 of topic users, only 0"),
+        ({"users": {"0": 21}}, "topic users, partition 0 can be read from offset 0 to 20, not 21"),
+    ):
+        with pytest.raises(SettingError) as caught:
+            moves_to("here", target_of("here", to), {}, bounds, {})
+        assert str(caught.value) == f"here: {message}"
+    with pytest.raises(SettingError, match="there is no topic for the stream yet"):
+        moves_to("here", target_of("here", {"0": 5}), {}, {}, {})
+
+
 def test_a_move_says_how_many_at_the_most() -> None:
-    assert Move(0, before=5, after=10, low=8, high=20).messages == 2
+    assert Move(P0, before=5, after=10, low=8, high=20).messages == 2

@@ -12,6 +12,7 @@ from sluice.persistence.sink import MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT, Sink
 from sluice.persistence.transaction import Transaction
 from sluice.scripting.process import PackedQueries
 from sluice.values.model import Checkpoint, CheckpointId, VertexId
+from tests.unit.partitions import P0
 
 
 class Connection:
@@ -37,11 +38,11 @@ def test_what_is_in_flight_is_bounded_in_groups_and_in_bytes(size: int, groups: 
     sent = 0
     while not sink.full:
         sent += 1
-        sink.send(Transaction(sink.reached, Checkpoint({0: sent}), {}, PackedQueries(1, b"q" * size)))
+        sink.send(Transaction(sink.reached, Checkpoint({P0: sent}, "t"), {}, PackedQueries(1, b"q" * size)))
     assert sent == groups
     assert connection.sent.count(b"q" * size) == groups
     done = sink.settle()
-    assert sink.held == done.after == Checkpoint({0: 1})
+    assert sink.held == done.after == Checkpoint({P0: 1}, "t")
     assert len(sink.in_flight.all) == groups, "it is found there until it is recorded elsewhere"
     sink.release()
     assert not sink.full
@@ -72,5 +73,5 @@ def test_what_is_committed_with_a_notification_is_committed(metadata: dict[str, 
         reply_of(messages.success(metadata)),
     ]
     sink = Sink(connection, CheckpointId(VertexId(1), "u"), Checkpoint({}))
-    sink.send(Transaction(sink.held, Checkpoint({0: 1}), {}, PackedQueries(1, b"q")))
-    assert (sink.settle().notice, sink.held) == (notice, Checkpoint({0: 1}))
+    sink.send(Transaction(sink.held, Checkpoint({P0: 1}, "t"), {}, PackedQueries(1, b"q")))
+    assert (sink.settle().notice, sink.held) == (notice, Checkpoint({P0: 1}, "t"))

@@ -14,8 +14,9 @@ from sluice.scripting.process import PackedQueries
 from sluice.supervising.shared_state import SharedState
 from sluice.values.batch import Batch, Group
 from sluice.values.model import Checkpoint
+from tests.unit.partitions import P0, P1, P2
 
-NEW = Checkpoint(positions={})
+NEW = Checkpoint({}, "t")
 
 
 class Clock:
@@ -45,7 +46,7 @@ class Stream:
 def behind(held: Checkpoint, messages: int, batches: int = 1) -> Checkpoint:
     return dataclasses.replace(
         held,
-        positions={0: held.positions.get(0, 0) + messages},
+        positions={P0: held.positions.get(P0, 0) + messages},
         messages=held.messages + messages,
         batches=held.batches + batches,
     )
@@ -55,14 +56,14 @@ def test_the_latest_come_first_and_no_more_are_kept_than_asked_for():
     stream = Stream(Monitor(history=3))
     for _ in range(5):
         stream.commits()
-    assert [entry.end for entry in stream.monitor.entries(10)] == [{0: 50}, {0: 40}, {0: 30}]
-    assert [entry.begin for entry in stream.monitor.entries(1)] == [{0: 40}]
+    assert [entry.end for entry in stream.monitor.entries(10)] == [{"0": 50}, {"0": 40}, {"0": 30}]
+    assert [entry.begin for entry in stream.monitor.entries(1)] == [{"0": 40}]
 
 
 def test_an_entry_tells_what_the_checkpoint_did():
-    stream = Stream(Monitor(history=3), Checkpoint(positions={0: 5, 1: 7}, batches=1, messages=12))
+    stream = Stream(Monitor(history=3), Checkpoint({P0: 5, P1: 7}, "t", batches=1, messages=12))
     stream.held = dataclasses.replace(
-        stream.held, positions={0: 5, 1: 9, 2: 1}, batches=2, messages=14, failed=1, topic_id="t"
+        stream.held, positions={P0: 5, P1: 9, P2: 1}, batches=2, messages=14, failed=1, topic_ids={"t": "id"}
     )
     message = Message(topic="t", partition=1, offset=7, value=b"")
     done = Transaction(stream.held, stream.held, {}, PackedQueries(1, b"", given=2), Group([Batch([message])], 0.001))
@@ -87,7 +88,7 @@ def test_an_entry_tells_what_the_checkpoint_did():
 
 def test_what_counts_nothing_and_moves_nothing_is_no_entry():
     stream = Stream(Monitor(history=3))
-    after = dataclasses.replace(stream.held, topic_id="t", retry_completed=3)
+    after = dataclasses.replace(stream.held, topic_ids={"t": "id"}, retry_completed=3)
     stream.monitor.committed(Transaction(stream.held, after))
     assert stream.monitor.entries(10) == []
 
@@ -98,17 +99,17 @@ def test_what_was_committed_while_the_answer_was_lost_is_found_again():
     found = behind(stream.held, 10)
     stream.monitor.begun(found, InFlight(), "5ha")
     latest, _ = stream.monitor.entries(10)
-    assert (latest.begin, latest.end, latest.messages, latest.batches) == ({0: 10}, {0: 20}, 10, 1)
+    assert (latest.begin, latest.end, latest.messages, latest.batches) == ({"0": 10}, {"0": 20}, 10, 1)
 
 
 def test_a_seek_is_no_entry():
     stream = Stream(Monitor(history=3))
     stream.commits()
-    stream.monitor.begun(dataclasses.replace(stream.held, positions={0: 2}), InFlight(), "5ha")
-    stream.held = dataclasses.replace(stream.held, positions={0: 2})
+    stream.monitor.begun(dataclasses.replace(stream.held, positions={P0: 2}), InFlight(), "5ha")
+    stream.held = dataclasses.replace(stream.held, positions={P0: 2})
     stream.commits(messages=3)
     latest, _ = stream.monitor.entries(10)
-    assert (latest.begin, latest.end, latest.messages) == ({0: 2}, {0: 5}, 3)
+    assert (latest.begin, latest.end, latest.messages) == ({"0": 2}, {"0": 5}, 3)
 
 
 def test_rates_are_over_the_last_minute():

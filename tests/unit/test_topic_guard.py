@@ -6,11 +6,12 @@ import dataclasses
 
 import pytest
 
-from sluice.engine.gaps import past_gap
+from sluice.engine.gaps import past_gap, to_topics
 from sluice.errors import GapFound, OffsetGone
 from sluice.values.configuration import Configuration, OnGap
 from sluice.values.model import Checkpoint, StreamSpec, Transform
 from sluice.values.position import Position
+from tests.unit.partitions import P0, P1
 
 ID = "the topic's id"
 
@@ -19,8 +20,8 @@ def spec(on_gap: str) -> StreamSpec:
     return StreamSpec("u", "people", "h:1", "t", Transform("/t.py", "", ""), config=Configuration(on_gap=OnGap(on_gap)))
 
 
-READ = Checkpoint({0: 20, 1: 5}, topic_id=ID).moved({0: Position(20, 3)})
-OF_OLD = Checkpoint({0: 20, 1: 5}, topic_id=ID)
+READ = Checkpoint({P0: 20, P1: 5}, "t", topic_ids={"t": ID}).moved({P0: Position(20, 3)})
+OF_OLD = Checkpoint({P0: 20, P1: 5}, "t", topic_ids={"t": ID})
 
 
 @pytest.mark.parametrize(
@@ -38,14 +39,14 @@ OF_OLD = Checkpoint({0: 20, 1: 5}, topic_id=ID)
         pytest.param(READ, (2, 50), 0, 2, 0, "lost messages that the stream has read, from offset 2", id="and trimmed"),
         pytest.param(OF_OLD, (4, 15), None, 15, 11, "up to 11 of those it has may be new", id="no leader epoch known"),
         pytest.param(
-            dataclasses.replace(OF_OLD, topic_id=""), (4, 15), None, 4, 0, "it lost messages", id="no topic id either"
+            dataclasses.replace(OF_OLD, topic_ids={}), (4, 15), None, 4, 0, "it lost messages", id="no topic id either"
         ),
     ],
 )
 def test_a_gap_is_named_and_passed_as_the_policy_says(
     held: Checkpoint, bounds: tuple[int, int], log_end: int | None, resume: int, count: int, what: str
 ):
-    gone = OffsetGone("gone", partition=0, log_end=log_end)
+    gone = OffsetGone("gone", partition=P0, log_end=log_end)
     with pytest.raises(GapFound) as caught:
         past_gap(spec("stop"), held, gone, bounds)
     assert what in str(caught.value)
@@ -53,11 +54,20 @@ def test_a_gap_is_named_and_passed_as_the_policy_says(
     move = past_gap(spec("skip"), held, gone, bounds)
     (entry,) = move.entries
     assert (entry.partition, entry.offset, entry.count) == (0, 20, count)
-    assert move.after.positions == {0: resume, 1: 5}
-    assert move.after.places == {0: Position(resume), 1: Position(5)}
+    assert move.after.positions == {P0: resume, P1: 5}
+    assert move.after.places == {P0: Position(resume), P1: Position(5)}
 
 
-@pytest.mark.parametrize("held", [READ, Checkpoint({}, topic_id=ID)], ids=["it is there again", "nothing was read"])
+def test_another_topic_is_a_gap_in_the_partitions_that_are_read():
+    chosen = dataclasses.replace(spec("skip"), config=Configuration(on_gap=OnGap.SKIP, partitions=(1, 2)))
+    move = to_topics(chosen, READ, {"t": "another id"})
+    assert [(entry.partition, entry.offset) for entry in move.entries] == [(1, 5)]
+    assert move.after.positions == {}
+
+
+@pytest.mark.parametrize(
+    "held", [READ, Checkpoint({}, "t", topic_ids={"t": ID})], ids=["it is there again", "nothing was read"]
+)
 def test_what_is_not_gone_is_no_gap(held: Checkpoint):
     with pytest.raises(OffsetGone):
-        past_gap(spec("skip"), held, OffsetGone("gone", partition=0), (0, 50))
+        past_gap(spec("skip"), held, OffsetGone("gone", partition=P0), (0, 50))

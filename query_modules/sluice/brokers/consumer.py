@@ -20,7 +20,7 @@ from sluice.brokers.topic import TopicMetadata
 from sluice.host.settings import Settings
 from sluice.values.batch import Group
 from sluice.values.model import StreamSpec
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position
 
 log = logging.getLogger("sluice.consumer")
 
@@ -46,15 +46,17 @@ class Consumer(AbstractContextManager["Consumer"]):
         self._spec = spec
         self._settings = settings
         self._to_the_end = to_the_end
-        self._reporter = Reporter(spec.name, spec.topic)
+        self._reporter = Reporter(spec.name)
         self._batcher = Batcher()
-        self._given: dict[int, Position] = {}
+        self._given: dict[Partition, Position] = {}
         "Partition -> where its last message ended that was given out."
-        self._resume_at: Mapping[int, Position] = {}
+        self._resume_at: Mapping[Partition, Position] = {}
         self.complaints = Complaints(spec)
         "What librdkafka has to get over; for the owner to `take`."
-        self.assigned: frozenset[int] = frozenset()
+        self.assigned: frozenset[Partition] = frozenset()
         "The partitions that it reads."
+        self._one_topic = False
+        "Whether they are all of the same topic."
         self._reader: TopicReader | None = self._new_reader()
         "None: asleep."
 
@@ -67,7 +69,7 @@ class Consumer(AbstractContextManager["Consumer"]):
         if reader is not None:
             reader.close()
 
-    def sleep(self, places: Mapping[int, Position]) -> None:
+    def sleep(self, places: Mapping[Partition, Position]) -> None:
         """
         Leaves the brokers until there is something to ask them, as `poll` does; then the same partitions are read from
         these places. To be called while nothing is `held_back` nor to be reported.
@@ -91,23 +93,25 @@ class Consumer(AbstractContextManager["Consumer"]):
         client, timeout = self._awake().client, self._settings.broker_timeout
         return TopicMetadata(client, self._spec, timeout, self.complaints, self._serve)
 
-    def assign(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
+    def assign(self, partitions: Iterable[Partition], places: Mapping[Partition, Position]) -> None:
         """Begins to read: each partition from its place, or from its first message if it has none."""
-        self.assigned = frozenset(partitions)
+        self._take_on(frozenset(partitions))
         self._batcher.clear()
         self._given = {}
         self._awake().assign(self.assigned, places)
 
-    def extend(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
+    def extend(self, partitions: Iterable[Partition], places: Mapping[Partition, Position]) -> None:
         """Reads these partitions as well, if it does not yet, beginning as `assign` does."""
         new = frozenset(partitions) - self.assigned
         if new:
-            log.info("stream %s: topic %s has new partitions: %s", self._spec.name, self._spec.topic, sorted(new))
+            for topic in sorted({partition.topic for partition in new}):
+                numbers = sorted(partition.number for partition in new if partition.topic == topic)
+                log.info("stream %s: topic %s has new partitions: %s", self._spec.name, topic, numbers)
             reader = self._awake()
-            self.assigned |= new
+            self._take_on(self.assigned | new)
             reader.extend(new, places)
 
-    def report(self, positions: Mapping[int, int]) -> None:
+    def report(self, positions: Mapping[Partition, int]) -> None:
         """Lets lag monitors know that these positions are in the graph. Does not wait; may be called at any rate."""
         if self._reader is None:
             return
@@ -120,11 +124,11 @@ class Consumer(AbstractContextManager["Consumer"]):
         """Whether there is something to `report` yet, or its answer is due."""
         return self._reporter.pending
 
-    def ends(self) -> dict[int, int]:
+    def ends(self) -> dict[Partition, int]:
         """As `TopicReader.ends`, of all partitions that it reads."""
         return self._awake().ends(self.assigned)
 
-    def reached(self, positions: Mapping[int, int]) -> dict[int, Position]:
+    def reached(self, positions: Mapping[Partition, int]) -> dict[Partition, Position]:
         """
         Partition -> where reading is, where that is after the position though there is no message between: offsets of
         transaction markers and of aborted records are passed without a word. Does not wait.
@@ -138,7 +142,7 @@ class Consumer(AbstractContextManager["Consumer"]):
         self._take(1, 0)  # librdkafka passes such offsets only while it is asked for messages
         return {p: place for p, place in self._positions().items() if place.offset > positions.get(p, -1)}
 
-    def log_end(self, partition: int, end: int, leader_epoch: int) -> int:
+    def log_end(self, partition: Partition, end: int, leader_epoch: int) -> int:
         """As `TopicReader.log_end`; `assign` has to follow."""
         return self._awake().log_end(partition, end, leader_epoch)
 
@@ -148,7 +152,7 @@ class Consumer(AbstractContextManager["Consumer"]):
         return bool(self._batcher) or (self._reader is not None and self._reader.failure is not None)
 
     @property
-    def ended(self) -> frozenset[int]:
+    def ended(self) -> frozenset[Partition]:
         """The partitions that were read up to their end and given out; for consumers made with `to_the_end`."""
         return frozenset() if self._batcher or self._reader is None else frozenset(self._reader.ended)
 
@@ -203,11 +207,16 @@ class Consumer(AbstractContextManager["Consumer"]):
                 self._take(1, wait)  # alone, so that the interval counts from its arrival
                 waited = True
 
+    def _take_on(self, partitions: frozenset[Partition]) -> None:
+        self.assigned = partitions
+        self._one_topic = len({partition.topic for partition in partitions}) == 1
+
     def _due(self, limits: Limits, now: float) -> Group | None:
         reader = self._awake()
         complete = reader.failure is not None or (bool(self.assigned) and reader.ended >= self.assigned)
         group = self._batcher.due(limits, now, complete=complete)
         if group is not None:
+            group.one_topic = self._one_topic
             group.batches[-1].reached = self._positions()
             self._given.update(group.end)
         return group
@@ -226,7 +235,7 @@ class Consumer(AbstractContextManager["Consumer"]):
         if arrived:
             self._batcher.add(arrived, time.monotonic())
 
-    def _positions(self) -> dict[int, Position]:
+    def _positions(self) -> dict[Partition, Position]:
         """Partition -> where reading is, if all that came was given out, and as far as it has begun."""
         return {} if self.held_back or not self.assigned else self._awake().positions(self.assigned)
 

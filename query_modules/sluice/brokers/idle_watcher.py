@@ -11,21 +11,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from sluice.brokers import clients
+from sluice.brokers.offsets import asked_for
 from sluice.brokers.reader import begin_at
 from sluice.brokers.reporter import group_of
-from sluice.brokers.topic import NO_SUCH_TOPIC, Topic, described
+from sluice.brokers.topic import NO_SUCH_TOPIC, Topics, described
 from sluice.errors import SluiceError
+from sluice.values.lane import WHOLE
 from sluice.values.model import StreamSpec
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position
 
 log = logging.getLogger("sluice.watch")
 
@@ -38,9 +40,6 @@ TIMEOUT = 2.0
 FETCH_BYTES = 1024
 "Of a partition in a broker's answer, or its first batch whole: what is fetched here is thrown away."
 
-Place = tuple[str, int]
-"Topic and partition."
-
 Key = tuple[str, tuple[tuple[str, str], ...]]
 "Where the brokers are, and librdkafka's settings."
 
@@ -51,28 +50,39 @@ _watches: dict[Key, IdleWatcher] = {}
 class Watched:
     """A stream that rests: what is waited for, and what has come of it."""
 
-    def __init__(self, name: str, topic: Topic, places: Mapping[int, Position], wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        spec: StreamSpec,
+        topics: Topics,
+        places: Mapping[Partition, Position],
+        wake: Callable[[], None],
+    ) -> None:
         """
         Args:
-            name: of the topic.
-            topic: as the stream knows it.
+            topics: as the stream knows them, with the partitions that it reads.
             places: partition -> where the stream reads on; none: its first message.
-            rouse: called, in whatever thread, when the stream is to read by itself again.
+            wake: called, in whatever thread, when the stream is to read by itself again.
         """
-        self.name = name
         first = Position(confluent_kafka.OFFSET_BEGINNING)
-        self.places: Mapping[Place, Position] = {
-            (name, partition): places.get(partition, first) for partition in topic.partitions
+        self.places: Mapping[Partition, Position] = {
+            partition: places.get(partition, first) for partition in topics.partitions
         }
+        self.names = frozenset(partition.topic for partition in topics.partitions)
+        "Of the topics."
         self.armed = False
         "Whether it is waited for: until then the stream is to read by itself."
         self.roused = False
         "Whether the stream is to read by itself again."
         self.topic_changed = False
-        "Whether the topic is not, or not any more, as the stream knows it."
+        "Whether a topic is not, or not any more, as the stream knows it."
         self.trouble: KafkaError | None = None
         "What was wrong with the brokers; the stream is to look into it."
-        self._topic = topic
+        self.has_patterns = spec.topics.has_patterns
+        "Whether more topics may come to be the stream's."
+        self._spec = spec
+        # A lane may read nothing of a topic that the stream reads.
+        self._known = self.names | (frozenset() if spec.lane == WHOLE else topics.ids.keys())
+        self._topics = topics
         self._wake = wake
 
     def arm(self) -> None:
@@ -85,16 +95,25 @@ class Watched:
         self.roused = True
         self._wake()
 
-    def hear(self, told: Future[Any]) -> bool:
-        """How the topic is now. Returns whether it is gone, be there another one of its name or not."""
+    def find(self, there: Collection[str]) -> None:
+        """Which topics Kafka has: there may be more for the stream."""
+        if not self._spec.topics.matching(there) <= self._known:
+            self.topic_changed = True
+            self.wake()
+
+    def hear(self, name: str, told: Future[Any]) -> bool:
+        """How a topic is now. Returns whether it is gone, be there another one of its name or not."""
         try:
             topic = described(told.result(0))
         except KafkaException as error:
             self.topic_changed = error.args[0].code() in NO_SUCH_TOPIC
             self.wake(None if self.topic_changed else error.args[0])
             return self.topic_changed
-        is_other = topic.id != self._topic.id and bool(topic.id and self._topic.id)
-        if is_other or topic.partitions != self._topic.partitions:
+        known = self._topics.ids.get(name)
+        is_other = topic.ids.get(name, known) != known and known is not None
+        if is_other or self._spec.reads(topic.partitions) != {
+            partition for partition in self._topics.partitions if partition.topic == name
+        }:
             self.topic_changed = True
             self.wake()
         return is_other
@@ -142,8 +161,10 @@ class IdleWatcher:
         self.moved = False
         "Whether others rest than before, or at other places."
         self._key = key
+        self.has_patterns = spec.topics.has_patterns
+        "Whether more topics may come to be the stream's."
         self._spec = spec
-        self._reading: dict[Place, Position] = {}
+        self._reading: dict[Partition, Position] = {}
         self._asked: Mapping[str, Future[Any]] | None = None
         self._interval = topic_interval
         self._next_look = time.monotonic() + topic_interval
@@ -208,7 +229,7 @@ class IdleWatcher:
                 return True
             self.moved = False
         resting = self._resting()
-        wanted: dict[Place, Position] = {}
+        wanted: dict[Partition, Position] = {}
         for watched in resting:
             for place, position in watched.places.items():
                 wanted[place] = min(position, wanted.get(place, position))
@@ -217,13 +238,12 @@ class IdleWatcher:
         further_back = [place for place, position in wanted.items() if self._reading.get(place, position) > position]
         begun = [place for place in wanted if place not in self._reading]
         if ended or further_back:
-            client.incremental_unassign([TopicPartition(*place) for place in ended + further_back])
+            client.incremental_unassign([asked_for(place) for place in ended + further_back])
         for name in sorted({name for name, _ in begun}):
             # What librdkafka knows of a topic may be minutes old, and what it does not know it does not read.
             client.list_topics(name, timeout=TIMEOUT)
         if begun or further_back:
-            at = {place: wanted[place] for place in begun + further_back}
-            places = [TopicPartition(*place, offset, leader_epoch=epoch) for place, (offset, epoch) in at.items()]
+            places = [asked_for(place, wanted[place]) for place in begun + further_back]
             begin_at(client, client.incremental_assign, places)
         for place in ended:
             del self._reading[place]
@@ -243,15 +263,24 @@ class IdleWatcher:
             watched.wake(error)
 
     def _look_at_topics(self, admin: AdminClient) -> bool:
-        """Asks for all topics at once, and hears the answers. Does not wait. Returns whether one of them is gone."""
+        """
+        Asks for all topics at once, and hears the answers. Waits only where patterns want to know which topics there
+        are. Returns whether one of them is gone.
+        """
         if self._asked is None and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self._interval
-            topics = sorted({watched.name for watched in self._resting()})
+            resting = self._resting()
+            wanting = [watched for watched in resting if watched.has_patterns]
+            if wanting:
+                there = admin.list_topics(timeout=TIMEOUT).topics
+                for watched in wanting:
+                    watched.find(there)
+            topics = sorted({name for watched in resting for name in watched.names})
             if topics:
                 self._asked = admin.describe_topics(TopicCollection(topics), request_timeout=TIMEOUT)
         elif self._asked is not None and all(told.done() for told in self._asked.values()):
             asked, self._asked = self._asked, None
-            there = [watched for watched in self._resting() if watched.name in asked]
-            gone = [watched.hear(asked[watched.name]) for watched in there]
+            heard = [(watched, name) for watched in self._resting() for name in watched.names & asked.keys()]
+            gone = [watched.hear(name, asked[name]) for watched, name in heard]
             return any(gone)
         return False

@@ -9,7 +9,8 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from sluice.brokers.offsets import is_offset
+from sluice.brokers.offsets import is_offset, partition_at
+from sluice.values.position import Partition
 
 log = logging.getLogger("sluice.broker_health")
 
@@ -20,7 +21,7 @@ Answers = Mapping[Any, Future[Any]]
 class RepeatedQuestion:
     """One question, asked over an admin client. Threads: for the thread that made it."""
 
-    def __init__(self, read: Callable[[Any, Any], dict[int, int]]) -> None:
+    def __init__(self, read: Callable[[Any, Any], dict[Partition, int]]) -> None:
         """`read`: makes what was asked about, and the answer, to partition -> number."""
         self.asked_at = 0.0
         self.error = ""
@@ -45,12 +46,12 @@ class RepeatedQuestion:
         """Whether it was asked, and the answer was not taken yet."""
         return self._answers is not None
 
-    def answer(self) -> dict[int, int] | None:
+    def answer(self) -> dict[Partition, int] | None:
         """Partition -> number, once, without partitions that were not answered for; None: no answer yet."""
         if self._answers is None or not all(future.done() for future in self._answers.values()):
             return None
         answers, self._answers = self._answers, None
-        told: dict[int, int] = {}
+        told: dict[Partition, int] = {}
         self.error, self.refused = "the brokers do not answer", False
         for place, future in answers.items():
             try:
@@ -66,12 +67,12 @@ class RepeatedQuestion:
         self.asked_at = 0.0
 
 
-def offset_of(place: Any, answer: Any) -> dict[int, int]:
+def offset_of(place: Any, answer: Any) -> dict[Partition, int]:
     """For answers to `list_offsets`."""
-    return {place.partition: answer.offset} if is_offset(answer.offset) else {}
+    return {partition_at(place): answer.offset} if is_offset(answer.offset) else {}
 
 
-def leaders_of(_: Any, answer: Any) -> dict[int, int]:
+def leaders_of(topic: str, answer: Any) -> dict[Partition, int]:
     """For answers to `describe_topics`: which broker leads each partition, where one does."""
     led = [partition for partition in answer.partitions if partition.leader is not None and partition.leader.id >= 0]
-    return {partition.id: partition.leader.id for partition in led}
+    return {Partition(topic, partition.id): partition.leader.id for partition in led}

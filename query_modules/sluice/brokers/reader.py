@@ -10,18 +10,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
 from sluice.brokers import clients
 from sluice.brokers.complaints import Complaints
-from sluice.brokers.offsets import is_offset
+from sluice.brokers.offsets import asked_for, is_offset, partition_at
 from sluice.brokers.reporter import Reporter, group_of
 from sluice.errors import BrokerError, OffsetGone
 from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
-from sluice.values.batch import Messages
+from sluice.values.batch import Messages, partition_of
 from sluice.values.model import StreamSpec
-from sluice.values.position import UNKNOWN, Position
+from sluice.values.position import UNKNOWN, Partition, Position
 
 log = logging.getLogger("sluice.consumer")
 
@@ -81,7 +81,7 @@ class TopicReader:
         self._reporter = reporter
         self.failure: BrokerError | None = None
         "What `take` raises next: it came after the messages that were taken."
-        self.ended: set[int] = set()
+        self.ended: set[Partition] = set()
         "The partitions that were read up to their end."
         defaults = {
             "client.id": group_of(spec.name),
@@ -122,7 +122,7 @@ class TopicReader:
                 raise
             _UNCLOSED.extend(last)
 
-    def assign(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
+    def assign(self, partitions: Iterable[Partition], places: Mapping[Partition, Position]) -> None:
         """
         Reads these partitions and no others: each from its place, or from its first message if it has none. Raises
         BrokerError: librdkafka cannot.
@@ -135,7 +135,7 @@ class TopicReader:
             place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}"
             raise BrokerError(f"{place}: reading cannot begin: {error.args[0].str()}") from error
 
-    def extend(self, partitions: Iterable[int], places: Mapping[int, Position]) -> None:
+    def extend(self, partitions: Iterable[Partition], places: Mapping[Partition, Position]) -> None:
         """Reads these partitions as well, of which nothing was read."""
         self.client.incremental_assign(self._at(partitions, places))
 
@@ -161,13 +161,13 @@ class TopicReader:
             self._complaints.answered()
         return arrived
 
-    def positions(self, partitions: Iterable[int]) -> dict[int, Position]:
+    def positions(self, partitions: Iterable[Partition]) -> dict[Partition, Position]:
         """Partition -> where reading is, after all that was taken; without those where it has not begun."""
-        told = self.client.position([TopicPartition(self._spec.topic, partition) for partition in sorted(partitions)])
+        told = self.client.position([asked_for(partition) for partition in sorted(partitions)])
         known = [place for place in told if place.error is None and is_offset(place.offset)]
-        return {place.partition: _position(place.offset, place.leader_epoch) for place in known}
+        return {partition_at(place): _position(place.offset, place.leader_epoch) for place in known}
 
-    def log_end(self, partition: int, end: int, leader_epoch: int) -> int:
+    def log_end(self, partition: Partition, end: int, leader_epoch: int) -> int:
         """
         Up to which offset a partition's log, which goes up to `end`, is the one that was read up to this leader epoch.
         What was assigned before is no longer. Raises BrokerError: as `assign` and `take`.
@@ -183,22 +183,22 @@ class TopicReader:
                 return end if gone.log_end is None else gone.log_end
         return end
 
-    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Partition -> the offset after its last message, as the messages that came have told; where they have."""
-        asked = {p: TopicPartition(self._spec.topic, p) for p in partitions}
-        told = {p: self.client.get_watermark_offsets(place, cached=True) for p, place in asked.items()}
+        told = {p: self.client.get_watermark_offsets(asked_for(p), cached=True) for p in partitions}
         return {p: marks[1] for p, marks in told.items() if marks is not None and is_offset(marks[1])}
 
-    def _at(self, partitions: Iterable[int], places: Mapping[int, Position]) -> list[TopicPartition]:
+    def _at(
+        self, partitions: Iterable[Partition], places: Mapping[Partition, Position]
+    ) -> list[confluent_kafka.TopicPartition]:
         first = Position(confluent_kafka.OFFSET_BEGINNING)
-        wanted = [(partition, places.get(partition, first)) for partition in sorted(partitions)]
-        return [TopicPartition(self._spec.topic, p, offset, leader_epoch=epoch) for p, (offset, epoch) in wanted]
+        return [asked_for(partition, places.get(partition, first)) for partition in sorted(partitions)]
 
     def _meaning(self, event: confluent_kafka.Message) -> BrokerError | None:
         """What an event that is an error means; None if it is not one."""
-        error, partition = event.error(), event.partition()
+        error, partition = event.error(), partition_of(event)
         code = error.code()
-        place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}, partition {partition}"
+        place = f"Kafka stream {self._spec.name}, {partition}"
         if code == KafkaError._PARTITION_EOF:
             self.ended.add(partition)
             return None
@@ -211,7 +211,9 @@ class TopicReader:
 
 
 def begin_at(
-    client: confluent_kafka.Consumer, assign: Callable[[list[TopicPartition]], None], places: list[TopicPartition]
+    client: confluent_kafka.Consumer,
+    assign: Callable[[list[confluent_kafka.TopicPartition]], None],
+    places: list[confluent_kafka.TopicPartition],
 ) -> None:
     """
     Begins to read, and has brokers asked whether their logs are still those that were read, where leader epochs are

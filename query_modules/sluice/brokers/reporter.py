@@ -14,6 +14,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from sluice.values.position import Partition
+
 log = logging.getLogger("sluice.reporter")
 
 INTERVAL = 0.5
@@ -30,11 +32,10 @@ class Reporter:
     Threads: for the thread that owns the consumer.
     """
 
-    def __init__(self, name: str, topic: str) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._topic = topic
-        self._news: Mapping[int, int] = {}
-        self._told: Mapping[int, int] = {}
+        self._news: Mapping[Partition, int] = {}
+        self._told: Mapping[Partition, int] = {}
         self.unanswered = False
         "Whether the answer to the last report is due, which is heard when the consumer is polled."
         self._next = 0.0
@@ -51,7 +52,7 @@ class Reporter:
         """Whether something is to be reported yet, or to be answered."""
         return self.unanswered or bool(self._news and self._news != self._told)
 
-    def report(self, consumer: Any, positions: Mapping[int, int]) -> None:
+    def report(self, consumer: Any, positions: Mapping[Partition, int]) -> None:
         """Reports the positions if it is time to. Does not wait for the answer, and asks nothing more until it came."""
         self._news = positions
         if time.monotonic() >= self._next and not self.unanswered and positions and positions != self._told:
@@ -76,7 +77,7 @@ class Reporter:
 
     def _tell(self, consumer: Any) -> None:
         self._told = dict(self._news)
-        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in self._told.items()]
+        offsets = [TopicPartition(*partition, offset) for partition, offset in self._told.items()]
         try:
             consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:

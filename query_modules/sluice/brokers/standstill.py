@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from sluice.values.failed_message import now as utc_now
+from sluice.values.position import Partition
 
 NOTICE = 5.0
 "Seconds without progress after which a partition is looked into; most transactions are shorter."
@@ -28,14 +29,14 @@ class Standstill:
     Threads: for the thread that made it.
     """
 
-    def __init__(self, place: str) -> None:
-        """`place`: the stream and its topic, for texts."""
-        self._place = place
-        self._stands: dict[int, _Stand] = {}
-        self._highs: Mapping[int, int] = {}
-        self._stable: Mapping[int, int] = {}
+    def __init__(self, name: str) -> None:
+        """`name`: the stream's, for texts."""
+        self._name = name
+        self._stands: dict[Partition, _Stand] = {}
+        self._highs: Mapping[Partition, int] = {}
+        self._stable: Mapping[Partition, int] = {}
 
-    def follow(self, positions: Mapping[int, int], highs: Mapping[int, int], now: float) -> None:
+    def follow(self, positions: Mapping[Partition, int], highs: Mapping[Partition, int], now: float) -> None:
         """
         Args:
             positions: partition -> offset that the stream reads next.
@@ -54,7 +55,7 @@ class Standstill:
         """Whether the last stable offsets are to be asked for."""
         return any(now - stand.since >= NOTICE for stand in self._stands.values())
 
-    def hear(self, stable: Mapping[int, int], now: float) -> None:
+    def hear(self, stable: Mapping[Partition, int], now: float) -> None:
         """`stable`: partition -> last stable offset: what is after it may belong to an open transaction."""
         # A partition that has moved on since may have been asked about before.
         asked = [partition for partition, stand in self._stands.items() if now - stand.since >= NOTICE]
@@ -68,7 +69,7 @@ class Standstill:
             if stable is not None and stable <= stand.position:
                 count = self._highs[partition] - stable
                 return (
-                    f"{self._place}, partition {partition}: {count} messages wait after an open transaction, since "
+                    f"Kafka stream {self._name}, {partition}: {count} messages wait after an open transaction, since "
                     f"{stand.date}, last stable offset {stable}: its producer has to end it, or Kafka does after the "
                     f"producer's transaction.timeout.ms"
                 )

@@ -1,18 +1,20 @@
-"""What Kafka says of a topic."""
+"""What Kafka says of a stream's topics."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from sluice.brokers.complaints import HOPELESS, Complaints
-from sluice.brokers.offsets import is_offset
+from sluice.brokers.offsets import asked_for, is_offset
 from sluice.errors import BrokerError, BrokerUnreachable, TopicNotFound
 from sluice.values.model import StreamSpec
+from sluice.values.position import Partition
 
 PATIENCE = 1.5
 "Seconds of the wait for a broker's answer after which a known trouble, such as a refused connection, ends it."
@@ -27,17 +29,22 @@ NO_SUCH_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN
 "What a broker says of a topic that is not there."
 
 
-class Topic(NamedTuple):
-    """A topic as it is now."""
-
-    id: str
-    "Kafka's spelling of it, another when the topic is made anew. Empty: not known, or the broker has none to give."
-    partitions: frozenset[int]
+Answer = TypeVar("Answer")
 
 
-def described(answer: Any) -> Topic:
-    """What an admin client's answer says."""
-    return Topic(_text(answer.topic_id), frozenset(partition.id for partition in answer.partitions))
+class Topics(NamedTuple):
+    """Topics as they are now."""
+
+    ids: Mapping[str, str]
+    "topic -> Kafka's id, another when the topic is made anew; without those that are not known, or have none."
+    partitions: frozenset[Partition]
+
+
+def described(answer: Any) -> Topics:
+    """What an admin client's answer says of one."""
+    topic_id = _text(answer.topic_id)
+    partitions = frozenset(Partition(answer.name, partition.id) for partition in answer.partitions)
+    return Topics({answer.name: topic_id} if topic_id else {}, partitions)
 
 
 def _text(topic_id: Any) -> str:
@@ -74,24 +81,52 @@ class TopicMetadata:
         self._serve = serve
 
     def partitions(
-        self, topic: str | None = None, *, patience: float = PATIENCE, timeout: float | None = None
-    ) -> frozenset[int]:
+        self, *, patience: float = PATIENCE, timeout: float | None = None, admin: AdminClient | None = None
+    ) -> frozenset[Partition]:
         """
-        The partitions that the stream's topic, or another one, has.
+        The partitions that the stream's topics have; without topics of a list that are not there.
 
         Args:
             patience: seconds of the wait after which a known trouble, such as a refused connection, ends it.
             timeout: seconds after which anything does; None: the settings' `broker_timeout`.
+            admin: which to ask for all topics, where there may be several; None: the consumer, which answers within
+                half a second only while it reads nothing.
 
         Raises:
-            TopicNotFound: the broker answers and has no such topic.
+            TopicNotFound: the broker answers, and there is none of the topics, nor may a pattern match some later.
             BrokerUnreachable: no answer in time.
             BrokerError: a refusal.
         """
-        began, timeout = time.monotonic(), self._timeout if timeout is None else timeout
+        topics, timeout = self._spec.topics, self._timeout if timeout is None else timeout
+        if self._spec.only_topic:
+            return self.partitions_of(self._spec.only_topic, patience=patience, timeout=timeout)
+        there = self._answered(lambda wait: self._all(admin or self._client, wait), patience, timeout)
+        found = topics.matching(there) | (set(topics.names) & there.keys())
+        partitions = frozenset[Partition]().union(*(there[topic] for topic in found))
+        missing: TopicNotFound | None = None
+        for name in topics.names:
+            try:
+                # Asked for by name the broker says why it does not list it, and has it a moment after it was made.
+                partitions |= frozenset() if name in found else self.partitions_of(name, timeout=timeout)
+            except TopicNotFound as error:
+                missing = error
+        if missing is not None and not partitions and not topics.has_patterns:
+            raise missing
+        return partitions
+
+    def partitions_of(
+        self, topic: str, *, patience: float = PATIENCE, timeout: float | None = None
+    ) -> frozenset[Partition]:
+        """The partitions of one topic. Raises as `partitions`."""
+        return self._answered(
+            lambda wait: self._ask(topic, wait), patience, self._timeout if timeout is None else timeout
+        )
+
+    def _answered(self, ask: Callable[[float], Answer], patience: float, timeout: float) -> Answer:
+        began = time.monotonic()
         while True:
             try:
-                return self._ask(topic or self._spec.topic, min(0.5, timeout))
+                return ask(min(0.5, timeout))
             except TopicNotFound:
                 if time.monotonic() - began >= min(TOPIC_PATIENCE, timeout):
                     raise
@@ -103,29 +138,32 @@ class TopicMetadata:
                 if hopeless or waited >= timeout:
                     raise BrokerUnreachable(self._complaints.unreachable(known or error.args[0])) from error
 
-    def check_leaders(self) -> None:
+    def check_leaders(self, partitions: frozenset[Partition]) -> None:
         """
-        Finds out if leaders of the topic's partitions have addresses that are not in the stream's URI and cannot be
-        reached: the broker that is asked for metadata need not be among them. To be called once `partitions` are known.
+        Finds out if leaders of the partitions have addresses that are not in the stream's URI and cannot be reached:
+        the broker that is asked for metadata need not be among them. To be called once `partitions` are known.
 
         Raises BrokerUnreachable: so it is.
         """
-        topic, deadline = self._spec.topic, time.monotonic() + self._timeout
-        try:
-            metadata = self._client.list_topics(topic, timeout=self._timeout)
-        except KafkaException:
-            return  # it has answered a moment ago: a passing trouble
-        led = {place.leader: partition for partition, place in metadata.topics[topic].partitions.items()}
-        for leader, partition in led.items():
-            broker = metadata.brokers.get(leader)
-            address = "" if broker is None else f"{broker.host}:{broker.port}"
-            if address and self._complaints.is_foreign(address):
-                self._check_leader(address, TopicPartition(topic, partition), deadline)
+        deadline = time.monotonic() + self._timeout
+        topics = sorted({partition.topic for partition in partitions})
+        led: dict[str, Partition] = {}
+        for topic in topics[:1] if self._spec.topics.has_patterns else topics:
+            try:
+                metadata = self._client.list_topics(topic, timeout=self._timeout)
+            except KafkaException:
+                return  # it has answered a moment ago: a passing trouble
+            for number, place in metadata.topics[topic].partitions.items():
+                if (broker := metadata.brokers.get(place.leader)) is not None:
+                    led[f"{broker.host}:{broker.port}"] = Partition(topic, number)
+        for address, partition in led.items():
+            if self._complaints.is_foreign(address):
+                self._check_leader(address, partition, deadline)
 
-    def _check_leader(self, address: str, place: TopicPartition, deadline: float) -> None:
+    def _check_leader(self, address: str, partition: Partition, deadline: float) -> None:
         while True:
             try:
-                if self._client.get_watermark_offsets(place, timeout=SLICE) is not None:
+                if self._client.get_watermark_offsets(asked_for(partition), timeout=SLICE) is not None:
                     return
             except KafkaException as error:
                 if error.args[0].code() > 0:
@@ -137,14 +175,13 @@ class TopicMetadata:
                 silent = KafkaError(KafkaError._TIMED_OUT, f"{address} does not answer")
                 raise BrokerUnreachable(self._complaints.unreachable((refused and self._complaints.latest) or silent))
 
-    def watermarks(self, partition: int) -> tuple[int, int]:
+    def watermarks(self, partition: Partition) -> tuple[int, int]:
         """
         A partition's first offset, and the one that its next message gets. Raises BrokerError: no answer, or a refusal.
         """
-        place = f"Kafka stream {self._spec.name}, topic {self._spec.topic}, partition {partition}"
-        asked = TopicPartition(self._spec.topic, partition)
+        place = f"Kafka stream {self._spec.name}, {partition}"
         try:
-            told = self._client.get_watermark_offsets(asked, timeout=self._timeout)
+            told = self._client.get_watermark_offsets(asked_for(partition), timeout=self._timeout)
         except KafkaException as error:
             raise BrokerError(f"{place}: {error.args[0].str()}") from error
         low, high = told or (-1, -1)  # confluent-kafka gives None when time is over
@@ -152,12 +189,21 @@ class TopicMetadata:
             raise BrokerError(f"{place}: the broker at {self._spec.uri} did not answer in time")
         return low, high
 
-    def _ask(self, topic: str, timeout: float) -> frozenset[int]:
+    def _ask(self, topic: str, timeout: float) -> frozenset[Partition]:
         found = self._client.list_topics(topic, timeout=timeout).topics[topic]
         if found.error is not None and found.error.code() not in NO_SUCH_TOPIC:
             place = f"Kafka stream {self._spec.name}, topic {topic} at {self._spec.uri}"
             raise BrokerError(f"{place}: {found.error.str()}")
         self._complaints.answered()
         if found.error is not None or not found.partitions:
-            raise TopicNotFound(f"Kafka stream {self._spec.name}, topic not found")
-        return frozenset(found.partitions)
+            which = "" if topic == self._spec.only_topic else f" {topic}"
+            raise TopicNotFound(f"Kafka stream {self._spec.name}, topic{which} not found")
+        return frozenset(Partition(topic, number) for number in found.partitions)
+
+    def _all(self, client: AdminClient | confluent_kafka.Consumer, timeout: float) -> dict[str, frozenset[Partition]]:
+        there = client.list_topics(timeout=timeout).topics
+        self._complaints.answered()
+        found = {
+            name: frozenset(Partition(name, number) for number in topic.partitions) for name, topic in there.items()
+        }
+        return {name: partitions for name, partitions in found.items() if partitions}

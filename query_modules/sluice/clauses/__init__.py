@@ -34,6 +34,7 @@ from sluice.clauses.values import (
     Items,
     Map,
     Offsets,
+    OffsetsByTopic,
     Parameter,
     Relative,
     Scalar,
@@ -45,8 +46,8 @@ from sluice.clauses.values import (
 
 __all__ = [
     "AlterStream", "Beginning", "Config", "Count", "CreateStream", "DropStream", "End", "Existing", "Explain",
-    "Explanation", "Item", "Items", "Map", "Offsets", "Parameter", "Relative", "ReloadTransform", "Scalar",
-    "SeekStream", "ShowCreateStream", "ShowStreams", "Signed", "StartAllStreams", "StartStream", "Statement",
-    "StopAllStreams", "StopStream", "Target", "TestStream", "Text", "Timestamp", "Translation", "parse", "recognise",
-    "to_text", "translate", "translation_of",
+    "Explanation", "Item", "Items", "Map", "Offsets", "OffsetsByTopic", "Parameter", "Relative", "ReloadTransform",
+    "Scalar", "SeekStream", "ShowCreateStream", "ShowStreams", "Signed", "StartAllStreams", "StartStream",
+    "Statement", "StopAllStreams", "StopStream", "Target", "TestStream", "Text", "Timestamp", "Translation",
+    "parse", "recognise", "to_text", "translate", "translation_of",
 ]  # fmt: skip

@@ -133,7 +133,10 @@ def _target(argument: Argument, client: Mapping[str, Any]) -> Argument:
         return _rule(_anywhere)(argument, client)
     rules = {"timestamp": _rule(_timestamp), "relative": _integer("RELATIVE", signed=True)}
     return {
-        key: rules.get(key, _integer(f"the offset of partition {key}"))(item, client) for key, item in argument.items()
+        key: _target(item, client)
+        if isinstance(item, dict)
+        else rules.get(key, _integer(f"the offset of partition {key}"))(item, client)
+        for key, item in argument.items()
     }
 
 

@@ -13,7 +13,7 @@ from sluice.cypher.lexer import Kind
 _BATCH_OPTIONS = {"INTERVAL": "BATCH_INTERVAL", "SIZE": "BATCH_SIZE"}
 "An option's second word, where it is written in two -> the option in one word."
 
-_TARGET = "EARLIEST, LATEST, TIMESTAMP, RELATIVE, {partition: offset} or a $parameter"
+_TARGET = "EARLIEST, LATEST, TIMESTAMP, RELATIVE, {partition: offset}, {topic: {partition: offset}} or a $parameter"
 
 V = TypeVar("V")
 

@@ -13,6 +13,7 @@ from sluice.clauses.values import (
     Items,
     Map,
     Offsets,
+    OffsetsByTopic,
     Parameter,
     Relative,
     Scalar,
@@ -97,6 +98,8 @@ def _target(target: Target) -> str:
             return f"RELATIVE {_scalar(target.count)}"
         case Offsets():
             return "{" + ", ".join(f"{partition}: {_scalar(offset)}" for partition, offset in target.entries) + "}"
+        case OffsetsByTopic():
+            return "{" + ", ".join(f"{_plain_or_quoted(key)}: {_target(each)}" for key, each in target.entries) + "}"
         case Parameter():
             return _parameter(target)
 

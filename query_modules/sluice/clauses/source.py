@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from sluice.clauses.values import (
     MAX_INTEGER,
@@ -11,6 +12,7 @@ from sluice.clauses.values import (
     Items,
     Map,
     Offsets,
+    OffsetsByTopic,
     Parameter,
     Scalar,
     Signed,
@@ -139,10 +141,23 @@ class Source:
             items.append(self._item(nesting - 1))
         return Items(tuple(items))
 
-    def offsets(self, expected: str) -> Offsets:
-        """`{partition: offset, ...}`."""
-        entries: dict[int, Count] = {}
+    def offsets(self, expected: str) -> Offsets | OffsetsByTopic:
+        """`{partition: offset, ...}` or `{topic: {partition: offset, ...}, ...}`."""
         self._open(expected)
+        if self.token.kind is Kind.INTEGER or self._is_decimal() or self.token.text == "}":
+            return self._offsets()
+        topics: dict[str, Offsets] = {}
+        while self._continues(topics, "a topic's name"):
+            if self.token.kind not in (Kind.NAME, Kind.QUOTED_NAME, Kind.STRING) or self._is_decimal():
+                raise self.error("a topic's name" if topics else "a partition's number or a topic's name")
+            topic = self._key(topics)
+            self._colon()
+            self._open("{partition: offset}")
+            topics[topic] = self._offsets()
+        return OffsetsByTopic(tuple(topics.items()))
+
+    def _offsets(self) -> Offsets:
+        entries: dict[int, Count] = {}
         if self.token.text == "}":
             raise self.error("a partition's number")
         while self._continues(entries, "a partition's number"):
@@ -184,7 +199,7 @@ class Source:
             raise self.error(":", hint=hint if self.token.text in (".", "-") else "")
         self.take()
 
-    def _key(self, entries: dict[str, Item]) -> str:
+    def _key(self, entries: Collection[str]) -> str:
         key = self.token.value
         kinds = (Kind.NAME, Kind.QUOTED_NAME, Kind.STRING)
         if self.token.kind not in kinds or not key or not is_unicode(key):
@@ -196,14 +211,18 @@ class Source:
 
     def _partition(self, entries: dict[int, Count]) -> int:
         token = self.token
-        is_number = token.kind in (Kind.QUOTED_NAME, Kind.STRING) and token.value.isascii() and is_decimal(token.value)
-        partition = integer_value(token.value) if is_number or token.kind is Kind.INTEGER else None
+        partition = integer_value(token.value) if self._is_decimal() or token.kind is Kind.INTEGER else None
         if partition is None:
             raise self.error("a partition's number")
         if partition in entries:
             raise self.error("a partition that was not used before")
         self.take()
         return partition
+
+    def _is_decimal(self) -> bool:
+        """Whether the token is a number in quotes."""
+        value = self.token.value
+        return self.token.kind in (Kind.QUOTED_NAME, Kind.STRING) and value.isascii() and is_decimal(value)
 
     def _scalar(self) -> Scalar | Parameter:
         token = self.token

@@ -14,14 +14,14 @@ from sluice.clauses import statements
 from sluice.clauses.binding import Argument, bind
 from sluice.clauses.parser import Beginning, recognise
 from sluice.clauses.printer import keywords, quoted
-from sluice.clauses.values import End, Item, Items, Map, Offsets, Parameter, Relative, Scalar, Timestamp
+from sluice.clauses.values import End, Item, Items, Map, Offsets, OffsetsByTopic, Parameter, Relative, Scalar, Timestamp
 
 DEFAULTS: Mapping[str, Scalar] = {"batch_interval": 100, "batch_size": 10, "config": None}
 "The procedures'. Written out only where an argument that comes after is given."
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "streams.reload_transform": ("old_sha256", "new_sha256", "tried"),
-    "streams.seek": ("partition", "from", "to", "messages", "effect"),
+    "streams.seek": ("topic", "partition", "from", "to", "messages", "effect"),
     "streams.show": ("name", "uri", "topic", "transform", "status"),
     "streams.show_create": ("statement",),
     "streams.test": ("query", "params"),
@@ -121,6 +121,8 @@ def _argument(value: Any) -> Argument:
             return {"relative": value.count}
         case Offsets():
             return {str(partition): offset for partition, offset in value.entries}
+        case OffsetsByTopic():
+            return {topic: _argument(offsets) for topic, offsets in value.entries}
     argument: Argument = value
     return argument
 

@@ -119,7 +119,22 @@ class Offsets:
                 check_integer("an offset", offset)
 
 
-Target: TypeAlias = End | Timestamp | Relative | Offsets | Parameter
+@dataclass(frozen=True, slots=True)
+class OffsetsByTopic:
+    """Topic -> offsets of its partitions; the other topics stay where they are."""
+
+    entries: tuple[tuple[str, Offsets], ...]
+
+    def __post_init__(self) -> None:
+        if len({topic for topic, _ in self.entries}) < len(self.entries) or not self.entries:
+            raise SettingError("give offsets for at least one topic, and only once for each")
+        for topic, _ in self.entries:
+            check_text("a topic", topic)
+            if topic.isascii() and topic.isdecimal():
+                raise SettingError("a topic whose name is a number would be a partition")
+
+
+Target: TypeAlias = End | Timestamp | Relative | Offsets | OffsetsByTopic | Parameter
 
 
 def is_unicode(text: str) -> bool:

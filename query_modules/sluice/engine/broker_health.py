@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, TopicCollection
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from sluice.brokers import clients
+from sluice.brokers.offsets import asked_for
 from sluice.brokers.question import Answers, RepeatedQuestion, leaders_of, offset_of
 from sluice.brokers.standstill import Standstill
+from sluice.values.model import StreamSpec
+from sluice.values.position import Partition
 
 BUSY_INTERVAL = 1.0
 "Seconds between two looks at where partitions end, while messages come."
@@ -50,17 +53,17 @@ TIMEOUT = 2.0
 
 Clock = Callable[[], float]
 
-Watermarks = Mapping[int, tuple[int, int]]
+Watermarks = Mapping[Partition, tuple[int, int]]
 "partition -> first offset, and the offset that its next message gets."
 
 
 class Reading(NamedTuple):
     """What a stream reads."""
 
-    partitions: frozenset[int]
-    positions: Mapping[int, int] | None = None
+    partitions: frozenset[Partition]
+    positions: Mapping[Partition, int] | None = None
     "partition -> offset that it reads next; None: that is not known."
-    ends: Mapping[int, int] | None = None
+    ends: Mapping[Partition, int] | None = None
     "partition -> how far it goes at least, as messages that came say; None: that was not looked at."
     obstacle: str | None = None
     "What the consumer has met that lasts, though the brokers answer, in one line; None: nothing."
@@ -94,26 +97,24 @@ class BrokerHealth:
         `suspect`. Nothing here waits.
     """
 
-    def __init__(self, admin: AdminClient, topic: str, place: str, clock: Clock = time.monotonic) -> None:
-        """`place`: what a trouble is about, for its text."""
+    def __init__(self, admin: AdminClient, spec: StreamSpec, clock: Clock = time.monotonic) -> None:
         self._obstacle: str | None = None
         self._silence: str | None = None
         "What keeps the brokers from answering; None: they do, or nobody has doubted it."
         self._explained = False
         "Whether a broker has said why: it has answered, then."
-        self._standstill = Standstill(place)
+        self._standstill = Standstill(spec.name)
         self._idle_since: float | None = None
         self._admin = admin
-        self._topic = topic
-        self._place = place
+        self._place = f"Kafka stream {spec.name}, topic {spec.topic} at {spec.uri}"
         self._clock = clock
-        self._partitions: frozenset[int] = frozenset()
+        self._partitions: frozenset[Partition] = frozenset()
         self._ends = RepeatedQuestion(offset_of)
         self._begins = RepeatedQuestion(offset_of)
         self._stable = RepeatedQuestion(offset_of)
         self._leaders = RepeatedQuestion(leaders_of)
-        self._lows: Mapping[int, int] = {}
-        self._highs: Mapping[int, int] = {}
+        self._lows: Mapping[Partition, int] = {}
+        self._highs: Mapping[Partition, int] = {}
         self._watermarks: Watermarks | None = None
         self._doubted: float | None = None
         self._reason = ""
@@ -149,10 +150,12 @@ class BrokerHealth:
         """Whoever makes clients from now on gets another admin client; those that share this one may use it on."""
         clients.forget(self._admin)
 
-    def _follow(self, partitions: frozenset[int]) -> None:
+    def _follow(self, partitions: frozenset[Partition]) -> None:
         if partitions != self._partitions:
             self._partitions = partitions
             self._watermarks = None
+            self._lows = {p: low for p, low in self._lows.items() if p in partitions}
+            self._highs = {p: high for p, high in self._highs.items() if p in partitions}
             self._ends.drop()
             self._begins.drop()
             self._stable.drop()
@@ -200,7 +203,7 @@ class BrokerHealth:
         if self._silence is not None:
             self._silence = reason
 
-    def _look(self, positions: Mapping[int, int] | None, *, busy: bool, resting: bool) -> None:
+    def _look(self, positions: Mapping[Partition, int] | None, *, busy: bool, resting: bool) -> None:
         """Hears what was answered and asks what is due."""
         if not self._partitions:
             return
@@ -242,11 +245,11 @@ class BrokerHealth:
     def _ask(
         self, which: OffsetSpec, timeout: float, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
     ) -> Answers:
-        places = {TopicPartition(self._topic, partition): which for partition in sorted(self._partitions)}
+        places = {asked_for(partition): which for partition in sorted(self._partitions)}
         asked: Answers = self._admin.list_offsets(places, isolation_level=isolation, request_timeout=timeout)
         return asked
 
     def _ask_leaders(self) -> Answers:
-        topic = TopicCollection([self._topic])
-        asked: Answers = self._admin.describe_topics(topic, request_timeout=SUSPECT_TIMEOUT)
+        topics = TopicCollection(sorted({partition.topic for partition in self._partitions}))
+        asked: Answers = self._admin.describe_topics(topics, request_timeout=SUSPECT_TIMEOUT)
         return asked

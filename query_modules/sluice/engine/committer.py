@@ -24,6 +24,9 @@ from sluice.scripting.transformer import Transformer
 from sluice.values.batch import Group
 from sluice.values.model import Checkpoint
 
+SHARING = 0.05
+"Seconds between two looks at what other lanes have left of a limit of batches."
+
 
 class Committer:
     """
@@ -44,6 +47,9 @@ class Committer:
         self._isolation = isolation
         self._progress = Progress(run.desired, run.settings.error_history)
         self._pace = GroupSize(run.spec.batch_size)
+        self._limit, self._lane = run.batch_limit, run.spec.lane.number
+        self._unclaimed: Group | None = None
+        "What was submitted, and goes beyond what this lane could claim of the run's limit."
         self._pending: list[Group | Transaction | Refused[Group]] = []  # the next last
         self._settled_at = 0.0
 
@@ -61,6 +67,8 @@ class Committer:
     def batch_limit(self) -> int:
         """How many batches the next group may have."""
         left = self._progress.batches_left(self._sink.reached)
+        if self._limit is not None:
+            left = self._limit.left(self._lane)
         return self._pace.batches if left is None else max(1, min(self._pace.batches, left))
 
     @property
@@ -71,11 +79,35 @@ class Committer:
     @property
     def finished(self) -> bool:
         """Whether the limit of batches is reached once everything that was sent is committed."""
+        if self._limit is not None:
+            return self._limit.is_reached(self._lane, self.held.batches_in(self._run.desired.generation))
         return self._progress.batches_left(self._sink.reached) == 0
 
     def submit(self, group: Group) -> None:
         """Takes a group, to be applied after those before it. Does nothing yet: `advance` does, and `drain`."""
-        self._pending.insert(0, group)
+        if self._limit is None:
+            self._pending.insert(0, group)
+        else:
+            self._unclaimed = group
+            self.may_read()
+
+    def may_read(self) -> bool:
+        """
+        Whether there can be more batches. Not while other lanes have claimed what is left of the run's limit: they may
+        not need it after all. What was submitted and is beyond that waits. Takes a moment to say no where there is
+        nothing else to do.
+        """
+        if self._limit is None:
+            return True
+        if self._unclaimed is not None:
+            group, count = self._unclaimed, self._limit.claim(self._lane, len(self._unclaimed))
+            self._unclaimed = group.part(count, len(group)) if count < len(group) else None
+            if count:
+                self._pending.insert(0, group.part(0, count))
+        may_read = self._unclaimed is None and self._limit.left(self._lane) > 0
+        if not may_read and not self._pending and not self.in_flight:
+            self._run.cancel.wait(SHARING)
+        return may_read
 
     def advance(self) -> None:
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from sluice.errors import GapFound, OffsetGone
 from sluice.values.configuration import OnGap
 from sluice.values.failed_message import FailedMessage, of_gap
 from sluice.values.model import Checkpoint, StreamSpec
-from sluice.values.position import UNKNOWN, Position
+from sluice.values.position import UNKNOWN, Partition, Position
 
 log = logging.getLogger("sluice.topic_guard")
 
@@ -26,7 +26,7 @@ class CheckpointMove(NamedTuple):
 
 def is_unvalidated(held: Checkpoint, gone: OffsetGone, high: int) -> bool:
     """Whether a position is after the end, and the broker may know by its leader epoch where it lost what was read."""
-    place = held.places.get(gone.partition)
+    place = held.places.get(Partition(*gone.partition))
     return place is not None and gone.log_end is None and place.offset > high and place.leader_epoch != UNKNOWN
 
 
@@ -38,11 +38,11 @@ def past_gap(spec: StreamSpec, held: Checkpoint, gone: OffsetGone, watermarks: t
         GapFound: the policy is to stop at that.
         OffsetGone: what is at the stream's position is not gone.
     """
-    partition, (low, high) = gone.partition, watermarks
+    partition, (low, high) = Partition(*gone.partition), watermarks
     position = held.positions.get(partition)
     if position is None or (gone.log_end is None and low <= position <= high):
         raise gone
-    place = f"topic {spec.topic}, partition {partition}"
+    place = str(partition)
     if position < low:
         resume, count = low, low - position
         what = f"{place}, offsets {position} to {low - 1}, at most {count} messages, were removed by retention"
@@ -53,26 +53,31 @@ def past_gap(spec: StreamSpec, held: Checkpoint, gone: OffsetGone, watermarks: t
     else:
         # The same topic with less in it, and it is not known from where on it is new. Where ids are unknown it may be
         # another topic.
-        resume, count = (high, high - low) if held.topic_id else (low, 0)
+        resume, count = (high, high - low) if partition.topic in held.topic_ids else (low, 0)
         what = f"{place} ends at offset {high}, before the stream's position {position}: it lost messages"
         what += f", and up to {count} of those it has may be new" if count else ""
     _permit(spec, what, f"continue from offset {resume}")
-    entry = of_gap(spec.topic, partition, position, count, what)
+    entry = of_gap(*partition, position, count, what)
     return CheckpointMove(held.moved({partition: Position(resume)}), [entry])
 
 
-def to_topic(spec: StreamSpec, held: Checkpoint, topic_id: str) -> CheckpointMove:
+def to_topics(spec: StreamSpec, held: Checkpoint, topic_ids: Mapping[str, str]) -> CheckpointMove:
     """
-    To a topic with another id than that of the positions: from its beginning, unless there was no id or no position.
-    Raises GapFound: the policy is to stop at that.
+    To topics with other ids than those of the positions: each from its beginning, unless there was no id or no
+    position. Raises GapFound: the policy is to stop at that.
     """
-    if not held.topic_id or not held.positions:
-        return CheckpointMove(replace(held, topic_id=topic_id))
-    what = f"topic {spec.topic} was deleted and recreated: the stream's positions are those of the old topic"
-    _permit(spec, what, "read the new topic from its beginning")
-    places = sorted(held.positions.items())
-    entries = [of_gap(spec.topic, partition, offset, 0, what) for partition, offset in places]
-    return CheckpointMove(replace(held, positions={}, topic_id=topic_id), entries)
+    kept, entries = dict(held.positions), list[FailedMessage]()
+    read = spec.reads(held.positions)
+    for partition, offset in sorted(held.positions.items()):
+        topic = partition.topic
+        if topic in topic_ids and topic in held.topic_ids:
+            what = f"topic {topic} was deleted and recreated: the stream's positions are those of the old topic"
+            if not entries or entries[-1].topic != topic:
+                _permit(spec, what, "read the new topic from its beginning")
+            if partition in read:
+                entries.append(of_gap(topic, partition.number, offset, 0, what))
+            del kept[partition]
+    return CheckpointMove(replace(held, positions=kept, topic_ids={**held.topic_ids, **topic_ids}), entries)
 
 
 def _permit(spec: StreamSpec, what: str, remedy: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sluice.persistence.transaction import Transaction
 from sluice.values.failed_message import now
 from sluice.values.model import Checkpoint
+from sluice.values.position import Partition, as_map
 
 STAGES = ("poll", "transform", "write", "commit")
 """
@@ -25,10 +26,10 @@ class HistoryEntry:
 
     time: str
     "When it was committed, or found, or, as long as there is no answer, sent; in UTC, ISO 8601."
-    begin: Mapping[int, int | None]
-    "partition -> offset that it began at, None: the earliest; only partitions that it moved."
-    end: Mapping[int, int]
-    "partition -> offset after it."
+    begin: Mapping[str, Any]
+    "As `as_map`: partition -> offset that it began at, None: the earliest; only partitions that it moved."
+    end: Mapping[str, Any]
+    "The same: partition -> offset after it."
     batches: int
     messages: int
     "Those that took effect."
@@ -45,13 +46,13 @@ class HistoryEntry:
 
     def as_row(self) -> dict[str, Any]:
         """A record of `streams.batches`."""
-        return {**asdict(self), "begin": by_name(self.begin), "end": by_name(self.end)}
+        return asdict(self)
 
 
 class Mark(NamedTuple):
     """What a checkpoint counts."""
 
-    positions: Mapping[int, int]
+    positions: Mapping[Partition, int]
     batches: int
     messages: int
     failed: int
@@ -133,7 +134,8 @@ class History:
         known = set(HistoryEntry.__dataclass_fields__)
         for fields in given.get("entries", ()):
             if set(fields) == known:
-                self._entries.append(HistoryEntry(**fields))
+                ends = {name: {str(key): value for key, value in fields[name].items()} for name in ("begin", "end")}
+                self._entries.append(HistoryEntry(**{**fields, **ends}))
         mark = given.get("mark")
         if mark and set(mark) == set(Mark._fields):
             self.start(Mark(**mark))
@@ -145,8 +147,8 @@ def _entry(transaction: Transaction, before: Mark, retries: int, transform_sha25
     batches, messages, failed = (new - old for new, old in zip(reached.counts, before.counts, strict=True))
     return HistoryEntry(
         time=at,
-        begin={partition: before.positions.get(partition) for partition in moved},
-        end={partition: reached.positions[partition] for partition in moved},
+        begin=as_map({partition: before.positions.get(partition) for partition in moved}, transaction.after.topic),
+        end=as_map({partition: reached.positions[partition] for partition in moved}, transaction.after.topic),
         batches=batches,
         messages=messages,
         failed=failed,
@@ -163,8 +165,3 @@ def times_ms(transaction: Transaction) -> dict[str, float]:
     polled, transformed = transaction.group.polled, transaction.transform_seconds
     times = (polled, transformed, transaction.write_seconds, transaction.commit_seconds)
     return dict(zip(STAGES, (1000 * seconds for seconds in times), strict=True))
-
-
-def by_name(numbers: Mapping[int, Any]) -> dict[str, Any]:
-    """Partitions as the keys that a result can have: texts, in the order of the numbers."""
-    return {str(partition): numbers[partition] for partition in sorted(numbers)}

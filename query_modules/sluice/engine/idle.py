@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 
 from sluice.brokers import idle_watcher
-from sluice.brokers.topic import Topic
+from sluice.brokers.topic import Topics
 from sluice.engine.broker_health import Watermarks
 from sluice.host.settings import Settings
 from sluice.values.model import Checkpoint, StreamSpec
+from sluice.values.position import Partition
 
 LONGER = 16
 """
@@ -40,7 +41,7 @@ class IdleDetector:
         self._patience = settings.rest_after
         self._since = clock()
         self._watched: idle_watcher.Watched | None = None
-        self._highs: dict[int, int] | None = None
+        self._highs: dict[Partition, int] | None = None
 
     @property
     def entered(self) -> bool:
@@ -52,13 +53,13 @@ class IdleDetector:
         self.end()
         self._since = self._clock()
 
-    def ready(self, partitions: frozenset[int], held: Checkpoint) -> bool:
+    def ready(self, partitions: frozenset[Partition], held: Checkpoint) -> bool:
         """There is nothing to do: whether the stream, which goes to rest when it is time to, may sleep now."""
         if self._watched is None:
             if self._clock() - self._since >= self._patience:
                 self._since, self._highs = self._clock(), None
-                topic = Topic(held.topic_id, partitions)
-                self._watched = idle_watcher.Watched(self._spec.topic, topic, held.places, self._wake)
+                topics = Topics(held.topic_ids, partitions)
+                self._watched = idle_watcher.Watched(self._spec, topics, held.places, self._wake)
                 idle_watcher.enter(self._watched, self._spec, self._settings.topic_interval)
         elif self._watched.roused:
             self.end()

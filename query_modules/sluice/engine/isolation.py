@@ -126,7 +126,7 @@ class Isolation:
         full = self._full_for(batch)
         policy = OnError.STOP if full else spec.config.on_error
         entries = self._entries(refused, batch, policy)
-        place = f"topic {spec.topic}, {batch.place}"
+        place = batch.place
         if policy is OnError.STOP:
             reason = one_line(refused.error, REASON_LIMIT)
             remedy = full or f"START STREAM {spec.name} retries it, {GOES_ON}"
@@ -168,7 +168,7 @@ class Isolation:
         config, name = self._spec.config, self._spec.name
         if config.on_error is not OnError.PARK:
             return ""
-        there = self._writer.loopback.count_parked(self._run.desired.checkpoint_id) + len(self._parking)
+        there = self._writer.loopback.count_parked(self._run.desired) + len(self._parking)
         if there + len(batch) <= config.park_limit:
             return ""
         held = f"{there} messages are parked already, and park_limit is {config.park_limit}"

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sluice.brokers.consumer import Consumer
 from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth, Health, Reading
 from sluice.engine.committer import Committer
-from sluice.engine.gaps import CheckpointMove, is_unvalidated, past_gap, to_topic
+from sluice.engine.gaps import CheckpointMove, is_unvalidated, past_gap, to_topics
 from sluice.engine.idle import IdleDetector
 from sluice.engine.retrier import Retrier
 from sluice.engine.run import Run
-from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard
+from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard, TopicsCameOrWent
 from sluice.engine.writer import Writer
 from sluice.errors import BrokerUnreachable, OffsetGone, Stopped
+from sluice.values.position import Partition
 
 log = logging.getLogger("sluice.session")
 
@@ -89,7 +91,8 @@ class StreamLoop:
             committer.settle_ready()
             if not committer.pending:
                 self._answer_calls()
-                self._read()
+                if committer.may_read():
+                    self._read()
             busy = committer.pending
             self._look(busy=busy or bool(committer.in_flight) or source.held_back)
             self._write()
@@ -104,13 +107,12 @@ class StreamLoop:
         source.report(committer.held.positions)
 
     def _begin(self) -> None:
-        """Begins to read, as soon as a broker answers. Raises as `TopicGuard.begin`."""
+        """Begins to read, as soon as a broker answers; librdkafka goes on trying. Raises as `TopicGuard.begin`."""
         began = time.monotonic()
         while True:
             try:
                 self._assign()
             except BrokerUnreachable as error:
-                # librdkafka goes on trying, and has had its time.
                 self._run.status.failed(str(error), 0.0)
                 self._run.check()
                 if time.monotonic() - began >= RENEW_AFTER:
@@ -127,9 +129,9 @@ class StreamLoop:
 
     def _assign(self) -> None:
         """Reads from where the checkpoint says. Raises as `TopicGuard.begin`, and GapFound."""
-        topic = self._parts.guard.begin(self._committer.held)
-        self._adopt(topic.id)
-        self._source.assign(topic.partitions, self._committer.held.places)
+        topics = self._parts.guard.begin(self._committer.held)
+        self._adopt(topics.ids)
+        self._source.assign(topics.partitions, self._committer.held.places)
 
     def _answer_calls(self) -> None:
         """Does what the supervisor asks for."""
@@ -146,8 +148,7 @@ class StreamLoop:
         """Submits what is due, if it comes in time."""
         spec, committer, health = self._run.spec, self._committer, self._health
         # What is in flight is heard of as soon as there is nothing else to do.
-        hurry = committer.in_flight or self._is_asked()
-        suspect = health.suspect
+        hurry, suspect = committer.in_flight or self._is_asked(), health.suspect
         asking = health.asking or self._parts.guard.asking or self._source.reporting or self._parts.idle.entered
         idle = ASKING if asking else min(IDLE, self._parts.guard.pause)
         try:
@@ -184,24 +185,30 @@ class StreamLoop:
             self._committer.move(CheckpointMove(held.moved(reached)))
 
     def _follow_topic(self) -> None:
-        """Reads the topic as it is now."""
+        """Reads the topics as they are now."""
         event = self._parts.guard.poll(self._committer.held)
-        if isinstance(event, TopicChanged) and self._adopt(event.topic_id):
+        if isinstance(event, TopicChanged) and self._adopt(event.topic_ids):
             self._assign()
         elif isinstance(event, PartitionsFound):
             self._source.extend(event.partitions, self._committer.held.places)
+        elif isinstance(event, TopicsCameOrWent):
+            for topic in sorted(event.gone):
+                log.warning("stream %s: topic %s does not exist any more; reads the others", self._run.spec.name, topic)
+            self._committer.drain()
+            self._assign()
 
-    def _adopt(self, topic_id: str) -> bool:
+    def _adopt(self, topic_ids: Mapping[str, str]) -> bool:
         """
-        Compares the topic's id with that of the positions, and notes it if there was none. Raises GapFound. Returns
-        whether it is another topic.
+        Compares the topics' ids with those of the positions, and notes those that were not known. Raises GapFound.
+        Returns whether there is another topic of the same name.
         """
         committer = self._committer
-        if topic_id in ("", committer.held.topic_id):
+        news = dict(topic_ids.items() - committer.held.topic_ids.items())
+        if not news:
             return False
         committer.drain()
-        is_other = bool(committer.held.topic_id)
-        committer.move(to_topic(self._run.spec, committer.held, topic_id))
+        is_other = not news.keys().isdisjoint(committer.held.topic_ids)
+        committer.move(to_topics(self._run.spec, committer.held, news))
         if is_other:
             self._source.renew()
         return is_other
@@ -210,35 +217,35 @@ class StreamLoop:
         """Continues where a partition begins now. Raises GapFound, or BrokerError where nothing is gone."""
         committer = self._committer
         committer.drain()
-        if not (committer.held.topic_id and self._adopt(self._parts.guard.topic_id())):
-            held, watermarks = committer.held, self._source.topic.watermarks(gone.partition)
-            partition, high = gone.partition, watermarks[1]
+        partition = Partition(*gone.partition)
+        is_identified = partition.topic in committer.held.topic_ids
+        if not (is_identified and self._adopt(self._parts.guard.topic_ids())):
+            held, watermarks = committer.held, self._source.topic.watermarks(partition)
+            high = watermarks[1]
             if is_unvalidated(held, gone, high):
                 log_end = self._source.log_end(partition, high, held.places[partition].leader_epoch)
                 gone = OffsetGone(str(gone), partition=partition, log_end=log_end)
             committer.move(past_gap(self._run.spec, held, gone, watermarks))
         self._assign()
 
-    def look_on(self) -> None:
-        """Looks where the partitions end, and whether the brokers answer, while the transform works. Does not wait."""
-        self._observe(busy=True)
-
     def _look(self, *, busy: bool, resting: bool = False) -> None:
         """As `look_on`. Raises BrokerUnreachable: the clients do not recover, and are given up."""
-        self._observe(busy=busy, resting=resting)
+        self.look_on(busy=busy, resting=resting)
         if self._health.stuck is not None:
             raise self._renewed(self._health.stuck)
 
-    def _observe(self, *, busy: bool, resting: bool = False) -> None:
+    def look_on(self, *, busy: bool = True, resting: bool = False) -> None:
+        """Looks where the partitions end, and whether the brokers answer, while the transform works. Does not wait."""
         health, source = self._parts.health, self._source
-        if (complaint := source.complaints.take()) is not None:
+        if (complaint := source.complaints.take()) is not None and source.assigned:
             health.doubt(complaint)
-        ends: dict[int, int] = {}
+        ends: dict[Partition, int] = {}
         if busy and time.monotonic() >= self._next_ends:
             self._next_ends = time.monotonic() + ENDS_INTERVAL
             ends = source.ends()
         reading = Reading(source.assigned, self._committer.held.positions, ends, source.complaints.obstacle)
-        self._health = health.poll(reading, busy=busy, resting=resting)
+        found = health.poll(reading, busy=busy, resting=resting)
+        self._health = found._replace(trouble=found.trouble or self._parts.guard.trouble)
         self._run.status.update(self._health)
 
     def _rest(self, *, busy: bool) -> None:
@@ -285,7 +292,7 @@ class StreamLoop:
     def _is_called(self) -> bool:
         """Whether there has come to be something to do other than to wait for messages."""
         suspect = self._health.suspect or self._source.complaints.pending
-        return suspect or self._run.cancel.is_set() or self._is_asked()
+        return suspect or self._run.cancel.is_set() or self._is_asked() or self._committer.finished
 
     def _is_asked(self) -> bool:
         """Whether the supervisor has asked for something that is not done."""

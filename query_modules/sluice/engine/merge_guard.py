@@ -1,8 +1,9 @@
 """
-Keeps transactions of different streams from creating the same vertex or relationship twice.
+Keeps transactions of different streams from creating the same vertex or relationship twice, and those of a stream's
+lanes from seeing less of each other than they would one after the other.
 
-Memgraph lets two transactions MERGE the same new vertex, and commits both. So transactions of this process whose keys
-meet (`merge_keys`) run one after the other, and all others at once.
+Memgraph lets two transactions MERGE the same new vertex, and commits both. And neither sees what the other writes. So
+transactions of this process whose keys meet (`merge_keys`) run one after the other, and all others at once.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ had received. It is known to have ended as soon as its stream's next session has
 (`Loopback.fence_off`).
 """
 
-Owner = int
-"A stream: its checkpoint's vertex id."
+Owner = tuple[int, int]
+"A lane of a stream: the vertex ids of the stream, and of the lane's checkpoint."
 
 Ticket = int
 "A transaction. Later ones have larger numbers."
@@ -43,7 +44,7 @@ class MergeGuard:
     Which transactions run, which wait, and in which order they get their turn.
 
     A transaction may run unless its keys meet those of another stream's that runs, or of one that has waited for longer
-    than `YIELDING` before it. Those of one stream never wait for each other: one connection takes them in order.
+    than `YIELDING` before it. Those of one lane never wait for each other: one connection takes them in order.
 
     There is no deadlock, since nobody who waits holds anything: a stream that has to wait settles what it has in flight
     first (`turns`). So whoever holds something waits for nothing but the server, and lets go when that answers, or
@@ -63,7 +64,7 @@ class MergeGuard:
         self._lost: list[tuple[Owner, MergeKeys, float]] = []
         "... and until when they count."
         self._seen: dict[Owner, float] = {}
-        "When each stream last asked for its turn."
+        "When each lane last asked for its turn."
         self._constraints: frozenset[Constraint] = frozenset()
         self._relies_on_constraints = False
 
@@ -83,16 +84,21 @@ class MergeGuard:
         self._constraints, self._relies_on_constraints = frozenset(constraints), relied_on
 
     def wants_keys(self, owner: Owner) -> bool:
-        """Whether other streams run, so that it matters what this one merges."""
+        """Whether other streams, or other lanes, run, so that it matters what this one merges."""
         now = self._clock()
         with self._changed:
             self._forget(now)
             others = (other for other, *_ in (*self._running.values(), *self._waiting.values(), *self._lost))
             return any(other != owner for other in (*self._seen, *others))
 
-    def reduced(self, keys: MergeKeys) -> MergeKeys:
-        """Less what uniqueness constraints take care of."""
-        return keys.without(self._constraints) if self._relies_on_constraints else keys
+    def _met(self, owner: Owner, keys: MergeKeys, other: Owner, theirs: MergeKeys) -> str | None:
+        """What two transactions may not do at the same time; None: they may."""
+        if owner == other:
+            return None
+        if owner[0] == other[0]:
+            return keys.meets(theirs, in_stream=True)
+        known = self._constraints if self._relies_on_constraints else ()
+        return keys.without(known).meets(theirs.without(known))
 
     def try_acquire(self, owner: Owner, keys: MergeKeys) -> Ticket | str:
         """The turn of a transaction, all of it or nothing; or what it has to wait for. Does not wait."""
@@ -169,7 +175,10 @@ class MergeGuard:
         """Goes on from what `handed_over` gave."""
         now = self._clock()
         with self._changed:
-            self._lost += [(owner, decode(keys), now + seconds) for owner, keys, seconds in given]
+            # Of a version without lanes, which had the checkpoint alone, nobody else can be meant.
+            owners = [owner if isinstance(owner, tuple) else (owner, owner) for owner, *_ in given]
+            found = zip(owners, given, strict=True)
+            self._lost += [(owner, decode(keys), now + seconds) for owner, (_, keys, seconds) in found]
 
     def _obstacle(self, owner: Owner, keys: MergeKeys, ticket: Ticket, now: float) -> str | None:
         """What keeps the transaction from running."""
@@ -184,7 +193,7 @@ class MergeGuard:
         )
         lost = ((other, theirs) for other, theirs, _ in self._lost)
         for other, theirs in (*self._running.values(), *lost, *ahead):
-            if other != owner and (met := keys.meets(theirs)) is not None:
+            if (met := self._met(owner, keys, other, theirs)) is not None:
                 return met
         return None
 

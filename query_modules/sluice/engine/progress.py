@@ -10,6 +10,7 @@ from sluice.persistence import nodes
 from sluice.values import failed_message
 from sluice.values.batch import Group
 from sluice.values.failed_message import FailedMessage
+from sluice.values.lane import WHOLE
 from sluice.values.model import Checkpoint, Desired, Status
 
 
@@ -19,7 +20,7 @@ class Progress:
     def __init__(self, desired: Desired, history_limit: int) -> None:
         """`history_limit`: how many failed messages a checkpoint holds."""
         self._generation = desired.generation
-        self._limit = desired.limit_batches
+        self._limit = desired.limit_batches if desired.spec.lane == WHOLE else None  # lanes share a `BatchLimit`
         self._history_limit = history_limit
 
     def after(self, before: Checkpoint, group: Group) -> Checkpoint:

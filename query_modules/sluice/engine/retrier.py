@@ -102,7 +102,8 @@ class Retrier:
         """Begins with the next request; whether there is one."""
         held = self._writer.sink.held
         requests = self._loopback.read_requests(self._run.desired.stream_id)
-        self._request = next((request for request in requests if request.number > held.retry_completed), None)
+        due = (request for request in requests if request.number > held.retry_completed)
+        self._request = next((request.for_lane(self._spec.lane.number) for request in due), None)
         if self._request is None:
             return False
         there = self._loopback.list_parked(self._run.desired.checkpoint_id)

@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from sluice.engine.batch_limit import BatchLimit
 from sluice.engine.broker_health import Health
 from sluice.engine.host_state import HostState
 from sluice.engine.log_throttle import LogThrottle
@@ -21,6 +22,7 @@ from sluice.persistence.transaction import InFlight, Transaction
 from sluice.values.failed_message import now
 from sluice.values.model import MAX_TEXTS_PER_BATCH, Checkpoint, Desired, StreamSpec
 from sluice.values.output_lines import OutputLines
+from sluice.values.position import as_map
 
 log = logging.getLogger("sluice.worker")
 
@@ -43,7 +45,7 @@ class RunStatus:
                 None: nowhere, since there is no run that could end.
         """
         self._desired = desired
-        self._name = desired.spec.name
+        self._name = desired.spec.title
         self._monitor = monitor
         self._attempts = attempts
         self._is_attempting = False  # whether its first transaction was noted
@@ -62,7 +64,7 @@ class RunStatus:
         self._monitor.changed(assigned=True)
         if not self._started:
             self._started = True
-            place = dict(held.positions) or "its beginning"
+            place = as_map(held.positions, held.topic) or "its beginning"
             log.info("stream %s: started: reads topic %s from %s", self._name, self._desired.spec.topic, place)
 
     def unassigned(self) -> None:
@@ -82,13 +84,13 @@ class RunStatus:
         """A transaction is about to be sent: the first one is noted."""
         if not self._is_proven and not self._is_attempting and self._attempts is not None:
             self._is_attempting = True
-            self._attempts.begin(self._desired.spec.uid, self._desired.generation)
+            self._attempts.begin(self._desired.key, self._desired.generation)
 
     def answered(self) -> None:
         """A transaction was answered, or the run has ended, so the server has not ended at it."""
         if not self._is_proven and self._attempts is not None:
             self._is_proven = True
-            self._attempts.end(self._desired.spec.uid)
+            self._attempts.end(self._desired.key)
 
     def committed(self, transaction: Transaction) -> None:
         """A transaction is in the graph."""
@@ -191,6 +193,8 @@ class Run:
     "Set when the run is to end."
     calls: Calls = field(default_factory=Calls)
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    batch_limit: BatchLimit | None = None
+    "The run's limit of batches, where several lanes share it."
 
     @property
     def spec(self) -> StreamSpec:

@@ -39,6 +39,9 @@ def run_session(run: Run, loopback: Loopback) -> None:
             while retrier.step():
                 pass
         else:
+            if run.batch_limit is not None:
+                committed = loopback.count_batches(run.desired)
+                run.batch_limit.join(run.spec.lane.number, committed, run.calls.nudge.set)
             watch = Watch(run)
             loop = StreamLoop(run, open_parts(run, loopback, watch, resources))
             watch.look = loop.look_on
@@ -65,8 +68,7 @@ class Watch:
 def open_parts(run: Run, loopback: Loopback, watch: Watch, resources: ExitStack) -> Parts:
     """The parts of a stream's loop over a connection. `resources`: whose end lets go of them."""
     spec, settings = run.spec, run.settings
-    place = f"Kafka stream {spec.name}, topic {spec.topic} at {spec.uri}"
-    health = BrokerHealth(clients.admin(spec.name, spec.uri, spec.config), spec.topic, place)
+    health = BrokerHealth(clients.admin(spec.name, spec.uri, spec.config), spec)
     resources.callback(health.close)
     idle = IdleDetector(spec, settings, run.calls.nudge.set)
     resources.callback(idle.end)
@@ -94,7 +96,7 @@ def _open_writer(run: Run, loopback: Loopback) -> Writer:
     if run.turns.has_lost:
         loopback.fence_off(checkpoint_id)
         run.turns.fenced_off()
-    held = loopback.read_checkpoint(checkpoint_id)
+    held = loopback.read_checkpoint(checkpoint_id, run.spec.only_topic)
     sink = Sink(loopback.connection, checkpoint_id, held)
     run.status.began(held, sink.in_flight)
     return Writer(run, loopback, sink)

@@ -20,6 +20,7 @@ from sluice.persistence.transaction import InFlight, Transaction
 from sluice.values.failed_message import now
 from sluice.values.model import Checkpoint, Folding
 from sluice.values.output_lines import OutputLines
+from sluice.values.position import Partition
 
 WINDOW = 60.0
 "Seconds that rates are averages over."
@@ -39,7 +40,7 @@ class WorkerState:
     "When that began, in UTC, ISO 8601."
     next_try: str | None = None
     "When it tries again, in UTC, ISO 8601; None: it is trying now, or librdkafka does by itself."
-    watermarks: Mapping[int, tuple[int, int]] | None = None
+    watermarks: Mapping[Partition, tuple[int, int]] | None = None
     "partition -> first offset, and the offset that its next message gets; None: nobody has told yet."
     only_retries: bool = False
     "Whether the stream does not run, and the worker is there for parked messages alone."

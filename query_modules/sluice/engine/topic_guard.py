@@ -1,13 +1,13 @@
 """
-Finds out whether a stream reads the topic that it believes it reads, and all of its partitions. What follows from that
-is decided in `gaps`, and done by the loop.
+Finds out whether a stream reads the topics that it believes it reads, and all of their partitions. What follows from
+that is decided in `gaps`, and done by the loop.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any, NamedTuple
@@ -16,11 +16,12 @@ from confluent_kafka import KafkaException, TopicCollection
 
 from sluice.brokers import clients
 from sluice.brokers.consumer import Consumer
-from sluice.brokers.topic import Topic, described
+from sluice.brokers.topic import Topics, described
 from sluice.engine.run import Run
-from sluice.errors import BrokerError, Stopped, TopicNotFound
+from sluice.errors import BrokerError, SettingError, Stopped, TopicNotFound
 from sluice.host.settings import Settings
 from sluice.values.model import Checkpoint, StreamSpec
+from sluice.values.position import Partition
 
 log = logging.getLogger("sluice.topic_guard")
 
@@ -36,7 +37,7 @@ ASK_TIMEOUT = 0.5
 
 class TopicIdentity:
     """
-    Asks Kafka which id a topic has: it gets another when it is deleted and recreated.
+    Asks Kafka which ids topics have: one gets another when it is deleted and recreated.
 
     Threads: for the thread that made it.
     """
@@ -45,12 +46,12 @@ class TopicIdentity:
         """`timeout`: seconds that the broker has for each answer."""
         self._spec = spec
         self._timeout = timeout
-        self._client = clients.admin(spec.name, spec.uri, spec.config)
-        self._asked: Future[Any] | None = None
+        self.client = clients.admin(spec.name, spec.uri, spec.config)
+        self._asked: Mapping[str, Future[Any]] | None = None
 
     def close(self) -> None:
         """As `BrokerHealth.close`."""
-        del self._client
+        del self.client
         self._asked = None
 
     @property
@@ -58,67 +59,75 @@ class TopicIdentity:
         """Whether it was asked, and the answer was not taken yet."""
         return self._asked is not None
 
-    def ask(self) -> None:
+    def ask(self, topics: Collection[str]) -> None:
         """Asks, unless an answer is due already. Does not wait."""
-        if self._asked is None:
-            self._asked = self._described()
+        if self._asked is None and topics:
+            self._asked = self._described(topics)
 
-    def answer(self, patience: float = 0.0) -> str:
+    def answer(self, patience: float = 0.0) -> dict[str, str]:
         """
-        The id, once for each time it was asked for; empty if none has come, or the broker has none to give.
+        topic -> id, once for each time it was asked for; empty if not all have come, and without those that the broker
+        does not give.
 
         Args:
-            patience: seconds to wait for it.
+            patience: seconds to wait for each.
         """
-        if self._asked is None:
-            return ""
-        try:
-            answer = described(self._asked.result(patience)).id
-        except NotYet:
-            return ""
-        except KafkaException as error:
-            log.debug("stream %s: the topic's id is not known: %s", self._spec.name, error)
-            answer = ""
+        found: dict[str, str] = {}
+        for topic, future in (self._asked or {}).items():
+            try:
+                found |= described(future.result(patience)).ids
+            except NotYet:
+                return {}
+            except KafkaException as error:
+                log.debug("stream %s: the id of topic %s is not known: %s", self._spec.name, topic, error)
         self._asked = None
-        return answer
+        return found
 
-    def wait(self, wants_stop: Callable[[], bool]) -> str:
+    def wait(self, topics: Collection[str], wants_stop: Callable[[], bool]) -> dict[str, str]:
         """
-        The id, asked for now and waited for.
+        topic -> id, asked for now and waited for.
 
         Raises:
             BrokerError: there is no answer.
             Stopped: `wants_stop` answered True meanwhile.
         """
-        asked = self._described()
-        while not wants_stop():
+        asked, found = dict(self._described(topics)), dict[str, str]()
+        while asked and not wants_stop():
+            topic = next(iter(asked))
             try:
-                return described(asked.result(SLICE)).id
+                found |= described(asked[topic].result(SLICE)).ids
             except NotYet:
                 continue
             except KafkaException as error:
-                where = f"topic {self._spec.topic} at {self._spec.uri}"
+                where = f"topic {topic} at {self._spec.uri}"
                 raise BrokerError(f"Kafka stream {self._spec.name}, {where}: {error.args[0].str()}") from error
-        raise Stopped
+            del asked[topic]
+        if asked:
+            raise Stopped
+        return found
 
-    def _described(self) -> Future[Any]:
-        topic = self._spec.topic
-        described: Future[Any] = self._client.describe_topics(TopicCollection([topic]), request_timeout=self._timeout)[
-            topic
-        ]
-        return described
+    def _described(self, topics: Collection[str]) -> Mapping[str, Future[Any]]:
+        wanted = TopicCollection(sorted(topics))
+        asked: Mapping[str, Future[Any]] = self.client.describe_topics(wanted, request_timeout=self._timeout)
+        return asked
 
 
 class TopicChanged(NamedTuple):
-    """The topic has another id than the one that the positions are of, or that of the positions is not known."""
+    """These topics have other ids than those that the positions are of, or those of the positions are not known."""
 
-    topic_id: str
+    topic_ids: Mapping[str, str]
 
 
 class PartitionsFound(NamedTuple):
-    """The topic has these partitions."""
+    """The topics have these partitions that the stream reads."""
 
-    partitions: frozenset[int]
+    partitions: frozenset[Partition]
+
+
+class TopicsCameOrWent(NamedTuple):
+    """Of several topics some do not exist any more, or some exist again, of which the stream has read before."""
+
+    gone: frozenset[str]
 
 
 class TopicGuard:
@@ -129,10 +138,14 @@ class TopicGuard:
         self._source = source
         self._identity = identity
         self._next_look = 0.0
+        self._names: frozenset[str] = frozenset()
+        "Of the topics that are there."
+        self.trouble: str | None = None
+        "Which topics the stream would read that do not exist, in one line; None: none."
 
-    def begin(self, held: Checkpoint) -> Topic:
+    def begin(self, held: Checkpoint) -> Topics:
         """
-        The topic that is to be read from the checkpoint on; its id is empty where that makes no difference yet.
+        The topics that are to be read from the checkpoint on; without ids where those make no difference yet.
 
         Raises:
             BrokerError: it is not there, for now.
@@ -144,14 +157,15 @@ class TopicGuard:
         except TopicNotFound as error:
             raise self._away() from error
         self._next_look = time.monotonic() + self._run.settings.topic_interval
-        if held.positions and held.topic_id:
-            return Topic(self.topic_id(), partitions)
-        self._identity.ask()
-        return Topic("", partitions)
+        self._take(partitions)
+        if any(partition.topic in held.topic_ids for partition in held.positions):
+            return Topics(self.topic_ids(), self._run.spec.reads(partitions))
+        self._identity.ask(self._names)
+        return Topics({}, self._run.spec.reads(partitions))
 
-    def topic_id(self) -> str:
-        """The topic's id, asked for now and waited for. Raises as `begin`."""
-        return self._identity.wait(self._run.cancel.is_set)
+    def topic_ids(self) -> dict[str, str]:
+        """The topics' ids, asked for now and waited for. Raises as `begin`."""
+        return self._identity.wait(self._names, self._run.cancel.is_set)
 
     @property
     def asking(self) -> bool:
@@ -164,31 +178,47 @@ class TopicGuard:
         return max(0.0, self._next_look - time.monotonic())
 
     def woke(self, *, changed: bool) -> None:
-        """The idle watcher has looked until now, and found the topic changed, or as it was."""
+        """The idle watcher has looked until now, and found a topic changed, or all as it was."""
         self._next_look = time.monotonic() + (0.0 if changed else self._run.settings.topic_interval)
-        self._identity.ask()
+        self._identity.ask(self._names)
 
-    def poll(self, held: Checkpoint) -> TopicChanged | PartitionsFound | None:
+    def poll(self, held: Checkpoint) -> TopicChanged | PartitionsFound | TopicsCameOrWent | None:
         """
         To be called again and again: now and then, looks whether all is as it was; what it has found. Raises
         BrokerError: the topic is not there, for now.
         """
-        topic_id = self._identity.answer()
-        if topic_id not in ("", held.topic_id):
-            return TopicChanged(topic_id)
+        topic_ids = self._identity.answer()
+        if not topic_ids.items() <= held.topic_ids.items():
+            return TopicChanged(topic_ids)
         if time.monotonic() < self._next_look:
             return None
         self._next_look = time.monotonic() + self._run.settings.topic_interval
         try:
-            partitions = self._source.topic.partitions(timeout=ASK_TIMEOUT)
+            partitions = self._source.topic.partitions(timeout=ASK_TIMEOUT, admin=self._identity.client)
         except TopicNotFound as error:
             raise self._away() from error
         except BrokerError as error:
-            # Reading may go on all the same; if not, the consumer says so.
+            # Reading may go on all the same; if not, the consumer says so, where it has anything to read.
             log.debug("stream %s: %s", self._run.spec.name, error)
+            self.trouble = self.trouble if self._names else str(error)
             return None
-        self._identity.ask()
-        return PartitionsFound(partitions)
+        before = self._names
+        self._take(partitions)
+        gone, came = before - self._names, self._names - before
+        if gone or not came.isdisjoint(partition.topic for partition in held.positions):
+            return TopicsCameOrWent(gone)  # what came may be another topic: nothing of it is read before that is known
+        self._identity.ask(self._names)
+        return PartitionsFound(self._run.spec.reads(partitions))
+
+    def _take(self, partitions: frozenset[Partition]) -> None:
+        spec = self._run.spec
+        self._names = frozenset(partition.topic for partition in partitions)
+        missing = sorted(set(spec.topics.names) - self._names)
+        if missing:
+            what = f"topic {', '.join(missing)} does not exist at {spec.uri}; the stream reads its other topics"
+        else:
+            what = f"no topic at {spec.uri} matches {spec.topic} yet; it reads those that come to match"
+        self.trouble = f"Kafka stream {spec.name}, {what}" if missing or not self._names else None
 
     def _away(self) -> BrokerError:
         spec = self._run.spec
@@ -196,20 +226,29 @@ class TopicGuard:
         return BrokerError(f"Kafka stream {spec.name}, {text}")
 
 
-def check_topics(spec: StreamSpec, settings: Settings) -> Topic:
+def check_topics(spec: StreamSpec, settings: Settings) -> Topics:
     """
-    Looks whether the stream's topic, and that of its dead letters, are there; leaves nothing behind. Raises
-    TopicNotFound, BrokerError: they are not, or cannot be read about.
+    Looks whether the stream's topics, with the partitions that it reads, and that of its dead letters are there; leaves
+    nothing behind. Returns the topics with these partitions. Raises TopicNotFound, BrokerError: they are not, or cannot
+    be read about; SettingError: no topic has one of the partitions.
     """
     with Consumer(spec, settings) as consumer:
         identity = TopicIdentity(spec, settings.broker_timeout)
-        identity.ask()
         partitions = consumer.topic.partitions()
-        consumer.topic.check_leaders()
+        found = {partition.topic for partition in partitions}
+        for name in spec.topics.names:
+            if name not in found:
+                raise TopicNotFound(f"Kafka stream {spec.name}, topic {name} not found")
+        numbers = {partition.number for partition in partitions}
+        if numbers and (missing := sorted(set(spec.config.partitions) - numbers)):
+            what = f"topic {spec.topic} has no partition {missing[0]}, only 0 to {max(numbers)}"
+            raise SettingError(f"Kafka stream {spec.name}, config: partitions: {what}")
+        identity.ask(found)
+        consumer.topic.check_leaders(partitions)
         letters = spec.config.dead_letter_topic
         try:
             if letters is not None:
-                consumer.topic.partitions(letters)
+                consumer.topic.partitions_of(letters)
         except TopicNotFound:
             raise TopicNotFound(f"Kafka stream {spec.name}, dead_letter_topic {letters} not found") from None
-        return Topic(identity.answer(patience=IDENTITY_PATIENCE), partitions)
+        return Topics(identity.answer(patience=IDENTITY_PATIENCE), spec.reads(partitions))

@@ -1,4 +1,4 @@
-"""One stream's turns among the streams that merge the same, and how it has waited for them."""
+"""The turns of one stream's lane among others that merge the same, and how it has waited for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sluice.engine.merge_guard import MergeGuard, Owner, Ticket
-from sluice.values.merge_keys import MergeKeys, MergeShape
+from sluice.values.merge_keys import MergeKeys, MergeShape, Wanted
 
 MAX_LABELS = 20
 "What a stream has waited for is told apart up to this many shapes."
@@ -86,22 +86,24 @@ class Waits:
 class Turns:
     """One stream's turns, in the order in which its transactions are sent. Threads: for the stream's worker."""
 
-    def __init__(self, guard: MergeGuard, owner: Owner, waits: Waits) -> None:
+    def __init__(self, guard: MergeGuard, owner: Owner, waits: Waits, *, has_lanes: bool = False) -> None:
         """
         Args:
-            owner: the same for all workers of the stream.
+            owner: the same for all workers of the lane.
             waits: where each wait is noted.
+            has_lanes: whether the stream has other lanes, so that it matters also what its queries find.
         """
         self._guard = guard
         self._owner = owner
         self._waits = waits
+        self._wanted = Wanted.ALL if has_lanes else Wanted.MERGED
         self._tickets: deque[Ticket] = deque()
         self._queued: Ticket | None = None
         "The place in line of the transaction that waits; None: none does."
 
-    def wants_keys(self) -> bool:
-        """Whether it matters what the stream merges."""
-        return self._guard.wants_keys(self._owner)
+    def wants_keys(self) -> Wanted:
+        """What matters of what the stream writes."""
+        return self._wanted if self._guard.wants_keys(self._owner) else Wanted.NOTHING
 
     def enter(self, keys: MergeKeys, patience: float = 0.0) -> bool:
         """
@@ -113,14 +115,14 @@ class Turns:
                 take that has nothing in flight.
         """
         if self._queued is None:
-            found = self._guard.try_acquire(self._owner, self._guard.reduced(keys))
+            found = self._guard.try_acquire(self._owner, keys)
             if not isinstance(found, str):
                 self._enter(found)
                 return True
             self._waits.began(found)
             if not patience:
                 return False
-            self._queued = self._guard.queue(self._owner, self._guard.reduced(keys))
+            self._queued = self._guard.queue(self._owner, keys)
         what = self._guard.await_turn(self._queued, patience)
         if what is not None:
             self._waits.began(what)

@@ -9,15 +9,16 @@ choose values to that end can as well choose equal ones.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
 
 from sluice.bolt.values import Structure, Value
 from sluice.folding.expressions import EXACT, Key
+from sluice.folding.footprint import Place, footprint_of
 from sluice.folding.merges import ALL, NONE, Merged, Merges, may_merge, merges_of
-from sluice.values.merge_keys import EVERYTHING, MAX_SHAPES, MergeKeys, MergeShape
+from sluice.values.merge_keys import ANYTHING, EVERYTHING, FINDS, MAX_SHAPES, MergeKeys, MergeShape
 from sluice.values.same_query import SameParameter, SameQuery
 
 Query = tuple[str, Mapping[str, Value]]
@@ -41,16 +42,27 @@ class MergeReader:
     def __init__(self) -> None:
         self._texts: OrderedDict[str, Merges] = OrderedDict()
         "The least recently used first."
+        self._places: OrderedDict[str, tuple[Place, ...] | None] = OrderedDict()
+        self._looked_for: set[frozenset[str]] = set()
+        "The properties by which any of the texts look for something."
         self._looks = float(MAX_TEXTS)
         "How many texts may be analysed now."
         self._seen: set[MergeShape] = set()
         self._news: list[MergeShape] = []
 
-    def keys(self, queries: Sequence[Query]) -> MergeKeys:
-        """What these queries merge, together."""
+    def keys(self, queries: Sequence[Query], *, in_stream: bool = False) -> MergeKeys:
+        """
+        What these queries merge, together.
+
+        Args:
+            in_stream: also what they find and write, which matters to other lanes of the same stream.
+        """
         self._looks = min(self._looks + len(queries) / QUERIES_PER_LOOK, MAX_TEXTS)
         parameters = _by_text(queries)
         keys: dict[MergeShape, set[int]] = {}
+        if in_stream:
+            for merged, items in self._footprints(parameters):
+                keys.setdefault(merged.shape, set()).update(numbers(merged, items))
         for text, items in parameters.items():
             merges = self._merges(text)
             if merges.everything:
@@ -60,6 +72,31 @@ class MergeReader:
             if len(keys) > MAX_SHAPES:
                 return EVERYTHING
         return MergeKeys({shape: frozenset(found) for shape, found in keys.items() if found})
+
+    def _footprints(
+        self, parameters: Mapping[str, Sequence[Mapping[str, Value]]]
+    ) -> Iterator[tuple[Merged, Sequence[Mapping[str, Value]]]]:
+        """What queries find and write, for lanes of the same stream: by their texts, with the parameters of each."""
+        found = [(self._footprint(text), items) for text, items in parameters.items()]
+        for places, items in found:
+            if places is None:
+                yield Merged(ANYTHING, (), ()), items
+            else:
+                yield from ((place.looked_up_by(self._looked_for), items) for place in places)
+
+    def _footprint(self, text: str) -> tuple[Place, ...] | None:
+        if text not in self._places:
+            if self._looks < 1:
+                return None
+            self._looks -= 1
+            places = self._places[text] = footprint_of(text)
+            if len(self._places) > MAX_TEXTS:
+                self._places.popitem(last=False)
+            shapes = [place.merged.shape for place in places or ()]
+            self._looked_for |= {shape.known for shape in shapes if FINDS in shape.roles}
+        else:
+            self._places.move_to_end(text)
+        return self._places[text]
 
     def meet(self, texts: Iterable[str]) -> None:
         """Analyses texts of which no keys are wanted, for `news`."""

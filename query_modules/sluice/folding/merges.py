@@ -85,8 +85,8 @@ def _merged(query: Query, access: Access) -> Iterator[Merged]:
         if access.elements[variable].clause == number
     }
     creates = any(isinstance(clause, Create) for clause in query.clauses)
-    assignments = list(_assignments(query))
-    values = {name: _values(access.elements[name], sought.get(name), assignments) for name in access.elements}
+    assignments = list(assignments_of(query))
+    values = {name: values_of(access.elements[name], sought.get(name), assignments) for name in access.elements}
     for variable, found in sought.items():
         element = access.elements[variable]
         if found.is_optional and not creates:
@@ -112,7 +112,7 @@ def _sought(clause: Clause) -> Iterator[tuple[str, _Sought]]:
         yield variable, _Sought(frozenset(labels), properties, not mine[0][0].edges, isinstance(clause, Match))
 
 
-def _assignments(query: Query) -> Iterator[Assignment]:
+def assignments_of(query: Query) -> Iterator[Assignment]:
     """What SET and REMOVE do, map literals taken apart."""
     for clause in query.clauses:
         items = clause.items if isinstance(clause, Set) else clause.actions if isinstance(clause, Merge) else []
@@ -123,7 +123,7 @@ def _assignments(query: Query) -> Iterator[Assignment]:
                 yield item
 
 
-def _values(element: Element, sought: _Sought | None, assignments: list[Assignment]) -> Mapping[str, Key | None]:
+def values_of(element: Element, sought: _Sought | None, assignments: list[Assignment]) -> Mapping[str, Key | None]:
     """The properties by which a vertex or a relationship is looked for, and their values; None: not known."""
     values = {name: element.properties.get(name) for name in (sought.properties if sought else element.properties)}
     for item in assignments:
@@ -146,20 +146,30 @@ def _vertex(variable: str, sought: _Sought, values: Mapping[str, Key | None], as
         gains=None if gains_any else frozenset(item.property for item in mine if item.property),
         required=sought.labels,
     )
-    return _together(shape, values)
+    return together(shape, values)
 
 
 def _edges(element: Element, sought: _Sought, values: Mapping[str, Mapping[str, Key | None]]) -> Iterator[Merged]:
     if not sought.labels:
         raise NotUnderstood("it looks for relationships of any type")
-    ends = element.ends or ("", "")
+    for found in at_ends(element, values):
+        yield together(MergeShape(True, sought.labels, frozenset(found), frozenset(), None), found)
+
+
+def at_ends(element: Element, values: Mapping[str, Mapping[str, Key | None]]) -> Iterator[Mapping[str, Key | None]]:
+    """
+    The values of a vertex; or those of a relationship and of its ends (`<` and `>`), in both directions if it has none.
+    """
+    ends = element.ends
+    if ends is None:
+        yield values[element.variable]
+        return
     for source, target in [ends] if element.directed else [ends, ends[::-1]]:
         marked = {"": element.variable, "<": source, ">": target}
-        found = {mark + name: value for mark, one in marked.items() for name, value in values[one].items()}
-        yield _together(MergeShape(True, sought.labels, frozenset(found), frozenset(), None), found)
+        yield {mark + name: value for mark, one in marked.items() for name, value in values[one].items()}
 
 
-def _together(shape: MergeShape, values: Mapping[str, Key | None]) -> Merged:
+def together(shape: MergeShape, values: Mapping[str, Key | None]) -> Merged:
     """The shape with those of the values that can be looked up together: all on the way to the innermost list."""
     known = {name: key for name, key in values.items() if key is not None}
     lists = max((key.lists for key in known.values()), key=len, default=())

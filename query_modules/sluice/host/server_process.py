@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 
@@ -14,6 +15,11 @@ Attribute of `sys`, which a reload of the modules leaves alone, so that all copi
 def this_process() -> str:
     """A text that is unique to this process, and stays the same during its life."""
     return str(vars(sys).setdefault(ATTRIBUTE, secrets.token_hex(8)))
+
+
+def cores() -> int:
+    """How many cores the process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 PLACES = "_memgraph_sluice_loopbacks"

@@ -25,10 +25,11 @@ from sluice.persistence import nodes
 from sluice.persistence.probe import Findings, probe
 from sluice.persistence.schema import check_version, migrate
 from sluice.persistence.server_facts import ServerFacts
-from sluice.persistence.stream_row import LIST_STREAMS, StreamRow
+from sluice.persistence.stream_row import COUNT_BATCHES, COUNT_PARKED, LIST_STREAMS, StreamRow, heeding_lanes
 from sluice.scripting import admission
-from sluice.values.model import Checkpoint, CheckpointId, Desired, Status, VertexId, encode_positions
+from sluice.values.model import Checkpoint, CheckpointId, Desired, Status, VertexId
 from sluice.values.parked_message import ParkedMessage, RetryRequest, decode_requests, message_of
+from sluice.values.position import encode_positions
 
 USER_AGENT = "sluice-loopback/1"
 
@@ -80,8 +81,6 @@ PARKED = f"""
 MATCH (k)-[:{nodes.HAS_PARKED}]->(m:{nodes.PARKED})
 WHERE id(k) = $id AND k.{nodes.OWNER} = $uid AND m.{nodes.OWNER} = $uid
 """
-
-COUNT_PARKED = f"{PARKED} RETURN count(m) AS count"
 
 # Without the properties that may be large: those are read group by group.
 LIST_PARKED = f"""
@@ -185,6 +184,7 @@ class Loopback(AbstractContextManager["Loopback"]):
             for row in rows
             if row["checkpoint_id"] is not None
         ]
+        listed = heeding_lanes(listed)
         self._listed[catalog] = records, listed
         return listed
 
@@ -204,9 +204,12 @@ class Loopback(AbstractContextManager["Loopback"]):
         admission.check(desired.spec, self._settings)
         return desired
 
-    def read_checkpoint(self, checkpoint_id: CheckpointId) -> Checkpoint:
+    def read_checkpoint(self, checkpoint_id: CheckpointId, topic: str) -> Checkpoint:
         """
         The checkpoint as committed. Its positions are then written as the fence compares them.
+
+        Args:
+            topic: the only one that the stream reads; empty: there may be several.
 
         Raises:
             FenceLost: the node is gone.
@@ -216,8 +219,8 @@ class Loopback(AbstractContextManager["Loopback"]):
         if not rows:
             raise FenceLost("the stream's checkpoint node was deleted")
         properties = rows[0]["properties"]
-        checkpoint = nodes.checkpoint_of(properties)
-        found, positions = properties.get("positions") or "", encode_positions(checkpoint.positions)
+        checkpoint = nodes.checkpoint_of(properties, topic)
+        found, positions = properties.get("positions") or "", encode_positions(checkpoint.positions, topic)
         if found != positions:
             self.fetch(REWRITE_POSITIONS, {**_whose(checkpoint_id), "found": found, "positions": positions})
         return checkpoint
@@ -249,9 +252,14 @@ class Loopback(AbstractContextManager["Loopback"]):
         rows = self.fetch(READ_REQUESTS, {"id": stream_id})
         return decode_requests(rows[0]["requests"]) if rows else ()
 
-    def count_parked(self, checkpoint_id: CheckpointId) -> int:
-        """How many messages are parked."""
-        return int(self.fetch(COUNT_PARKED, _whose(checkpoint_id))[0]["count"])
+    def count_parked(self, desired: Desired) -> int:
+        """How many messages a stream has parked, by all of its lanes."""
+        return int(self.fetch(COUNT_PARKED, _of_stream(desired))[0]["count"])
+
+    def count_batches(self, desired: Desired) -> dict[int, int]:
+        """How many batches each lane of a stream has committed in the run, by the lane's number; none: not listed."""
+        rows = self.fetch(COUNT_BATCHES, {**_of_stream(desired), "generation": desired.generation})
+        return {row["lane"]: row["batches"] for row in rows}
 
     def list_parked(self, checkpoint_id: CheckpointId) -> list[tuple[VertexId, ParkedMessage]]:
         """The parked messages, in the order in which they were parked, without the properties that may be large."""
@@ -279,6 +287,10 @@ class Loopback(AbstractContextManager["Loopback"]):
     def fetch(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The records of a query, which has `SLUICE_LOOPBACK_TIMEOUT` seconds."""
         return self.connection.fetch(query, parameters, timeout=self._timeout)
+
+
+def _of_stream(desired: Desired) -> dict[str, Any]:
+    return {"stream": desired.stream_id, "uid": desired.spec.uid}
 
 
 def _whose(checkpoint_id: CheckpointId) -> dict[str, Any]:

@@ -3,6 +3,7 @@ Metadata nodes: labels, relationship types and property names, and how values be
 
     (:SluiceCatalog)-[:STREAM]->(:SluiceStream)-[:CHECKPOINT]->(:SluiceCheckpoint)-[:PARKED]->(:SluiceParked)
 
+A stream has a checkpoint for each of its lanes. That of an only lane does not say so.
 A checkpoint has no label if the graph has uniqueness constraints (`Loopback.unlabel`): it is found by the relationship.
 But a relationship drawn by hand may lead anywhere, and what follows it has the rights of the loopback's user. So
 nothing is read, written or deleted at its end unless it is known to be Sluice's: catalog and stream by their labels,
@@ -17,10 +18,12 @@ so a STOP never conflicts with a batch in flight. A dropped stream's node has lo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sluice.errors import SettingError
 from sluice.values import configuration, failed_message
+from sluice.values.lane import Lane
 from sluice.values.model import (
     Checkpoint,
     CheckpointId,
@@ -29,10 +32,15 @@ from sluice.values.model import (
     StreamSpec,
     Transform,
     VertexId,
-    decode_positions,
-    encode_positions,
 )
-from sluice.values.position import decode_leader_epochs, encode_leader_epochs
+from sluice.values.position import (
+    decode_leader_epochs,
+    decode_positions,
+    decode_topic_ids,
+    encode_leader_epochs,
+    encode_positions,
+    encode_topic_ids,
+)
 
 CATALOG = "SluiceCatalog"
 STREAM = "SluiceStream"
@@ -45,6 +53,9 @@ REVISION = "revision"
 HAS_STREAM = "STREAM"
 HAS_CHECKPOINT = "CHECKPOINT"
 HAS_PARKED = "PARKED"
+
+LANE, LANES = "lane", "lanes"
+"Of a checkpoint of a stream with several lanes: the number of its lane, and how many there are."
 
 OWNER = "sluice_uid"
 "The property of checkpoints and messages that names their stream: its `uid`. No other vertex has it."
@@ -61,27 +72,6 @@ SPEC_PROPERTIES = (
     *("uid", "name", "uri", "topic", "transform", "transform_source", "transform_sha256", "transform_signature"),
     *("batch_interval", "batch_size", "config"),
 )
-
-
-def distinct_names(names: Mapping[VertexId, str]) -> dict[VertexId, str]:
-    """
-    A distinct name for each stream. If several have the same name, which only concurrent first CREATEs or an edit by
-    hand can cause, the one with the lowest id keeps it, and the others get it with a number.
-
-    Args:
-        names: the streams' names, by the ids of their nodes.
-    """
-    found: dict[VertexId, str] = {}
-    taken: set[str] = set()
-    given = set(names.values())
-    for stream, name in sorted(names.items()):
-        number, free = 1, name
-        while free in taken or (number > 1 and free in given):
-            number += 1
-            free = f"{name}_{number}"
-        found[stream] = free
-        taken.add(free)
-    return found
 
 
 def spec_properties(spec: StreamSpec) -> dict[str, Any]:
@@ -124,12 +114,30 @@ def spec_of(properties: Properties) -> StreamSpec:
     )
 
 
+def lane_in(properties: Properties) -> Lane:
+    """The lane in a checkpoint node's properties. Raises SettingError as `checkpoint_of` does."""
+    lane = Lane(_count(properties, LANE), _count(properties, LANES) or 1)
+    if lane.number >= lane.of:
+        raise _impossible(properties, LANE, f"less than {LANES}")
+    return lane
+
+
+def lane_properties(lane: Lane) -> dict[str, Any]:
+    """The properties that say which lane a checkpoint node is of: none where there is only one."""
+    return {} if lane.of == 1 else {LANE: lane.number, LANES: lane.of}
+
+
 def desired_of(properties: Properties, stream_id: VertexId, checkpoint_id: CheckpointId) -> Desired:
-    """The run that a stream node requests. Raises SettingError as `spec_of` does."""
+    """
+    The run that a stream node requests. Raises SettingError as `spec_of` does.
+
+    Args:
+        properties: the stream node's, and those of its checkpoint that say of which lane it is.
+    """
     return Desired(
         stream_id=stream_id,
         checkpoint_id=checkpoint_id,
-        spec=spec_of(properties),
+        spec=replace(spec_of(properties), lane=lane_in(properties)),
         generation=generation_of(properties),
         limit_batches=_count(properties, "limit_batches") or None,
     )
@@ -154,8 +162,17 @@ def asks_to_run(properties: Properties) -> bool:
             something invalid, it is not to run, and SHOW reports an error.
     """
     try:
+        lane_in(properties)
         ended_generation, _ = _ended(properties)
         return bool(properties.get("running")) and ended_generation != generation_of(properties)
+    except SettingError:
+        return False
+
+
+def ended_by_error(properties: Properties) -> bool:
+    """Whether the run of a row of `LIST_STREAMS` has ended by an error."""
+    try:
+        return _ended(properties) == (generation_of(properties), Status.ERROR)
     except SettingError:
         return False
 
@@ -176,14 +193,14 @@ def asks_to_retry(properties: Properties) -> bool:
 def checkpoint_properties(checkpoint: Checkpoint) -> dict[str, Any]:
     """All properties of a checkpoint node except its history and those that say how a run ended."""
     return {
-        "positions": encode_positions(checkpoint.positions),
-        "leader_epochs": encode_leader_epochs(checkpoint.positions, checkpoint.leader_epochs),
+        "positions": encode_positions(checkpoint.positions, checkpoint.topic),
+        "leader_epochs": encode_leader_epochs(checkpoint.positions, checkpoint.leader_epochs, checkpoint.topic),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
         "failed": checkpoint.failed,
         "parked": checkpoint.parked,
         "retry_completed": checkpoint.retry_completed,
-        "topic_id": checkpoint.topic_id,
+        "topic_id": encode_topic_ids(checkpoint.topic_ids, checkpoint.topic),
         "generation": checkpoint.generation,
         "generation_batches": checkpoint.generation_batches,
     }
@@ -204,22 +221,34 @@ def ended_properties(generation: int, status: Status, error: str | None) -> dict
     }
 
 
-def checkpoint_of(properties: Properties) -> Checkpoint:
+def end_properties(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The properties with how the last run of a checkpoint ended, if one did."""
+    if not checkpoint.ended_generation:
+        return {}
+    ended = ended_properties(checkpoint.ended_generation, checkpoint.ended_status, checkpoint.error)
+    return ended | {"ended_at": checkpoint.ended_at}
+
+
+def checkpoint_of(properties: Properties, topic: str) -> Checkpoint:
     """
     The checkpoint in a node's properties. Raises SettingError: a property has a value that it cannot have, which only
     an edit by hand can cause.
+
+    Args:
+        topic: the only one that the stream reads; empty: there may be several.
     """
     ended_generation, ended_status = _ended(properties)
     return Checkpoint(
-        positions=decode_positions(properties.get("positions") or "{}"),
+        positions=decode_positions(properties.get("positions") or "{}", topic),
+        topic=topic,
         batches=_count(properties, "batches"),
         messages=_count(properties, "messages"),
         failed=_count(properties, "failed"),
         parked=_count(properties, "parked"),
         retry_completed=_count(properties, "retry_completed"),
         history=failed_message.decode(properties.get("history") or "[]"),
-        topic_id=_text(properties, "topic_id"),
-        leader_epochs=decode_leader_epochs(_text(properties, "leader_epochs") or "{}"),
+        topic_ids=decode_topic_ids(_text(properties, "topic_id"), topic),
+        leader_epochs=decode_leader_epochs(_text(properties, "leader_epochs") or "{}", topic),
         generation=_count(properties, "generation"),
         generation_batches=_count(properties, "generation_batches"),
         ended_generation=ended_generation,

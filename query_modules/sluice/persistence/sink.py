@@ -19,7 +19,8 @@ from sluice.bolt.replies import Failure, Reply, Success, error_of
 from sluice.errors import FenceLost, GraphError, one_line
 from sluice.persistence import nodes
 from sluice.persistence.transaction import InFlight, Transaction
-from sluice.values.model import Checkpoint, CheckpointId, encode_positions
+from sluice.values.model import Checkpoint, CheckpointId
+from sluice.values.position import encode_positions
 
 FENCE_TEXT = "sluice: the checkpoint is not where this worker left it"
 
@@ -88,7 +89,7 @@ class Sink:
         none, some or all of what is in flight may have been committed.
         """
         vertex, uid = self._checkpoint_id
-        start = encode_positions(transaction.before.positions)
+        start = encode_positions(transaction.before.positions, transaction.before.topic)
         parameters = {"id": vertex, "uid": uid, "from": start, "to": transaction.properties, "session": self._session}
         if transaction.parked:
             parameters["parked"] = [{**message.properties(), nodes.OWNER: uid} for message in transaction.parked]

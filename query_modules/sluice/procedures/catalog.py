@@ -7,14 +7,23 @@ if no remembered id is right, before the supervisor's first check, since `mgp` h
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sluice.errors import ConflictError, StreamNotFound
 from sluice.persistence import nodes
+from sluice.persistence.names import distinct_names
 from sluice.persistence.schema import SCHEMA_VERSION, check_version
-from sluice.procedures.stream_node import StreamNode, Vertex, ends, has_label, text_of
+from sluice.procedures.stream_node import (
+    StreamNode,
+    Vertex,
+    add_checkpoints,
+    connect,
+    ends,
+    has_label,
+    new_vertex,
+    text_of,
+)
 from sluice.supervising.shared_state import SharedState
 from sluice.values.failed_message import now
 from sluice.values.model import Checkpoint, StreamSpec, VertexId
@@ -32,7 +41,7 @@ class Catalog:
     """All streams, in one transaction. The constructor raises SchemaError if the nodes have another schema version."""
 
     def __init__(self, graph: Graph, shared: SharedState) -> None:
-        self._graph = graph
+        self.graph = graph
         self._shared = shared
         self._claimed = False
         self._made: VertexId | None = None
@@ -53,7 +62,7 @@ class Catalog:
             if has_label(vertex, nodes.STREAM)
         }
         installation = self._shared.host.installation
-        names = nodes.distinct_names({stream: text_of(vertex, "name") for stream, vertex in found.items()})
+        names = distinct_names({stream: text_of(vertex, "name") for stream, vertex in found.items()})
         return sorted(
             (StreamNode(found[stream], names[stream], installation) for stream in found), key=lambda stream: stream.name
         )
@@ -69,20 +78,16 @@ class Catalog:
         """The stream of that name; None if there is none."""
         return next((stream for stream in self.streams() if stream.name == name), None)
 
-    def add(self, spec: StreamSpec, positions: Mapping[int, int], topic_id: str) -> None:
-        """
-        Writes the nodes of a new, stopped stream that begins there; `topic_id` is Kafka's, if known. Raises as `claim`.
-        """
+    def add(self, spec: StreamSpec, checkpoints: Sequence[Checkpoint]) -> None:
+        """Writes the nodes of a new, stopped stream whose lanes begin there. Raises as `claim`."""
         self.claim()
-        stream = self._new_vertex(
-            nodes.STREAM, {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()}
+        stream = new_vertex(
+            self.graph,
+            nodes.STREAM,
+            {**nodes.spec_properties(spec), "running": False, "generation": 0, "changed_at": now()},
         )
-        checkpoint = self._new_vertex(
-            nodes.CHECKPOINT,
-            {**nodes.checkpoint_properties(Checkpoint(positions=positions, topic_id=topic_id)), nodes.OWNER: spec.uid},
-        )
-        self._connect(stream, checkpoint, nodes.HAS_CHECKPOINT)
-        self._connect(self._vertices[0], stream, nodes.HAS_STREAM)
+        add_checkpoints(self.graph, stream, checkpoints)
+        connect(self.graph, self._vertices[0], stream, nodes.HAS_STREAM)
 
     def remove(self, stream: StreamNode) -> None:
         """
@@ -94,7 +99,7 @@ class Catalog:
         self.claim()
         for edge in stream.vertex.in_edges:
             if edge.type.name == nodes.HAS_STREAM and has_label(edge.from_vertex, nodes.CATALOG):
-                self._graph.delete_edge(edge)
+                self.graph.delete_edge(edge)
         stream.set(dropped=True, running=False)
         self._shared.announce_dropped(stream.id)
 
@@ -124,7 +129,7 @@ class Catalog:
     def _remembered(self) -> Iterator[Vertex]:
         for catalog in self._shared.catalogs():
             try:
-                vertex = self._graph.get_vertex_by_id(catalog)
+                vertex = self.graph.get_vertex_by_id(catalog)
             except IndexError:
                 continue  # deleted, or created by another transaction that is not committed
             if has_label(vertex, nodes.CATALOG):
@@ -133,25 +138,15 @@ class Catalog:
     def _walked(self) -> Iterator[Vertex]:
         if self._shared.no_catalog:
             return  # the supervisor has checked, and is signalled to check again
-        for vertex in self._graph.vertices:
+        for vertex in self.graph.vertices:
             if has_label(vertex, nodes.CATALOG):
                 self._shared.announce_catalog(VertexId(vertex.id))
                 yield vertex
 
     def _make(self) -> None:
-        vertex = self._new_vertex(nodes.CATALOG, {"schema_version": SCHEMA_VERSION, nodes.REVISION: 1})
+        vertex = new_vertex(self.graph, nodes.CATALOG, {"schema_version": SCHEMA_VERSION, nodes.REVISION: 1})
         # Two transactions that each create a catalog have no vertex in common on which they could conflict.
         if not self._shared.begin_catalog(VertexId(vertex.id)):
             raise ConflictError(FIRST_STREAM)
         self._made = VertexId(vertex.id)
         self._vertices.append(vertex)
-
-    def _new_vertex(self, label: str, properties: dict[str, Any]) -> Vertex:
-        vertex = self._graph.create_vertex()
-        vertex.add_label(label)
-        for name, value in properties.items():
-            vertex.properties.set(name, value)
-        return vertex
-
-    def _connect(self, start: Vertex, end: Vertex, kind: str) -> None:
-        self._graph.create_edge(start, end, sys.modules["mgp"].EdgeType(kind))

@@ -9,20 +9,26 @@ from typing import Any
 
 from sluice.engine.topic_guard import check_topics
 from sluice.errors import SettingError, StreamExists
+from sluice.host.server_process import cores
 from sluice.persistence.nodes import spec_properties
+from sluice.procedures.deal import deal
 from sluice.procedures.seek import first_positions
 from sluice.procedures.streams import DONE, Row, Streams
 from sluice.scripting import admission
 from sluice.scripting.pinning import pin
 from sluice.supervising.process import Checked
 from sluice.values.configuration import configuration_of, decode_changed
-from sluice.values.model import DEFAULT_BATCH_INTERVAL_MS, DEFAULT_BATCH_SIZE, StreamSpec, Transform
+from sluice.values.dealing import dealt, lanes_for
+from sluice.values.model import DEFAULT_BATCH_INTERVAL_MS, DEFAULT_BATCH_SIZE, Checkpoint, StreamSpec, Transform
 
 EXISTING = ("refuse", "keep", "replace")
 "What CREATE can do with an existing stream of the same name."
 
 ALTERABLE = ("uri", "transform", "batch_interval", "batch_size", "config")
 "What can be altered."
+
+DEALS = {"lanes", "partitions"}
+"Keys of the config on which it depends which lane reads what."
 
 KEPT = {
     "name": "a stream keeps its name",
@@ -67,7 +73,8 @@ def create(
         raise StreamExists(f"Kafka stream {name}, a stream of that name exists already")
     checked = _checked(unpinned, streams)
     spec = dataclasses.replace(unpinned, transform=checked.transform)
-    positions = first_positions(spec, checked.topic.partitions, streams.settings)
+    lanes = lanes_for(spec, checked.topics.partitions, cores())
+    positions = first_positions(spec, checked.topics.partitions, streams.settings)
     try:
         catalog.claim()
     except Exception:  # a conflict, on which clients retry
@@ -76,7 +83,8 @@ def create(
     try:
         if there is not None:
             catalog.remove(there)
-        catalog.add(spec, positions, checked.topic.id)
+        begin = Checkpoint(positions, spec.only_topic, topic_ids=checked.topics.ids)
+        catalog.add(spec, dealt(begin, spec, lanes, [0] * lanes))
     except BaseException:
         catalog.give_up()
         raise
@@ -116,8 +124,10 @@ def alter(streams: Streams, name: str, changes: Mapping[str, Any]) -> list[Row]:
         changed = dataclasses.replace(changed, transform=_pinned(changed, streams))
     elif "transform" in (changes.get("config") or {}):
         admission.load(changed, streams.settings).close()
-    if (changed.uri, changed.config.encode()) != (spec.uri, config):
-        check_topics(changed, streams.settings)
+    if (changed.uri, changed.config.encode()) != (spec.uri, config) or DEALS & set(changes.get("config") or {}):
+        topics = check_topics(changed, streams.settings)
+        if DEALS & set(changes.get("config") or {}):
+            deal(streams, stream, changed, lanes_for(changed, topics.partitions, cores()))
     before, after = {**spec_properties(spec), "config": config}, spec_properties(changed)
     stream.set(**{key: value for key, value in after.items() if value != before[key]})
     return streams.written()

@@ -7,25 +7,29 @@ Kafka.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
+from operator import attrgetter, itemgetter
 
 from sluice import __version__
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
-from sluice.engine.history import by_name
 from sluice.engine.status import WorkerState
 from sluice.errors import SettingError
 from sluice.host.server_process import this_process
 from sluice.host.settings import Settings
 from sluice.host.transform_access import CONFINEMENT
+from sluice.procedures.lanes import joined_figures, joined_folding, joined_state, joined_waits
 from sluice.procedures.stream_node import StreamNode
 from sluice.procedures.streams import Row, Streams
 from sluice.scripting.client import confinement
 from sluice.scripting.interpreter import find_interpreter
 from sluice.supervising.shared_state import SharedState
+from sluice.values.dealing import joined
 from sluice.values.merge_keys import unprotected
 from sluice.values.model import PROBE, Checkpoint, Status, StreamSpec, check_count
+from sluice.values.position import Partition, as_map
 
 NOT_YET = "the module has not read the graph yet over its own connection to the server"
 
@@ -79,8 +83,9 @@ def batches(streams: Streams, name: str, limit: int) -> list[Row]:
     not a positive number.
     """
     check_count(name, "limit", limit)
-    stream = streams.find(name)
-    return [entry.as_row() for entry in streams.shared.monitor(stream.uid).entries(limit, stream.checkpoint())]
+    stream, shared = streams.find(name), streams.shared
+    lanes = [shared.monitor(stream.key(lane)).entries(limit, held) for lane, held in enumerate(stream.lanes())]
+    return [entry.as_row() for entry in heapq.merge(*lanes, key=attrgetter("time"), reverse=True)][:limit]
 
 
 def output(streams: Streams, name: str, limit: int) -> list[Row]:
@@ -91,7 +96,9 @@ def output(streams: Streams, name: str, limit: int) -> list[Row]:
         StreamNotFound; SettingError if the limit is not a positive number.
     """
     check_count(name, "limit", limit)
-    lines = streams.shared.monitor(streams.find(name).uid).lines.latest(limit)
+    stream = streams.find(name)
+    lanes = [streams.shared.monitor(stream.key(lane)).lines.latest(limit) for lane in range(stream.lane_count)]
+    lines = list(heapq.merge(*lanes, key=itemgetter(0)))[-limit:]
     return [{"time": time, "line": line} for time, line in lines]
 
 
@@ -152,11 +159,17 @@ def statement_of(spec: StreamSpec) -> CreateStream:
 
 
 def _info(stream: StreamNode, shared: SharedState, settings: Settings) -> Row:
-    monitor = shared.monitor(stream.uid)
-    # The state first: what the worker reports as committed is in the graph for every later reader.
-    state = monitor.state
-    checkpoint = stream.checkpoint()
+    monitors = [shared.monitor(stream.key(lane)) for lane in range(stream.lane_count)]
+    # The states first: what the workers report as committed is in the graph for every later reader.
+    states = [monitor.state for monitor in monitors]
+    lanes = stream.lanes()
+    checkpoint = joined(lanes, stream.generation)
     status = stream.status_at(checkpoint)
+    at_work = {n: states[n] for n, one in enumerate(lanes) if one.ended_generation != stream.generation}
+    state = joined_state(at_work or dict(enumerate(states)), len(states))
+    waits = [monitor.waits.as_map() for monitor in monitors]
+    shapes = frozenset(shape for monitor in monitors for shape in monitor.waits.shapes)
+    figures = [monitor.figures(one) for monitor, one in zip(monitors, lanes, strict=False)]
     spec = _spec(stream)
     watermarks = state.watermarks if state is not None and status is Status.RUNNING else None
     lag = None if watermarks is None else lags(watermarks, checkpoint.positions)
@@ -176,21 +189,44 @@ def _info(stream: StreamNode, shared: SharedState, settings: Settings) -> Row:
         "confinement": None if spec is None else confinement(spec.transform, settings),
         "config": {} if spec is None else spec.config.as_map(),
         "generation": stream.generation,
-        "positions": by_name(checkpoint.positions),
+        "positions": as_map(checkpoint.positions, checkpoint.topic),
         "watermarks": None
         if watermarks is None
-        else by_name({partition: {"low": low, "high": high} for partition, (low, high) in watermarks.items()}),
-        "lag": None if lag is None else by_name(lag),
+        else as_map({p: {"low": low, "high": high} for p, (low, high) in watermarks.items()}, checkpoint.topic),
+        "lag": None if lag is None else as_map(lag, checkpoint.topic),
         "total_lag": None if lag is None else sum(lag.values()),
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
         "failed": checkpoint.failed,
-        "folding": monitor.folding.as_map() | ({"limits": limits} if (limits := shared.host.limits()) else {}),
-        "merges": {
-            "waits": monitor.waits.as_map(),
-            "unprotected": unprotected(monitor.waits.shapes, shared.guard.constraints),
-        },
-        **monitor.figures(checkpoint),
+        "folding": joined_folding([monitor.folding for monitor in monitors]).as_map()
+        | ({"limits": limits} if (limits := shared.host.limits()) else {}),
+        "merges": {"waits": joined_waits(waits), "unprotected": unprotected(shapes, shared.guard.constraints)},
+        "lanes": []
+        if len(lanes) == 1
+        else [
+            {"lane": number, **_lane(stream, one, states[number], shared, failed=status is Status.ERROR)}
+            | {"rates": figures[number]["rates"], "waits": waits[number]}
+            for number, one in enumerate(lanes)
+        ],
+        **joined_figures(figures),
+    }
+
+
+def _lane(stream: StreamNode, held: Checkpoint, state: WorkerState | None, shared: SharedState, *, failed: bool) -> Row:
+    """What is known of one of several lanes. `failed`: whether any has; then all others stop."""
+    status = stream.status_at(held)
+    if status is Status.RUNNING and failed:
+        status = Status.STOPPED
+    lag = None if state is None or state.watermarks is None else lags(state.watermarks, held.positions)
+    return {
+        "status": status.value,
+        "reason": _reason(stream, status, held, state, shared),
+        "positions": as_map(held.positions, held.topic),
+        "lag": None if lag is None else as_map(lag, held.topic),
+        "total_lag": None if lag is None else sum(lag.values()),
+        "batches": held.batches,
+        "messages": held.messages,
+        "failed": held.failed,
     }
 
 
@@ -202,7 +238,7 @@ def _spec(stream: StreamNode) -> StreamSpec | None:
         return None
 
 
-def lags(watermarks: Mapping[int, tuple[int, int]], positions: Mapping[int, int]) -> dict[int, int]:
+def lags(watermarks: Mapping[Partition, tuple[int, int]], positions: Mapping[Partition, int]) -> dict[Partition, int]:
     """
     partition -> number of offsets from its position to the end.
 

@@ -19,10 +19,10 @@ from sluice.scripting import admission
 from sluice.scripting.client import until
 from sluice.scripting.pinning import pin
 from sluice.scripting.transformer import Transformer
-from sluice.values.batch import Batch, Group
+from sluice.values.batch import Batch, Group, partition_of
 from sluice.values.configuration import Isolate
 from sluice.values.model import StreamSpec, Transform
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position
 
 if TYPE_CHECKING:
     import confluent_kafka
@@ -71,7 +71,7 @@ def reload_transform(streams: Streams, name: str, trial_messages: int, check_abo
 
 
 def last_read(
-    spec: StreamSpec, positions: Mapping[int, int], most: int, settings: Settings, check_abort: Callable[[], None]
+    spec: StreamSpec, positions: Mapping[Partition, int], most: int, settings: Settings, check_abort: Callable[[], None]
 ) -> list[confluent_kafka.Message]:
     """
     The last messages before a stream's positions that Kafka still has: at most `most` of them, the same number from
@@ -89,7 +89,7 @@ def last_read(
     found: list[confluent_kafka.Message] = []
     room = settings.batch_max_bytes
     with Consumer(spec, settings, to_the_end=True) as consumer:
-        there = consumer.topic.partitions()
+        there = spec.reads(consumer.topic.partitions())
         offsets = TopicOffsets(spec, there, time.monotonic() + settings.broker_timeout)
         spans = spans_before(offsets.bounds(), positions, most)
         consumer.assign(spans, {partition: Position(start) for partition, (start, _) in spans.items()})
@@ -97,7 +97,7 @@ def last_read(
         while due and room > 0 and not out_of_time():
             group = consumer.poll(READ_AT_ONCE, 0, out_of_time)
             for message in group.batches[0].messages if group else ():
-                partition, offset = message.partition(), message.offset()
+                partition, offset = partition_of(message), message.offset()
                 end = spans[partition][1]
                 if offset < end:
                     found.append(message)
@@ -107,7 +107,7 @@ def last_read(
             due -= consumer.ended
         if not found and due:
             raise consumer.complaints.silence(spec.topic, settings.test_timeout)
-    return sorted(found, key=lambda message: (message.partition(), message.offset()))
+    return sorted(found, key=lambda message: (partition_of(message), message.offset()))
 
 
 def compare(
@@ -151,8 +151,8 @@ def compare(
 
 
 def spans_before(
-    bounds: Mapping[int, tuple[int, int]], positions: Mapping[int, int], most: int
-) -> dict[int, tuple[int, int]]:
+    bounds: Mapping[Partition, tuple[int, int]], positions: Mapping[Partition, int], most: int
+) -> dict[Partition, tuple[int, int]]:
     """Partition -> the first offset to read, and the one to stop before; only where there is anything to read."""
     read = {
         partition: (low, min(positions[partition], high))
@@ -190,8 +190,7 @@ def _refused_alone(
 
 
 def _regression(spec: StreamSpec, batch: Batch, error: TransformError) -> TransformError:
-    place = f"topic {spec.topic}, {batch.place}"
     return TransformError(
         f"Kafka stream {spec.name}, nothing was changed: the new script fails where the old one does not, "
-        f"at {place}: {error}"
+        f"at {batch.place}: {error}"
     )

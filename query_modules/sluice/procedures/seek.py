@@ -1,4 +1,4 @@
-"""The verb that moves a stream to other positions in its topic, and where a new stream begins."""
+"""The verb that moves a stream to other positions in its topics, and where a new stream begins."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sluice.errors import SettingError
 from sluice.host.settings import Settings
 from sluice.procedures.streams import Row, Streams
 from sluice.values.model import StreamSpec
+from sluice.values.position import Partition
 from sluice.values.seek_target import (
     AtOffsets,
     AtTime,
@@ -27,7 +28,8 @@ from sluice.values.seek_target import (
 
 def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
     """
-    Moves a stopped stream to other positions: `partition, from, to, messages, effect`, one record for each partition.
+    Moves a stopped stream to other positions: `topic, partition, from, to, messages, effect`, one record for each
+    partition.
 
     Args:
         to: in one of the forms in `seek_target.FORMS`.
@@ -43,27 +45,30 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
         stream.check_stopped("sent elsewhere")
     spec = stream.spec
     deadline = time.monotonic() + streams.settings.broker_timeout
-    topic = check_topics(spec, streams.settings)
+    topics = check_topics(spec, streams.settings)
     held = stream.checkpoint()
     positions = dict(held.positions)
-    if topic.id and held.topic_id and topic.id != held.topic_id:
-        if isinstance(target, ByCount):
-            text = (
-                f"topic {spec.topic} was deleted and recreated, and the stream's positions are those of the old topic"
-            )
-            raise SettingError(f"{place}: {text}: a relative seek is not possible")
-        positions = {}
-    moves = _moves(place, spec, target, positions, topic.partitions, deadline)
+    for topic in sorted(topics.ids.keys() & held.topic_ids.keys()):
+        if topics.ids[topic] != held.topic_ids[topic]:
+            if isinstance(target, ByCount):
+                text = f"topic {topic} was deleted and recreated, and the stream's positions are those of the old topic"
+                raise SettingError(f"{place}: {text}: a relative seek is not possible")
+            positions = {partition: offset for partition, offset in positions.items() if partition.topic != topic}
+    moves = _moves(place, spec, target, positions, topics.partitions, deadline)
     if not dry_run:
         # An id that is unknown at the moment is left to the worker, unless some positions may be those of another
         # topic.
         keeps_some = isinstance(target, ByCount | AtOffsets)
-        stream.move(positions_after(target, positions, moves), topic.id or (held.topic_id if keeps_some else ""))
+        there = {partition.topic for partition in topics.partitions}
+        # A topic that is not there for now keeps its place, unless all begins anew.
+        away = {} if isinstance(target, Earliest) else {p: at for p, at in positions.items() if p.topic not in there}
+        known = {topic: of for topic, of in held.topic_ids.items() if keeps_some or topic not in there}
+        stream.move({**away, **positions_after(target, positions, moves)}, {**known, **topics.ids})
         streams.shared.ring()
     return [move.as_row() for move in moves]
 
 
-def first_positions(spec: StreamSpec, partitions: Iterable[int], settings: Settings) -> dict[int, int]:
+def first_positions(spec: StreamSpec, partitions: Iterable[Partition], settings: Settings) -> dict[Partition, int]:
     """
     Where a new stream begins in the current partitions; empty if it begins with the earliest messages. Raises
     BrokerError: Kafka does not report it.
@@ -80,8 +85,8 @@ def _moves(
     place: str,
     spec: StreamSpec,
     target: Target,
-    positions: Mapping[int, int],
-    partitions: Iterable[int],
+    positions: Mapping[Partition, int],
+    partitions: Iterable[Partition],
     deadline: float,
 ) -> list[Move]:
     offsets = TopicOffsets(spec, partitions, deadline)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sluice.errors import SettingError, StreamNotFound, StreamRunning
 from sluice.host.installation import Installation
 from sluice.persistence import nodes
-from sluice.values.model import Checkpoint, Status, StreamSpec, VertexId, effective_status, encode_positions
+from sluice.values.dealing import dealt_to, joined
+from sluice.values.lane import Lane, key_of
+from sluice.values.model import Checkpoint, Status, StreamSpec, VertexId, effective_status
 from sluice.values.parked_message import ParkedMessage, message_of
+from sluice.values.position import Partition, encode_positions, encode_topic_ids
+from sluice.values.topic_selector import only_topic
 
 Vertex = Any
 "`mgp.Vertex`: outside a server there is no `mgp` to take the type from."
+
+
+class Parked(NamedTuple):
+    """A parked message of a stream."""
+
+    lane: int
+    "The number of the lane that has parked it."
+    message: ParkedMessage
+    vertex: Vertex
 
 
 class StreamNode:
@@ -21,7 +35,7 @@ class StreamNode:
     def __init__(self, vertex: Vertex, name: str, installation: Installation) -> None:
         """
         Args:
-            name: what it is called: the node's `name`, unless another stream has the same (`nodes.distinct_names`).
+            name: what it is called: the node's `name`, unless another stream has the same (`distinct_names`).
             installation: of this server.
         """
         self.vertex = vertex
@@ -48,6 +62,11 @@ class StreamNode:
     def text(self, name: str) -> str:
         """A property as text, whatever somebody has written there; empty if it is not there."""
         return text_of(self.vertex, name)
+
+    @property
+    def only_topic(self) -> str:
+        """The topic of a stream that can only ever read one; empty: there may be several."""
+        return only_topic(self.text("topic"))
 
     @property
     def generation(self) -> int:
@@ -99,41 +118,93 @@ class StreamNode:
             raise StreamRunning(f"Kafka stream {self.name} is running, and {remedy}")
 
     def checkpoint(self) -> Checkpoint:
-        """How far the stream got. If that is unknown, because the node was edited or deleted, its `error` is set."""
-        try:
-            nodes.uid_of({"uid": self.get("uid")})
-            nodes.generation_of({"generation": self.get("generation")})
-            for checkpoint in self._checkpoints():
-                return nodes.checkpoint_of({item.name: item.value for item in checkpoint.properties.items()})
-        except SettingError as error:
-            return self._lost(f"{error}; correct it and START the stream, or DROP it and CREATE it again")
-        return self._lost(f"{self._gone}: its position is unknown; DROP it and CREATE it again")
-
-    def move(self, positions: Mapping[int, int], topic_id: str) -> None:
         """
-        Moves a stopped stream to other positions: the only thing that a procedure writes into a checkpoint.
+        How far the stream got, with all of its lanes. If that is unknown, because a node was edited or deleted, its
+        `error` is set.
+        """
+        return joined(self.lanes(), self.generation)
+
+    def lanes(self) -> list[Checkpoint]:
+        """How far each lane got. If that is unknown for any, one checkpoint whose `error` is set."""
+        try:
+            return self.known_lanes()
+        except StreamNotFound as error:
+            return [self._lost(str(error))]
+        except SettingError as error:
+            return [self._lost(f"{error}; correct it and START the stream, or DROP it and CREATE it again")]
+
+    def known_lanes(self) -> list[Checkpoint]:
+        """How far each lane got. Raises SettingError, StreamNotFound: a node was edited, or deleted."""
+        nodes.uid_of({"uid": self.get("uid")})
+        nodes.generation_of({"generation": self.get("generation")})
+        found = [properties_of(checkpoint) for checkpoint in self._checkpoints()]
+        if len(found) < max((nodes.lane_in(properties).of for properties in found), default=1):
+            raise StreamNotFound(f"{self._gone}: its position is unknown; DROP it and CREATE it again")
+        return [nodes.checkpoint_of(properties, self.only_topic) for properties in found]
+
+    @property
+    def lane_count(self) -> int:
+        """How many lanes the stream has, by what its checkpoints say."""
+        counts = [checkpoint.properties.get(nodes.LANES) for checkpoint in self._checkpoints()]
+        return max((count for count in counts if isinstance(count, int)), default=1)
+
+    def key(self, lane: int) -> str:
+        """What stands for one of its lanes in the shared state."""
+        return key_of(self.uid, lane)
+
+    def move(self, positions: Mapping[Partition, int], topic_ids: Mapping[str, str]) -> None:
+        """
+        Moves a stopped stream to other positions: the only thing that a procedure writes into checkpoints that are
+        there.
 
         A batch that is still in flight conflicts with this, or is stopped by the fence afterwards. In either case its
         worker reads here that its run has ended. Raises StreamNotFound: the checkpoint node does not exist.
         """
-        if not self._checkpoints():
+        found = self._checkpoints()
+        if not found or len(found) < self.lane_count:
             raise StreamNotFound(f"Kafka stream {self.name}, {self._gone}; DROP it and CREATE it again")
-        moved = {"positions": encode_positions(positions), "leader_epochs": None, "topic_id": topic_id}
-        for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
-            self._checkpoints()[0].properties.set(name, value)
+        for lane, checkpoint in enumerate(found):
+            mine = dealt_to(lane, self.spec, len(found), positions)
+            moved = {
+                "positions": encode_positions(mine, self.only_topic),
+                "leader_epochs": None,
+                "topic_id": encode_topic_ids(topic_ids, self.only_topic),
+            }
+            for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():
+                checkpoint.properties.set(name, value)
 
     def _checkpoints(self) -> list[Vertex]:
-        """One, unless the graph was edited by hand."""
-        return [vertex for vertex in ends(self.vertex, nodes.HAS_CHECKPOINT) if self._owns(vertex)]
+        """One for each lane, in their order; fewer only if the graph was edited by hand."""
+        found: dict[int, Vertex] = {}
+        for vertex in ends(self.vertex, nodes.HAS_CHECKPOINT):
+            if self._owns(vertex):
+                lane = vertex.properties.get(nodes.LANE)
+                found.setdefault(lane if isinstance(lane, int) else 0, vertex)
+        return [found[lane] for lane in sorted(found)]
 
-    def parked(self) -> list[ParkedMessage]:
-        """The stream's parked messages, in no order. Raises ValueError if somebody edited their nodes."""
-        return [
-            message_of({item.name: item.value for item in vertex.properties.items()})
-            for checkpoint in self._checkpoints()
+    def parked(self) -> list[Parked]:
+        """
+        The stream's parked messages, in the order in which they were parked. Raises ValueError if somebody edited their
+        nodes.
+        """
+        found = [
+            Parked(lane, message_of(properties_of(vertex)), vertex)
+            for lane, checkpoint in enumerate(self._checkpoints())
             for vertex in ends(checkpoint, nodes.HAS_PARKED)
             if has_label(vertex, nodes.PARKED) and self._owns(vertex)
         ]
+        # Each lane has numbers of its own.
+        several = len({one.lane for one in found}) > 1
+        return sorted(found, key=lambda one: (one.message.time if several else "", one.message.number))
+
+    def replace_checkpoints(self, graph: Any, checkpoints: Sequence[Checkpoint]) -> list[Vertex]:
+        """
+        Puts one node for each lane in the place of those that there are: a worker of these that has not ended yet finds
+        its own gone, and the fence stops it. Parked messages have to be taken off them first.
+        """
+        for vertex in self._checkpoints():
+            graph.detach_delete_vertex(vertex)
+        return add_checkpoints(graph, self.vertex, checkpoints)
 
     def _owns(self, vertex: Vertex) -> bool:
         """Whether a vertex belongs to this stream: a relationship drawn by hand may lead to any vertex."""
@@ -143,6 +214,8 @@ class StreamNode:
     @property
     def _gone(self) -> str:
         """The error for a stream without a checkpoint."""
+        if self._checkpoints():
+            return "the checkpoint node of one of the stream's lanes was deleted"
         if any(ends(self.vertex, nodes.HAS_CHECKPOINT)):
             return "its relationship CHECKPOINT leads to a vertex that is not its checkpoint, and that is left alone"
         return "the stream's checkpoint node was deleted"
@@ -159,6 +232,38 @@ class StreamNode:
         """Writes properties; None removes one."""
         for name, value in properties.items():
             self.vertex.properties.set(name, value)
+
+
+def add_checkpoints(graph: Any, stream: Vertex, checkpoints: Sequence[Checkpoint]) -> list[Vertex]:
+    """Makes a stream's checkpoint nodes, one for each lane."""
+    made = []
+    for number, checkpoint in enumerate(checkpoints):
+        lane = nodes.lane_properties(Lane(number, len(checkpoints)))
+        owner = {nodes.OWNER: stream.properties.get("uid")}
+        more = nodes.history_properties(checkpoint) | nodes.end_properties(checkpoint) if checkpoint.generation else {}
+        properties = nodes.checkpoint_properties(checkpoint) | more | owner | lane
+        made.append(new_vertex(graph, nodes.CHECKPOINT, properties))
+        connect(graph, stream, made[-1], nodes.HAS_CHECKPOINT)
+    return made
+
+
+def new_vertex(graph: Any, label: str, properties: Mapping[str, Any]) -> Vertex:
+    """Makes a vertex. `graph`: `mgp.Graph`."""
+    vertex = graph.create_vertex()
+    vertex.add_label(label)
+    for name, value in properties.items():
+        vertex.properties.set(name, value)
+    return vertex
+
+
+def connect(graph: Any, start: Vertex, end: Vertex, kind: str) -> None:
+    """Makes a relationship."""
+    graph.create_edge(start, end, sys.modules["mgp"].EdgeType(kind))
+
+
+def properties_of(vertex: Vertex) -> dict[str, Any]:
+    """All of a vertex's properties."""
+    return {item.name: item.value for item in vertex.properties.items()}
 
 
 def ends(vertex: Vertex, kind: str) -> Iterator[Vertex]:

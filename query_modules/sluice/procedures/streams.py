@@ -25,7 +25,7 @@ class Streams:
     """
 
     def __init__(self, graph: Graph, process: Process) -> None:
-        self._graph = graph
+        self.graph = graph
         self.process = process
         self.shared = process.shared
         self.settings = process.settings
@@ -33,7 +33,7 @@ class Streams:
     @cached_property
     def catalog(self) -> Catalog:
         """All streams, for verbs that add or remove one. Raises SchemaError."""
-        return Catalog(self._graph, self.shared)
+        return Catalog(self.graph, self.shared)
 
     def all(self) -> list[StreamNode]:
         """All streams, ordered by name. Raises SchemaError."""

@@ -117,7 +117,10 @@ def _read(
 
     batches: list[Batch] = []
     with Consumer(spec, settings, to_the_end=True) as consumer:
-        consumer.assign(consumer.topic.partitions(), stream.checkpoint().places)
+        partitions = consumer.topic.partitions()
+        if not partitions:
+            raise NothingToRead(f"Kafka stream {spec.name}, no topic at {spec.uri} matches {spec.topic}")
+        consumer.assign(spec.reads(partitions), stream.checkpoint().places)
         while len(batches) < limit_batches and not consumer.at_end:
             group = consumer.poll(spec.batch_size, settings.test_timeout, out_of_time)
             if group is None:

@@ -60,7 +60,7 @@ from sluice.scripting.lasting import lasting
 from sluice.scripting.loading import describe, load
 from sluice.scripting.packing import check_lookups, may_hold_nan, one_by_one, pack_queries, text_of
 from sluice.scripting.variety import Variety
-from sluice.values.merge_keys import EVERYTHING, Analysis
+from sluice.values.merge_keys import EVERYTHING, Analysis, Wanted
 from sluice.values.record import Columns
 from sluice.values.same_query import joined, texts_of
 
@@ -187,14 +187,14 @@ class LoadedTransform:
         "Whether the last request was to fold; one that is not, after it, comes of a refusal."
 
     def packed(
-        self, batches: list[Columns], lacks: list[str], *, fold: bool, wants_keys: bool
+        self, batches: list[Columns], lacks: list[str], *, fold: bool, wants_keys: int
     ) -> tuple[bytes, bytearray]:
         """
         The answer to PACKED and FOLDED.
 
         Args:
             lacks: what the server does not do that queries need.
-            wants_keys: whether other streams run, so that it matters what the queries merge.
+            wants_keys: as `Wanted`: whether others run, so that it matters what the queries merge.
         """
         self._meet(lacks)
         if self._folded and not fold:
@@ -250,7 +250,7 @@ class LoadedTransform:
         return queries_of(self._entry, batch)
 
     def _answer(
-        self, done: list[Sequence[Query]], error: bytes, *, fold: bool, wants_keys: bool
+        self, done: list[Sequence[Query]], error: bytes, *, fold: bool, wants_keys: int
     ) -> tuple[bytes, bytearray]:
         if self._converts:
             done, error = self._all_converted(done, error)
@@ -301,10 +301,10 @@ class LoadedTransform:
                 return converted, text_of(refusal)
         return converted, error
 
-    def _analysis(self, queries: Sequence[Query], texts: list[str], *, fold: bool, wants_keys: bool) -> bytes:
+    def _analysis(self, queries: Sequence[Query], texts: list[str], *, fold: bool, wants_keys: int) -> bytes:
         """What the queries merge; and what those of new texts do, by which alone nothing has to wait for another."""
         if wants_keys:
-            keys = self._merges.keys(queries)
+            keys = self._merges.keys(queries, in_stream=wants_keys == Wanted.ALL)
         else:
             keys = EVERYTHING
             self._merges.meet(texts if fold else set(texts_of(queries)))

@@ -25,7 +25,7 @@ from sluice.scripting.frames import FAILED, FOLDED, PACKED, ROWS, UNAVAILABLE, a
 from sluice.scripting.walk import check_text, check_values
 from sluice.values.configuration import DEFAULT, Configuration, MessageSource
 from sluice.values.dead_letter import originals
-from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, analysis_of
+from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, Wanted, analysis_of
 from sluice.values.model import Transform
 from sluice.values.output_lines import OutputLines
 from sluice.values.record import Columns, Messages
@@ -105,7 +105,7 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
         *,
         fold: bool = False,
         lacks: frozenset[Need] = frozenset(),
-        wants_keys: bool = True,
+        wants_keys: Wanted = Wanted.MERGED,
     ) -> PackedQueries:
         """
         The queries that the transform gives for each batch, packed. At least those of the first batch, or why there
@@ -114,7 +114,8 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
         Args:
             fold: fewer queries, which do the same to the graph.
             lacks: what the server does not do that queries need.
-            wants_keys: whether to compute what the queries merge; otherwise their keys are EVERYTHING.
+            wants_keys: whether to compute what the queries merge, or also what else they find and write; otherwise
+                their keys are EVERYTHING.
 
         Returns:
             With an error if a batch made the transform raise, break its contract or not end in time; the process can be
@@ -192,11 +193,11 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
         batches: Sequence[Messages],
         lacks: frozenset[Need] = frozenset(),
         *,
-        wants_keys: bool = False,
+        wants_keys: Wanted = Wanted.NOTHING,
     ) -> memoryview:
         columns = self._columns(batches)
         names = sorted(need.value for need in lacks)
-        request = (kind, columns, names, wants_keys)
+        request = (kind, columns, names, int(wants_keys))
         answer = self._client.ask(request, f"{self._entry}(batch)", self._timeout, batches=len(columns))
         if answer[:1] == FAILED:
             raise self._failure(bytes(answer[1:]))

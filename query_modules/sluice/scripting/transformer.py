@@ -16,6 +16,7 @@ from sluice.host.settings import Settings
 from sluice.scripting import admission
 from sluice.scripting.process import PackedQueries, TransformProcess
 from sluice.values.batch import Group
+from sluice.values.merge_keys import Wanted
 from sluice.values.model import StreamSpec
 from sluice.values.output_lines import OutputLines
 from sluice.values.record import Messages
@@ -73,12 +74,12 @@ class Transformer:
         settings: Settings,
         wants_stop: Callable[[], bool],
         lacks: Callable[[], frozenset[Need]] = frozenset,
-        wants_keys: Callable[[], bool] = lambda: True,
+        wants_keys: Callable[[], Wanted] = lambda: Wanted.MERGED,
     ) -> None:
         """
         Args:
             lacks: what queries need and the server does not do.
-            wants_keys: whether it matters what the queries merge, since other streams write at the same time.
+            wants_keys: what matters of what the queries merge, since others write at the same time.
         """
         self.lines = OutputLines()
         "What keeps the lines that its processes write. May be replaced before the first of them is started."

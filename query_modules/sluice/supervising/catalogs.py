@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from sluice.errors import QueryRefused
 from sluice.persistence.loopback import Loopback
-from sluice.persistence.nodes import distinct_names
+from sluice.persistence.names import distinct_names
 from sluice.persistence.stream_row import StreamRow
 from sluice.supervising.founding import Founding
 from sluice.supervising.shared_state import SharedState

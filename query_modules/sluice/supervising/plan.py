@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Stop:
-    """Ask the worker of this stream to end."""
+    """Ask the worker of this stream's lane to end."""
 
-    uid: str
+    key: str
 
 
 @dataclass(frozen=True)
 class Start:
-    """Start a worker for this stream."""
+    """Start a worker for this stream's lane."""
 
-    uid: str
+    key: str
 
 
 Action = Stop | Start
@@ -41,9 +41,9 @@ def plan(desired: Mapping[str, Hashable], running: Mapping[str, Running]) -> lis
     one stream.
 
     Args:
-        desired: the runs that there should be, by the streams' uids.
+        desired: the runs that there should be, by the keys of the streams' lanes (`key_of`).
         running: the workers that there are, by the same.
     """
-    stops = [Stop(uid) for uid, worker in running.items() if not worker.stopping and desired.get(uid) != worker.run]
-    starts = [Start(uid) for uid in desired if uid not in running]
+    stops = [Stop(key) for key, worker in running.items() if not worker.stopping and desired.get(key) != worker.run]
+    starts = [Start(key) for key in desired if key not in running]
     return [*stops, *starts]

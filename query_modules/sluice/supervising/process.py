@@ -17,7 +17,7 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 from sluice import __version__
-from sluice.brokers.topic import Topic
+from sluice.brokers.topic import Topics
 from sluice.engine.host_state import HostState
 from sluice.errors import SettingError
 from sluice.host import server_log
@@ -46,7 +46,7 @@ class Checked(NamedTuple):
     key: Hashable
     "What was asked: the stream's name, broker, topic, script, configuration."
     transform: Transform
-    topic: Topic
+    topics: Topics
     until: float | None = None
     "How long it is good, if it was remembered: `time.monotonic`."
 

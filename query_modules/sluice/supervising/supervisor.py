@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Hashable
 
+from sluice.engine.batch_limit import BatchLimit
 from sluice.engine.group_size import pause
 from sluice.engine.run import Run, RunStatus
 from sluice.engine.turns import Turns
@@ -21,7 +22,8 @@ from sluice.supervising.plan import Running, Start, plan
 from sluice.supervising.server_watch import ServerWatch
 from sluice.supervising.shared_state import SharedState
 from sluice.supervising.worker import Worker
-from sluice.values.model import Status
+from sluice.values.lane import WHOLE
+from sluice.values.model import Desired, Status
 
 log = logging.getLogger("sluice.supervisor")
 
@@ -105,24 +107,24 @@ class Supervisor:
             log.warning("streams wait: %s", obstacle)
         self._shared.trouble = obstacle
         self._unobstructed = obstacle is None
-        listed = frozenset(row.uid for row in rows)
+        listed = frozenset(row.key for row in rows)
         if obstacle is None:
             self._shared.seen = listed
             self._shared.keep_monitors(listed | self._workers.keys())
-        wanted = {row.uid: row for row in rows if self._should_run(row) or row.should_retry}
-        running = {uid: Running(run, worker.stopping) for uid, (run, worker) in self._workers.items()}
-        for action in plan({uid: row.work for uid, row in wanted.items()}, running):
+        wanted = {row.key: row for row in rows if self._should_run(row) or row.should_retry}
+        running = {key: Running(run, worker.stopping) for key, (run, worker) in self._workers.items()}
+        for action in plan({key: row.work for key, row in wanted.items()}, running):
             if isinstance(action, Start):
-                self._start(loopback, wanted[action.uid])
+                self._start(loopback, wanted[action.key])
             else:
-                self._workers[action.uid][1].stop()
-                if obstacle is None and action.uid not in listed:
-                    self._note_gone(self._workers[action.uid][1])
+                self._workers[action.key][1].stop()
+                if obstacle is None and action.key not in listed:
+                    self._note_gone(self._workers[action.key][1])
         if self._workers and self._server.learn_constraints(loopback):
             for _, busy in self._workers.values():
                 busy.unlabel()
-        for uid, row in wanted.items():
-            work, worker = self._workers.get(uid, (None, None))
+        for key, row in wanted.items():
+            work, worker = self._workers.get(key, (None, None))
             if worker is not None and work == row.work and row.should_retry:
                 worker.retry(row.retry_requested)
 
@@ -162,21 +164,34 @@ class Supervisor:
             desired = loopback.desired(row)
         except SettingError as error:
             if not row.should_run:
-                self._shared.monitor(row.uid).cannot_retry(str(error))
+                self._shared.monitor(row.key).cannot_retry(str(error))
                 return
             # Only an edit of the node by hand can cause this; the stream's status says so, like any other end by error.
             log.error("stream %s: its metadata node cannot be run: %s", row.properties["name"], error)  # noqa: TRY400
             loopback.end_run(row.checkpoint_id, row.properties["generation"], Status.ERROR, str(error))
             return
-        monitor = self._shared.monitor(row.uid)
+        monitor = self._shared.monitor(row.key)
         should_run, host = self._should_run(row), self._shared.host
         monitor.begin(only_retries=not should_run)
         status = RunStatus(desired, monitor, host.attempts if should_run else None)
-        turns = Turns(self._shared.guard, row.checkpoint_id.vertex, monitor.waits)
-        worker = Worker(Run(desired, self._settings, host, status, turns, only_retries=not should_run))
-        self._workers[row.uid] = (row.work, worker)
+        turns = Turns(
+            self._shared.guard,
+            (row.stream_id, row.checkpoint_id.vertex),
+            monitor.waits,
+            has_lanes=desired.spec.lane != WHOLE,
+        )
+        limit = self._limit_of(desired)
+        worker = Worker(Run(desired, self._settings, host, status, turns, not should_run, batch_limit=limit))
+        self._workers[row.key] = (row.work, worker)
         self._shared.forget_start(row.uid)
         worker.start()
+
+    def _limit_of(self, desired: Desired) -> BatchLimit | None:
+        """The limit of batches that the lanes of a run share; None: it has none, or only one lane."""
+        if desired.limit_batches is None or desired.spec.lane == WHOLE:
+            return None
+        limits = (worker.batch_limit(desired) for _, worker in self._workers.values())
+        return next((limit for limit in limits if limit is not None), BatchLimit(desired.limit_batches))
 
     def _should_run(self, row: StreamRow) -> bool:
         """Whether the stream was asked to run, and here: not where its nodes were copied from."""
@@ -190,10 +205,10 @@ class Supervisor:
             log.warning("stream %s: its node is no longer in the graph: it has ended", name)
 
     def _reap(self) -> None:
-        ended = [uid for uid, (_, worker) in self._workers.items() if not worker.alive]
-        for uid in ended:
-            del self._workers[uid]
-            self._shared.monitor(uid).end()
+        ended = [key for key, (_, worker) in self._workers.items() if not worker.alive]
+        for key in ended:
+            del self._workers[key]
+            self._shared.monitor(key).end()
 
     def _sweep(self, loopback: Loopback, rows: list[StreamRow]) -> None:
         """Deletes the nodes of dropped streams whose worker is gone."""

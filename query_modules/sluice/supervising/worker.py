@@ -8,6 +8,7 @@ import logging
 import threading
 from typing import NamedTuple
 
+from sluice.engine.batch_limit import BatchLimit
 from sluice.engine.group_size import MAX_BACKOFF, pause
 from sluice.engine.run import Run
 from sluice.engine.session import run_session
@@ -61,6 +62,12 @@ class Worker:
         """What it was started for."""
         return self._run.desired
 
+    def batch_limit(self, desired: Desired) -> BatchLimit | None:
+        """What it shares with the other lanes of that run, if it is one of them."""
+        mine = self._run.desired
+        is_same = (mine.stream_id, mine.generation) == (desired.stream_id, desired.generation)
+        return self._run.batch_limit if is_same else None
+
     def start(self) -> None:
         """Begins to run; once."""
         self._thread.start()
@@ -110,10 +117,10 @@ class Worker:
             self._run.status.ended()
 
     def _run_sessions(self) -> None:
-        run, name = self._run, self._run.spec.name
-        if not run.only_retries and run.host.attempts.count(run.spec.uid, run.desired.generation) >= MAX_ATTEMPTS:
-            self._end(ENDED_SERVER.format(name=name, times=MAX_ATTEMPTS))
-            run.host.attempts.end(run.spec.uid)
+        run, name = self._run, self._run.spec.title
+        if not run.only_retries and run.host.attempts.count(run.desired.key, run.desired.generation) >= MAX_ATTEMPTS:
+            self._end(ENDED_SERVER.format(name=run.spec.name, times=MAX_ATTEMPTS))
+            run.host.attempts.end(run.desired.key)
             return
         while not run.cancel.is_set():
             failure = self._session()
@@ -129,6 +136,8 @@ class Worker:
         if run.only_retries:
             log.debug("stream %s: nothing more to retry", name)
         else:
+            if run.batch_limit is not None:
+                self._write_end(Status.STOPPED, None)
             log.info("stream %s: stopped", name)
 
     def _session(self) -> SessionEnd | None:
@@ -161,21 +170,27 @@ class Worker:
         Makes known that the work ended by an error, and writes that into the checkpoint, however long the server takes
         to be there for it.
         """
-        run, failures = self._run, 0
+        run = self._run
         if run.only_retries:
             log.error("stream %s: parked messages cannot be retried: %s; trying again", run.spec.name, reason)
             run.status.trouble(reason)
             run.cancel.wait(MAX_BACKOFF)
             return
         run.status.stopped_by(reason)
+        self._write_end(Status.ERROR, reason)
+
+    def _write_end(self, status: Status, reason: str | None) -> None:
+        run, failures = self._run, 0
         while not run.cancel.is_set():
             try:
                 with self._connected() as loopback:
-                    loopback.end_run(run.desired.checkpoint_id, run.desired.generation, Status.ERROR, reason)
+                    loopback.end_run(run.desired.checkpoint_id, run.desired.generation, status, reason)
             except SluiceError as error:
                 failures += 1
                 seconds = pause(failures)
-                run.status.trouble(f"{reason} (not written down yet: {error})", in_seconds=seconds)
+                run.status.trouble(
+                    f"{reason or 'the limit of batches is reached'} (not written down yet: {error})", in_seconds=seconds
+                )
                 run.cancel.wait(seconds)
             else:
                 break

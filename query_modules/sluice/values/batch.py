@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sluice.values.position import UNKNOWN, Position
+from sluice.values.position import UNKNOWN, Partition, Position
 from sluice.values.record import VALUE, Columns, columns_of, record_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Batch:
     __slots__ = ("is_last", "messages", "reached")
 
     def __init__(
-        self, messages: Messages, *, is_last: bool = True, reached: Mapping[int, Position] = MappingProxyType({})
+        self, messages: Messages, *, is_last: bool = True, reached: Mapping[Partition, Position] = MappingProxyType({})
     ) -> None:
         """
         Args:
@@ -53,15 +53,10 @@ class Batch:
         return columns_of(list(map(record_of, self.messages))) if whole else {VALUE: self.payloads}
 
     @property
-    def end(self) -> dict[int, Position]:
-        """partition -> where to go on from after the batch; only partitions that are known to be read on."""
-        return {**_end(self.messages), **self.reached}
-
-    @property
     def place(self) -> str:
         """Its place, for errors: that of its only message, or of its first."""
         first = self.messages[0]
-        place = f"partition {first.partition()}, offset {first.offset()}"
+        place = f"{partition_of(first)}, offset {first.offset()}"
         return place if len(self) == 1 else f"{len(self)} messages from {place}"
 
     def halves(self) -> tuple[Batch, Batch]:
@@ -79,10 +74,15 @@ class Group:
     counted.
     """
 
-    def __init__(self, batches: Sequence[Batch], polled: float = 0.0) -> None:
-        """`polled`: seconds from when the first of the messages was taken from Kafka until the group was complete."""
+    def __init__(self, batches: Sequence[Batch], polled: float = 0.0, *, one_topic: bool = False) -> None:
+        """
+        Args:
+            polled: seconds from when the first of the messages was taken from Kafka until the group was complete.
+            one_topic: whether it is known that all of them are of the same topic: then not each is asked for it.
+        """
         self.batches = batches
         self.polled = polled
+        self.one_topic = one_topic
 
     def __len__(self) -> int:
         """How many batches, or parts of one, are in it."""
@@ -99,35 +99,47 @@ class Group:
         return sum(batch.is_last for batch in self.batches)
 
     @cached_property
-    def end(self) -> dict[int, Position]:
-        """As `Batch.end`."""
-        end = _end(list(chain.from_iterable(batch.messages for batch in self.batches)))
+    def end(self) -> dict[Partition, Position]:
+        """partition -> where to go on from after the group; only partitions that are known to be read on."""
+        messages = list(chain.from_iterable(batch.messages for batch in self.batches))
+        end = _end(messages, one_topic=self.one_topic)
         for batch in self.batches:
             end.update({p: max(place, end.get(p, place)) for p, place in batch.reached.items()})
         return end
 
     def part(self, start: int, stop: int) -> Group:
         """Its batches from number `start` on, up to number `stop`; may be empty."""
-        return Group(self.batches[start:stop], self.polled)
+        return Group(self.batches[start:stop], self.polled, one_topic=self.one_topic)
 
     def halves(self) -> tuple[Group, Group]:
         """Splits the group in two: between batches, or within its only batch."""
         middle = len(self.batches) // 2
         if middle:
             return self.part(0, middle), self.part(middle, len(self.batches))
-        one, other = self.batches[0].halves()
-        return Group([one], self.polled), Group([other], self.polled)
+        one, other = map(self._alone, self.batches[0].halves())
+        return one, other
+
+    def _alone(self, batch: Batch) -> Group:
+        return Group([batch], self.polled, one_topic=self.one_topic)
 
 
-def _end(messages: Sequence[confluent_kafka.Message]) -> dict[int, Position]:
-    missing = {message.partition() for message in messages}
-    end: dict[int, Position] = {}
+def partition_of(message: confluent_kafka.Message) -> Partition:
+    """The partition that a message is in."""
+    return Partition(message.topic(), message.partition())
+
+
+def _end(messages: Messages, *, one_topic: bool) -> dict[Partition, Position]:
+    if one_topic:  # thousands of them: what each is asked for counts
+        missing: set[Any] = {message.partition() for message in messages}
+    else:
+        missing = {partition_of(message) for message in messages}
+    end: dict[Partition, Position] = {}
     for message in reversed(messages):
-        partition = message.partition()
-        if partition in missing:
-            missing.remove(partition)
+        place = message.partition() if one_topic else partition_of(message)
+        if place in missing:
+            missing.remove(place)
             epoch = message.leader_epoch()
-            end[partition] = Position(message.offset() + 1, UNKNOWN if epoch is None else epoch)
+            end[partition_of(message)] = Position(message.offset() + 1, UNKNOWN if epoch is None else epoch)
             if not missing:
                 break
     return end

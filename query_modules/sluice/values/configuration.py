@@ -20,6 +20,7 @@ from sluice.errors import SettingError
 from sluice.host import kafka_properties, settings
 from sluice.host.kafka_properties import WrongProperty
 from sluice.host.kafka_table import MSK_IAM
+from sluice.values.lane import MAX_LANES
 from sluice.values.options import NO_OPTIONS, Options, options_of
 from sluice.values.seek_target import start_of
 
@@ -60,8 +61,8 @@ class MessageSource(str, enum.Enum):
 
 
 OWN_KEYS = (
-    *("aws_region", "dead_letter_topic", "fold", "isolate", "park_limit", "on_error", "on_gap", "source", "start"),
-    "transform",
+    *("aws_region", "dead_letter_topic", "fold", "isolate", "lanes", "park_limit", "partitions", "on_error", "on_gap"),
+    *("source", "start", "transform"),
 )
 
 REGION = re.compile(r"[a-z]{2,5}(-[a-z]{2,12})+-[0-9]{1,2}")
@@ -69,6 +70,8 @@ REGION = re.compile(r"[a-z]{2,5}(-[a-z]{2,12})+-[0-9]{1,2}")
 
 MAX_PARKED = 100_000
 "Parked messages that a stream may be allowed."
+
+MAX_PARTITION = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,10 @@ class Configuration:
     "With PARK, how many messages may be parked at a time; at the next one the stream stops."
     start: str | int = "earliest"
     "Where a new stream begins: earliest, latest, or a time in ISO 8601 or milliseconds since 1970."
+    lanes: int | str = 1
+    "How many workers the partitions are dealt to; 'auto': as many as there are partitions and cores."
+    partitions: tuple[int, ...] = ()
+    "The partitions that the stream reads, ascending; empty: all."
     source: MessageSource = MessageSource.MESSAGES
     fold: bool = True
     "Whether equal consecutive queries may become one where that gives the same graph."
@@ -96,7 +103,7 @@ class Configuration:
     def as_map(self) -> dict[str, Any]:
         """What differs from the defaults; holds no secret."""
         own = {name: getattr(self, name) for name in OWN_KEYS if getattr(self, name) != getattr(DEFAULT, name)}
-        plain = {name: value.value if isinstance(value, enum.Enum) else value for name, value in own.items()}
+        plain = {name: _plain(value) for name, value in own.items()}
         options = {"transform": self.transform.as_map()} if "transform" in own else {}
         return plain | options | dict(self.kafka)
 
@@ -126,6 +133,8 @@ def configuration_of(stream: str, given: Mapping[str, Any] | None) -> Configurat
         isolate=_choice(stream, present, "isolate", DEFAULT.isolate),
         on_gap=_choice(stream, present, "on_gap", DEFAULT.on_gap),
         park_limit=_count(stream, "park_limit", present.get("park_limit", DEFAULT.park_limit), MAX_PARKED),
+        lanes=_lanes(stream, present.get("lanes", DEFAULT.lanes)),
+        partitions=_partitions(stream, present.get("partitions")),
         source=_choice(stream, present, "source", DEFAULT.source),
         start=_start(stream, present.get("start", DEFAULT.start)),
         fold=_truth(stream, "fold", present.get("fold", DEFAULT.fold)),
@@ -216,6 +225,32 @@ def _options(stream: str, value: object) -> Options:
 def _start(stream: str, value: Any) -> str | int:
     start_of(f"Kafka stream {stream}, config: start", value)
     return value if isinstance(value, str | int) else str(value.isoformat())
+
+
+def _lanes(stream: str, value: object) -> int | str:
+    if value == "auto":
+        return "auto"
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_LANES:
+        raise _wrong(stream, f"lanes must be an integer from 1 to {MAX_LANES}, or 'auto', got {value!r}")
+    return value
+
+
+def _partitions(stream: str, value: object) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    numbers = value if isinstance(value, list | tuple) else ()
+    are_numbers = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
+    if not numbers or not are_numbers or not 0 <= min(numbers) <= max(numbers) <= MAX_PARTITION:
+        raise _wrong(stream, f"partitions must be a list of the numbers of partitions, such as [0, 3], got {value!r}")
+    if len(set(numbers)) < len(numbers):
+        raise _wrong(stream, f"partitions must have each number once, got {value!r}")
+    return tuple(sorted(numbers))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, enum.Enum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _count(stream: str, key: str, value: object, most: int) -> int:

@@ -16,6 +16,7 @@ import json
 import re
 import struct
 from collections.abc import Collection, Iterable, Mapping
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 ANY_LABEL = ""
@@ -33,14 +34,30 @@ UNIQUE_IS_SAFE = (3, 1)
 Constraint = tuple[str, frozenset[str]]
 "A uniqueness constraint: a label, and the properties whose values together are unique."
 
+MERGES, FINDS, MAKES, CHANGES, DELETES, ANY = "m", "f", "n", "c", "d", "*"
+"""
+Roles of a shape. MERGES: for other streams, it is found or made. The others are for the lanes of the same stream: it is
+looked for or read; it may be new; it may be changed; it may be deleted; or anything may happen.
+"""
+
 _WHOLE = frozenset({0})
 "The keys of a shape of which no value is known."
 
 _SIZE = struct.Struct(">I")
 
 
+class Wanted(IntEnum):
+    """What matters of what a transaction writes."""
+
+    NOTHING = 0
+    MERGED = 1
+    "Other streams run."
+    ALL = 2
+    "Other lanes of the same stream run."
+
+
 class MergeShape(NamedTuple):
-    """What kind of vertex or relationship is merged, whatever the values are."""
+    """What kind of vertex or relationship is merged, or found or written, whatever the values are."""
 
     is_edge: bool
     labels: frozenset[str]
@@ -53,6 +70,37 @@ class MergeShape(NamedTuple):
     "Properties that it may have once it is created, beyond `names`; None: any."
     required: frozenset[str] = frozenset()
     "Labels of a vertex that it certainly has. Only these can be protected by a constraint."
+    roles: str = MERGES
+    watched: frozenset[str] = frozenset()
+    "Properties that are read besides `names`."
+
+    def interferes(self, other: MergeShape) -> bool:
+        """
+        Whether, for lanes of one stream, one may find or read what the other writes, or both may change the same, for
+        some values.
+        """
+        if ANY in (self.roles, other.roles):
+            return True
+        are_types = self.is_edge and self.labels and other.labels
+        if self.is_edge is not other.is_edge or (are_types and self.labels.isdisjoint(other.labels)):
+            return False
+        # The server notices that both change a vertex, unless one gives it the value that it has.
+        both = CHANGES in self.roles and other._may_change(self.gains)
+        return both or self._sees(other) or other._sees(self)
+
+    def _may_change(self, names: frozenset[str] | None) -> bool:
+        return CHANGES in self.roles and (
+            None in (self.gains, names) or not (self.gains or set()).isdisjoint(names or ())
+        )
+
+    def _sees(self, other: MergeShape) -> bool:
+        if FINDS not in self.roles:
+            return False
+        is_fit = self.is_edge or self.required <= other.labels
+        if MAKES in other.roles and is_fit and (other.gains is None or self.names <= other.names | other.gains):
+            return True
+        seen = self.names | self.watched | {f":{label}" for label in self.required}
+        return DELETES in other.roles or other._may_change(seen)
 
     def may_be(self, other: MergeShape) -> bool:
         """Whether what one creates can be what the other looks for, and the reverse, for some values."""
@@ -71,6 +119,8 @@ class MergeShape(NamedTuple):
         return any(label in self.required and names and names <= self.names for label, names in constraints)
 
     def __str__(self) -> str:
+        if self.roles == ANY:
+            return "everything"
         labels = "".join(f":{label}" for label in sorted(self.required or self.labels) if label)
         return f"[{labels}]" if self.is_edge else f"({labels})"
 
@@ -84,20 +134,32 @@ class MergeKeys(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether it merges nothing, so that no other transaction can interfere."""
+        """Whether it merges and finds nothing, so that no other transaction can interfere."""
         return not self.keys and not self.everything
 
-    def meets(self, other: MergeKeys) -> str | None:
-        """What both may create, as text for users; None: nothing."""
-        if self.is_empty or other.is_empty:
+    def meets(self, other: MergeKeys, *, in_stream: bool = False) -> str | None:
+        """
+        What both may create, or one may find that the other writes, as text for users; None: nothing.
+
+        Args:
+            in_stream: whether they are of lanes of one stream, whose transactions also find what the others write.
+        """
+        mine, yours = (keys.keys if in_stream else keys.merged for keys in (self, other))
+        if not (mine or self.everything) or not (yours or other.everything):
             return None
         if self.everything or other.everything:
             return _shown(self) if other.everything else _shown(other)
-        for shape, keys in self.keys.items():
-            for theirs, their_keys in other.keys.items():
-                if shape.may_be(theirs) and (shape.known != theirs.known or not keys.isdisjoint(their_keys)):
-                    return str(shape)
+        for shape, keys in mine.items():
+            for theirs, their_keys in yours.items():
+                may_meet = shape.interferes(theirs) if in_stream else shape.may_be(theirs)
+                if may_meet and (shape.known != theirs.known or not keys.isdisjoint(their_keys)):
+                    return str(theirs if theirs.roles == ANY else shape)
         return None
+
+    @property
+    def merged(self) -> Mapping[MergeShape, frozenset[int]]:
+        """Those that are merged: what matters to other streams."""
+        return {shape: keys for shape, keys in self.keys.items() if MERGES in shape.roles}
 
     def without(self, constraints: Collection[Constraint]) -> MergeKeys:
         """The keys without those that uniqueness constraints cover."""
@@ -106,6 +168,9 @@ class MergeKeys(NamedTuple):
         kept = {shape: keys for shape, keys in self.keys.items() if not shape.is_covered_by(constraints)}
         return MergeKeys(kept, self.everything)
 
+
+ANYTHING = MergeShape(False, frozenset(), frozenset(), frozenset(), None, roles=ANY)
+"The shape of a query that is not understood, for other lanes of its stream."
 
 NOTHING = MergeKeys({})
 EVERYTHING = MergeKeys({}, everything=True)
@@ -153,9 +218,10 @@ def decode(data: bytes) -> MergeKeys:
     """The reverse of `encode`; EVERYTHING for anything else."""
     found: dict[MergeShape, frozenset[int]] = {}
     try:
-        for is_edge, labels, names, known, gains, required, keys in json.loads(data):
+        for is_edge, labels, names, known, gains, required, roles, watched, keys in json.loads(data):
             gained = None if gains is None else _texts(gains)
-            shape = MergeShape(bool(is_edge), _texts(labels), _texts(names), _texts(known), gained, _texts(required))
+            texts = (_texts(labels), _texts(names), _texts(known), gained, _texts(required))
+            shape = MergeShape(bool(is_edge), *texts, str(roles), _texts(watched))
             found[shape] = found.get(shape, frozenset()) | frozenset(map(int, keys))
     except (ValueError, TypeError, OverflowError, RecursionError):
         return EVERYTHING

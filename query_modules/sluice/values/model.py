@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NewType
 
 from sluice.errors import SettingError
 from sluice.values.configuration import Configuration
 from sluice.values.failed_message import FailedMessage
-from sluice.values.position import Position
+from sluice.values.lane import WHOLE, Lane, key_of, lane_of
+from sluice.values.position import Partition, Position
+from sluice.values.topic_selector import TopicSelector, only_topic, topics_of
 
 VertexId = NewType("VertexId", int)
 "The host's id of a vertex: opaque, and the same after a restart."
@@ -86,12 +87,15 @@ class StreamSpec:
     uri: str
     "Kafka bootstrap servers, `host:port[,host:port...]`."
     topic: str
+    "A name, a pattern that begins with ^, or a list of such with commas between them."
     transform: Transform
     batch_interval_ms: int = DEFAULT_BATCH_INTERVAL_MS
     "Maximum time between a batch's first message and its import."
     batch_size: int = DEFAULT_BATCH_SIZE
     "Maximum number of messages in a batch."
     config: Configuration = Configuration()
+    lane: Lane = WHOLE
+    "The lane that a worker is for; not a part of what was requested."
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -104,13 +108,42 @@ class StreamSpec:
         check_text(self.name, "the transform URI", self.transform.uri)
         check_count(self.name, "BATCH_INTERVAL", self.batch_interval_ms)
         check_count(self.name, "BATCH_SIZE", self.batch_size)
-        if self.config.dead_letter_topic == self.topic:
+        try:
+            names = self.topics.names
+        except SettingError as error:
+            raise SettingError(f"Kafka stream {self.name}, {error}") from None
+        if self.config.dead_letter_topic in names:
             raise SettingError(f"Kafka stream {self.name}, config: dead_letter_topic cannot be the stream's own topic")
+
+    @property
+    def topics(self) -> TopicSelector:
+        """What `topic` says. Raises SettingError: it cannot be."""
+        return topics_of(self.topic, self.config.dead_letter_topic)
+
+    @property
+    def only_topic(self) -> str:
+        """The only topic that there can be; empty: there may be several."""
+        return only_topic(self.topic)
 
     @property
     def batch_interval(self) -> float:
         """Seconds."""
         return self.batch_interval_ms / 1000
+
+    def lane_of(self, partition: Partition, count: int) -> int:
+        """The number of the lane that reads a partition, if the stream has `count` lanes."""
+        return lane_of(partition, count, self.config.partitions, self.only_topic)
+
+    def reads(self, partitions: Iterable[Partition]) -> frozenset[Partition]:
+        """Those of its topics' partitions that the stream reads, or its lane."""
+        chosen, (number, count) = self.config.partitions, self.lane
+        read = (partition for partition in partitions if not chosen or partition.number in chosen)
+        return frozenset(partition for partition in read if self.lane_of(partition, count) == number)
+
+    @property
+    def title(self) -> str:
+        """Its name for the log, with its lane where it has several."""
+        return self.name if self.lane == WHOLE else f"{self.name}, {self.lane}"
 
 
 @dataclass(frozen=True)
@@ -125,13 +158,20 @@ class Desired:
     limit_batches: int | None
     "After this number of batches in this generation the stream stops by itself; None: never."
 
+    @property
+    def key(self) -> str:
+        """As `key_of` its stream and lane."""
+        return key_of(self.spec.uid, self.spec.lane.number)
+
 
 @dataclass(frozen=True)
 class Checkpoint:
     """How far a stream got, as its checkpoint node says: the truth about what is in the graph."""
 
-    positions: Mapping[int, int]
+    positions: Mapping[Partition, int]
     "partition -> offset of the next message to read; absent when nothing of it was read."
+    topic: str = ""
+    "The only topic that the stream reads, which the node does not name; empty: there may be several."
     batches: int = 0
     messages: int = 0
     "Those that took effect."
@@ -143,9 +183,9 @@ class Checkpoint:
     "The number of the last `RetryRequest` that was answered."
     history: tuple[FailedMessage, ...] = ()
     "The latest of those, and of what the stream stopped at or Kafka no longer had; the newest last."
-    topic_id: str = ""
-    "Kafka's id of the topic that the positions are of; empty where the broker gives none."
-    leader_epochs: Mapping[int, Position] = field(default_factory=dict)
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
+    "topic -> Kafka's id of the one that the positions are of; without those to which the broker gives none."
+    leader_epochs: Mapping[Partition, Position] = field(default_factory=dict)
     "partition -> a position with its leader epoch, which counts while this is the partition's position."
     generation: int = 0
     "The run that wrote last."
@@ -162,12 +202,12 @@ class Checkpoint:
     "Which sessions may move it: none that began before this one, whatever is still on its way to the server."
 
     @property
-    def places(self) -> dict[int, Position]:
+    def places(self) -> dict[Partition, Position]:
         """The positions, each with its leader epoch where that is known."""
         known = {(p, place.offset): place for p, place in self.leader_epochs.items()}
         return {p: known.get((p, offset), Position(offset)) for p, offset in self.positions.items()}
 
-    def moved(self, places: Mapping[int, Position]) -> Checkpoint:
+    def moved(self, places: Mapping[Partition, Position]) -> Checkpoint:
         """At these places, and elsewhere where it was."""
         offsets = {partition: place.offset for partition, place in places.items()}
         return dataclasses.replace(
@@ -200,28 +240,6 @@ class Folding:
     def as_map(self) -> dict[str, Any]:
         """As `streams.info` shows it."""
         return {"queries": self.given, "sent": self.sent, "texts": dict(self.texts)}
-
-
-def encode_positions(positions: Mapping[int, int]) -> str:
-    """
-    Positions as the checkpoint node holds them: JSON, partitions ascending, so that equal positions are equal texts.
-    """
-    return json.dumps({str(partition): positions[partition] for partition in sorted(positions)}, separators=(",", ":"))
-
-
-def decode_positions(text: str) -> dict[int, int]:
-    """
-    The reverse of `encode_positions`; tolerant of white space and order, since the node may be edited by hand. Raises
-    SettingError: the text is not a JSON object of partition numbers and offsets.
-    """
-    try:
-        positions = {int(partition): offset for partition, offset in json.loads(text).items()}
-        right = all(isinstance(offset, int) and offset >= 0 for offset in positions.values())
-    except (ValueError, AttributeError, TypeError):
-        right = False
-    if not right:
-        raise SettingError(f'positions of a checkpoint must be like {{"0":120,"1":98}}, got {text!r}') from None
-    return positions
 
 
 def effective_status(*, running: bool, generation: int, checkpoint: Checkpoint) -> Status:

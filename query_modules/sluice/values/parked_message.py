@@ -33,6 +33,14 @@ class RetryRequest(NamedTuple):
     "None: all."
     offset: int | None = None
     "None: all."
+    topic: str | None = None
+    "None: all."
+    lanes: Sequence[int] = ()
+    "What stands for `upto` in each lane of a stream with several."
+
+    def for_lane(self, lane: int) -> RetryRequest:
+        """What it requests of one lane."""
+        return self._replace(upto=self.lanes[lane]) if lane < len(self.lanes) else self
 
     def means(self, message: ParkedMessage) -> bool:
         """Whether the message is to be applied again."""
@@ -40,6 +48,7 @@ class RetryRequest(NamedTuple):
             message.number <= self.upto
             and self.partition in (None, message.partition)
             and self.offset in (None, message.offset)
+            and self.topic in (None, message.topic)
         )
 
 
@@ -180,8 +189,10 @@ def as_bytes(text: str | None) -> bytes | None:
 
 
 def encode_requests(requests: Iterable[RetryRequest]) -> str:
-    """As the stream's node holds them."""
-    return json.dumps([request._asdict() for request in requests], separators=(",", ":"))
+    """As the stream's node holds them; without what an earlier version of Sluice does not know, where it is nothing."""
+    late = ("topic", "lanes")
+    plain = [{key: value for key, value in one._asdict().items() if key not in late or value} for one in requests]
+    return json.dumps(plain, separators=(",", ":"))
 
 
 def decode_requests(text: object) -> tuple[RetryRequest, ...]:
@@ -194,9 +205,12 @@ def decode_requests(text: object) -> tuple[RetryRequest, ...]:
 
 
 def _is_right(request: RetryRequest) -> bool:
-    numbers = (request.number, request.upto)
+    if not isinstance(request.lanes, list | tuple):
+        return False
+    numbers = (request.number, request.upto, *request.lanes)
     places = (request.partition, request.offset)
-    return all(isinstance(part, int) for part in numbers) and all(isinstance(part, int | None) for part in places)
+    whole = all(isinstance(part, int) for part in numbers) and all(isinstance(part, int | None) for part in places)
+    return whole and isinstance(request.topic, str | None)
 
 
 def groups(messages: Sequence[ParkedMessage], size: int, max_bytes: int) -> list[list[ParkedMessage]]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sluice.errors import SettingError
+from sluice.values.position import Partition
 
 EARLIEST_TIMESTAMP = 10**11
 "The least integer that `start` takes as milliseconds since 1970 (March 1973). A smaller one is meant as an offset."
 
-FORMS = "'earliest', 'latest', a time (ISO 8601), {timestamp: milliseconds}, {relative: count} or {`partition`: offset}"
+FORMS = "'earliest', 'latest', a time (ISO 8601), {timestamp: milliseconds}, {relative: count}, {`partition`: offset} "
+FORMS += "or, of several topics, {topic: {`partition`: offset}}"
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ class ByCount:
 
 @dataclass(frozen=True)
 class AtOffsets:
-    """Partition -> offset; other partitions stay where they are."""
+    """Partition -> offset; other partitions stay where they are. Without its topic, one of the only topic there is."""
 
-    offsets: Mapping[int, int]
+    offsets: Mapping[Partition, int]
 
 
 Target: TypeAlias = Earliest | Latest | AtTime | ByCount | AtOffsets
@@ -54,7 +56,7 @@ Target: TypeAlias = Earliest | Latest | AtTime | ByCount | AtOffsets
 class Move:
     """What a seek means for one partition."""
 
-    partition: int
+    partition: Partition
     before: int
     "The offset that would be read next."
     after: int
@@ -63,6 +65,8 @@ class Move:
     "The first offset that Kafka has."
     high: int
     "The offset that the next message gets."
+    stays: bool = False
+    "Whether the seek is not about it."
 
     @property
     def messages(self) -> int:
@@ -83,7 +87,8 @@ class Move:
     def as_row(self) -> dict[str, Any]:
         """A record of `streams.seek`."""
         return {
-            "partition": self.partition,
+            "topic": self.partition.topic,
+            "partition": self.partition.number,
             "from": self.before,
             "to": self.after,
             "messages": self.messages,
@@ -124,9 +129,9 @@ def start_of(place: str, given: object) -> Earliest | Latest | AtTime:
 def moves_to(
     place: str,
     target: Target,
-    positions: Mapping[int, int],
-    bounds: Mapping[int, tuple[int, int]],
-    at_time: Mapping[int, int | None],
+    positions: Mapping[Partition, int],
+    bounds: Mapping[Partition, tuple[int, int]],
+    at_time: Mapping[Partition, int | None],
 ) -> list[Move]:
     """
     What a seek to `target` means for each partition, in order.
@@ -140,8 +145,7 @@ def moves_to(
     Raises:
         SettingError: an offset or a partition does not exist.
     """
-    if isinstance(target, AtOffsets):
-        _check_offsets(place, target.offsets, bounds)
+    offsets = _checked(place, target.offsets, bounds) if isinstance(target, AtOffsets) else {}
     moves = []
     for partition, (low, high) in sorted(bounds.items()):
         before = positions.get(partition, low)
@@ -155,19 +159,23 @@ def moves_to(
                 after = high if found is None else found
             case ByCount(count):
                 after = min(max(min(max(before, low), high) + count, low), high)
-            case AtOffsets(offsets):
+            case AtOffsets():
                 after = offsets.get(partition, before)
-        moves.append(Move(partition, before, after, low, high))
+        moves.append(Move(partition, before, after, low, high, stays=bool(offsets) and partition not in offsets))
     return moves
 
 
-def positions_after(target: Target, positions: Mapping[int, int], moves: list[Move]) -> dict[int, int]:
-    """The positions that a checkpoint is to hold; a partition that has none is read from its beginning."""
+def positions_after(target: Target, positions: Mapping[Partition, int], moves: list[Move]) -> dict[Partition, int]:
+    """
+    The positions that a checkpoint is to hold; a partition that has none is read from its beginning. Those of
+    partitions that the stream does not read stay.
+    """
+    left = {partition: positions[partition] for partition in positions.keys() - {move.partition for move in moves}}
     if isinstance(target, Earliest):
         # Not the current offsets: retention may remove those before the stream is started.
-        return {}
-    stays = {} if not isinstance(target, AtOffsets) else {move.partition for move in moves} - set(target.offsets)
-    return {move.partition: move.after for move in moves if move.partition not in stays or move.partition in positions}
+        return left
+    moved = {move.partition: move.after for move in moves if not move.stays or move.partition in positions}
+    return left | moved
 
 
 def _of_map(place: str, given: Mapping[str, Any]) -> Target:
@@ -179,14 +187,22 @@ def _of_map(place: str, given: Mapping[str, Any]) -> Target:
         if not isinstance(count, int) or isinstance(count, bool):
             raise SettingError(f"{place}: relative must be an integer, got {count!r}")
         return ByCount(count)
+    if all(isinstance(value, Mapping) for value in given.values()):
+        return AtOffsets(
+            {key: at for topic, part in given.items() for key, at in _offsets(place, part, str(topic)).items()}
+        )
+    return AtOffsets(_offsets(place, given, ""))
+
+
+def _offsets(place: str, given: Mapping[str, Any], topic: str) -> dict[Partition, int]:
     offsets = {}
     for partition, offset in given.items():
         if not (str(partition).isascii() and str(partition).isdecimal()):
             raise SettingError(f"{place}: expected {FORMS}, got the key {partition!r}")
         if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
             raise SettingError(f"{place}: the offset of partition {partition} must be 0 or more, got {offset!r}")
-        offsets[int(partition)] = offset
-    return AtOffsets(offsets)
+        offsets[Partition(topic, int(partition))] = offset
+    return offsets
 
 
 def _milliseconds(place: str, given: object, forms: str) -> int:
@@ -211,10 +227,29 @@ def _milliseconds(place: str, given: object, forms: str) -> int:
     return milliseconds
 
 
-def _check_offsets(place: str, offsets: Mapping[int, int], bounds: Mapping[int, tuple[int, int]]) -> None:
-    for partition, offset in sorted(offsets.items()):
+def _checked(
+    place: str, offsets: Mapping[Partition, int], bounds: Mapping[Partition, tuple[int, int]]
+) -> dict[Partition, int]:
+    """The offsets that a user gave, each of a partition with its topic."""
+    topics = sorted({partition.topic for partition in bounds})
+    is_one = len(topics) == 1
+    found: dict[Partition, int] = {}
+    for (named, number), offset in sorted(offsets.items()):
+        if not named and not is_one:
+            what = (
+                f"the stream reads the topics {', '.join(topics)}" if topics else "there is no topic for the stream yet"
+            )
+            raise SettingError(f"{place}: {what}: give offsets as {{topic: {{`partition`: offset}}}}")
+        partition = Partition(named or topics[0], number)
+        if partition.topic not in topics:
+            raise SettingError(f"{place}: the stream reads no topic {named}, only {', '.join(topics) or 'none yet'}")
         if partition not in bounds:
-            raise SettingError(f"{place}: the topic has no partition {partition}, only 0 to {max(bounds)}")
+            there = [one.number for one in sorted(bounds) if one.topic == partition.topic]
+            what = f"partition {number}" if is_one else f"partition {number} of topic {named}"
+            raise SettingError(f"{place}: the stream reads no {what}, only {', '.join(map(str, there))}")
         low, high = bounds[partition]
         if not low <= offset <= high:
-            raise SettingError(f"{place}: partition {partition} can be read from offset {low} to {high}, not {offset}")
+            which = f"partition {number}" if is_one else str(partition)
+            raise SettingError(f"{place}: {which} can be read from offset {low} to {high}, not {offset}")
+        found[partition] = offset
+    return found

@@ -81,12 +81,18 @@ items = st.recursive(
 )
 maps = st.dictionaries(keys, items, max_size=4).map(clauses.Map.of)
 configs = st.one_of(maps, maps, parameters)
-offsets = st.dictionaries(counts, value_or_parameter(counts), min_size=1, max_size=3)
+offsets = st.dictionaries(counts, value_or_parameter(counts), min_size=1, max_size=3).map(
+    lambda entries: clauses.Offsets(tuple(entries.items()))
+)
+topics = keys.filter(lambda key: not (key.isascii() and key.isdecimal()))
 targets = st.one_of(
     st.sampled_from(clauses.End),
     st.builds(clauses.Timestamp, value_or_parameter(st.one_of(strings, counts))),
     st.builds(clauses.Relative, value_or_parameter(signed)),
-    offsets.map(lambda entries: clauses.Offsets(tuple(entries.items()))),
+    offsets,
+    st.dictionaries(topics, offsets, min_size=1, max_size=3).map(
+        lambda entries: clauses.OffsetsByTopic(tuple(entries.items()))
+    ),
     parameters,
 )
 
@@ -268,6 +274,11 @@ def _target(draw: st.DrawFn, target: clauses.Target) -> list[str]:
                 quotes = draw(st.sampled_from(["", "'", '"', "`"]))
                 key = f"{quotes}{partition}{quotes}" if quotes else draw(_count(partition))
                 lexemes += [",", key, ":", draw(_count(offset))]
+            return ["{", *lexemes[1:], "}"]
+        case clauses.OffsetsByTopic(topics):
+            lexemes = []
+            for topic, each in topics:
+                lexemes += [",", draw(_name(topic) | _string(topic)), ":", *draw(_target(each))]
             return ["{", *lexemes[1:], "}"]
         case clauses.Parameter():
             return [draw(_parameter(target))]

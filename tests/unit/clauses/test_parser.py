@@ -167,6 +167,14 @@ def created(**options: Any) -> CreateStream:
             SeekStream("s", Offsets(((0, 5), (1, Parameter("x")), (10, 7)))),
             id="SEEK to offsets",
         ),
+        pytest.param(
+            "SEEK STREAM s TO {orders: {0: 5}, `a.b`: {'1': $x}}",
+            SeekStream(
+                "s",
+                clauses.OffsetsByTopic((("orders", Offsets(((0, 5),))), ("a.b", Offsets(((1, Parameter("x")),))))),
+            ),
+            id="SEEK to offsets of topics",
+        ),
         pytest.param("SEEK STREAM s TO $to", SeekStream("s", Parameter("to")), id="SEEK to what a parameter says"),
         pytest.param("SHOW STREAMS", ShowStreams(), id="SHOW STREAMS"),
         pytest.param("START STREAM s", StartStream("s"), id="START STREAM"),

@@ -16,7 +16,7 @@ MAP = "a map, as in {key: 'value'}, or a $parameter"
 KEY = "a key (plain, in backticks or in quotes)"
 VALUE = "a string, a number, true, false, null, a map, a list or a $parameter"
 CHANGES = "BATCH_INTERVAL or BATCH_SIZE or KAFKA or TRANSFORM or CONFIG"
-TARGET = "EARLIEST, LATEST, TIMESTAMP, RELATIVE, {partition: offset} or a $parameter"
+TARGET = "EARLIEST, LATEST, TIMESTAMP, RELATIVE, {partition: offset}, {topic: {partition: offset}} or a $parameter"
 TIME = "ISO 8601 in quotes, milliseconds since 1970 or a $parameter"
 
 
@@ -172,8 +172,14 @@ TIME = "ISO 8601 in quotes, milliseconds since 1970 or a $parameter"
         pytest.param("SEEK STREAM s TO RELATIVE", (1, 26), INTEGER, END, id="RELATIVE to what"),
         pytest.param("SEEK STREAM s TO RELATIVE -$n", (1, 28), INTEGER, "$n", id="a minus before a parameter"),
         pytest.param("SEEK STREAM s TO {}", (1, 19), "a partition's number", "}", id="offsets of no partition"),
-        pytest.param("SEEK STREAM s TO {p: 1}", (1, 19), "a partition's number", "p", id="a name for a partition"),
-        pytest.param("SEEK STREAM s TO {'01': 1}", (1, 19), "a partition's number", "'01'", id="a zero in front"),
+        pytest.param("SEEK STREAM s TO {p: 1}", (1, 22), "{partition: offset}", "1", id="a name for a partition"),
+        pytest.param("SEEK STREAM s TO {'01': 1}", (1, 25), "{partition: offset}", "1", id="a zero in front"),
+        pytest.param(
+            "SEEK STREAM s TO {a: {}}", (1, 23), "a partition's number", "}", id="offsets of no partition of a"
+        ),
+        pytest.param(
+            "SEEK STREAM s TO {a: {0: 1}, 1: 2}", (1, 30), "a topic's name", "1", id="a partition beside topics"
+        ),
         pytest.param(
             "SEEK STREAM s TO {0: 1, `0`: 2}", (1, 25), "a partition that was not used before", "`0`", id="one twice"
         ),

@@ -90,6 +90,11 @@ from sluice.errors import SettingError
         pytest.param(
             SeekStream("s", clauses.Offsets(((1, 5), (0, Parameter("n"))))), "SEEK STREAM s TO {1: 5, 0: $n}", id="each"
         ),
+        pytest.param(
+            SeekStream("s", clauses.OffsetsByTopic((("a.b", clauses.Offsets(((1, 5),))),))),
+            "SEEK STREAM s TO {`a.b`: {1: 5}}",
+            id="each of a topic",
+        ),
         pytest.param(SeekStream("s", Parameter("to")), "SEEK STREAM s TO $to", id="to a parameter"),
         pytest.param(
             CreateStream("s", "it's", 'a "b"', '"it\'s"'),

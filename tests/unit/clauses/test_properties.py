@@ -287,7 +287,7 @@ def meaning_of(statement: clauses.Statement, client: Mapping[str, Any]) -> list[
         match value:
             case clauses.Parameter(name):
                 return client.get(name, value)
-            case clauses.Map(entries) | clauses.Offsets(entries):
+            case clauses.Map(entries) | clauses.Offsets(entries) | clauses.OffsetsByTopic(entries):
                 return {str(key): of(item) for key, item in entries}
             case clauses.Items(items):
                 return [of(item) for item in items]
@@ -343,6 +343,10 @@ def keys_of(statement: clauses.Statement) -> set[str]:
             return {"batch_interval", "batch_size", "uri", "transform", "config"}
         case clauses.SeekStream(to=clauses.Offsets(entries)):
             return {str(partition) for partition, _ in entries}
+        case clauses.SeekStream(to=clauses.OffsetsByTopic(topics)):
+            return {
+                str(key) for topic, offsets in topics for key in (topic, *(number for number, _ in offsets.entries))
+            }
         case clauses.SeekStream():
             return {"timestamp", "relative"}
     return set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from confluent_kafka import Message
@@ -37,10 +37,10 @@ from sluice.values.model import (
     StreamSpec,
     Transform,
     VertexId,
-    encode_positions,
 )
 from sluice.values.parked_message import ParkedMessage, message_of
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position, encode_positions
+from tests.unit.partitions import P0
 
 BAD = b"bad"
 "What the server refuses as a query."
@@ -113,15 +113,16 @@ class FakeRun:
         size: int = 10,
         guard: MergeGuard | None = None,
         generation: int = GENERATION,
+        topics: str = "t",
     ) -> None:
         script = Transform("/t.py", "", "ab12")
-        spec = StreamSpec("u", "people", "localhost:9092", "t", script, batch_size=size, config=config)
+        spec = StreamSpec("u", "people", "localhost:9092", topics, script, batch_size=size, config=config)
         desired = Desired(VertexId(1), CheckpointId(VertexId(2), "u"), spec, generation, limit)
         monitor = Monitor(100)
         monitor.begin()
         self.cancel = Cancel()
         self.status = Notes(desired, monitor)
-        turns = Turns(guard or MergeGuard(), 1, Waits())
+        turns = Turns(guard or MergeGuard(), (1, 2), Waits())
         host = HostState(Attempts(None), Installation(None))
         settings = Settings(error_history=5, topic_interval=0.0)
         self.run = Run(desired, settings, host, self.status, turns, cancel=self.cancel)
@@ -146,8 +147,8 @@ class Server:
             refusal: what it says to a query that is `BAD`.
             at_commit: whether it says so at COMMIT only.
         """
-        self.held = held or Checkpoint({})
-        self.positions = encode_positions(self.held.positions)
+        self.held = held or Checkpoint({}, "t")
+        self.positions = encode_positions(self.held.positions, self.held.topic)
         self.properties: dict[str, Any] = {}
         self.applied: list[bytes] = []
         self.parked: list[ParkedMessage] = []
@@ -266,7 +267,7 @@ class Server:
         self.unlabelled += 1
         return False
 
-    def count_parked(self, checkpoint_id: CheckpointId) -> int:
+    def count_parked(self, desired: Desired) -> int:
         assert not self._replies, "nothing may be in flight"
         return len(self.parked)
 
@@ -349,8 +350,8 @@ def packed(*queries: tuple[str, dict[str, Any]], batches: int = 1) -> PackedQuer
     return PackedQueries(len(queries), b"".join(frames), batches, len(queries))
 
 
-def batch(payloads: Sequence[bytes | None], start: int = 0, partition: int = 0) -> Batch:
-    return Batch([Message(topic="t", partition=partition, offset=start + i, value=v) for i, v in enumerate(payloads)])
+def batch(payloads: Sequence[bytes | None], start: int = 0, partition: Partition = P0) -> Batch:
+    return Batch([Message(*partition, offset=start + i, value=v) for i, v in enumerate(payloads)])
 
 
 def good(count: int) -> list[bytes]:
@@ -362,17 +363,21 @@ def spoilt(count: int, places: Sequence[int], how: bytes = BAD) -> list[bytes]:
 
 
 class Topic:
-    """A topic of some partitions, and the broker that has it."""
+    """The topic t, and perhaps others, of some partitions, and the broker that has them."""
 
     def __init__(self, **partitions: Sequence[bytes]) -> None:
         """
         Args:
-            partitions: the messages of partition 0 are `p0`, and so on.
+            partitions: the messages of partition 0 are `p0`, and so on; those of another topic are `users_p0`.
         """
-        self.id = "first"
-        self.logs = {int(name.removeprefix("p")): list(log) for name, log in partitions.items()}
+        self.ids = {"t": "first", "users": "first of users"}
+        places = {name: name.rpartition("p")[::2] for name in partitions}
+        self.logs = {
+            Partition(places[name][0].removesuffix("_") or "t", int(places[name][1])): list(log)
+            for name, log in partitions.items()
+        }
         self.lows = dict.fromkeys(self.logs, 0)
-        self.markers: dict[int, int] = {}
+        self.markers: dict[Partition, int] = {}
         "partition -> offsets at its end that no message has."
         self.unreachable: list[Exception] = []
         "What the next questions for its partitions meet."
@@ -381,15 +386,15 @@ class Topic:
         self.log_end: int | None = None
         "Up to where it is the log that was read, by the leader epoch of a position after the end; None: all of it."
 
-    def partitions(self, **_: object) -> frozenset[int]:
+    def partitions(self, **_: object) -> frozenset[Partition]:
         if self.unreachable:
             raise self.unreachable.pop(0)
         return frozenset(self.logs)
 
-    def high(self, partition: int) -> int:
+    def high(self, partition: Partition) -> int:
         return len(self.logs[partition]) + self.markers.get(partition, 0)
 
-    def watermarks(self, partition: int) -> tuple[int, int]:
+    def watermarks(self, partition: Partition) -> tuple[int, int]:
         return self.lows[partition], self.high(partition)
 
 
@@ -417,29 +422,29 @@ class Source:
 
     def __init__(self, topic: Topic, run: Run, script: deque[Callable[[], object]]) -> None:
         self.topic = topic
-        self.assigned: frozenset[int] = frozenset()
-        self.positions: dict[int, int] = {}
-        self.reports: list[dict[int, int]] = []
+        self.assigned: frozenset[Partition] = frozenset()
+        self.positions: dict[Partition, int] = {}
+        self.reports: list[dict[Partition, int]] = []
         self.reporting = self.held_back = False
         self.sleeps = 0
         self.complaints = Complaints()
-        self.assignments: list[dict[int, Position]] = []
-        self.asked: list[tuple[int, int, int]] = []
+        self.assignments: list[dict[Partition, Position]] = []
+        self.asked: list[tuple[Partition, int, int]] = []
         "The ends of logs, with leader epochs, that the broker was asked about."
         self._run = run
         self._script = script
-        self._followed = topic.id
+        self._followed = dict(topic.ids)
 
     def renew(self) -> None:
-        self._followed = self.topic.id
+        self._followed = dict(self.topic.ids)
         self.assigned = frozenset()
 
-    def assign(self, partitions: frozenset[int], places: Mapping[int, Position]) -> None:
+    def assign(self, partitions: frozenset[Partition], places: Mapping[Partition, Position]) -> None:
         self.assignments.append(dict(places))
         self.assigned, self.positions = frozenset(), {}
         self.extend(partitions, places)
 
-    def extend(self, partitions: frozenset[int], places: Mapping[int, Position]) -> None:
+    def extend(self, partitions: frozenset[Partition], places: Mapping[Partition, Position]) -> None:
         for partition in partitions - self.assigned:
             self.positions[partition] = places.get(partition, Position(self.topic.lows[partition])).offset
         self.assigned |= partitions
@@ -448,9 +453,11 @@ class Source:
         self, size: int, interval: float, wants_stop: Callable[[], bool], *, patience: float, most: int
     ) -> Group | None:
         batches: list[Batch] = []
-        for partition, position in self.positions.items():
-            if self.topic.fences and self._followed != self.topic.id:
+        for partition, position in sorted(self.positions.items()):
+            if self.topic.fences and self._followed != self.topic.ids:
                 break
+            if partition not in self.topic.logs:
+                continue
             low, high = self.topic.watermarks(partition)
             if not low <= position <= high:
                 raise OffsetGone("gone", partition=partition)
@@ -465,44 +472,50 @@ class Source:
             self._script.popleft()() if self._script else self._run.cancel.set()
         return None
 
-    def reached(self, positions: Mapping[int, int]) -> dict[int, Position]:
+    def reached(self, positions: Mapping[Partition, int]) -> dict[Partition, Position]:
         if any(given > positions.get(p, 0) for p, given in self.positions.items()):
             return {}  # what was given out is not applied
-        ends = {p: self.topic.high(p) for p, given in self.positions.items() if given == len(self.topic.logs[p])}
+        there = {p: given for p, given in self.positions.items() if p in self.topic.logs}
+        ends = {p: self.topic.high(p) for p, given in there.items() if given == len(self.topic.logs[p])}
         return {p: Position(end) for p, end in ends.items() if end > positions.get(p, 0)}
 
-    def report(self, positions: Mapping[int, int]) -> None:
+    def report(self, positions: Mapping[Partition, int]) -> None:
         if not self.reports or self.reports[-1] != positions:
             self.reports.append(dict(positions))
 
-    def log_end(self, partition: int, end: int, leader_epoch: int) -> int:
+    def log_end(self, partition: Partition, end: int, leader_epoch: int) -> int:
         self.asked.append((partition, end, leader_epoch))
         return end if self.topic.log_end is None else self.topic.log_end
 
-    def ends(self) -> dict[int, int]:
+    def ends(self) -> dict[Partition, int]:
         return {}
 
-    def sleep(self, places: Mapping[int, Position]) -> None:
+    def sleep(self, places: Mapping[Partition, Position]) -> None:
         self.sleeps += 1
         self.positions = {partition: place.offset for partition, place in places.items()}
 
 
 class Identity:
-    """Answers at once which id the topic has."""
+    """Answers at once which ids the topics have."""
 
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
-        self.asking = False
+        self._asked: Collection[str] | None = None
+        self.client = None
 
-    def ask(self) -> None:
-        self.asking = True
+    @property
+    def asking(self) -> bool:
+        return self._asked is not None
 
-    def answer(self, patience: float = 0.0) -> str:
-        asked, self.asking = self.asking, False
-        return self._topic.id if asked else ""
+    def ask(self, topics: Collection[str]) -> None:
+        self._asked = topics
 
-    def wait(self, wants_stop: Callable[[], bool]) -> str:
-        return self._topic.id
+    def answer(self, patience: float = 0.0) -> dict[str, str]:
+        asked, self._asked = self._asked, None
+        return {topic: self._topic.ids[topic] for topic in asked or ()}
+
+    def wait(self, topics: Collection[str], wants_stop: Callable[[], bool]) -> dict[str, str]:
+        return {topic: self._topic.ids[topic] for topic in topics}
 
 
 class Brokers:
@@ -532,7 +545,7 @@ class Idle:
     def put_off(self) -> None:
         """Time begins anew, of which there is none here."""
 
-    def ready(self, partitions: frozenset[int], held: Checkpoint) -> bool:
+    def ready(self, partitions: frozenset[Partition], held: Checkpoint) -> bool:
         self.rests -= 1
         return self.rests >= 0
 

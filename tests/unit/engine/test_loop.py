@@ -33,7 +33,7 @@ from sluice.persistence import nodes
 from sluice.values.configuration import Configuration, OnError, OnGap
 from sluice.values.model import Checkpoint
 from sluice.values.parked_message import RetryRequest
-from sluice.values.position import Position
+from sluice.values.position import Partition, Position
 from tests.unit.engine import fakes
 from tests.unit.engine.fakes import (
     BAD,
@@ -52,6 +52,7 @@ from tests.unit.engine.fakes import (
     good,
     spoilt,
 )
+from tests.unit.partitions import P0, P1
 
 SKIP = Configuration(on_error=OnError.SKIP)
 PARK = Configuration(on_error=OnError.PARK)
@@ -103,7 +104,7 @@ class Stream(FakeRun):
 
 def stored(server: Server) -> Checkpoint:
     """The checkpoint as the graph has it: where the next session begins."""
-    return nodes.checkpoint_of({"positions": "{}", **server.properties})
+    return nodes.checkpoint_of({"positions": "{}", **server.properties}, server.held.topic)
 
 
 def restarted(stream: Stream, config: Configuration = STOP, **given: Any) -> Stream:
@@ -117,11 +118,11 @@ def restarted(stream: Stream, config: Configuration = STOP, **given: Any) -> Str
 
 def test_everything_is_applied_once_and_in_order_and_then_reported() -> None:
     topic = Topic(p0=good(25), p1=good(7))
-    stream = Stream(topic, Server()).then(lambda: topic.logs[0].extend([b"x", b"y"])).go()
+    stream = Stream(topic, Server()).then(lambda: topic.logs[P0].extend([b"x", b"y"])).go()
     assert stream.server.applied == [*good(25), *good(7), b"x", b"y"]
-    assert stream.held.positions == stream.source.reports[-1] == {0: 27, 1: 7}
+    assert stream.held.positions == stream.source.reports[-1] == {P0: 27, P1: 7}
     assert (stream.held.messages, stream.held.batches) == (34, 5)
-    assert all(report in ({}, {0: 25, 1: 7}, {0: 27, 1: 7}) for report in stream.source.reports)
+    assert all(report in ({}, {P0: 25, P1: 7}, {P0: 27, P1: 7}) for report in stream.source.reports)
 
 
 @pytest.mark.parametrize("places", [[0], [13], [29], [0, 9, 10, 29]], ids=str)
@@ -140,7 +141,11 @@ def test_what_cannot_be_applied_is_passed_and_all_else_is_applied_once(
     messages = spoilt(30, places, how)
     stream = Stream(Topic(p0=messages), Server(), config).go()
     assert stream.server.applied == [message for message in messages if message != how]
-    assert (stream.held.positions, stream.held.messages, stream.held.failed) == ({0: 30}, 30 - len(places), len(places))
+    assert (stream.held.positions, stream.held.messages, stream.held.failed) == (
+        {P0: 30},
+        30 - len(places),
+        len(places),
+    )
     assert [message.offset for message in stream.server.parked] == (places if left == "parked" else [])
     assert stream.dead_letters.delivered == (places if left == "letters" else [])
     assert stream.status.refusals.count(1) == len(places)
@@ -157,7 +162,7 @@ def test_a_stream_stops_at_what_cannot_be_applied_and_resumes_there(how: bytes, 
     assert stream.server.properties["ended_generation"] == GENERATION
     again = restarted(stream).go()
     assert again.server.applied == good(30)[:place], "a run that has ended does not go on by itself"
-    topic.logs[0][place] = b"mended"
+    topic.logs[P0][place] = b"mended"
     again = restarted(stream, generation=GENERATION + 1).go()
     assert again.server.applied == [*good(30)[:place], b"mended", *good(30)[place + 1 :]]
 
@@ -178,7 +183,7 @@ def test_a_limit_counts_batches_though_a_constraint_refuses_one_at_its_commit() 
     server = Server(refusal=UNIQUE, at_commit=True)
     stream = Stream(Topic(p0=spoilt(100, [17])), server, SKIP, limit=3).go()
     assert server.applied == [*good(30)[:17], *good(30)[18:]]
-    assert (stream.held.positions, stream.held.batches) == ({0: 30}, 3)
+    assert (stream.held.positions, stream.held.batches) == ({P0: 30}, 3)
     assert server.properties["ended_status"] == "stopped"
     assert not stream.cancel.is_set()
 
@@ -242,10 +247,10 @@ def test_a_connection_that_goes_costs_nothing_and_repeats_nothing(error: Excepti
         stream.go()
     assert (stream.server.applied != []) is committed
     entries = stream.status.monitor.entries(10, stored(stream.server))
-    assert [entry.end for entry in entries] == ([{0: 30}] if committed else []), "whoever looks finds what is there"
+    assert [entry.end for entry in entries] == ([{"0": 30}] if committed else []), "whoever looks finds what is there"
     del stream.server.__dict__["send" if not committed else "lost"]
     again = restarted(stream).go()
-    assert (again.server.applied, again.held.positions) == (good(30), {0: 30})
+    assert (again.server.applied, again.held.positions) == (good(30), {P0: 30})
 
 
 def _refuse(error: Exception) -> Callable[[bytes], None]:
@@ -276,8 +281,8 @@ def test_a_stop_settles_what_is_in_flight_and_leaves_the_rest_for_the_next_run()
 
     stream.transform.patience, stream.transform.fold = 3, stop_during
     stream.go()
-    assert stream.server.applied == good(1000)[: stream.held.positions[0]]
-    assert 0 < stream.held.positions[0] < 1000
+    assert stream.server.applied == good(1000)[: stream.held.positions[P0]]
+    assert 0 < stream.held.positions[P0] < 1000
     assert restarted(stream).go().server.applied == good(1000)
 
 
@@ -298,7 +303,7 @@ def test_parked_messages_are_retried_in_turn_with_new_ones() -> None:
         stream.server.minds = False
         stream.server.requests = (RetryRequest(1, 99),)
         stream.run.calls.retry_requested = 1
-        topic.logs[0].append(b"new")
+        topic.logs[P0].append(b"new")
 
     stream.then(ask).go()
     assert sorted(stream.server.applied) == sorted([*spoilt(20, [3, 12]), b"new"])
@@ -312,7 +317,7 @@ def test_a_uniqueness_constraint_that_is_seen_takes_the_label_off_with_nothing_i
 
     def see() -> None:
         stream.run.calls.constrained = True
-        topic.logs[0] += good(10)
+        topic.logs[P0] += good(10)
 
     stream.then(see).go()
     assert stream.server.unlabelled == 1
@@ -363,8 +368,8 @@ def test_a_topic_that_is_not_there_is_waited_for() -> None:
 
 
 def recreated(topic: Topic, *payloads: bytes) -> None:
-    topic.id = "second"
-    topic.logs[0] = list(payloads)
+    topic.ids["t"] = "second"
+    topic.logs[P0] = list(payloads)
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -373,7 +378,7 @@ def test_a_topic_that_was_recreated_is_noticed_and_read_if_so_configured(length:
     topic = Topic(p0=good(10))
     new = [b"n%d" % number for number in range(length)]
     stream = Stream(topic, Server()).go()
-    assert stream.held.topic_id == "first"
+    assert stream.held.topic_ids == {"t": "first"}
     stream = restarted(stream)
     if running:
         stream.then(lambda: recreated(topic, *new[:5]))
@@ -381,11 +386,11 @@ def test_a_topic_that_was_recreated_is_noticed_and_read_if_so_configured(length:
         recreated(topic, *new)
     with pytest.raises(GapFound, match="t was deleted and recreated: .* read the new topic from its beginning"):
         stream.go()
-    assert stream.held.positions == {0: 10}
+    assert stream.held.positions == {P0: 10}
     recreated(topic, *new)
     stream = restarted(stream, PASS_GAPS).go()
     assert stream.server.applied == [*good(10), *new]
-    assert (stream.held.positions, stream.held.topic_id) == ({0: length}, "second")
+    assert (stream.held.positions, stream.held.topic_ids) == ({P0: length}, {"t": "second"})
     assert [(entry.action, entry.offset) for entry in stream.held.history] == [("gap", 10)]
 
 
@@ -396,14 +401,14 @@ def test_a_topic_whose_new_leaders_the_client_does_not_follow_is_read_by_another
     stream = Stream(topic, Server(), PASS_GAPS)
     stream.then(lambda: None, lambda: recreated(topic, b"n0", b"n1"), lambda: None).go()
     assert stream.server.applied == [*good(length), b"n0", b"n1"]
-    assert (stream.held.positions, stream.held.topic_id) == ({0: 2}, "second")
+    assert (stream.held.positions, stream.held.topic_ids) == ({P0: 2}, {"t": "second"})
 
 
 def test_what_retention_took_is_named_and_passed_if_so_configured() -> None:
     topic = Topic(p0=good(30))
-    server = Server(Checkpoint({0: 5}, topic_id="first"))
+    server = Server(Checkpoint({P0: 5}, "t", topic_ids={"t": "first"}))
     server.properties["positions"] = server.positions
-    topic.lows[0] = 12
+    topic.lows[P0] = 12
     stream = Stream(topic, server)
     with pytest.raises(
         GapFound, match=r"offsets 5 to 11, at most 7 messages, were removed by retention; to continue from offset 12"
@@ -417,7 +422,7 @@ def test_what_retention_took_is_named_and_passed_if_so_configured() -> None:
 
 def test_a_topic_that_has_lost_its_end_is_noticed() -> None:
     topic = Topic(p0=good(4))
-    server = Server(Checkpoint({0: 9}, topic_id="first"))
+    server = Server(Checkpoint({P0: 9}, "t", topic_ids={"t": "first"}))
     server.properties["positions"] = server.positions
     with pytest.raises(GapFound, match="ends at offset 4, before the stream's position 9: it lost messages"):
         Stream(topic, server).go()
@@ -425,14 +430,14 @@ def test_a_topic_that_has_lost_its_end_is_noticed() -> None:
 
 def test_a_log_that_ends_before_the_position_is_asked_about_its_leader_epoch() -> None:
     topic = Topic(p0=good(15))
-    server = Server(Checkpoint({0: 20}, topic_id="first").moved({0: Position(20, 3)}))
+    server = Server(Checkpoint({P0: 20}, "t", topic_ids={"t": "first"}).moved({P0: Position(20, 3)}))
     stream = Stream(topic, server, PASS_GAPS).go()
-    assert stream.source.asked == [(0, 15, 3)]
+    assert stream.source.asked == [(P0, 15, 3)]
     assert [(gap.offset, gap.count) for gap in stream.held.history] == [(20, 0)]
-    assert stream.held.positions == {0: 15}
-    assert stream.source.assignments == [{0: Position(20, 3)}, {0: Position(15)}]
+    assert stream.held.positions == {P0: 15}
+    assert stream.source.assignments == [{P0: Position(20, 3)}, {P0: Position(15)}]
     topic.log_end = 12
-    server = Server(Checkpoint({0: 20}, topic_id="first").moved({0: Position(20, 3)}))
+    server = Server(Checkpoint({P0: 20}, "t", topic_ids={"t": "first"}).moved({P0: Position(20, 3)}))
     stream = Stream(topic, server, PASS_GAPS).go()
     assert [(gap.offset, gap.count) for gap in stream.held.history] == [(20, 0)]
     assert server.applied == good(15)[12:]
@@ -442,20 +447,98 @@ def test_new_partitions_are_read_from_their_beginning() -> None:
     topic = Topic(p0=good(3))
 
     def add() -> None:
-        topic.logs[1], topic.lows[1] = good(4), 0
+        topic.logs[P1], topic.lows[P1] = good(4), 0
 
     stream = Stream(topic, Server()).then(add, lambda: None).go()
     assert stream.server.applied == good(3) + good(4)
-    assert stream.held.positions == {0: 3, 1: 4}
+    assert stream.held.positions == {P0: 3, P1: 4}
+
+
+def test_partitions_that_are_not_chosen_are_left_alone() -> None:
+    topic = Topic(p0=good(3), p1=good(9), p2=good(2))
+
+    def add() -> None:
+        for number in (3, 4):
+            topic.logs[Partition("t", number)], topic.lows[Partition("t", number)] = good(4), 0
+
+    config = Configuration(partitions=(0, 2, 4))
+    stream = Stream(topic, Server(), config).then(add, lambda: None).go()
+    assert {partition.number for partition in stream.source.assigned} == {0, 2, 4}
+    assert sorted(stream.server.applied) == sorted(good(3) + good(2) + good(4))
+    assert {partition.number: offset for partition, offset in stream.held.positions.items()} == {0: 3, 2: 2, 4: 4}
+
+
+U0 = Partition("users", 0)
+
+
+def two_topics() -> tuple[Topic, Server]:
+    return Topic(p0=good(3), users_p0=[b"u0", b"u1"]), Server(Checkpoint({}))
+
+
+def test_two_topics_are_read_each_from_its_position() -> None:
+    topic, server = two_topics()
+    stream = Stream(topic, server, topics="t,users").then(lambda: topic.logs[U0].append(b"u2")).go()
+    assert sorted(server.applied) == sorted([*good(3), b"u0", b"u1", b"u2"])
+    assert stream.held.positions == stream.source.reports[-1] == {P0: 3, U0: 3}
+    assert stream.held.topic_ids == {"t": "first", "users": "first of users"}
+    assert server.positions == '{"t":{"0":3},"users":{"0":3}}'
+
+
+def test_a_topic_that_comes_to_match_is_read_from_its_beginning() -> None:
+    topic, server = two_topics()
+    later, topic.logs = topic.logs, {}
+    stream = Stream(topic, server, topics="^.*")
+    troubles = stream.status.troubles
+
+    def come() -> None:
+        assert troubles[-1] is not None
+        assert "no topic at localhost:9092 matches ^.* yet" in troubles[-1]
+        topic.logs = later
+
+    stream.then(lambda: None, come, lambda: None, lambda: None).go()
+    assert stream.held.positions == {P0: 3, U0: 2}
+    assert troubles[-1] is None
+
+
+def test_one_of_two_topics_that_goes_is_named_and_the_other_read_and_another_of_its_name_is_not_taken_for_it() -> None:
+    topic, server = two_topics()
+    stream = Stream(topic, server, PASS_GAPS, topics="t,users")
+
+    def go_away() -> None:
+        del topic.logs[U0]
+
+    def come_again() -> None:
+        topic.logs[P0].append(b"more")
+        assert stream.status.troubles[-1] is not None
+        assert "topic users does not exist at localhost:9092" in stream.status.troubles[-1]
+        topic.logs[U0], topic.ids["users"], topic.fences = [b"a", b"b", b"c", b"d"], "second", True
+
+    stream.then(lambda: None, go_away, lambda: None, come_again, lambda: None, lambda: None).go()
+    assert sorted(server.applied) == sorted([*good(3), b"u0", b"u1", b"more", b"a", b"b", b"c", b"d"])
+    assert stream.held.positions == {P0: 4, U0: 4}
+    assert stream.held.topic_ids == {"t": "first", "users": "second"}
+    assert {entry.topic for entry in stream.held.history} == {"users"}
+
+
+def test_a_gap_of_one_topic_leaves_the_other_where_it_is() -> None:
+    topic, _ = two_topics()
+    server = Server(Checkpoint({P0: 1, U0: 0}, topic_ids=topic.ids))
+    server.properties["positions"] = server.positions
+    topic.lows[U0] = 1
+    with pytest.raises(GapFound, match="topic users, partition 0, offsets 0 to 0, at most 1 messages"):
+        Stream(topic, server, topics="t,users").go()
+    stream = restarted(Stream(topic, server, topics="t,users"), PASS_GAPS, topics="t,users").go()
+    assert stream.held.positions == {P0: 3, U0: 2}
+    assert [(entry.topic, entry.offset) for entry in stream.held.history] == [("users", 0)]
 
 
 def test_positions_move_past_offsets_that_no_message_has() -> None:
     topic = Topic(p0=good(3))
-    topic.markers[0] = 2
+    topic.markers[P0] = 2
     stream = Stream(topic, Server())
     stream.then(lambda: None).go()
     assert stream.server.applied == good(3)
-    assert stream.held.positions == stream.source.reports[-1] == {0: 5}
+    assert stream.held.positions == stream.source.reports[-1] == {P0: 5}
 
 
 def test_a_stream_without_messages_sleeps_until_there_is_one() -> None:
@@ -468,7 +551,7 @@ def test_a_stream_without_messages_sleeps_until_there_is_one() -> None:
         looks.append(stream.source.sleeps)
         stream.run.calls.nudge.set()  # as the watcher does
         if len(looks) == 2:
-            topic.logs[0].append(b"late")
+            topic.logs[P0].append(b"late")
         return len(looks) == 2
 
     stream.idle.over = is_over

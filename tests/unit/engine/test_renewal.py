@@ -17,8 +17,12 @@ from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth, Reading
 from sluice.engine.topic_guard import TopicIdentity
 from sluice.errors import BrokerUnreachable
 from sluice.values.configuration import Configuration
-from tests.unit.engine.fakes import Server, Topic, good
+from sluice.values.position import Partition
+from tests.unit.engine.fakes import FakeRun, Server, Topic, good
 from tests.unit.engine.test_loop import Stream
+from tests.unit.partitions import P0
+
+SPEC = FakeRun().run.spec
 
 
 class Deaf:
@@ -47,7 +51,7 @@ def admin() -> AdminClient:
 
 def stream_at(clock: SimpleNamespace, topic: Topic) -> Stream:
     """A stream with the admin client that there is now."""
-    health = BrokerHealth(admin(), "t", "Kafka stream people", lambda: clock.now)
+    health = BrokerHealth(admin(), SPEC, lambda: clock.now)
     return Stream(topic, Server(), health=health)
 
 
@@ -77,7 +81,7 @@ def test_a_stream_that_cannot_begin_gets_other_clients_as_well(
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock.now))
     shared, topic, tries = admin(), Topic(p0=good(3)), []
 
-    def partitions(**_: object) -> frozenset[int]:
+    def partitions(**_: object) -> frozenset[Partition]:
         clock.now += 0.5
         tries.append(clock.now)
         raise BrokerUnreachable("Connection refused")
@@ -91,10 +95,10 @@ def test_a_stream_that_cannot_begin_gets_other_clients_as_well(
 
 def test_what_is_closed_lets_go_of_the_client_that_it_asked() -> None:
     stream, client = Stream(Topic(p0=good(3)), Server()), admin()
-    health = BrokerHealth(client, "t", "Kafka stream people")
+    health = BrokerHealth(client, SPEC)
     identity = TopicIdentity(replace(stream.run.spec, uri="localhost:1"), timeout=1)
-    identity.ask()
-    health.poll(Reading(frozenset({0})), busy=False)
+    identity.ask(["t"])
+    health.poll(Reading(frozenset({P0})), busy=False)
     gone = weakref.ref(client)
     del client
     health.close()

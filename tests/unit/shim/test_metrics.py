@@ -106,6 +106,13 @@ def one(samples: Samples, name: str, **labels: str) -> float:
     return samples[name][tuple(sorted(labels.items()))]
 
 
+def test_the_lag_of_several_topics_is_that_of_each(scrape: Scrape):
+    with FakeServer(answering({**ROW, "topic": "a,b", "lag": {"a": {"0": 5}, "b": {"0": 7}}})) as server:
+        told = scrape(server.port)
+    assert one(told, "sluice_stream_lag_messages", stream="people", topic="a", partition="0") == 5
+    assert one(told, "sluice_stream_lag_messages", stream="people", topic="b", partition="0") == 7
+
+
 def test_the_streams_are_told_as_the_server_tells_them(scrape: Scrape):
     with FakeServer(answering(ROW, NEW, IN_TROUBLE)) as server:
         told = scrape(server.port)

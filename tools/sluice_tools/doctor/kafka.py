@@ -17,8 +17,12 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from sluice.bolt.transport import reason_of
 from sluice.errors import SettingError
-from sluice_tools.doctor.checks import FROM_HERE, Check, CheckFailed
+from sluice.values.topic_selector import INTERNAL, TopicSelector, topics_of
+from sluice_tools.doctor.checks import FROM_HERE, Check, CheckFailed, Finding, note
 from sluice_tools.shim.settings import Address
+
+MAX_TOPICS = 10
+"Maximum number of topics that are named."
 
 MAX_BROKERS = 3
 "Maximum number of the brokers' advertised addresses that are tried."
@@ -48,7 +52,13 @@ class Cluster:
         """The rows about a topic and, the first time, about the brokers."""
         kafka = Check("kafka", (), self._reach, of=self.uri)
         listed, self._listed = self._listed, True
-        return [kafka][listed:] + [Check("topic", (kafka.label,), partial(self._topic, topic))]
+        try:
+            topics = topics_of(topic)
+        except SettingError as error:
+            return [kafka][listed:] + [Check("topic", (), partial(note, str(error)))]
+        checks = [Check("topic", (kafka.label,), partial(self._topic, name)) for name in topics.names]
+        patterns = [Check("topic", (kafka.label,), partial(self._matching, topic, topics))]
+        return [kafka][listed:] + checks + patterns[: topics.has_patterns]
 
     def _reach(self) -> str:
         refused = self._nobody()
@@ -67,7 +77,7 @@ class Cluster:
                 remedy = "set the broker's advertised.listeners to an address that its clients reach, the server's too"
                 raise CheckFailed(text, remedy)
         topics = metadata.topics.items()
-        self._partitions = {name: len(topic.partitions) for name, topic in topics if not name.startswith("__")}
+        self._partitions = {name: len(topic.partitions) for name, topic in topics}
         return f"{self.uri} answers, {FROM_HERE}: {len(brokers)} broker{'' if len(brokers) == 1 else 's'}"
 
     def _nobody(self) -> str:
@@ -124,11 +134,20 @@ class Cluster:
             )
         return CheckFailed(text, remedy)
 
+    def _matching(self, text: str, topics: TopicSelector) -> str | Finding:
+        found = sorted(topics.matching(self._partitions))
+        if not found:
+            return note(f"{self.uri} has no topic that {text} matches; the stream reads those that come to match")
+        shown = ", ".join(found[:MAX_TOPICS]) + (f" and {len(found) - MAX_TOPICS} more" if found[MAX_TOPICS:] else "")
+        return f"{text} at {self.uri} matches {shown}"
+
     def _topic(self, topic: str) -> str:
         count = self._partitions.get(topic, 0)
         if count:
             return f"{topic} at {self.uri}: {count} partition{'' if count == 1 else 's'}"
-        similar = difflib.get_close_matches(topic, sorted(self._partitions), n=2)
+        similar = difflib.get_close_matches(
+            topic, sorted(name for name in self._partitions if name[:2] != INTERNAL), n=2
+        )
         hint = f"; there is {' and '.join(similar)}" if similar else ""
         create = f"kafka-topics.sh --bootstrap-server {self.uri} --create --topic {topic}"
         raise CheckFailed(f"{self.uri} has no topic {topic}{hint}", f"create it: {create}")

@@ -30,7 +30,7 @@ POINTS = 360
 LATEST = 10
 "Failed messages, and parked ones, that are read of a stream."
 
-_FAILED, _PARKED = "time, action, partition, offset, error", "partition, offset, attempts, error"
+_FAILED, _PARKED = "time, action, topic, partition, offset, error", "topic, partition, offset, attempts, error"
 
 ERRORS = f"CALL streams.errors($name, {LATEST}) YIELD {_FAILED} RETURN {_FAILED}"
 PARKED = f"CALL streams.parked($name, {LATEST}) YIELD {_PARKED} RETURN {_PARKED}"

@@ -59,8 +59,10 @@ def _families(rows: Rows) -> Iterable[Metric]:
         for candidate in STATUSES:
             status.add_metric([name, candidate], row["status"] == candidate)
         retrying.add_metric([name], row["retrying"] is not None)
-        for partition, count in (row["lag"] or {}).items():
-            lag.add_metric([name, row["topic"], partition], count)
+        for part, known in (row["lag"] or {}).items():  # of the only topic, or of several
+            each = {part: known} if isinstance(known, int) else known
+            for partition, count in each.items():
+                lag.add_metric([name, row["topic"] if each is not known else part, partition], count)
         rate.add_metric([name], row["rates"]["messages_per_s"])
         if row["last_batch"] is not None:
             last.add_metric([name], _unix_time(row["last_batch"]["time"]))

@@ -74,8 +74,9 @@ async function details(stream) {
   at('text').textContent = `topic ${stream.topic}, ${count.format(stream.messages)} messages, ${stream.retries} retries`;
   draw(at('rate-chart'), history[stream.name] || [], 1);
   draw(at('lag-chart'), history[stream.name] || [], 2);
-  fill('errors', known.errors.map(e => [e.time, e.action, `partition ${e.partition}, offset ${e.offset}`, e.error]));
-  fill('parked', known.parked.map(p => [`partition ${p.partition}, offset ${p.offset}`, `${p.attempts} attempts`, p.error]));
+  const place = m => `${m.topic === stream.topic ? '' : `${m.topic}, `}partition ${m.partition}, offset ${m.offset}`;
+  fill('errors', known.errors.map(e => [e.time, e.action, place(e), e.error]));
+  fill('parked', known.parked.map(p => [place(p), `${p.attempts} attempts`, p.error]));
   fill('texts', Object.entries(known.texts));
 }
 
