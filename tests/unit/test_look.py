@@ -18,10 +18,12 @@ from sluice.procedures.look import _reason, lags, statement_of
 from sluice.supervising.shared_state import SharedState
 from sluice.values.configuration import configuration_of
 from sluice.values.model import MAX_INT32, Checkpoint, Status, StreamSpec, Transform
+from sluice.values.topic_selector import only_topic
 from tests.unit.partitions import P1
 
 TEXTS = st.text(min_size=1, max_size=20).filter(lambda text: text.strip() and text.isprintable())
 URIS = TEXTS.filter(lambda text: "@" not in text)
+TOPICS = st.one_of(TEXTS.filter(only_topic), st.sampled_from([r"^orders\..*", "orders,users", "users, ^a{1,2}'b"]))
 COUNTS = st.integers(1, MAX_INT32)
 CONFIGS = st.fixed_dictionaries(
     {},
@@ -38,7 +40,7 @@ CONFIGS = st.fixed_dictionaries(
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(TEXTS, URIS, TEXTS, TEXTS, COUNTS, COUNTS, CONFIGS)
+@given(TEXTS, URIS, TOPICS, TEXTS, COUNTS, COUNTS, CONFIGS)
 def test_the_clause_of_a_stream_asks_for_that_stream(name, uri, topic, transform, interval, size, config):
     spec = StreamSpec(
         "u", name, uri, topic, Transform(transform, "", ""), interval, size, configuration_of(name, config)
