@@ -23,7 +23,7 @@ from sluice.engine.host_state import HostState
 from sluice.engine.loop import StreamLoop
 from sluice.engine.merge_guard import MergeGuard
 from sluice.engine.run import Run, RunStatus
-from sluice.engine.session import open_parts
+from sluice.engine.session import Watch, open_parts
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns
 from sluice.host.attempts import Attempts
@@ -162,7 +162,7 @@ def _own(task: Task) -> Taken:
             monitor = Monitor(HISTORY)
             status, turns = _Status(desired, monitor, progress), Turns(guard, number, monitor.waits)
             run = Run(desired, settings, host, status, turns, cancel=progress.stop)
-            loops.append(StreamLoop(run, open_parts(run, stack.enter_context(Loopback(settings)), stack)))
+            loops.append(StreamLoop(run, open_parts(run, stack.enter_context(Loopback(settings)), Watch(run), stack)))
         idle = _resident()
         threads = [threading.Thread(target=loop.run) for loop in loops]
         for thread in threads:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.eventually import eventually
-from tests.integration.test_kit import OwnHost, Stream, numbers
+from tests.integration.test_kit import OwnHost, Stream, numbers, transforms_running
 from tests.kafka import KafkaBroker
 from tests.unit.test_top import screen
 
@@ -39,9 +39,11 @@ def test_a_stream_that_falls_behind_fails_and_comes_back(
     stream.start()
     with screen(host.port) as shown:
         shown.await_text(stream_name, "running")
-        # While it waits at its first batch it sees no more of the topic than it saw by then.
-        eventually(lambda: host.run(LAG, name=stream_name), equals=[{"lag": {"0": 0}}])
-        stream.send(numbers(0, 250))
+        stream.send(numbers(0, 50))
+        eventually(lambda: transforms_running(host), equals=1, timeout=30)
+        stream.send(numbers(50, 250))
+        # It is told while the transform is at work on the first batch.
+        eventually(lambda: host.run(LAG, name=stream_name), equals=[{"lag": {"0": 250}}])
         shown.await_text("falls behind")
         gate.touch()
         stream.await_count(250)

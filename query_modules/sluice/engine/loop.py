@@ -229,11 +229,17 @@ class StreamLoop:
             committer.move(past_gap(self._run.spec, held, gone, watermarks))
         self._assign()
 
+    def look_on(self) -> None:
+        """Looks where the partitions end, and whether the brokers answer, while the transform works. Does not wait."""
+        self._observe(busy=True)
+
     def _look(self, *, busy: bool, resting: bool = False) -> None:
-        """
-        Looks where the partitions end, and whether the brokers answer. Does not wait. Raises BrokerUnreachable: the
-        clients do not recover, and are given up.
-        """
+        """As `look_on`. Raises BrokerUnreachable: the clients do not recover, and are given up."""
+        self._observe(busy=busy, resting=resting)
+        if self._health.stuck is not None:
+            raise self._renewed(self._health.stuck)
+
+    def _observe(self, *, busy: bool, resting: bool = False) -> None:
         health, source = self._parts.health, self._source
         if (complaint := source.complaints.take()) is not None and source.assigned:
             health.doubt(complaint)
@@ -245,8 +251,6 @@ class StreamLoop:
         found = health.poll(reading, busy=busy, resting=resting)
         self._health = found._replace(trouble=found.trouble or self._parts.guard.trouble)
         self._run.status.update(self._health)
-        if self._health.stuck is not None:
-            raise self._renewed(self._health.stuck)
 
     def _rest(self, *, busy: bool) -> None:
         """Waits without a consumer, if nothing has come for long enough, until there is something to do."""

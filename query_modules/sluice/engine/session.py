@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from sluice.brokers import clients
@@ -34,14 +35,34 @@ def run_session(run: Run, loopback: Loopback) -> None:
     with ExitStack() as resources:
         resources.callback(run.turns.abandon)
         if run.only_retries:
-            retrier = Retrier(run, _open_writer(run, loopback), _open_transform(run, resources))
+            retrier = Retrier(run, _open_writer(run, loopback), _open_transform(run, Watch(run), resources))
             while retrier.step():
                 pass
         else:
-            StreamLoop(run, open_parts(run, loopback, resources)).run()
+            watch = Watch(run)
+            loop = StreamLoop(run, open_parts(run, loopback, watch, resources))
+            watch.look = loop.look_on
+            loop.run()
 
 
-def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:
+class Watch:
+    """
+    Asked again and again while a transform takes its time: whether the run is to end. What a stream reports is kept
+    true meanwhile, since a transform may take half a minute for a batch.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._cancel = run.cancel
+        self.look: Callable[[], None] = lambda: None
+        "What is looked at."
+
+    def __call__(self) -> bool:
+        """Whether the run is to end."""
+        self.look()
+        return self._cancel.is_set()
+
+
+def open_parts(run: Run, loopback: Loopback, watch: Watch, resources: ExitStack) -> Parts:
     """The parts of a stream's loop over a connection. `resources`: whose end lets go of them."""
     spec, settings = run.spec, run.settings
     health = BrokerHealth(clients.admin(spec.name, spec.uri, spec.config), spec)
@@ -49,7 +70,7 @@ def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:
     idle = IdleDetector(spec, settings, run.calls.nudge.set)
     resources.callback(idle.end)
     source = resources.enter_context(Consumer(spec, settings))
-    transform = _open_transform(run, resources)
+    transform = _open_transform(run, watch, resources)
     dead_letters = resources.enter_context(closing(DeadLetters(spec, run.cancel.is_set)))
     writer = _open_writer(run, loopback)
     committer = Committer(run, writer, transform, Isolation(run, writer, transform, dead_letters))
@@ -59,9 +80,9 @@ def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:
     return Parts(source, writer, committer, Retrier(run, writer, transform), health, guard, idle)
 
 
-def _open_transform(run: Run, resources: ExitStack) -> Transformer:
+def _open_transform(run: Run, watch: Watch, resources: ExitStack) -> Transformer:
     lacks, wants_keys = run.host.lacks, run.turns.wants_keys
-    made = Transformer(run.spec, run.settings, run.cancel.is_set, lacks, wants_keys)
+    made = Transformer(run.spec, run.settings, watch, lacks, wants_keys)
     made.lines = run.status.lines
     return resources.enter_context(closing(made))
 
