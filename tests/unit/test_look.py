@@ -39,7 +39,7 @@ CONFIGS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(TEXTS, URIS, TOPICS, TEXTS, COUNTS, COUNTS, CONFIGS)
 def test_the_clause_of_a_stream_asks_for_that_stream(name, uri, topic, transform, interval, size, config):
     spec = StreamSpec(
