@@ -29,6 +29,9 @@ def query(message):
 """
 "A vertex for each message, with its topic; those that begin with `bad` need a gate."
 
+SLOW = PLACES.replace("[query(message)", "[time.sleep(0.001) or query(message)").replace("\n", "\nimport time\n\n", 1)
+"The same, at 1000 messages a second, so that a kill comes in between."
+
 SEEK = "CALL streams.seek($name, $to) YIELD topic, partition, from, to, messages, effect"
 
 
@@ -136,7 +139,7 @@ def test_after_a_kill_two_topics_go_on_and_nothing_is_lost_or_twice(
     stream.make()
     stream.put(stream.orders, *numbers(0, 1500))
     stream.put(stream.users, *numbers(1500, 3000))
-    stream.configured(None, PLACES, size=5)
+    stream.configured(None, SLOW, size=5)
     stream.start()
     assert stream.await_at_least(1) < 3000
     host.kill()

@@ -132,10 +132,10 @@ def _end(messages: Messages, *, one_topic: bool) -> dict[Partition, Position]:
     if one_topic:  # thousands of them: what each is asked for counts
         missing: set[Any] = {message.partition() for message in messages}
     else:
-        missing = {partition_of(message) for message in messages}
+        missing = {(message.topic(), message.partition()) for message in messages}
     end: dict[Partition, Position] = {}
     for message in reversed(messages):
-        place = message.partition() if one_topic else partition_of(message)
+        place = message.partition() if one_topic else (message.topic(), message.partition())
         if place in missing:
             missing.remove(place)
             epoch = message.leader_epoch()
