@@ -81,7 +81,7 @@ def test_the_last_position_is_told_at_the_end(clock):
     told.report(consumer, {P0: 1})
     told.report(consumer, {P0: 9})
     assert told.finish(consumer)
-    assert consumer.commits == [{P0: 1}, {P0: 9}]
+    assert consumer.commits == [{0: 1}, {0: 9}]
 
 
 def test_the_end_does_not_wait_for_a_broker_that_is_away(clock):
@@ -103,7 +103,7 @@ def test_the_last_position_is_told_though_the_answer_to_the_one_before_is_late(c
     told.report(consumer, {P0: 1})
     told.report(consumer, {P0: 9})
     assert told.finish(consumer)
-    assert consumer.commits == [{P0: 1}, {P0: 9}]
+    assert consumer.commits == [{0: 1}, {0: 9}]
 
 
 def test_a_consumer_that_cannot_commit_is_no_trouble(clock):

@@ -52,19 +52,13 @@ CHECKPOINT = f"MATCH (k) WHERE id(k) = $id AND k.{nodes.OWNER} = $uid"
 READ_CHECKPOINT = f"{CHECKPOINT} RETURN properties(k) AS properties"
 
 # For texts with the same meaning but another form, after an edit by hand: the fence compares them letter by letter.
-REWRITE_POSITIONS = f"""
-{CHECKPOINT} AND coalesce(k.positions, '') = $found
-SET k.positions = $positions
-"""
+REWRITE_POSITIONS = f"{CHECKPOINT} AND coalesce(k.positions, '') = $found SET k.positions = $positions"
 
 NEW_SESSION = f"{CHECKPOINT} SET k.{nodes.SESSION} = $session"
 
 # A superseded run may no longer write: the condition keeps a late writer from ending its successor's run. A value that
 # is not a number, after an edit by hand, is overwritten.
-END_RUN = f"""
-{CHECKPOINT} AND NOT coalesce(k.ended_generation >= $generation, false)
-SET k += $ended
-"""
+END_RUN = f"{CHECKPOINT} AND NOT coalesce(k.ended_generation >= $generation, false) SET k += $ended"
 
 IS_DROPPED = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id AND s.dropped RETURN id(s) AS id"
 
