@@ -113,7 +113,7 @@ def drop(ctx: mgp.ProcCtx, name: str, if_exists: bool = False) -> mgp.Record():
 
 @mgp.write_proc
 def seek(ctx: mgp.ProcCtx, name: str, to: mgp.Any, dry_run: bool = False) -> mgp.Record(
-    **{"topic": str, "partition": int, "from": int, "to": int, "messages": int, "effect": str}
+    **{"partition": int, "from": int, "to": int, "messages": int, "effect": str, "topic": str}
 ):
     """
     Sends a stopped stream elsewhere in its topics. What SEEK STREAM does. With `dry_run` it says what that would mean,
@@ -129,7 +129,7 @@ def seek(ctx: mgp.ProcCtx, name: str, to: mgp.Any, dry_run: bool = False) -> mgp
     Example:
         CALL streams.seek('mystream', {relative: -1000}, true) YIELD partition, from, to, messages, effect;
         CALL streams.seek('mystream', {`0`: 120, `1`: 98}) YIELD partition, from, to, messages, effect;
-        CALL streams.seek('mystream', {users: {`0`: 7}}) YIELD topic, partition, from, to, messages, effect;
+        CALL streams.seek('mystream', {users: {`0`: 7}}) YIELD partition, from, to, messages, effect, topic;
     """
     return _answer(sluice.procedures.seek.seek, ctx, name, to, dry_run)
 

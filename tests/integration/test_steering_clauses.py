@@ -8,7 +8,7 @@ from tests.eventually import eventually
 from tests.integration.by_clauses import Clauses
 from tests.integration.test_kit import VALUES, numbers
 
-SEEK_COLUMNS = ["topic", "partition", "from", "to", "messages", "effect"]
+SEEK_COLUMNS = ["partition", "from", "to", "messages", "effect", "topic"]
 
 
 CREATE = "STREAM «NAME» AS LOAD DATA KAFKA '«BROKER»' WITH TOPIC '«TOPIC»' WITH TRANSFORM $script"

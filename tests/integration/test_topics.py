@@ -32,7 +32,7 @@ def query(message):
 SLOW = PLACES.replace("[query(message)", "[time.sleep(0.001) or query(message)").replace("\n", "\nimport time\n\n", 1)
 "The same, at 1000 messages a second, so that a kill comes in between."
 
-SEEK = "CALL streams.seek($name, $to) YIELD topic, partition, from, to, messages, effect"
+SEEK = "CALL streams.seek($name, $to) YIELD partition, from, to, messages, effect, topic"
 
 
 class Reading(Configured):

@@ -21,7 +21,7 @@ DEFAULTS: Mapping[str, Scalar] = {"batch_interval": 100, "batch_size": 10, "conf
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "streams.reload_transform": ("old_sha256", "new_sha256", "tried"),
-    "streams.seek": ("topic", "partition", "from", "to", "messages", "effect"),
+    "streams.seek": ("partition", "from", "to", "messages", "effect", "topic"),
     "streams.show": ("name", "uri", "topic", "transform", "status"),
     "streams.show_create": ("statement",),
     "streams.test": ("query", "params"),

@@ -64,7 +64,8 @@ class RunStatus:
         self._monitor.changed(assigned=True)
         if not self._started:
             self._started = True
-            place = as_map(held.positions, held.topic) or "its beginning"
+            # As SEEK takes it; no topic's name has quotes.
+            place = str(as_map(held.positions, held.topic) or "its beginning").replace("'", "")
             log.info("stream %s: started: reads topic %s from %s", self._name, self._desired.spec.topic, place)
 
     def unassigned(self) -> None:

@@ -28,7 +28,7 @@ from sluice.values.seek_target import (
 
 def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
     """
-    Moves a stopped stream to other positions: `topic, partition, from, to, messages, effect`, one record for each
+    Moves a stopped stream to other positions: `partition, from, to, messages, effect, topic`, one record for each
     partition.
 
     Args:

@@ -11,7 +11,7 @@ from sluice.errors import ClauseError
 
 CREATE = "CREATE STREAM s AS LOAD DATA KAFKA 'u' WITH TOPIC 't' WITH TRANSFORM 'f'"
 CREATED = {"name": "s", "uri": "u", "topic": "t", "transform": "f"}
-SEEK_COLUMNS = ("topic", "partition", "from", "to", "messages", "effect")
+SEEK_COLUMNS = ("partition", "from", "to", "messages", "effect", "topic")
 SHOW_COLUMNS = ("name", "uri", "topic", "transform", "status")
 
 
