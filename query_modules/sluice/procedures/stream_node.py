@@ -137,6 +137,9 @@ class StreamNode:
         """How far each lane got. Raises SettingError, StreamNotFound: a node was edited, or deleted."""
         nodes.uid_of({"uid": self.get("uid")})
         nodes.generation_of({"generation": self.get("generation")})
+        if not isinstance(topic := self.get("topic"), str):
+            shown = list(topic) if isinstance(topic, tuple) else topic  # as the server has it
+            raise SettingError(f"the topic must be printable text and not empty, got {shown!r}")
         found = [properties_of(checkpoint) for checkpoint in self._checkpoints()]
         if len(found) < max((nodes.lane_in(properties).of for properties in found), default=1):
             raise StreamNotFound(f"{self._gone}: its position is unknown; DROP it and CREATE it again")
