@@ -159,7 +159,7 @@ def test_of_two_streams_that_are_given_one_name_by_hand_the_newer_gets_another(
     other.name = f"{stream.name}_2"
     shown = [row["name"] for row in run("CALL streams.show() YIELD name")]
     assert (shown.count(stream.name), shown.count(other.name)) == (1, 1)
-    other.start()
+    other.insist("CALL streams.start($name)")  # the supervisor renames it at the same time
     other.await_values(numbers(0, 10))
     name = f"MATCH (s:{nodes.STREAM}) WHERE id(s) = $id RETURN s.name AS name"
     eventually(lambda: run(name, id=row["id"]), equals=[{"name": other.name}])
