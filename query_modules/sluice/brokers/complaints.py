@@ -138,4 +138,5 @@ class Complaints:
         if self.advertised is not None:
             return f"{text}; brokers at {self._uri} give {self.advertised} as their address (advertised.listeners)"
         # librdkafka gives no reason where a listener hangs up on a client that does not speak as it does.
-        return f"{text}; {SPEAKS_OTHERWISE}" if reason.str().endswith("brokers are down") else text
+        hangs_up = reason.str().endswith("brokers are down") or ": Send failed: " in reason.str()
+        return f"{text}; {SPEAKS_OTHERWISE}" if hangs_up else text
