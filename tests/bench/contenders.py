@@ -10,6 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
+from tests.bench.background import in_background
 from tests.bench.workloads import WORKLOADS
 from tests.hosts import ServerHost
 
@@ -109,9 +110,8 @@ def client(job: Job) -> Iterator[None]:
     """What one writes by hand: a consumer, the neo4j driver, a transaction for each batch, `run` for each query."""
     namespace: dict[str, Any] = {}
     exec(WORKLOADS[job.workload].source, namespace)
-    stop = threading.Event()
 
-    def run() -> None:
+    def run(stop: threading.Event) -> None:
         settings = {"bootstrap.servers": job.bootstrap, "group.id": "client", "auto.offset.reset": "earliest"}
         consumer = Consumer({**settings, "enable.auto.commit": False})
         consumer.assign([TopicPartition(topic, n, 0) for topic in job.topics for n in range(job.partitions)])
@@ -124,13 +124,8 @@ def client(job: Job) -> Iterator[None]:
                     transaction.commit()
         consumer.close()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
+    with in_background(run):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 CONTENDERS: dict[str, Contender] = {"sluice": sluice, "native": native, "unfolded": unfolded, "client": client}

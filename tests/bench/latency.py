@@ -13,6 +13,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from tests.bench.background import in_background
 from tests.bench.contenders import CONTENDERS, Job
 from tests.bench.ingest import prepare
 from tests.bench.topics import Broker, new_topic
@@ -79,22 +80,17 @@ def _produce(broker: Broker, topic: str, total: int, sent: list[float]) -> None:
 @contextmanager
 def _other_queries(host: ServerHost) -> Iterator[list[float]]:
     """How long a point look-up takes, over and over."""
-    stop, taken = threading.Event(), list[float]()
+    taken = list[float]()
 
-    def run() -> None:
+    def run(stop: threading.Event) -> None:
         with host.new_driver() as driver, driver.session() as session:
             while not stop.wait(0.01):
                 began = time.monotonic()
                 session.run("MATCH (n:Node {id: '!'}) RETURN n.id AS id").consume()
                 taken.append(time.monotonic() - began)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
+    with in_background(run):
         yield taken
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _await(condition: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from tests.bench.background import in_background
 from tests.bench.contenders import CONTENDERS, Job
 from tests.bench.ingest import prepare
 from tests.bench.topics import Broker, new_topic
@@ -70,9 +71,7 @@ def _vertices(host: ServerHost) -> int:
 
 @contextmanager
 def _load(broker: Broker, topics: Sequence[str]) -> Iterator[None]:
-    stop = threading.Event()
-
-    def run() -> None:
+    def run(stop: threading.Event) -> None:
         producer = Producer({"bootstrap.servers": broker.bootstrap})
         for number in count():
             if stop.wait(1 / RATE):
@@ -81,10 +80,5 @@ def _load(broker: Broker, topics: Sequence[str]) -> Iterator[None]:
             producer.poll(0)
         producer.flush(10)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
+    with in_background(run):
         yield
-    finally:
-        stop.set()
-        thread.join()

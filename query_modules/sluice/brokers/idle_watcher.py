@@ -161,8 +161,6 @@ class IdleWatcher:
         self.moved = False
         "Whether others rest than before, or at other places."
         self._key = key
-        self.has_patterns = spec.topics.has_patterns
-        "Whether more topics may come to be the stream's."
         self._spec = spec
         self._reading: dict[Partition, Position] = {}
         self._asked: Mapping[str, Future[Any]] | None = None

@@ -175,10 +175,7 @@ class MergeGuard:
         """Goes on from what `handed_over` gave."""
         now = self._clock()
         with self._changed:
-            # Of a version without lanes, which had the checkpoint alone, nobody else can be meant.
-            owners = [owner if isinstance(owner, tuple) else (owner, owner) for owner, *_ in given]
-            found = zip(owners, given, strict=True)
-            self._lost += [(owner, decode(keys), now + seconds) for owner, (_, keys, seconds) in found]
+            self._lost += [(owner, decode(keys), now + seconds) for owner, keys, seconds in given]
 
     def _obstacle(self, owner: Owner, keys: MergeKeys, ticket: Ticket, now: float) -> str | None:
         """What keeps the transaction from running."""

@@ -2,8 +2,8 @@
 Tests, once for each start of the server, the behaviour on which folding and the fence depend, instead of assuming it.
 
 Each test is a transaction that is rolled back, with vertices of a separate label that are reached by an id: no index or
-constraint is affected, and the graph is not scanned. On Memgraph all results are as expected. A server that behaves
-differently makes streams slower, never wrong.
+constraint is affected, and the graph is not scanned. On Memgraph all results are as expected, but that 2.14.1 mistakes
+fields of parameters. A server that behaves differently makes streams slower, never wrong.
 """
 
 from __future__ import annotations

@@ -54,15 +54,18 @@ class LoadingTurn(AbstractContextManager["LoadingTurn"]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._until is not None:
-            self._until = None
-            LOADING.release()
+        self._let_others_in()
 
     def wants_stop(self) -> bool:
         """Asked all the time while the script is loaded, and later: as the owner's."""
         if self._until is not None and time.monotonic() >= self._until:
-            self.__exit__()
+            self._let_others_in()
         return self._wants_stop()
+
+    def _let_others_in(self) -> None:
+        if self._until is not None:
+            self._until = None
+            LOADING.release()
 
 
 class Transformer:
