@@ -597,11 +597,11 @@ def test_what_a_stream_signs_in_with_is_listed_and_what_is_missing_is_to_be_corr
     finding = result(examine_sign_in(FakeServer({"CALL streams.sign_in": there}), "people"))
     assert finding.outcome is Outcome.OK
     assert "(region: eu-west-1, credentials: found by way of env)" in finding.text
-    missing = [*there, {"part": "clock", "found": None, "trouble": "the server's clock is 400 s ahead of AWS's"}]
+    missing = [*there, {"part": "clock", "found": None, "trouble": "the server's clock is 400 s fast by AWS's"}]
     finding = result(examine_sign_in(FakeServer({"CALL streams.sign_in": missing}), "people"))
     assert (finding.outcome, finding.text) == (
         Outcome.FIX,
-        "people cannot sign in: the server's clock is 400 s ahead of AWS's",
+        "people cannot sign in: the server's clock is 400 s fast by AWS's",
     )
 
 

@@ -297,7 +297,7 @@ def test_each_part_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, clo
 
 @pytest.mark.parametrize(
     ("skew", "words"),
-    [(400.0, "! the server's clock is 400 s ahead of AWS's"), (-130.0, "130 s after AWS's"), (None, "not compared")],
+    [(400.0, "! the server's clock is 400 s fast by AWS's"), (-130.0, "130 s slow by AWS's"), (None, "not compared")],
 )
 def test_a_clock_that_is_wrong_is_named(clock: list[float | None], skew: float | None, words: str):
     clock[0] = skew

@@ -64,5 +64,5 @@ def _clock(region: str) -> str:
     if skew is None:
         return "not compared: AWS's does not answer"
     if abs(skew) > MAX_SKEW:
-        raise SettingError(f"the server's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'after'} AWS's")
+        raise SettingError(f"the server's clock is {abs(skew):.0f} s {'fast' if skew > 0 else 'slow'} by AWS's")
     return f"agrees with AWS's, within {max(abs(skew), 1):.0f} s"

@@ -4,7 +4,6 @@ A stream's transform, for as long as somebody wants it: in a new process wheneve
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from contextlib import AbstractContextManager
 
 from sluice.errors import ServiceUnavailable, Stopped
 from sluice.folding import Need
+from sluice.host.server_process import cores
 from sluice.host.settings import Settings
 from sluice.scripting import admission
 from sluice.scripting.process import PackedQueries, TransformProcess
@@ -21,7 +21,7 @@ from sluice.values.model import StreamSpec
 from sluice.values.output_lines import OutputLines
 from sluice.values.record import Messages
 
-LOADING = threading.BoundedSemaphore(max(2, len(os.sched_getaffinity(0))))
+LOADING = threading.BoundedSemaphore(max(2, cores()))
 """
 Held while a script is loaded, by one for each core: if hundreds of streams begin together, as after a restart, the
 first ones apply messages while the others wait, and none uses up its time while others have the processors.
