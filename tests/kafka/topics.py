@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -77,27 +78,27 @@ class Topics:
         if nodes:
             where = {"replica_assignment": [list(nodes)] * partitions}
         topic = NewTopic(name, num_partitions=partitions, config=dict(config or {}), **where)
-        admin = self._admin()
-        admin.create_topics([topic], operation_timeout=TIMEOUT)[name].result(TIMEOUT)
+        exists = KafkaError.TOPIC_ALREADY_EXISTS
+        self._answer(lambda admin: admin.create_topics([topic], operation_timeout=TIMEOUT)[name], done=exists)
         self._wait_until_led(name, partitions)
         return name
 
     def add_partitions(self, topic: str, total: int) -> None:
         """Make `topic` have `total` partitions, which must be more than it has."""
-        admin = self._admin()
-        admin.create_partitions([NewPartitions(topic, total)], operation_timeout=TIMEOUT)[topic].result(TIMEOUT)
+        wanted = [NewPartitions(topic, total)]
+        has_them = KafkaError.INVALID_PARTITIONS
+        self._answer(lambda admin: admin.create_partitions(wanted, operation_timeout=TIMEOUT)[topic], done=has_them)
         self._wait_until_led(topic, total)
 
     def delete(self, topic: str) -> None:
         """Delete `topic` and what it holds."""
-        admin = self._admin()
-        admin.delete_topics([topic], operation_timeout=TIMEOUT)[topic].result(TIMEOUT)
+        gone = KafkaError.UNKNOWN_TOPIC_OR_PART
+        self._answer(lambda admin: admin.delete_topics([topic], operation_timeout=TIMEOUT)[topic], done=gone)
 
     def trim(self, topic: str, offset: int, partition: int = 0) -> None:
         """What retention does, at once: the partition begins at `offset` from now on."""
-        admin = self._admin()
-        (trimmed,) = admin.delete_records([TopicPartition(topic, partition, offset)]).values()
-        trimmed.result(TIMEOUT)
+        place = TopicPartition(topic, partition, offset)
+        self._answer(lambda admin: next(iter(admin.delete_records([place]).values())))
 
     def names(self) -> set[str]:
         """Every topic there is. Asks for no topic by name, so it creates none."""
@@ -110,8 +111,7 @@ class Topics:
 
     def groups(self) -> set[str]:
         """Every consumer group the broker knows, whether it has members or offsets only."""
-        admin = self._admin()
-        listed = admin.list_consumer_groups(request_timeout=TIMEOUT).result(TIMEOUT)
+        listed = self._answer(lambda admin: admin.list_consumer_groups(request_timeout=TIMEOUT))
         return {group.group_id for group in listed.valid}
 
     def produce(
@@ -202,13 +202,34 @@ class Topics:
         """The offset that `group` has committed for each partition of `topic`; partitions without one are absent."""
         asked = [TopicPartition(topic, number) for number in self.partitions(topic)]
         request = ConsumerGroupTopicPartitions(group, asked)
-        admin = self._admin()
-        answer = admin.list_consumer_group_offsets([request], request_timeout=TIMEOUT)[group].result(TIMEOUT)
+        answer = self._answer(
+            lambda admin: admin.list_consumer_group_offsets([request], request_timeout=TIMEOUT)[group]
+        )
         return {place.partition: place.offset for place in answer.topic_partitions if place.offset >= 0}
 
     def _wait_until_led(self, topic: str, partitions: int) -> None:
         for number in range(partitions):
             self.watermarks(topic, number)
+
+    def _answer(self, ask: Callable[[AdminClient], Future[Any]], done: int | None = None) -> Any:
+        """
+        The answer to a question, which is put once more, by another client, when there is none in time: one that looks
+        for the controller just when the broker is not let in looks again after minutes.
+
+        Args:
+            done: the code of the error that says that the first question, not answered, had its effect.
+        """
+        for last in (False, True):
+            admin = self._admin()
+            try:
+                return ask(admin).result(TIMEOUT)
+            except (TimeoutError, KafkaException) as error:
+                code = error.args[0].code() if isinstance(error, KafkaException) else KafkaError._TIMED_OUT
+                if last and code == done:
+                    break
+                if last or code != KafkaError._TIMED_OUT:
+                    raise
+        return None
 
     def _admin(self) -> AdminClient:
         """A client for one question. Its futures fail when it goes, so the caller keeps it until it has the answer."""
