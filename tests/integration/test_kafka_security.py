@@ -228,7 +228,7 @@ LIFETIME = 10.0
 "Seconds for which tokens are valid while they are to expire."
 
 
-@pytest.mark.parametrize("way", ["OAUTHBEARER", "AWS_MSK_IAM"])
+@pytest.mark.parametrize("way", ["OAUTHBEARER", pytest.param("AWS_MSK_IAM", marks=pytest.mark.soak)])
 def test_sessions_that_expire_while_a_stream_runs_and_while_it_rests_are_renewed(
     stream: Configured, broker: SecureKafkaBroker, tokens: TokenServer, config_of: Any, way: str
 ) -> None:
@@ -253,6 +253,7 @@ def test_sessions_that_expire_while_a_stream_runs_and_while_it_rests_are_renewed
     stream.drop()
 
 
+@pytest.mark.soak  # librdkafka asks for the next token when most of the old one's time is over
 def test_a_token_server_that_is_down_is_named_and_the_stream_continues_once_it_is_back(
     stream: Configured, tokens: TokenServer, config_of: Any
 ) -> None:
