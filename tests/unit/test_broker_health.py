@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException
-from confluent_kafka.admin import OffsetSpec
 
-from sluice.brokers.offsets import partition_at
+from sluice.brokers.offset_client import BEGIN, END, OffsetClient
 from sluice.engine.broker_health import BUSY_INTERVAL, IDLE_INTERVAL, RENEW_AFTER, BrokerHealth, Reading
 from sluice.values.model import StreamSpec, Transform
 from sluice.values.position import Partition
@@ -23,7 +22,7 @@ TRANSPORT = KafkaException(KafkaError(KafkaError._TRANSPORT))
 
 
 class Brokers:
-    """An admin client whose brokers answer at once, not at all, or by an error."""
+    """Both clients, whose brokers answer at once, not at all, or by an error."""
 
     def __init__(self) -> None:
         self.highs = {P0: 10, P1: 20}
@@ -34,21 +33,17 @@ class Brokers:
         self.answers: str = "well"
         self.asked: list[str] = []
 
-    def list_offsets(
-        self, places: dict[Any, Any], *, isolation_level: IsolationLevel, request_timeout: float
-    ) -> dict[Any, Future[Any]]:
-        ends = all(spec._value == OffsetSpec.latest()._value for spec in places.values())
-        committed = isolation_level is IsolationLevel.READ_COMMITTED
-        self.asked.append("stable" if committed else "ends" if ends else "begins")
-        known = (
-            {**self.highs, **self.stable} if committed else self.highs if ends else dict.fromkeys(self.highs, self.low)
-        )
+    def ask(
+        self, partitions: list[Partition], when: int, timeout: float, isolation: IsolationLevel
+    ) -> dict[Partition, Future[int]]:
+        committed = isolation is IsolationLevel.READ_COMMITTED
+        self.asked.append("stable" if committed else "ends" if when == END else "begins")
+        known = dict.fromkeys(self.highs, self.low) if when == BEGIN else self.highs
+        if committed:
+            known = {**self.highs, **self.stable}
         if self.answers == "out of time":  # librdkafka says so by the offset
-            self.answers, known = "well", dict.fromkeys(self.highs, -1001)
-            told = {place: self._future(SimpleNamespace(offset=known[partition_at(place)])) for place in places}
-            self.answers = "out of time"
-            return told
-        return {place: self._future(SimpleNamespace(offset=known[partition_at(place)])) for place in places}
+            return {partition: told(-1001) for partition in partitions}
+        return {partition: self._future(known[partition]) for partition in partitions}
 
     def describe_topics(self, topics: Any, *, request_timeout: float) -> dict[str, Future[Any]]:
         self.asked.append("leaders")
@@ -64,6 +59,12 @@ class Brokers:
         elif self.answers in ("no", "out of time"):
             future.set_exception(self.error)
         return future
+
+
+def told(offset: int) -> Future[int]:
+    future: Future[int] = Future()
+    future.set_result(offset)
+    return future
 
 
 class Clock:
@@ -86,7 +87,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def broker_health(brokers: Brokers, clock: Clock) -> BrokerHealth:
-    return BrokerHealth(brokers, SPEC, clock)
+    return BrokerHealth(brokers, cast(OffsetClient, brokers), SPEC, clock)
 
 
 Pass = Callable[..., None]
@@ -201,7 +202,7 @@ def test_a_partition_without_a_leader_is_a_trouble(broker_health: BrokerHealth, 
 
 
 def test_nothing_is_asked_before_partitions_are_known(brokers: Brokers, clock: Clock):
-    broker_health = BrokerHealth(brokers, SPEC, clock)
+    broker_health = BrokerHealth(brokers, cast(OffsetClient, brokers), SPEC, clock)
     broker_health.doubt("connection refused")
     health = broker_health.poll(Reading(frozenset()), busy=False)
     assert (brokers.asked, health.watermarks, health.trouble) == ([], None, None)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from sluice.brokers import clients, offsets
+from sluice.brokers import clients, offset_client
 from sluice.brokers.complaints import Complaints
-from sluice.brokers.offsets import TopicOffsets
+from sluice.brokers.offset_client import BEGIN, END
 from sluice.brokers.topic import TopicMetadata
+from sluice.brokers.topic_offsets import TopicOffsets
 from sluice.errors import BrokerError
 from sluice.host.settings import Settings
 from sluice.procedures.seek import first_positions
-from sluice.values.configuration import decode
+from sluice.values.configuration import Configuration, decode
 from sluice.values.model import StreamSpec, Transform
 from tests.unit.partitions import P0, P1
 
@@ -33,7 +34,7 @@ SILENT += " did not answer in time"
 
 
 class Brokers:
-    """An admin client whose answers are given, and that knows an earlier leader until it is asked for metadata."""
+    """A consumer whose answers are given, and that knows an earlier leader until it is asked for metadata."""
 
     def __init__(self) -> None:
         self.ends = {0: (3, 10), 1: (0, 20)}
@@ -41,39 +42,54 @@ class Brokers:
         self.stale: int | None = None
         self.stale_for = 1
         self.described = 0
+        self.alone: KafkaError | None = None
+        "What is said of partition 1 only."
 
-    def list_offsets(self, places: dict[TopicPartition, OffsetSpec], **_: Any) -> dict[TopicPartition, Future[Any]]:
-        return {place: self._answer(place.partition, spec) for place, spec in places.items()}
+    def offsets_for_times(self, places: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
+        assert timeout > 0
+        if self.stale is not None:
+            raise KafkaException(KafkaError(self.stale))
+        return [self._answer(place) for place in places]
 
-    def describe_topics(self, topics: TopicCollection, **_: Any) -> dict[str, Future[Any]]:
+    def list_topics(self, topic: str, *, timeout: float) -> None:
+        assert topic == "t"
+        assert timeout > 0
         self.described += 1
         if self.described == self.stale_for:
-            self.stale = None
-        future: Future[Any] = Future()
-        future.set_result(None)
-        return {"t": future}
+            self.stale = self.alone = None
 
-    def _answer(self, partition: int, spec: OffsetSpec) -> Future[Any]:
-        future: Future[Any] = Future()
-        if self.stale is not None:
-            future.set_exception(KafkaException(KafkaError(self.stale)))
-            return future
-        low, high = self.ends[partition]
-        named = {OffsetSpec.earliest()._value: low, OffsetSpec.latest()._value: high}
-        future.set_result(SimpleNamespace(offset=named.get(spec._value, self.at_time[partition])))
-        return future
+    def _answer(self, place: TopicPartition) -> TopicPartition:
+        number, when = place.partition, place.offset
+        if self.alone is not None and number == 1:
+            return cast(TopicPartition, SimpleNamespace(topic="t", partition=1, offset=when, error=self.alone))
+        low, high = self.ends[number]
+        return TopicPartition("t", number, {BEGIN: low, END: high}.get(when, self.at_time[number]))
+
+
+@pytest.fixture(autouse=True)
+def nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offset_client, "shared", clients.Shared(offset_client._offset_client))
 
 
 @pytest.fixture
 def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
     made = Brokers()
-    monkeypatch.setattr(clients, "admin", lambda *_: made)
-    monkeypatch.setattr(offsets, "AGAIN", 0.01)
+    monkeypatch.setattr(clients, "make", lambda *_, **__: made)
+    monkeypatch.setattr(offset_client, "AGAIN", 0.01)
     return made
 
 
 def asked(patience: float = 5.0) -> TopicOffsets:
     return TopicOffsets(SPEC, [P0, P1], time.monotonic() + patience)
+
+
+def refusal(ask: Callable[[], object]) -> str:
+    """Why there is no answer; without the error, which would keep alive what it was raised in."""
+    try:
+        ask()
+    except BrokerError as error:
+        return str(error)
+    pytest.fail("there is an answer")
 
 
 def test_where_partitions_begin_and_end(brokers: Brokers):
@@ -84,16 +100,12 @@ def test_where_partitions_begin_and_end(brokers: Brokers):
 @pytest.mark.parametrize("ends", [(NONE_KNOWN, 20), (0, NONE_KNOWN), (NONE_KNOWN, NONE_KNOWN), (0, -1)])
 def test_bounds_that_are_no_offsets_are_no_answer(brokers: Brokers, ends: tuple[int, int]):
     brokers.ends[1] = ends
-    with pytest.raises(BrokerError) as caught:
-        asked().bounds()
-    assert str(caught.value) == SILENT
+    assert refusal(asked().bounds) == SILENT
 
 
 def test_a_time_that_was_not_answered_is_not_the_end(brokers: Brokers):
     brokers.at_time[1] = NONE_KNOWN
-    with pytest.raises(BrokerError) as caught:
-        asked().at_time(1)
-    assert str(caught.value) == SILENT
+    assert refusal(lambda: asked().at_time(1)) == SILENT
 
 
 @pytest.mark.parametrize("start", ["latest", "2024-11-22"])
@@ -106,7 +118,40 @@ def test_no_start_is_before_the_first_offset(brokers: Brokers, start: str, what:
         first_positions(spec, [P0, P1], Settings())
 
 
-@pytest.mark.parametrize("code", sorted(offsets.STALE))
+def test_of_a_partition_that_nobody_answered_for_the_time_is_no_offset(brokers: Brokers):
+    brokers.at_time[1] = 1_700_000_000_000
+    assert refusal(lambda: asked().at_time(1_700_000_000_000)) == SILENT
+
+
+def test_one_partition_without_an_answer_keeps_no_other_from_one(brokers: Brokers):
+    brokers.alone, brokers.stale_for = KafkaError(KafkaError.LEADER_NOT_AVAILABLE), 0
+    told = offset_client.shared.get("people", "localhost:1", Configuration()).ask([P0, P1], END, 0.1)
+    assert told[P0].result(5) == 10
+    with pytest.raises(KafkaException, match="Leader not available"):
+        told[P1].result(5)
+    assert brokers.described > 0
+
+
+def test_whoever_asked_hears_of_a_client_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch):
+    def make(*_: object, **__: object) -> None:
+        raise BrokerError("Kafka stream people, cannot use the config: no")
+
+    monkeypatch.setattr(clients, "make", make)
+    assert refusal(asked().bounds) == "Kafka stream people, cannot use the config: no"
+    gc.collect()
+
+
+def test_its_threads_end_when_nobody_has_the_client_any_more(brokers: Brokers):
+    client = offset_client.shared.get("people", "localhost:1", Configuration())
+    assert client.ask([P0], END, 5.0)[P0].result(5) == 10
+    assert offset_client.shared.get("others", "localhost:1", Configuration()) is client
+    [thread] = threads = [one for one in threading.enumerate() if one.name.startswith("sluice-offsets")]
+    del client
+    thread.join(5)
+    assert not thread.is_alive(), threads
+
+
+@pytest.mark.parametrize("code", sorted(offset_client.STALE | {KafkaError._UNKNOWN_PARTITION}))
 @pytest.mark.parametrize("ask", [TopicOffsets.bounds, lambda topic: topic.at_time(1)])
 def test_a_client_that_knows_an_earlier_leader_is_made_to_ask(
     brokers: Brokers, code: int, ask: Callable[[TopicOffsets], object]
@@ -119,8 +164,8 @@ def test_a_client_that_knows_an_earlier_leader_is_made_to_ask(
 
 def test_a_leader_that_stays_unknown_is_an_error_in_time(brokers: Brokers):
     brokers.stale, brokers.stale_for = KafkaError.FENCED_LEADER_EPOCH, 0
-    with pytest.raises(BrokerError, match="partition 0: its offsets are not known: Broker: Leader epoch is older"):
-        asked(0.2).bounds()
+    why = "partition 0: its offsets are not known: Broker: Leader epoch is older"
+    assert why in refusal(asked(0.2).bounds)
 
 
 @pytest.mark.parametrize("told", [None, (NONE_KNOWN, NONE_KNOWN), (0, -1)])

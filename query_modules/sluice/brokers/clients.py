@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from confluent_kafka import KafkaException
@@ -50,8 +50,36 @@ POSITIONS_OF_THE_GRAPH: Mapping[str, Any] = {
 }
 "Of consumers that are told where to read, and that change nothing."
 
-_lock = threading.Lock()  # guards _admins
-_admins: WeakValueDictionary[tuple[str, Configuration], AdminClient] = WeakValueDictionary()
+
+class Shared(Generic[Client]):
+    """
+    One client for all streams that would make the same, gone when the last lets go of it.
+
+    Threads: any.
+    """
+
+    def __init__(self, new: Callable[[str, str, Configuration], Client]) -> None:
+        """`new`: makes a client, for a stream's name, its URI and its configuration."""
+        self._new = new
+        self._lock = threading.Lock()  # guards _known
+        self._known: WeakValueDictionary[tuple[str, Configuration], Client] = WeakValueDictionary()
+
+    def get(self, name: str, uri: str, configuration: Configuration) -> Client:
+        """The client for these brokers. Raises what `new` does."""
+        with self._lock:
+            known = self._known.get((uri, configuration))
+        if known is None:
+            new = self._new(name, uri, configuration)
+            with self._lock:
+                known = self._known.setdefault((uri, configuration), new)
+        return known
+
+    def forget(self, client: Client) -> None:
+        """Whoever asks for this client next gets another. Those that have it may go on to use it."""
+        with self._lock:
+            for key, known in list(self._known.items()):
+                if known is client:
+                    del self._known[key]
 
 
 def make(  # noqa: PLR0913 - whose client, of what, with which settings
@@ -94,30 +122,28 @@ def make(  # noqa: PLR0913 - whose client, of what, with which settings
     raise BrokerError(f"Kafka stream {name}, cannot use {what}: {reason}", retryable=False)
 
 
+def _admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
+    defaults = {"client.id": "sluice", "reconnect.backoff.max.ms": 250}
+    return make(AdminClient, name, uri, configuration, defaults=defaults, own={"log_level": 0})
+
+
+_admins = Shared(_admin)
+
+
 def admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
     """
-    The admin client for these brokers: one for all streams that would make the same, gone when the last lets go of it.
+    The admin client for these brokers, which others may have as well.
 
-    Threads: any; so may the client be used.
+    Threads: any; so may the client be used. Not its `list_offsets`, nor `delete_records`: `OffsetClient` says why.
 
     Raises SettingError, BrokerError: as `make`.
     """
-    with _lock:
-        known = _admins.get((uri, configuration))
-    if known is None:
-        defaults = {"client.id": "sluice", "reconnect.backoff.max.ms": 250}
-        known = make(AdminClient, name, uri, configuration, defaults=defaults, own={"log_level": 0})
-        with _lock:
-            known = _admins.setdefault((uri, configuration), known)
-    return known
+    return _admins.get(name, uri, configuration)
 
 
 def forget(client: AdminClient) -> None:
-    """Whoever asks for this `admin` client next gets another. Those that have it may go on to use it."""
-    with _lock:
-        for key, known in list(_admins.items()):
-            if known is client:
-                del _admins[key]
+    """As `Shared.forget`."""
+    _admins.forget(client)
 
 
 def _withheld(reason: str, code: str, resolved: Resolved) -> str:

@@ -9,17 +9,17 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from sluice.brokers.offsets import is_offset, partition_at
+from sluice.brokers.offsets import is_offset
 from sluice.values.position import Partition
 
 log = logging.getLogger("sluice.broker_health")
 
 Answers = Mapping[Any, Future[Any]]
-"What was asked about -> what an admin client answers."
+"What was asked about -> what a client answers."
 
 
 class RepeatedQuestion:
-    """One question, asked over an admin client. Threads: for the thread that made it."""
+    """One question. Threads: for the thread that made it."""
 
     def __init__(self, read: Callable[[Any, Any], dict[Partition, int]]) -> None:
         """`read`: makes what was asked about, and the answer, to partition -> number."""
@@ -67,9 +67,9 @@ class RepeatedQuestion:
         self.asked_at = 0.0
 
 
-def offset_of(place: Any, answer: Any) -> dict[Partition, int]:
-    """For answers to `list_offsets`."""
-    return {partition_at(place): answer.offset} if is_offset(answer.offset) else {}
+def offset_of(partition: Partition, answer: int) -> dict[Partition, int]:
+    """For answers of an `OffsetClient`."""
+    return {partition: answer} if is_offset(answer) else {}
 
 
 def leaders_of(topic: str, answer: Any) -> dict[Partition, int]:

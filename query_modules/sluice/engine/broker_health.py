@@ -1,8 +1,8 @@
 """
 Knows whether the brokers answer, and where a stream's partitions begin and end, without making the stream wait.
 
-It asks over the admin client, which several streams share: on the consumer's own connection a question has to wait
-until the broker has answered the fetch before it, which takes half a second while there is nothing to read.
+It asks over clients that several streams share: on the consumer's own connection a question has to wait until the
+broker has answered the fetch before it, which takes half a second while there is nothing to read.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from confluent_kafka import IsolationLevel, TopicCollection
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
-from sluice.brokers import clients
-from sluice.brokers.offsets import asked_for
+from sluice.brokers import clients, offset_client
+from sluice.brokers.offset_client import BEGIN, END, OffsetClient
 from sluice.brokers.question import Answers, RepeatedQuestion, leaders_of, offset_of
 from sluice.brokers.standstill import Standstill
 from sluice.values.model import StreamSpec
@@ -97,7 +97,9 @@ class BrokerHealth:
         `suspect`. Nothing here waits.
     """
 
-    def __init__(self, admin: AdminClient, spec: StreamSpec, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, admin: AdminClient, offsets: OffsetClient, spec: StreamSpec, clock: Clock = time.monotonic
+    ) -> None:
         self._obstacle: str | None = None
         self._silence: str | None = None
         "What keeps the brokers from answering; None: they do, or nobody has doubted it."
@@ -106,6 +108,7 @@ class BrokerHealth:
         self._standstill = Standstill(spec.name)
         self._idle_since: float | None = None
         self._admin = admin
+        self._offsets = offsets
         self._place = f"Kafka stream {spec.name}, topic {spec.topic} at {spec.uri}"
         self._clock = clock
         self._partitions: frozenset[Partition] = frozenset()
@@ -139,16 +142,17 @@ class BrokerHealth:
 
     def close(self) -> None:
         """
-        Lets go of the client, which other streams may share, and so of its threads: what holds this object is part of a
-        cycle, and in an idle server the collector does not come by.
+        Lets go of the clients, which other streams may share, and so of their threads: what holds this object is part
+        of a cycle, and in an idle server the collector does not come by.
         """
-        del self._admin
+        del self._admin, self._offsets
         for question in (self._ends, self._begins, self._stable, self._leaders):
             question.drop()
 
-    def give_up_client(self) -> None:
-        """Whoever makes clients from now on gets another admin client; those that share this one may use it on."""
+    def give_up_clients(self) -> None:
+        """Whoever makes clients from now on gets others; those that share these may use them on."""
         clients.forget(self._admin)
+        offset_client.shared.forget(self._offsets)
 
     def _follow(self, partitions: frozenset[Partition]) -> None:
         if partitions != self._partitions:
@@ -214,20 +218,20 @@ class BrokerHealth:
             self._standstill.follow(begins, self._highs, now)
         self._hear(now)
         if self._doubted is not None:
-            self._ends.ask(now, SUSPECT_INTERVAL, lambda: self._ask(OffsetSpec.latest(), SUSPECT_TIMEOUT))
+            self._ends.ask(now, SUSPECT_INTERVAL, lambda: self._ask(END, SUSPECT_TIMEOUT))
             # Where a partition had no leader the client takes that for granted until it is asked for the topic itself.
             self._leaders.ask(now, SUSPECT_INTERVAL, self._ask_leaders)
             return
         interval = BUSY_INTERVAL if busy else RESTING_INTERVAL if resting else IDLE_INTERVAL
-        self._ends.ask(now, interval, lambda: self._ask(OffsetSpec.latest(), TIMEOUT))
+        self._ends.ask(now, interval, lambda: self._ask(END, TIMEOUT))
         if (lows := self._begins.answer()) is not None and len(lows) == len(self._partitions):
             self._lows, self._watermarks = lows, None
-        self._begins.ask(now, LOWS_INTERVAL, lambda: self._ask(OffsetSpec.earliest(), TIMEOUT))
+        self._begins.ask(now, LOWS_INTERVAL, lambda: self._ask(BEGIN, TIMEOUT))
         if (stable := self._stable.answer()) is not None:
             self._standstill.hear(stable, now)
         if self._standstill.asks(now):
             committed = IsolationLevel.READ_COMMITTED
-            self._stable.ask(now, STABLE_INTERVAL, lambda: self._ask(OffsetSpec.latest(), TIMEOUT, committed))
+            self._stable.ask(now, STABLE_INTERVAL, lambda: self._ask(END, TIMEOUT, committed))
 
     def _hear(self, now: float) -> None:
         answer, leaders = self._ends.answer(), self._leaders.answer()
@@ -242,12 +246,8 @@ class BrokerHealth:
         if self._doubted is not None and now - self._doubted >= PATIENCE:
             self._silence = self._reason
 
-    def _ask(
-        self, which: OffsetSpec, timeout: float, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
-    ) -> Answers:
-        places = {asked_for(partition): which for partition in sorted(self._partitions)}
-        asked: Answers = self._admin.list_offsets(places, isolation_level=isolation, request_timeout=timeout)
-        return asked
+    def _ask(self, when: int, timeout: float, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED) -> Answers:
+        return self._offsets.ask(sorted(self._partitions), when, timeout, isolation)
 
     def _ask_leaders(self) -> Answers:
         topics = TopicCollection(sorted({partition.topic for partition in self._partitions}))

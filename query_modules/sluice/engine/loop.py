@@ -124,7 +124,7 @@ class StreamLoop:
     def _renewed(self, why: str) -> BrokerUnreachable:
         """The next session gets other clients. What the stream shares with others goes as well."""
         log.warning("stream %s: %s", self._run.spec.name, why)
-        self._parts.health.give_up_client()
+        self._parts.health.give_up_clients()
         return BrokerUnreachable(why)
 
     def _assign(self) -> None:

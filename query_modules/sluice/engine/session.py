@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
-from sluice.brokers import clients
+from sluice.brokers import clients, offset_client
 from sluice.brokers.consumer import Consumer
 from sluice.brokers.dead_letters import DeadLetters
 from sluice.engine.broker_health import BrokerHealth
@@ -68,7 +68,8 @@ class Watch:
 def open_parts(run: Run, loopback: Loopback, watch: Watch, resources: ExitStack) -> Parts:
     """The parts of a stream's loop over a connection. `resources`: whose end lets go of them."""
     spec, settings = run.spec, run.settings
-    health = BrokerHealth(clients.admin(spec.name, spec.uri, spec.config), spec)
+    of_brokers = (spec.name, spec.uri, spec.config)
+    health = BrokerHealth(clients.admin(*of_brokers), offset_client.shared.get(*of_brokers), spec)
     resources.callback(health.close)
     idle = IdleDetector(spec, settings, run.calls.nudge.set)
     resources.callback(idle.end)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sluice.brokers.consumer import Consumer
-from sluice.brokers.offsets import TopicOffsets
+from sluice.brokers.topic_offsets import TopicOffsets
 from sluice.errors import SettingError, TransformError
 from sluice.host.settings import Settings
 from sluice.procedures.streams import Row, Streams

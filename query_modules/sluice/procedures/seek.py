@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
-from sluice.brokers.offsets import TopicOffsets
+from sluice.brokers.topic_offsets import TopicOffsets
 from sluice.engine.topic_guard import check_topics
 from sluice.errors import SettingError
 from sluice.host.settings import Settings

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from sluice.brokers import clients
+from sluice.brokers import clients, offset_client
+from sluice.brokers.offset_client import OffsetClient
 from sluice.engine import loop
 from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth, Reading
 from sluice.engine.topic_guard import TopicIdentity
@@ -26,10 +27,10 @@ SPEC = FakeRun().run.spec
 
 
 class Deaf:
-    """An admin client that never answers, whatever has become of its brokers."""
+    """A client that never answers, whatever has become of its brokers."""
 
-    def list_offsets(self, places: dict[Any, Any], **_: Any) -> dict[Any, Future[Any]]:
-        return {place: Future() for place in places}
+    def ask(self, partitions: list[Partition], *_: object) -> dict[Partition, Future[int]]:
+        return {partition: Future() for partition in partitions}
 
     def describe_topics(self, *_: Any, **__: Any) -> dict[str, Future[Any]]:
         return {"t": Future()}
@@ -38,6 +39,7 @@ class Deaf:
 @pytest.fixture(autouse=True)
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "make", lambda *_, **__: Deaf())
+    monkeypatch.setattr(offset_client, "shared", clients.Shared(lambda *_: Deaf()))
 
 
 @pytest.fixture
@@ -45,18 +47,25 @@ def clock() -> SimpleNamespace:
     return SimpleNamespace(now=100.0)
 
 
+BROKERS = ("people", "localhost:1", Configuration())
+
+
 def admin() -> AdminClient:
-    return clients.admin("people", "localhost:1", Configuration())
+    return clients.admin(*BROKERS)
+
+
+def offsets() -> OffsetClient:
+    return offset_client.shared.get(*BROKERS)
 
 
 def stream_at(clock: SimpleNamespace, topic: Topic) -> Stream:
     """A stream with the admin client that there is now."""
-    health = BrokerHealth(admin(), SPEC, lambda: clock.now)
+    health = BrokerHealth(admin(), offsets(), SPEC, lambda: clock.now)
     return Stream(topic, Server(), health=health)
 
 
 def test_clients_that_never_recover_are_replaced_once_for_all_streams(clock: SimpleNamespace) -> None:
-    shared = admin()
+    shared, asked = admin(), offsets()
     first, second = streams = [stream_at(clock, Topic(p0=good(3))) for _ in range(2)]
 
     def pass_by() -> None:
@@ -72,6 +81,7 @@ def test_clients_that_never_recover_are_replaced_once_for_all_streams(clock: Sim
         assert stream.server.applied == good(3)
         renewed = renewed or admin()
         assert renewed is not shared
+        assert offsets() is not asked
         assert admin() is renewed
 
 
@@ -95,7 +105,7 @@ def test_a_stream_that_cannot_begin_gets_other_clients_as_well(
 
 def test_what_is_closed_lets_go_of_the_client_that_it_asked() -> None:
     stream, client = Stream(Topic(p0=good(3)), Server()), admin()
-    health = BrokerHealth(client, SPEC)
+    health = BrokerHealth(client, offsets(), SPEC)
     identity = TopicIdentity(replace(stream.run.spec, uri="localhost:1"), timeout=1)
     identity.ask(["t"])
     health.poll(Reading(frozenset({P0})), busy=False)
