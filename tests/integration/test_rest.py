@@ -37,8 +37,8 @@ def clients(host: ServerHost) -> int:
 
 
 def await_rest(host: ServerHost) -> None:
-    """All streams rest: what is left is the client that they ask by, and the watch."""
-    eventually(lambda: clients(host), equals=2, timeout=20)
+    """All streams rest: what is left is the two clients that they ask by, and the watch."""
+    eventually(lambda: clients(host), equals=3, timeout=20)
 
 
 def test_resting_streams_have_one_consumer_together_and_read_what_comes(

@@ -1,9 +1,18 @@
-"""One admin client for all streams that would make the same, until it is given up."""
+"""The clients that streams share."""
 
 from __future__ import annotations
 
-from sluice.brokers import clients
-from sluice.values.configuration import Configuration
+from collections.abc import Iterator
+from contextlib import closing
+
+import confluent_kafka
+import pytest
+from confluent_kafka import IsolationLevel
+
+from sluice.brokers import clients, offset_client
+from sluice.brokers.idle_watcher import IdleWatcher
+from sluice.values.configuration import Configuration, decode
+from sluice.values.model import StreamSpec, Transform
 
 
 def test_streams_share_an_admin_client_until_one_gives_it_up():
@@ -15,3 +24,26 @@ def test_streams_share_an_admin_client_until_one_gives_it_up():
     assert new is not shared
     clients.forget(shared)  # another stream gives it up a moment later
     assert clients.admin("b", "localhost:1", Configuration()) is new
+
+
+def consumers(config: Configuration) -> Iterator[confluent_kafka.Consumer]:
+    spec = StreamSpec("u", "s", "localhost:1", "t", Transform("/t.py", "", ""), config=config)
+    yield IdleWatcher((spec.uri, spec.config.kafka), spec, 1.0)._client()
+    for isolation in IsolationLevel:
+        yield offset_client._offset_client(spec.name, spec.uri, config)._consumer(isolation)
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        "{}",
+        '{"receive.message.max.bytes": 1100000}',
+        '{"message.max.bytes": 4000000}',
+        '{"message.max.bytes": 4000000, "receive.message.max.bytes": 5000000}',
+        '{"fetch.max.bytes": 2000000, "receive.message.max.bytes": 2100000}',
+    ],
+)
+def test_what_a_stream_may_read_with_its_watch_and_its_questions_may_have_too(properties: str):
+    for consumer in consumers(decode("s", properties)):
+        with closing(consumer):
+            assert consumer.assignment() == []

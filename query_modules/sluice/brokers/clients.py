@@ -50,6 +50,12 @@ POSITIONS_OF_THE_GRAPH: Mapping[str, Any] = {
 }
 "Of consumers that are told where to read, and that change nothing."
 
+READS_LITTLE: Mapping[str, Any] = {"queued.min.messages": 1, "queued.max.messages.kbytes": 1}
+"""
+Of consumers that give no stream its messages. librdkafka's own value of `fetch.max.bytes` follows from the second, and
+would otherwise be more than a stream's `receive.message.max.bytes` may allow.
+"""
+
 
 class Shared(Generic[Client]):
     """

@@ -203,8 +203,8 @@ class IdleWatcher:
         defaults = {"client.id": "sluice-watch", "isolation.level": "read_committed", "reconnect.backoff.max.ms": 500}
         own = {
             **clients.POSITIONS_OF_THE_GRAPH,
+            **clients.READS_LITTLE,
             "group.id": group_of(spec.name),  # librdkafka wants one; nothing is reported
-            "queued.min.messages": 1,
             "fetch.message.max.bytes": FETCH_BYTES,
             "error_cb": self._wake_all,
             "logger": log,

@@ -158,7 +158,8 @@ def _learn(consumer: confluent_kafka.Consumer, topics: Collection[str], deadline
 
 def _offset_client(name: str, uri: str, configuration: Configuration) -> OffsetClient:
     defaults = {"client.id": "sluice-offsets", "reconnect.backoff.max.ms": 250}
-    own = {**clients.POSITIONS_OF_THE_GRAPH, "group.id": group_of(name), "log_level": 0}
+    group = {"group.id": group_of(name)}  # librdkafka wants one
+    own = {**clients.POSITIONS_OF_THE_GRAPH, **clients.READS_LITTLE, **group, "log_level": 0}
 
     def new(isolation: IsolationLevel) -> confluent_kafka.Consumer:
         level = {"isolation.level": isolation.name.lower()}
