@@ -152,11 +152,11 @@ class TopicReader:
             raise error
         # librdkafka waits for whole milliseconds: less than one would be none, over and over until that one is gone.
         arrived: Messages = self.client.consume(most, math.ceil(round(1000 * wait, 3)) / 1000)
-        errors = [message.error() for message in arrived]
-        if not set(map(type, errors)) <= {type(None)}:  # a KafkaError cannot be compared with None
-            found = [self._meaning(event) for event in arrived if event.error() is not None]
+        events = [message for message in arrived if message.error() is not None]
+        if events:
+            found = [self._meaning(event) for event in events]
             self.failure = next((error for error in found if error is not None), None)
-            arrived = [message for message, error in zip(arrived, errors, strict=True) if error is None]
+            arrived = [message for message in arrived if message.error() is None]
         if arrived:
             self._complaints.answered()
         return arrived
