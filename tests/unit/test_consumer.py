@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,6 +35,8 @@ class FakeKafka:
         self.assigned: list[TopicPartition] = []
         self.refusals = 0
         self.sought: list[tuple[int, int, int | None]] = []
+        self.collects: list[bool] = []
+        "Of each call of `consume`: whether Python's garbage collector may run."
 
     def assign(self, places: list[TopicPartition]) -> None:
         self.assigned, self.reached, self.sought = places, {}, []
@@ -79,6 +82,7 @@ class FakeKafka:
         assert most > 0
         until = self.now + int(1000 * wait) / 1000  # as librdkafka, which is told milliseconds
         self.waits.append(wait)
+        self.collects.append(gc.isenabled())
         if self.answer is not None:
             self.answer(None, [])
         assert len(self.waits) < 1000, "it waits over and over for nothing"
@@ -201,6 +205,13 @@ def test_what_is_wrong_with_the_group_alone_keeps_nobody_from_reading(kafka: Fak
     events = [Message(topic="t", partition=0, error=error) for error in (cut_off, not_allowed)]
     kafka.at(0, *events, *numbered(0, 10))
     assert reader.poll() == of(range(10))
+
+
+def test_no_garbage_is_looked_for_while_what_waits_is_taken(kafka: FakeKafka, reader: Polled):
+    kafka.at(0.5, *numbered(0, 10))
+    assert reader.poll() == of(range(10))
+    assert kafka.collects == [bool(wait) for wait in kafka.waits]
+    assert set(kafka.collects) == {True, False}
 
 
 def test_a_stop_ends_the_wait(kafka: FakeKafka, reader: Polled):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import TransformError
-from sluice.scripting.contract import entry_of, queries_of
+from sluice.scripting.contract import Entry, entry_of, queries_of
 from sluice.values.record import VALUE
 
 BLANKS = (" ", "\n", "\t", "\v", "\f", "\r\n", "\u00a0", "\u3000", "// x\n", "/* COMMIT */", ";")
@@ -73,3 +75,18 @@ def test_schema_assert_is_refused(query: str) -> None:
 )
 def test_words_that_only_look_alike_are_not(query: str) -> None:
     assert refusal(query) == ""
+
+
+@pytest.mark.parametrize("text", [[], {}, None, b"RETURN 1"])
+def test_what_is_no_text_is_no_query_whether_it_can_be_hashed_or_not(text: Any) -> None:
+    queries: list[Any] = [("RETURN 1", {}), (text, {})]
+    with pytest.raises(TransformError, match="the query of item 1 must be a str, got"):
+        queries_of(Entry("stream", lambda _: queries), {VALUE: [b""]})
+
+
+def test_a_kind_of_text_is_a_text() -> None:
+    class Text(str):
+        pass
+
+    queries: list[Any] = [("RETURN 1", {}), (Text("RETURN 1"), {}), (Text("RETURN 2"), {})]
+    assert queries_of(Entry("stream", lambda _: queries), {VALUE: [b""]}) == queries

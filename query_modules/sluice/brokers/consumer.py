@@ -55,8 +55,6 @@ class Consumer(AbstractContextManager["Consumer"]):
         "What librdkafka has to get over; for the owner to `take`."
         self.assigned: frozenset[Partition] = frozenset()
         "The partitions that it reads."
-        self._one_topic = False
-        "Whether they are all of the same topic."
         self._reader: TopicReader | None = self._new_reader()
         "None: asleep."
 
@@ -95,7 +93,7 @@ class Consumer(AbstractContextManager["Consumer"]):
 
     def assign(self, partitions: Iterable[Partition], places: Mapping[Partition, Position]) -> None:
         """Begins to read: each partition from its place, or from its first message if it has none."""
-        self._take_on(frozenset(partitions))
+        self.assigned = frozenset(partitions)
         self._batcher.clear()
         self._given = {}
         self._awake().assign(self.assigned, places)
@@ -108,7 +106,7 @@ class Consumer(AbstractContextManager["Consumer"]):
                 numbers = sorted(partition.number for partition in new if partition.topic == topic)
                 log.info("stream %s: topic %s has new partitions: %s", self._spec.name, topic, numbers)
             reader = self._awake()
-            self._take_on(self.assigned | new)
+            self.assigned |= new
             reader.extend(new, places)
 
     def report(self, positions: Mapping[Partition, int]) -> None:
@@ -207,16 +205,12 @@ class Consumer(AbstractContextManager["Consumer"]):
                 self._take(1, wait)  # alone, so that the interval counts from its arrival
                 waited = True
 
-    def _take_on(self, partitions: frozenset[Partition]) -> None:
-        self.assigned = partitions
-        self._one_topic = len({partition.topic for partition in partitions}) == 1
-
     def _due(self, limits: Limits, now: float) -> Group | None:
         reader = self._awake()
         complete = reader.failure is not None or (bool(self.assigned) and reader.ended >= self.assigned)
         group = self._batcher.due(limits, now, complete=complete)
         if group is not None:
-            group.one_topic = self._one_topic
+            group.partitions = self.assigned
             group.batches[-1].reached = self._positions()
             self._given.update(group.end)
         return group

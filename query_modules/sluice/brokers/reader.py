@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
@@ -17,6 +18,7 @@ from sluice.brokers.complaints import Complaints
 from sluice.brokers.offsets import asked_for, is_offset, partition_at
 from sluice.brokers.reporter import Reporter, group_of
 from sluice.errors import BrokerError, OffsetGone
+from sluice.host.collector import collector_paused
 from sluice.host.ending import interpreter_ends
 from sluice.host.settings import Settings
 from sluice.values.batch import Messages, partition_of
@@ -150,15 +152,21 @@ class TopicReader:
         if self.failure is not None:
             error, self.failure = self.failure, None
             raise error
-        # librdkafka waits for whole milliseconds: less than one would be none, over and over until that one is gone.
-        arrived: Messages = self.client.consume(most, math.ceil(round(1000 * wait, 3)) / 1000)
-        errors = [message.error() for message in arrived]
-        if not set(map(type, errors)) <= {type(None)}:  # a KafkaError cannot be compared with None
-            found = [self._meaning(event) for event in arrived if event.error() is not None]
+        arrived = self._consume(most, wait)
+        events = [message for message in arrived if message.error() is not None]
+        if events:
+            found = [self._meaning(event) for event in events]
             self.failure = next((error for error in found if error is not None), None)
-            arrived = [message for message, error in zip(arrived, errors, strict=True) if error is None]
+            arrived = [message for message in arrived if message.error() is None]
         if arrived:
             self._complaints.answered()
+        return arrived
+
+    def _consume(self, most: int, wait: float) -> Messages:
+        # librdkafka waits for whole milliseconds: less than one would be none, over and over until that one is gone.
+        seconds = math.ceil(round(1000 * wait, 3)) / 1000
+        with nullcontext() if seconds else collector_paused():  # each message is a new object
+            arrived: Messages = self.client.consume(most, seconds)
         return arrived
 
     def positions(self, partitions: Iterable[Partition]) -> dict[Partition, Position]:

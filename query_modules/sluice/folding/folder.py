@@ -86,8 +86,9 @@ class Folder:
         """
         if len(queries) < 2:
             return [Folded(text, values, [index]) for index, (text, values) in enumerate(queries)]
-        plans = self._known(queries)
-        groups = self._schedule(plans).groups(queries, chains=self._refusals < MAX_REFUSALS)
+        texts = texts_of(queries)
+        plans = self._known(texts)
+        groups = self._schedule(plans).groups(texts, queries, chains=self._refusals < MAX_REFUSALS)
         self._chained = any(group.root is not None for group in groups)
         return [self._folded(run, plans.get(run[0].text), queries) for run in _runs(groups, plans)]
 
@@ -104,10 +105,9 @@ class Folder:
         news, self._news = self._news, []
         return news
 
-    def _known(self, queries: Sequence[TextAndParameters]) -> dict[str, Plan]:
-        """The plans of those texts that can be folded."""
-        self._looks = min(self._looks + len(queries) / QUERIES_PER_LOOK, MAX_TEXTS)
-        all_texts = texts_of(queries)
+    def _known(self, all_texts: Sequence[str]) -> dict[str, Plan]:
+        """The plans of those texts that can be folded, given that of each query."""
+        self._looks = min(self._looks + len(all_texts) / QUERIES_PER_LOOK, MAX_TEXTS)
         texts = set(all_texts)
         if not texts <= self._plans.keys() or len(texts) > MAX_FOLDED_TEXTS:
             counts = Counter(all_texts)

@@ -21,7 +21,7 @@ from sluice.folding.plan import Plan
 from sluice.folding.template import Row
 from sluice.folding.text_queue import Parameters, QueryGroup, TextQueue, TextRows
 from sluice.folding.whole import Column, whole_order
-from sluice.values.same_query import parameters_of, texts_of
+from sluice.values.same_query import parameters_of
 
 TextAndParameters = tuple[str, Parameters]
 "A query as a transform returns it."
@@ -55,14 +55,16 @@ class Schedule:
                 self._add(first, second, conflict, readers)
         self._share_tables(readers)
 
-    def groups(self, queries: Sequence[TextAndParameters], *, chains: bool = True) -> list[QueryGroup]:
+    def groups(
+        self, texts: Sequence[str], queries: Sequence[TextAndParameters], *, chains: bool = True
+    ) -> list[QueryGroup]:
         """
         Bring a batch into groups. Queries of texts that the schedule does not know stay where they are.
 
         Args:
+            texts: the text of each query.
             chains: whether queries may become chains, whose first one has to find something.
         """
-        texts = texts_of(queries)
         batch = self._taken(texts, queries)
         for rule in solitary.RULES:
             rule(batch)
@@ -112,7 +114,7 @@ class Schedule:
                 queue.reads.append((table, queue.slot(slot), int(strict)))
         self._tables = len(tables)
 
-    def _placed(self, texts: list[str], columns: Sequence[Column]) -> list[QueryGroup]:
+    def _placed(self, texts: Sequence[str], columns: Sequence[Column]) -> list[QueryGroup]:
         """Each query into the first group of its text that is after all it has to come after."""
         feeds = {column.found.queue.text: _Feed(column.found.queue, [], _in_turn(column)) for column in columns}
         tables: list[dict[Value, int]] = [{} for _ in range(self._tables)]

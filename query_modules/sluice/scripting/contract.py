@@ -115,9 +115,13 @@ def _is_plain(result: list[Any]) -> bool:
     """Whether a look at all items together shows already that they are what the contract says, as is nearly always."""
     if not set(map(type, result)) <= {tuple} or not set(map(len, result)) <= {2}:
         return False
-    if not set(map(type, map(_text, result))) <= {str} or not set(map(type, map(_parameters, result))) <= {dict}:
+    try:
+        texts = set(map(_text, result))
+    except TypeError:  # what cannot be hashed is no text
         return False
-    return not any(map(refusal, set(map(_text, result))))
+    if not set(map(type, texts)) <= {str} or not set(map(type, map(_parameters, result))) <= {dict}:
+        return False
+    return not any(map(refusal, texts))
 
 
 def _check(entry: Entry, index: int, item: Any) -> None:

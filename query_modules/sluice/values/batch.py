@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sluice.values.position import UNKNOWN, Partition, Position
 from sluice.values.record import VALUE, Columns, columns_of, record_of
@@ -74,15 +74,17 @@ class Group:
     counted.
     """
 
-    def __init__(self, batches: Sequence[Batch], polled: float = 0.0, *, one_topic: bool = False) -> None:
+    def __init__(
+        self, batches: Sequence[Batch], polled: float = 0.0, *, partitions: Collection[Partition] = ()
+    ) -> None:
         """
         Args:
             polled: seconds from when the first of the messages was taken from Kafka until the group was complete.
-            one_topic: whether it is known that all of them are of the same topic: then not each is asked for it.
+            partitions: those that the messages may be of, so that not each has to be asked; empty: any.
         """
         self.batches = batches
         self.polled = polled
-        self.one_topic = one_topic
+        self.partitions = partitions
 
     def __len__(self) -> int:
         """How many batches, or parts of one, are in it."""
@@ -101,15 +103,16 @@ class Group:
     @cached_property
     def end(self) -> dict[Partition, Position]:
         """partition -> where to go on from after the group; only partitions that are known to be read on."""
-        messages = list(chain.from_iterable(batch.messages for batch in self.batches))
-        end = _end(messages, one_topic=self.one_topic)
+        end = {partition_of(message): _after(message) for message in self._last_of_each()}
         for batch in self.batches:
             end.update({p: max(place, end.get(p, place)) for p, place in batch.reached.items()})
         return end
 
     def part(self, start: int, stop: int) -> Group:
-        """Its batches from number `start` on, up to number `stop`; may be empty."""
-        return Group(self.batches[start:stop], self.polled, one_topic=self.one_topic)
+        """Its batches from number `start` on, up to number `stop`; may be empty, or all of it."""
+        if start == 0 and stop >= len(self):
+            return self
+        return Group(self.batches[start:stop], self.polled, partitions=self.partitions)
 
     def halves(self) -> tuple[Group, Group]:
         """Splits the group in two: between batches, or within its only batch."""
@@ -120,7 +123,16 @@ class Group:
         return one, other
 
     def _alone(self, batch: Batch) -> Group:
-        return Group([batch], self.polled, one_topic=self.one_topic)
+        return Group([batch], self.polled, partitions=self.partitions)
+
+    def _last_of_each(self) -> Iterable[confluent_kafka.Message]:
+        """The last message of each partition. There are thousands: what each is asked for counts."""
+        if len(self.partitions) == 1:
+            return self.batches[-1].messages[-1:] if self.batches else []
+        messages = chain.from_iterable(batch.messages for batch in self.batches)
+        if len({partition.topic for partition in self.partitions}) == 1:
+            return {message.partition(): message for message in messages}.values()
+        return {(message.topic(), message.partition()): message for message in messages}.values()
 
 
 def partition_of(message: confluent_kafka.Message) -> Partition:
@@ -128,21 +140,10 @@ def partition_of(message: confluent_kafka.Message) -> Partition:
     return Partition(message.topic(), message.partition())
 
 
-def _end(messages: Messages, *, one_topic: bool) -> dict[Partition, Position]:
-    if one_topic:  # thousands of them: what each is asked for counts
-        missing: set[Any] = {message.partition() for message in messages}
-    else:
-        missing = {(message.topic(), message.partition()) for message in messages}
-    end: dict[Partition, Position] = {}
-    for message in reversed(messages):
-        place = message.partition() if one_topic else (message.topic(), message.partition())
-        if place in missing:
-            missing.remove(place)
-            epoch = message.leader_epoch()
-            end[partition_of(message)] = Position(message.offset() + 1, UNKNOWN if epoch is None else epoch)
-            if not missing:
-                break
-    return end
+def _after(message: confluent_kafka.Message) -> Position:
+    """Where reading goes on after a message."""
+    epoch = message.leader_epoch()
+    return Position(message.offset() + 1, UNKNOWN if epoch is None else epoch)
 
 
 def cut(messages: Messages, size: int, max_bytes: int, room: int) -> list[Batch]:

@@ -8,6 +8,7 @@ map for each message, made and taken apart again, would cost as much as reading 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, overload
 
 Query = tuple[str, dict[str, Any]]
@@ -83,4 +84,4 @@ def joined(parts: Sequence[Sequence[Query]]) -> Sequence[Query]:
             values += part.parameters.values
         else:
             return SameQuery(first.text, SameParameter(name, values))
-    return [query for part in parts for query in part]
+    return list(chain.from_iterable(parts))
