@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sluice.values.position import UNKNOWN, Partition, Position
-from sluice.values.record import VALUE, Columns, columns_of, record_of
+from sluice.values.record import VALUE, Columns, columns_of_messages
 
 if TYPE_CHECKING:
     import confluent_kafka
@@ -50,7 +50,7 @@ class Batch:
 
     def columns(self, *, whole: bool) -> Columns:
         """As `record.Messages.columns`."""
-        return columns_of(list(map(record_of, self.messages))) if whole else {VALUE: self.payloads}
+        return columns_of_messages(self.messages) if whole else {VALUE: self.payloads}
 
     @property
     def place(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sluice.errors import HeadersUnreadable
@@ -59,9 +60,13 @@ def columns_of(records: Sequence[Record]) -> Columns:
     return {name: [record[place] for record in records] for place, name in enumerate(Record._fields)}
 
 
+_record: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
+"Half of what its constructor takes."
+
+
 def records_of(columns: Columns) -> list[Record]:
     """The reverse of `columns_of`."""
-    return list(map(Record, *(columns[name] for name in Record._fields)))
+    return list(map(_record, zip(*(columns[name] for name in Record._fields), strict=True)))
 
 
 def headers_of(message: confluent_kafka.Message) -> Headers:
@@ -92,6 +97,25 @@ def readable_headers(message: confluent_kafka.Message) -> Headers:
         return []
 
 
+def columns_of_messages(messages: Sequence[confluent_kafka.Message]) -> Columns:
+    """
+    As `columns_of` their records, in less than half the time.
+
+    Raises:
+        HeadersUnreadable: those of a message cannot be read.
+    """
+    columns = (
+        [message.value() for message in messages],  # a methodcaller takes five times as long
+        [message.key() for message in messages],
+        list(map(headers_of, messages)),
+        [message.topic() for message in messages],
+        [message.partition() for message in messages],
+        [message.offset() for message in messages],
+        [_timestamp(*message.timestamp()) for message in messages],
+    )
+    return dict(zip(Record._fields, columns, strict=True))
+
+
 def record_of(message: confluent_kafka.Message, *, lenient: bool = False) -> Record:
     """
     The message's values.
@@ -102,7 +126,6 @@ def record_of(message: confluent_kafka.Message, *, lenient: bool = False) -> Rec
     Raises:
         HeadersUnreadable: they cannot be read.
     """
-    kind, timestamp = message.timestamp()
     return Record(
         message.value(),
         message.key(),
@@ -110,5 +133,9 @@ def record_of(message: confluent_kafka.Message, *, lenient: bool = False) -> Rec
         message.topic(),
         message.partition(),
         message.offset(),
-        None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+        _timestamp(*message.timestamp()),
     )
+
+
+def _timestamp(kind: int, timestamp: int) -> int | None:
+    return None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp
