@@ -22,6 +22,7 @@ from sluice.scripting.process import TransformProcess
 from sluice.values.configuration import Configuration, configuration_of
 from sluice.values.model import StreamSpec, Transform
 from sluice.values.options import options_of
+from sluice.values.record import FIELDS, Record, Records
 
 SETTINGS = Settings(transform_timeout=20.0)
 JSON = "sluice:json"
@@ -145,3 +146,46 @@ def test_confined_ones_get_what_is_given_to_all_or_to_them():
     assert origin(Transform("sluice:csv", EVIL, ""), listing) == "sluice:csv"
     assert origin(Transform("/srv/x.py", EVIL, ""), listing) is None
     assert access.of("/srv/sluice:json/x.py").reads == ("/srv/all", "/srv/files")
+
+
+class Asked(Records):
+    """Messages that know which of their fields were asked for."""
+
+    asked: tuple[str, ...] = ()
+
+    def columns(self, fields):
+        self.asked = tuple(fields)
+        return super().columns(fields)
+
+
+WHOLE = Record(b'{"id": 1}', b"k", [("h", b"1")], "people", 3, 7, 1000)
+
+
+@pytest.mark.parametrize(
+    ("query", "source", "fields", "parameters"),
+    [
+        ("MERGE (n:P {id: $value.id})", "messages", ("value",), {"value": {"id": 1}}),
+        (
+            "MERGE (n:P {id: $value.id, key: $key, at: $offset})",
+            "messages",
+            ("value", "key", "offset"),
+            {"value": {"id": 1}, "key": "k", "offset": 7},
+        ),
+        ("MERGE (n:P {id: $value.id, at: $offset})", "dead_letters", FIELDS, {"value": {"id": 1}, "offset": 7}),
+    ],
+)
+def test_the_server_hands_over_the_fields_that_are_used(query, source, fields, parameters):
+    config = configuration_of("people", {"transform": {"query": query}, "source": source})
+    with TransformProcess(ready_scripts.installed("sluice:cypher"), SETTINGS, config=config) as process:
+        batch = Asked([WHOLE])
+        assert process.rows(batch) == [(query, parameters)]
+        assert batch.asked == fields
+
+
+def test_scripts_get_all_fields():
+    source = "def stream_messages(batch):\n    return [('RETURN $m', {'m': repr(tuple(batch[0]))})]\n"
+    script = Transform("/t.py", source, hashlib.sha256(source.encode()).hexdigest())
+    with TransformProcess(script, SETTINGS) as process:
+        batch = Asked([WHOLE])
+        assert process.rows(batch) == [("RETURN $m", {"m": repr(tuple(WHOLE))})]
+        assert batch.asked == FIELDS

@@ -1,8 +1,8 @@
 """
 Avro records in a schema registry's frame, with fastavro.
 
-A schema is fetched when its id is met for the first time. Logical types become what graphs have: fastavro looks up what
-to do with one by its name, so the types of a schema get names of ours (`avro_schema`).
+A schema is fetched when its id is met for the first time, and compiled (`avro_code`). Logical types become what graphs
+have: fastavro looks up what to do with one by its name, so the types of a schema get names of ours (`avro_schema`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+from sluice.decoding.avro_code import Read, compiled
 from sluice.decoding.avro_schema import FIELD, LOGICAL, PREFIX, renamed
 from sluice.decoding.framed import FramedReader
 from sluice.decoding.packages import needed
@@ -27,6 +28,16 @@ Schema = Mapping[str, Any]
 
 GUID = b"\1"
 "Begins an id that is longer than `NUMBER_END`."
+
+
+class WriterSchema(NamedTuple):
+    """A schema that records are written with."""
+
+    number: SchemaId
+    schema: Any
+    "As fastavro has parsed it."
+    read: Read | None
+    "Reads one in less time than fastavro; None: what it reads is not what is wanted."
 
 
 class AvroReader(FramedReader):
@@ -43,13 +54,12 @@ class AvroReader(FramedReader):
             WrongOption: the schema is none, or fastavro is missing.
         """
         self._fastavro = needed("fastavro", "the format avro")
-        self._read = self._fastavro.schemaless_reader
         self._registry = registry
         self._decimals = decimals
         self._schemas = SchemaCache(self._fetched)
         self._wanted = None if schema is None else self._given(schema)
-        readers = needed("fastavro", "the format avro", "read").LOGICAL_READERS
-        readers.update(_readers())
+        self._conversions = _readers()
+        needed("fastavro", "the format avro", "read").LOGICAL_READERS.update(self._conversions)
 
     def read(self, data: bytes, header: bytes | None) -> Any:
         """As `Decoder.value`; also raises WrongMessage at a value that a graph has not."""
@@ -59,34 +69,47 @@ class AvroReader(FramedReader):
         """As `read`, for each."""
         found = []
         last: bytes | None = None
-        number: SchemaId = 0
-        schema: Any = None
         for data, header in zip(values, headers, strict=True):
             frame = data[:NUMBER_END] if header is None else header
-            if frame != last or frame[:1] == GUID:
-                last = frame
-                number, at = schema_id(data if header is None else header)
+            if frame != last:
+                number, end = schema_id(data if header is None else header)
                 schema = self._schemas[number]
-            body = io.BytesIO(data if header is not None else data[at:])
+                read = schema.read
+                last = None if frame[:1] == GUID else frame
+            start = end if header is None else 0
             try:
-                found.append(self._read(body, schema, self._wanted))
+                value, at = (None, -1) if read is None else read(data, start)
             except WrongMessage:
                 raise
-            except Exception as error:  # whatever comes of bytes that another schema has written
-                raise WrongMessage(f"not Avro of schema {number}: {str(error) or type(error).__name__}") from None
-            if left := len(body.read()):
-                raise WrongMessage(f"not Avro of schema {number}: it is longer by {left} than its schema says")
+            except Exception:  # whatever comes of bytes that another schema has written
+                at = -1
+            found.append(value if at == len(data) else self._with_fastavro(data[start:], schema))
         return found
 
-    def _fetched(self, number: SchemaId) -> Any:
+    def _with_fastavro(self, data: bytes, schema: WriterSchema) -> Any:
+        body = io.BytesIO(data)
+        try:
+            found = self._fastavro.schemaless_reader(body, schema.schema, self._wanted)
+        except WrongMessage:
+            raise
+        except Exception as error:  # the same
+            text = str(error) or type(error).__name__
+            raise WrongMessage(f"not Avro of schema {schema.number}: {text}") from None
+        if left := len(body.read()):
+            raise WrongMessage(f"not Avro of schema {schema.number}: it is longer by {left} than its schema says")
+        return found
+
+    def _fetched(self, number: SchemaId) -> WriterSchema:
         found = self._registry.schema(number)
         if found.kind != AVRO:
             raise WrongMessage(f"of schema {number}, which is {found.kind} and not Avro")
         others = [json.loads(other.text) for other in self._registry.referenced(found).values()]
         try:
-            return self._parsed(json.loads(found.text), others)
+            schema = self._parsed(json.loads(found.text), others)
+            read = compiled(schema, self._conversions) if self._wanted is None else None
         except Exception as error:  # what a registry takes and fastavro does not
             raise WrongMessage(f"of schema {number}, which cannot be read: {error}") from None
+        return WriterSchema(number, schema, read)
 
     def _given(self, schema: object) -> Any:
         try:

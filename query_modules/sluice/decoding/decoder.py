@@ -74,7 +74,9 @@ def _read(
     headers: list[bytes | None] = []
     if reader.framed:
         messages = (batch[place] for place in places)
-        headers = [header_of(one.headers, header) if isinstance(one, Record) else None for one in messages]
+        headers = [
+            header_of(one.headers, header) if isinstance(one, Record) and one.headers else None for one in messages
+        ]
     try:
         found = reader.read_all([one for one in data if one is not None], headers)
     except WrongMessage as error:

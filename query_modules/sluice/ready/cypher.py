@@ -18,9 +18,9 @@ from sluice.decoding.formats import decoder_of
 from sluice.decoding.options import OptionReader
 from sluice.decoding.refusals import WrongOption
 from sluice.ready.keys import check_column
-from sluice.ready.message import NAMES, VALUE, Context, at_path, contexts
+from sluice.ready.message import HEADERS, NAMES, VALUE, Context, at_path, contexts
 from sluice.ready.template import QueryTemplate, template_of
-from sluice.values.record import Record
+from sluice.values.record import FIELDS, OfFields, Record
 from sluice.values.same_query import Queries, Query, SameParameter, SameQuery
 
 
@@ -55,9 +55,9 @@ def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], Quer
             raise WrongOption("the option on_null: a tombstone has no $value; its $key says what it is about")
     transform = CypherTransform(routes, on_null, decoder)
     is_simple = {name for route in (*routes, *on_null) for name in route.names} <= {VALUE} and not on_null
-    if is_simple:
-        return {"stream_messages" if decoder.framed else "stream": transform.of_values}
-    return {"stream_messages": transform.of_messages}
+    if is_simple and not decoder.framed:
+        return {"stream": transform.of_values}
+    return {"stream_messages": OfFields(transform.of_values if is_simple else transform.of_messages, transform.fields)}
 
 
 class CypherTransform:
@@ -68,6 +68,12 @@ class CypherTransform:
         self._on_null = on_null
         self._decoder = decoder
         self._names = frozenset(name for route in (*routes, *on_null) for name in route.names)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What it uses of messages."""
+        wanted = {VALUE, *self._names, *([HEADERS] if self._decoder.framed else [])}
+        return tuple(name for name in FIELDS if name in wanted)
 
     def of_values(self, batch: Sequence[Message]) -> Queries:
         """The queries for the values of messages."""

@@ -140,7 +140,7 @@ def main() -> None:
         channel.send(number, FAILED, text_of(error))
         return
     gc.freeze()
-    channel.send(number, READY, entry.name.encode())
+    channel.send(number, READY, " ".join((entry.name, *entry.fields)).encode())
     worker = LoadedTransform(entry, modules, decimals, int(sys.argv[1]))
     while True:
         number, (kind, batches, lacks, wants_keys) = channel.receive()

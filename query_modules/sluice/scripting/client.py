@@ -23,6 +23,7 @@ from sluice.scripting.option_secrets import looked_up
 from sluice.values.model import Transform
 from sluice.values.options import NO_OPTIONS, Options
 from sluice.values.output_lines import OutputLines
+from sluice.values.record import FIELDS, VALUE
 
 LIMITS = {PACKED: MAX_ANSWER, FOLDED: MAX_ANSWER, ROWS: MAX_ROWS}
 "Bytes of the answers that hold queries."
@@ -153,7 +154,7 @@ class Client(AbstractContextManager["Client"]):
 
 def load(
     client: Client, transform: Transform, settings: Settings, deadline: float, options: Options = NO_OPTIONS
-) -> str:
+) -> tuple[str, tuple[str, ...]]:
     """
     Has the process load a script and configure it.
 
@@ -161,7 +162,7 @@ def load(
         deadline: `time.monotonic()` by which it has to be done.
 
     Returns:
-        what its transform is called.
+        what its transform is called, and the fields of messages that it wants.
 
     Raises:
         ScriptError: the script does not compile, raises when it is run, defines no transform, refuses its options or
@@ -191,7 +192,10 @@ def load(
     said = bytes(answer[1:]).decode(errors="replace")
     if answer[:1] != READY:
         raise ScriptError(client.with_output(f"bad transform {transform.uri}: {said}"))
-    return said if said == STREAM_MESSAGES else STREAM
+    name, *fields = said.split()
+    if name != STREAM_MESSAGES:
+        return STREAM, (VALUE,)
+    return name, tuple(field for field in FIELDS if field in fields)
 
 
 def limits_of(client: Client, settings: Settings) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from sluice.bolt.packstream import Value, pack
 from sluice.cypher.lexer import Kind, Token, tokens
 from sluice.errors import ClauseError, LocalProtocolError, ScriptError, TransformError, one_line
-from sluice.values.record import VALUE, Columns, records_of
+from sluice.values.record import FIELDS, VALUE, Columns, OfFields, records_of
 from sluice.values.same_query import SameQuery
 
 _text, _parameters = itemgetter(0), itemgetter(1)
@@ -46,6 +46,13 @@ class Entry(NamedTuple):
     def shown(self) -> str:
         """As errors call it."""
         return f"{self.name}(batch)"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What of messages it wants."""
+        if self.name == STREAM:
+            return (VALUE,)
+        return self.function.fields if isinstance(self.function, OfFields) else FIELDS
 
 
 TRANSACTION_CONTROL = frozenset({"BEGIN", "COMMIT", "ROLLBACK"})

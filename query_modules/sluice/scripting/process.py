@@ -28,7 +28,7 @@ from sluice.values.dead_letter import originals
 from sluice.values.merge_keys import NOTHING, MergeKeys, MergeShape, Wanted, analysis_of
 from sluice.values.model import Transform
 from sluice.values.output_lines import OutputLines
-from sluice.values.record import Columns, Messages
+from sluice.values.record import FIELDS, Columns, Messages
 
 OUT_OF_MEMORY = re.compile(rb"\w+\(batch\) raised MemoryError")
 "How a failure begins after which a process is of no use any more: what it has leaked stays leaked."
@@ -91,7 +91,7 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
         deadline = time.monotonic() + settings.script_timeout
         self._client = Client(transform.uri, settings, wants_stop, lines)
         try:
-            self._entry = load(self._client, transform, settings, deadline, config.transform)
+            self._entry, self._fields = load(self._client, transform, settings, deadline, config.transform)
         except BaseException:
             self.close()
             raise
@@ -208,11 +208,12 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
     def _columns(self, batches: Sequence[Messages]) -> list[Columns]:
         """What the transform is given: of the batches up to one that cannot be read; raises if that is the first."""
         columns: list[Columns] = []
-        whole = self._entry == STREAM_MESSAGES
+        are_letters = self._entry == STREAM_MESSAGES and self._source is MessageSource.DEAD_LETTERS
+        fields = FIELDS if are_letters else self._fields
         for batch in batches:
             try:
-                given = batch.columns(whole=whole)
-                columns.append(originals(given) if whole and self._source is MessageSource.DEAD_LETTERS else given)
+                given = batch.columns(fields)
+                columns.append(originals(given) if are_letters else given)
             except HeadersUnreadable:
                 if not columns:
                     raise

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sluice.values.position import UNKNOWN, Partition, Position
-from sluice.values.record import VALUE, Columns, columns_of, record_of
+from sluice.values.record import VALUE, Columns, columns_of_messages
 
 if TYPE_CHECKING:
     import confluent_kafka
@@ -46,11 +46,11 @@ class Batch:
     @property
     def payloads(self) -> list[bytes | None]:
         """The messages' values; None for a tombstone."""
-        return [message.value() for message in self.messages]  # a methodcaller takes five times as long
+        return self.columns([VALUE])[VALUE]
 
-    def columns(self, *, whole: bool) -> Columns:
+    def columns(self, fields: Sequence[str]) -> Columns:
         """As `record.Messages.columns`."""
-        return columns_of(list(map(record_of, self.messages))) if whole else {VALUE: self.payloads}
+        return columns_of_messages(self.messages, fields)
 
     @property
     def place(self) -> str:

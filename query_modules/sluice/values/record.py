@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sluice.errors import HeadersUnreadable
@@ -36,32 +38,51 @@ class Record(NamedTuple):
     "Milliseconds since the epoch; None if the message has none."
 
 
-VALUE, *_ = Record._fields
+FIELDS = Record._fields
+VALUE, *_ = FIELDS
+
+
+@dataclass(frozen=True)
+class OfFields:
+    """A function of a ready transform that uses only some fields of messages: the others need not be handed over."""
+
+    function: Callable[[list[Record]], Any]
+    fields: tuple[str, ...]
+    "VALUE among them."
+
+    def __call__(self, batch: list[Record]) -> Any:
+        """What the function gives."""
+        return self.function(batch)
 
 
 class Messages(Protocol):
     """Messages in a form that a transform can get."""
 
-    def columns(self, *, whole: bool) -> Columns:
-        """`whole`: everything about each message, by the names of `Record`; else only its value."""
+    def columns(self, fields: Sequence[str]) -> Columns:
+        """These fields of `Record` for each message."""
 
 
 class Records(list[Record]):
     """Messages as records."""
 
-    def columns(self, *, whole: bool) -> Columns:
+    def columns(self, fields: Sequence[str]) -> Columns:
         """As `Messages.columns`."""
-        return columns_of(self) if whole else {VALUE: [record.value for record in self]}
+        return columns_of(self, fields)
 
 
-def columns_of(records: Sequence[Record]) -> Columns:
+def columns_of(records: Sequence[Record], fields: Sequence[str] = FIELDS) -> Columns:
     """Name -> the values of that field, one for each record."""
-    return {name: [record[place] for record in records] for place, name in enumerate(Record._fields)}
+    return {name: [getattr(record, name) for record in records] for name in fields}
+
+
+_record: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
+"Half of what its constructor takes."
 
 
 def records_of(columns: Columns) -> list[Record]:
-    """The reverse of `columns_of`."""
-    return list(map(Record, *(columns[name] for name in Record._fields)))
+    """The reverse of `columns_of`; fields that there are no columns of are None."""
+    nothing = [None] * len(columns[VALUE])
+    return list(map(_record, zip(*(columns.get(name, nothing) for name in FIELDS), strict=True)))
 
 
 def headers_of(message: confluent_kafka.Message) -> Headers:
@@ -92,6 +113,27 @@ def readable_headers(message: confluent_kafka.Message) -> Headers:
         return []
 
 
+_COLUMNS: Mapping[str, Callable[[Sequence[confluent_kafka.Message]], list[Any]]] = {
+    "value": lambda messages: [message.value() for message in messages],  # a methodcaller takes five times as long
+    "key": lambda messages: [message.key() for message in messages],
+    "headers": lambda messages: list(map(headers_of, messages)),
+    "topic": lambda messages: [message.topic() for message in messages],
+    "partition": lambda messages: [message.partition() for message in messages],
+    "offset": lambda messages: [message.offset() for message in messages],
+    "timestamp": lambda messages: [_timestamp(*message.timestamp()) for message in messages],
+}
+
+
+def columns_of_messages(messages: Sequence[confluent_kafka.Message], fields: Sequence[str] = FIELDS) -> Columns:
+    """
+    As `columns_of` their records, in less than half the time.
+
+    Raises:
+        HeadersUnreadable: those of a message cannot be read.
+    """
+    return {name: _COLUMNS[name](messages) for name in fields}
+
+
 def record_of(message: confluent_kafka.Message, *, lenient: bool = False) -> Record:
     """
     The message's values.
@@ -102,7 +144,6 @@ def record_of(message: confluent_kafka.Message, *, lenient: bool = False) -> Rec
     Raises:
         HeadersUnreadable: they cannot be read.
     """
-    kind, timestamp = message.timestamp()
     return Record(
         message.value(),
         message.key(),
@@ -110,5 +151,9 @@ def record_of(message: confluent_kafka.Message, *, lenient: bool = False) -> Rec
         message.topic(),
         message.partition(),
         message.offset(),
-        None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+        _timestamp(*message.timestamp()),
     )
+
+
+def _timestamp(kind: int, timestamp: int) -> int | None:
+    return None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp

@@ -113,6 +113,16 @@ def test_fastavro_is_the_scripts_own_as_well(registry):
     assert fastavro.schemaless_reader(data, schema, None)["f"].isoformat() == "1970-01-02"
 
 
+def test_right_records_are_read_without_fastavro(registry, monkeypatch):
+    number = registry.put(one("long"))
+    decoder = decoding.open("avro", registry={"url": registry.url})
+    right, cut = written(number, one("long"), {"f": 300}), written(number, one("long"), {"f": 300})[:-1]
+    with pytest.raises(decoding.WrongMessage, match=f"not Avro of schema {number}: .*"):
+        decoder.value(cut)
+    monkeypatch.setattr(fastavro, "schemaless_reader", None)
+    assert decoder.values([right, right]) == [{"f": 300}, {"f": 300}]
+
+
 ADDRESS: dict[str, Any] = {
     "type": "record",
     "name": "Address",
