@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.compare import Comparison, Entry
-from tests.faults.rounds import MakeHost, Order, Verdict, run_round
+from tests.faults.rounds import MakeHost, run_round
 from tests.faults.variants import query_modules
+from tests.faults.verdict import Order, Verdict
 from tests.hosts import ServerHost
 from tests.integration.test_kit import OwnHost
 from tests.kafka import KafkaBroker
