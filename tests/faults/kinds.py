@@ -12,7 +12,7 @@ from typing import Any
 import neo4j
 
 from tests.faults import strikes
-from tests.faults.proxy import Moment
+from tests.faults.moments import Moment
 from tests.faults.rig import PATIENCE, Rig
 
 Strike = Callable[[Rig, random.Random], None]

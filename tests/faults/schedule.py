@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.faults.content import Content, Place, Poison
 from tests.faults.kinds import HOST_SIDE, ON_LANES, ON_MEMGRAPH, Kind, Strike, kill_host
-from tests.faults.proxy import Moment
+from tests.faults.moments import Moment
 from tests.faults.verdict import Order
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import neo4j
 
 from tests.eventually import eventually
-from tests.faults.proxy import Moment
+from tests.faults.moments import Moment
 from tests.faults.rig import PATIENCE, Rig
 from tests.faults.side import Ending
 from tests.integration.test_kit import transforms_running

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.compare import Comparison, Entry
 from tests.faults.rounds import MakeHost, run_round
 from tests.faults.variants import query_modules
 from tests.faults.verdict import Order, Verdict
@@ -16,8 +15,6 @@ from tests.integration.test_kit import OwnHost
 from tests.kafka import KafkaBroker
 
 SEED = 4
-FOUR = [Entry(number, f"{number:08x}") for number in range(4)]
-OTHER = Entry(2, "another")
 
 
 def behind_a_proxy(own_host: OwnHost, modules: Path | None = None) -> MakeHost:
@@ -95,29 +92,6 @@ def test_the_harness_finds_what_a_broken_order_of_batch_and_checkpoint_does(
     assert found.twice + found.lost < found.messages, "it does nothing else right, and would show without a fault"
     assert not verdict.right
     assert str(verdict).startswith("FAIL")
-
-
-@pytest.mark.parametrize(
-    ("found", "lost", "twice", "strange", "disordered"),
-    [
-        pytest.param(FOUR, 0, 0, 0, 0, id="all is right"),
-        pytest.param(FOUR[:3], 1, 0, 0, 0, id="the last is lost"),
-        pytest.param([FOUR[0], *FOUR[2:]], 1, 0, 0, 0, id="one is lost"),
-        pytest.param([*FOUR[:2], *FOUR], 0, 2, 0, 0, id="a batch is there twice"),
-        pytest.param([*FOUR, FOUR[3]], 0, 1, 0, 0, id="the last is there twice"),
-        pytest.param([*FOUR[:2], OTHER, FOUR[3]], 1, 0, 1, 0, id="one has another checksum"),
-        pytest.param([FOUR[1], FOUR[0], *FOUR[2:]], 0, 0, 0, 1, id="two are in the wrong order"),
-        pytest.param([], 4, 0, 0, 0, id="nothing is there"),
-    ],
-)
-def test_the_comparison_tells_what_is_wrong(
-    found: list[Entry], lost: int, twice: int, strange: int, disordered: int
-) -> None:
-    comparison = Comparison()
-    comparison.add(0, FOUR, found)
-    assert (comparison.messages, comparison.lost, comparison.twice) == (4, lost, twice)
-    assert (comparison.strange, comparison.disordered) == (strange, disordered)
-    assert comparison.right is (found == FOUR)
 
 
 def _broken(order: Order, variant: str, own_host: OwnHost, kafka: KafkaBroker, folder: Path) -> Verdict:
