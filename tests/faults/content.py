@@ -61,7 +61,7 @@ def stream(batch):
         digest = hashlib.blake2b(message, digest_size=8).hexdigest()
         queries.append((MESSAGE, {{"p": int(partition), "s": int(sequence), "h": digest}}))
         if SHARED and int(sequence) // {stretch} % 4:
-            queries.append((SHARED, {{"a": int(sequence) % {keys}, "b": (int(sequence) + 1) % {keys}}}))
+            queries.append((SHARED, {{"a": int(sequence) // {same}, "b": int(sequence) // {same} + 1}}))
     return queries
 '''
 
@@ -81,8 +81,11 @@ CREATE (before)-[:NEXT]->(m:Message {p: $p, s: $s, h: $h, at: c.n}), (c)-[:LAST]
 
 SHARED = "MERGE (a:Shared {id: $a}) MERGE (b:Shared {id: $b}) MERGE (a)-[:TWIN]->(b)"
 
-SHARED_KEYS = 997
-"Vertices, and relationships, that the streams and lanes of a round merge together, each of them over and over."
+SAME = 4
+"""
+Messages of each partition that merge the same two vertices and their relationship. All partitions are read side by
+side, so there are always some that nobody has made yet and that several streams and lanes merge at the same time.
+"""
 
 STRETCH = 200
 "Messages of a partition; after three stretches that merge these comes one that does not, which can go side by side."
@@ -107,7 +110,7 @@ def riders_script(number: int, *, shares: bool = False) -> str:
 
 def _script(folder: str, message: str, *, harmless: bool, shares: bool) -> str:
     shared = SHARED if shares else ""
-    shape = {"keys": SHARED_KEYS, "stretch": STRETCH}
+    shape = {"same": SAME, "stretch": STRETCH}
     return SCRIPT.format(folder=folder, message=message, harmless=harmless, shared=shared, **shape)
 
 
