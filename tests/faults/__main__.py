@@ -44,7 +44,12 @@ def main() -> int:
         for order in _orders(arguments, seed):
             place = folder / f"{order.seed}-{order.kind}-{order.lanes}"
             place.mkdir()
-            verdict = run_round(order, _host_maker(arguments, place, modules), broker, place)
+            try:
+                if not broker.running:
+                    broker.start()
+                verdict = run_round(order, _host_maker(arguments, place, modules), broker, place)
+            except Exception as error:  # whatever it is, the other rounds go on
+                verdict = Verdict(order, violations=[f"the harness failed: {type(error).__name__}: {error}"])
             print(verdict, flush=True)
             verdicts.append(verdict)
     except KeyboardInterrupt:

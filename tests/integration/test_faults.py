@@ -42,6 +42,21 @@ def test_under_all_faults_at_once_every_message_takes_effect_once_in_order(
 
 @pytest.mark.soak
 @pytest.mark.faults
+@pytest.mark.parametrize("kind", ["all", "truncation", "lanes", "seek"])
+def test_several_lanes_of_two_topics_apply_every_message_once_in_order_and_make_one_vertex_of_a_key(
+    own_host: OwnHost, own_kafka: Callable[[], KafkaBroker], tmp_path: Path, kind: str
+) -> None:
+    order = Order(kind, SEED, messages=2400, strikes=8, kills=2, batch_size=10, lanes=4)
+    verdict = run_round(order, behind_a_proxy(own_host), own_kafka(), tmp_path)
+    assert verdict.right, f"seed {SEED}\n{verdict}"
+    again = verdict.tally.get("messages sought back", 0)
+    assert verdict.comparison.messages >= order.messages + again
+    assert verdict.tally["lanes altered"] >= 2
+    assert verdict.tally.get("seeks back", 0) + verdict.tally.get("seeks to and fro", 0) >= 2
+
+
+@pytest.mark.soak
+@pytest.mark.faults
 def test_under_faults_of_kafkas_logs_and_beside_the_stream_every_message_takes_effect_once(
     own_host: OwnHost, own_kafka: Callable[[], KafkaBroker], tmp_path: Path
 ) -> None:
@@ -82,10 +97,11 @@ def test_a_parked_message_that_is_retried_takes_effect_once(
 @pytest.mark.parametrize(
     ("variant", "finds"), [("at-least-once", "twice"), ("at-most-once", "lost")], ids=lambda value: value
 )
+@pytest.mark.parametrize("lanes", [1, 4])
 def test_the_harness_finds_what_a_broken_order_of_batch_and_checkpoint_does(
-    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, variant: str, finds: str
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, variant: str, finds: str, lanes: int
 ) -> None:
-    order = Order("cut-after", SEED, messages=1000, strikes=6, batch_size=10)
+    order = Order("cut-after", SEED, messages=1600, strikes=6, batch_size=10, lanes=lanes)
     verdict = _broken(order, variant, own_host, kafka, tmp_path)
     found = verdict.comparison
     assert (found.twice > 0, found.lost > 0) == (finds == "twice", finds == "lost"), str(verdict)
