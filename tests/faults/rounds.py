@@ -7,9 +7,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+
+from confluent_kafka import KafkaException
 
 from tests.faults.compare import Comparison, broken_chain, compare, doubled
 from tests.faults.kinds import KINDS, Kind, kill_host, restart_broker
@@ -68,6 +70,9 @@ def run_round(order: Order, make_host: MakeHost, broker: KafkaBroker, folder: Pa
         except (RoundFailed, AssertionError) as error:
             verdict.violations.append(str(error))
         _report(rig, verdict)
+    with suppress(KafkaException):  # a broker with few is quicker
+        for topic in filter(None, (*rig.layout.topics, rig.letters)):
+            broker.topics.delete(topic)
     verdict.seconds = time.monotonic() - began
     return verdict
 
