@@ -203,8 +203,14 @@ class Rig:
             time.sleep(interval)
 
     def _at_side(self, looks: dict[str, Look]) -> bool:
-        end = self.side.end
-        return all(look.positions.get(self.side.number, 0) == end for look in looks.values())
+        end, number = self.side.end, self.side.number
+        if any(look.positions.get(number, 0) != end for look in looks.values()):
+            return False
+        # A new log may end where the one that was read has ended.
+        wanted = self.side.messages
+        suffixes = ("", *range(self.plan.riders))
+        query = "MATCH (c:Counter{} {{partition: $p}}) RETURN c.n AS n"
+        return all(self.insist(query.format(suffix), p=number) == [{"n": wanted}] for suffix in suffixes)
 
     def stored(self) -> int:
         """

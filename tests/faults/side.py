@@ -48,6 +48,11 @@ class SidePartition:
         """The offset that its next message gets."""
         return self._broker.topics.watermarks(self.topic, self.partition)[1]
 
+    @property
+    def messages(self) -> int:
+        """How many messages, of all its logs, are to take effect."""
+        return len(self.gone) + sum(1 for _ in stored(self._broker.bootstrap, self.topic, self.partition))
+
     def write(self, count: int) -> None:
         """Messages that belong to no transaction."""
         self._broker.topics.produce(self.topic, self._messages(count), partition=self.partition)
