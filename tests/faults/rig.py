@@ -194,6 +194,8 @@ class Rig:
                     raise RoundFailed(f"{name} is in status {look.status}, reason {look.reason}\n{self._last_words()}")
             if arrived(looks):
                 return
+            if self.broker_lock.locked():
+                self.standstills.begin()  # the broker is on its way
             delivered = self.feeder.delivered
             for name, look in looks.items():
                 is_behind = behind or look.passed < delivered
