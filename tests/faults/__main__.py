@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: the fault harness on the command line, a line for each kind of fault and a total."""
+"""`python -m tests.faults`: the fault harness on the command line, a line for each round and a total."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ import random
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.kinds import KINDS
-from tests.faults.rounds import MakeHost, Order, Verdict, run_round
+from tests.faults.rounds import MakeHost, run_round
 from tests.faults.variants import VARIANTS, query_modules
+from tests.faults.verdict import Order, Verdict, summary
 from tests.hosts import MemgraphHost, SandboxHost, ServerHost
 from tests.hosts.host import HostOptions
 from tests.hosts.options import setting
 from tests.kafka import KafkaBroker
 from tests.kafka.topics import log
+
+LANES = (1, 4)
+"With how many lanes each kind has a round."
 
 
 def main() -> int:
@@ -31,14 +37,44 @@ def main() -> int:
     print(f"seed {seed}: --seed {seed} replays it", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="sluice-faults-"))
     broker = KafkaBroker(folder / "kafka")
-    verdicts = []
+    verdicts: list[Verdict] = []
     try:
         modules = query_modules(arguments.variant, folder)
         broker.start()
-        for kind in arguments.only or KINDS:
-            order = Order(
+        for order in _orders(arguments, seed):
+            place = folder / f"{order.seed}-{order.kind}-{order.lanes}"
+            place.mkdir()
+            try:
+                if not broker.running:
+                    broker.start()
+                verdict = run_round(order, _host_maker(arguments, place, modules), broker, place)
+            except Exception as error:  # whatever it is, the other rounds go on
+                verdict = Verdict(order, violations=[f"the harness failed: {type(error).__name__}: {error}"])
+            print(verdict, flush=True)
+            verdicts.append(verdict)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    finally:
+        broker.kill()
+    right = bool(verdicts) and all(verdict.right for verdict in verdicts)
+    print(summary(verdicts))
+    if right:
+        shutil.rmtree(folder)
+    else:
+        print(f"logs: {folder}")
+    return 0 if right else 1
+
+
+def _orders(arguments: argparse.Namespace, seed: int) -> Iterator[Order]:
+    """A round of each kind and each number of lanes, and then with the next seed, until the time is over."""
+    until = time.monotonic() + 60 * arguments.minutes
+    for number in itertools.count():
+        for kind, lanes in itertools.product(arguments.only or KINDS, arguments.lanes or LANES):
+            if number and time.monotonic() > until:
+                return
+            yield Order(
                 kind,
-                seed,
+                seed + number,
                 arguments.messages,
                 strikes=arguments.strikes,
                 kills=arguments.kills,
@@ -47,21 +83,10 @@ def main() -> int:
                 chained=arguments.chained,
                 fold=arguments.fold,
                 riders=arguments.riders,
+                lanes=lanes,
             )
-            place = folder / kind
-            place.mkdir()
-            verdict = run_round(order, _host_maker(arguments, place, modules), broker, place)
-            print(verdict, flush=True)
-            verdicts.append(verdict)
-    finally:
-        broker.kill()
-    right = bool(verdicts) and all(verdict.right for verdict in verdicts)
-    print(_total(verdicts))
-    if right:
-        shutil.rmtree(folder)
-    else:
-        print(f"logs: {folder}")
-    return 0 if right else 1
+        if time.monotonic() > until:
+            return
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,8 +94,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="of content, faults and their points (default: a new one)")
     parser.add_argument("--messages", type=int, default=20_000, metavar="N", help="of each round (default: 20000)")
     parser.add_argument("--strikes", type=int, default=10, metavar="N", help="faults of each sort (default: 10)")
-    parser.add_argument("--kills", type=int, default=10, metavar="N", help="host kills, in kill and all (default: 10)")
+    parser.add_argument(
+        "--kills", type=int, default=10, metavar="N", help="host kills, in kinds that have them (default: 10)"
+    )
     parser.add_argument("--only", choices=KINDS, action="append", metavar="KIND", help=f"one of {', '.join(KINDS)}")
+    parser.add_argument(
+        "--lanes",
+        type=int,
+        action="append",
+        metavar="N",
+        help="of the stream: a round of each kind for each N (default: 1 and 4). With several, the stream reads two "
+        "topics, all lanes merge the same vertices and relationships, and lanes and positions are altered on the way",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="begin again with the next seed for so long (default: 0)",
+    )
     parser.add_argument("--partitions", type=int, default=4, metavar="N", help="of each topic (default: 4)")
     parser.add_argument("--batch-size", type=int, default=100, metavar="N", help="BATCH_SIZE (default: 100)")
     parser.add_argument("--chained", action="store_true", help="an edge from each message's vertex to the next one's")
@@ -100,16 +142,6 @@ def _host_maker(arguments: argparse.Namespace, folder: Path, modules: Path) -> M
         return SandboxHost(place, options)
 
     return make
-
-
-def _total(verdicts: list[Verdict]) -> str:
-    messages = sum(verdict.comparison.messages for verdict in verdicts)
-    lost = sum(verdict.comparison.lost for verdict in verdicts)
-    twice = sum(verdict.comparison.twice for verdict in verdicts)
-    kills = sum(verdict.kills for verdict in verdicts)
-    failed = ", ".join(verdict.order.kind for verdict in verdicts if not verdict.right)
-    ending = f"FAILED: {failed}" if failed else "every promise kept"
-    return f"total: {messages} messages, {kills} host kills, {lost} lost, {twice} twice; {ending}"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,8 +12,8 @@ from typing import NamedTuple
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.faults.content import GOOD, Place, checksum
+from tests.faults.plan import Layout
 from tests.hosts import ServerHost
-from tests.kafka import Topics
 from tests.kafka.topics import log
 
 PAGE = 20_000  # vertices that one query fetches
@@ -25,6 +25,13 @@ class Entry(NamedTuple):
 
     sequence: int
     checksum: str
+
+
+class Move(NamedTuple):
+    """A partition's part of a SEEK: the offset that would have been read next, and the one that is."""
+
+    before: int
+    after: int
 
 
 @dataclass
@@ -39,29 +46,31 @@ class Comparison:
     twice: int = 0
     strange: int = 0
     "Vertices of no message, or of a message with another checksum, or of one that was to fail."
-    disordered: int = 0
+    misordered: int = 0
     "Partitions whose messages took effect in another order than Kafka's."
+    doubled: int = 0
+    "Vertices, and relationships, that were merged and are there besides the one of their key."
     examples: list[str] = field(default_factory=list)
     "The first of each."
 
     @property
     def right(self) -> bool:
         """Whether the graph is what it should be."""
-        return not (self.lost or self.twice or self.strange or self.disordered)
+        return not (self.lost or self.twice or self.strange or self.misordered or self.doubled)
 
     def __iadd__(self, other: Comparison) -> Comparison:
         """The sum of two."""
-        for name in ("messages", "failed", "lost", "twice", "strange", "disordered"):
+        for name in ("messages", "failed", "lost", "twice", "strange", "misordered", "doubled"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.examples += other.examples
         return self
 
-    def add(self, partition: int, expected: list[Entry], found: list[Entry]) -> None:
+    def add(self, place: str, expected: list[Entry], found: list[Entry]) -> None:
         """
         Compare a partition.
 
         Args:
-            expected: in Kafka's order.
+            expected: in Kafka's order; those that a SEEK had applied again are there again.
             found: in the order in which they took effect.
         """
         self.messages += len(expected)
@@ -77,35 +86,39 @@ class Comparison:
         for what, entries in (("lost", missing), ("twice", twice), ("strange", surplus - twice)):
             if entries:
                 some = ", ".join(str(entry.sequence) for entry in sorted(entries)[:10])
-                self.examples.append(f"partition {partition}, {what}: {entries.total()}, the first: {some}")
+                self.examples.append(f"{place}, {what}: {entries.total()}, the first: {some}")
         first_ones = list(dict.fromkeys(entry for entry in found if entry in wanted))
-        if first_ones != [entry for entry in dict.fromkeys(expected) if entry in got]:
-            self.disordered += 1
-            self.examples.append(f"partition {partition}: not in order")
+        is_whole = not (missing or surplus)
+        if is_whole or first_ones != [entry for entry in dict.fromkeys(expected) if entry in got]:
+            self.misordered += 1
+            self.examples.append(f"{place}: not in order")
 
 
 def compare(
     host: ServerHost,
-    topics: Topics,
     bootstrap: str,
-    topic: str,
+    layout: Layout,
     *,
     label: str = "Message",
     poison_stays: bool,
     late: Collection[Place] = (),
     gone: Mapping[int, Sequence[bytes]] | None = None,
+    moves: Mapping[int, Sequence[Move]] | None = None,
 ) -> Comparison:
     """
     Args:
         label: of the vertices.
-        gone: partition -> messages that took effect before Kafka lost them.
         poison_stays: poisoned messages were to fail; else their gates were opened.
         late: messages that were to take effect, in order, after all others of their partitions.
+        gone: partition -> messages that took effect before Kafka lost them.
+        moves: partition -> what SEEK did to the stream there, in order.
     """
     comparison = Comparison()
-    for partition in topics.partitions(topic):
+    for partition in layout.numbers:
         expected = []
-        for message in [*(gone or {}).get(partition, ()), *stored(bootstrap, topic, partition)]:
+        topic, number = layout.place(partition)
+        there = [*(gone or {}).get(partition, ()), *stored(bootstrap, topic, number)]
+        for message in read(there, (moves or {}).get(partition, ())):
             _, sequence, mark, _ = message.split(b" ", 3)
             if poison_stays and mark != GOOD.encode():
                 comparison.failed += 1
@@ -114,10 +127,19 @@ def compare(
         expected.sort(key=lambda entry: (partition, entry.sequence) in late)
         found, gaps = _vertices(host, label, partition)
         before = comparison.lost
-        comparison.add(partition, expected, found)
+        comparison.add(f"topic {topic}, partition {number}", expected, found)
         if comparison.lost > before:
             comparison.examples += _looked_for(host, label, partition, gaps)
     return comparison
+
+
+def read(there: Sequence[bytes], moves: Sequence[Move]) -> Iterator[bytes]:
+    """What a stream that is moved reads of the messages of a partition, whose offsets are their places."""
+    at = 0
+    for move in moves:
+        yield from there[at : move.before]
+        at = move.after
+    yield from there[at:]
 
 
 def _looked_for(host: ServerHost, label: str, partition: int, gaps: list[int]) -> list[str]:
@@ -151,21 +173,18 @@ def broken_chain(host: ServerHost, partitions: int) -> list[str]:
     return wrong
 
 
-def doubled(host: ServerHost, keys: int) -> list[str]:
-    """What several streams have merged together and is not there once for each key."""
-    (found,) = host.run("MATCH (n:Shared) RETURN count(n) AS nodes, count(DISTINCT n.key) AS keys")
+def doubled(host: ServerHost) -> Comparison:
+    """What streams and lanes have merged together and is there more than once for its key."""
+    (found,) = host.run("MATCH (n:Shared) RETURN count(n) AS nodes, count(DISTINCT n.id) AS keys")
     (links,) = host.run(
-        "MATCH (a:Shared)-[r:TWIN]->(b:Shared) WITH a.key AS a, b.key AS b, count(r) AS links "
+        "MATCH (a:Shared)-[r:TWIN]->(b:Shared) WITH a.id AS a, b.id AS b, count(r) AS links "
         "RETURN sum(links) AS links, count(a) AS pairs"
     )
-    counts = (found["nodes"], found["keys"], links["links"], links["pairs"])
-    return (
-        []
-        if counts[0] == counts[1] <= keys and counts[2] == counts[3] <= keys
-        else [
-            f"merged together: {counts[0]} vertices of {counts[1]} keys, {counts[2]} relationships of {counts[3]} pairs"
-        ]
-    )
+    vertices, relationships = found["nodes"] - found["keys"], links["links"] - links["pairs"]
+    if not vertices and not relationships:
+        return Comparison()
+    text = f"merged together: {vertices} vertices and {relationships} relationships besides those of their keys"
+    return Comparison(doubled=vertices + relationships, examples=[text])
 
 
 def _fits(row: dict[str, int]) -> bool:

@@ -60,8 +60,8 @@ def stream(batch):
             raise RuntimeError(f"the gate {{key}} is shut")
         digest = hashlib.blake2b(message, digest_size=8).hexdigest()
         queries.append((MESSAGE, {{"p": int(partition), "s": int(sequence), "h": digest}}))
-        if SHARED:
-            queries.append((SHARED, {{"a": int(sequence) % {keys}, "b": (int(sequence) + 1) % {keys}}}))
+        if SHARED and int(sequence) // {stretch} % 4:
+            queries.append((SHARED, {{"a": int(sequence) // {same}, "b": int(sequence) // {same} + 1}}))
     return queries
 '''
 
@@ -79,10 +79,16 @@ CREATE (before)-[:NEXT]->(m:Message {p: $p, s: $s, h: $h, at: c.n}), (c)-[:LAST]
 """
 
 
-SHARED = "MERGE (a:Shared {key: $a}) MERGE (b:Shared {key: $b}) MERGE (a)-[:TWIN]->(b)"
+SHARED = "MERGE (a:Shared {id: $a}) MERGE (b:Shared {id: $b}) MERGE (a)-[:TWIN]->(b)"
 
-SHARED_KEYS = 997
-"Vertices, and relationships, that the streams of a round merge together, each of them over and over."
+SAME = 4
+"""
+Messages of each partition that merge the same two vertices and their relationship. All partitions are read side by
+side, so there are always some that nobody has made yet and that several streams and lanes merge at the same time.
+"""
+
+STRETCH = 200
+"Messages of a partition; after three stretches that merge these comes one that does not, which can go side by side."
 
 
 def script(folder: Path, *, chained: bool = False, shares: bool = False) -> str:
@@ -104,7 +110,8 @@ def riders_script(number: int, *, shares: bool = False) -> str:
 
 def _script(folder: str, message: str, *, harmless: bool, shares: bool) -> str:
     shared = SHARED if shares else ""
-    return SCRIPT.format(folder=folder, message=message, harmless=harmless, shared=shared, keys=SHARED_KEYS)
+    shape = {"same": SAME, "stretch": STRETCH}
+    return SCRIPT.format(folder=folder, message=message, harmless=harmless, shared=shared, **shape)
 
 
 def checksum(message: bytes) -> str:
@@ -115,7 +122,7 @@ def checksum(message: bytes) -> str:
 @dataclass(frozen=True)
 class Content:
     """
-    The messages of a topic: a function of the seed.
+    The messages of a round's topics: a function of the seed.
 
     Every message is different, of 40 to some 300 bytes.
     """

@@ -10,6 +10,7 @@ from types import TracebackType
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from tests.faults.content import Content
+from tests.faults.plan import Layout
 from tests.kafka.topics import log
 
 SETTINGS = {
@@ -30,18 +31,19 @@ way back to a broker that was restarted while everything was slow; another begin
 
 class Feeder:
     """
-    Puts the messages of `content` into a topic, in the order of its runs.
+    Puts the messages of `content` into topics, in the order of its runs.
 
     Threads: its own produces; any may call the methods.
     """
 
-    def __init__(self, content: Content, bootstrap: str, topic: str) -> None:
+    def __init__(self, content: Content, bootstrap: str, layout: Layout) -> None:
         self._content = content
-        self._topic = topic
+        self._layout = layout
         self._brokers = {"bootstrap.servers": bootstrap, "logger": log}
         self._producer = Producer({**self._brokers, **SETTINGS})
         self._there = dict.fromkeys(range(content.partitions), 0)
         "How many messages each partition had when the producer was made."
+        self._delivered = 0  # by this producer
         self._moved = time.monotonic()
         self._refused = False  # whether a message was not delivered
         self.renewed = 0
@@ -68,6 +70,11 @@ class Feeder:
         with self._change:
             self._allowed = max(self._allowed, count)
             self._change.notify()
+
+    @property
+    def delivered(self) -> int:
+        """How many messages the topics have, as far as is known."""
+        return sum(self._there.values()) + self._delivered
 
     def finish(self, timeout: float) -> None:
         """Feed all there is, and wait until the broker has it."""
@@ -104,9 +111,10 @@ class Feeder:
 
     def _produce(self, partition: int, sequence: int) -> bool:
         value = self._content.message(partition, sequence)
+        topic, number = self._layout.place(partition)
         while not self._closing:
             try:
-                self._producer.produce(self._topic, value, partition=partition, on_delivery=self._note)
+                self._producer.produce(topic, value, partition=number, on_delivery=self._note)
             except BufferError:  # the queue is full
                 self._producer.poll(0.1)
                 if self._stuck():
@@ -125,6 +133,7 @@ class Feeder:
 
     def _note(self, error: KafkaError | None, _message: Message) -> None:
         self._refused |= error is not None
+        self._delivered += error is None
         self._moved = time.monotonic()
 
     def _renew(self) -> None:
@@ -133,8 +142,8 @@ class Feeder:
         self.renewed += 1
         while not self._closing:
             with suppress(KafkaException), closing(Consumer({**self._brokers, "group.id": "feeder"})) as consumer:
-                for partition in self._there:
-                    place = TopicPartition(self._topic, partition)
-                    self._there[partition] = consumer.get_watermark_offsets(place, timeout=5)[1]
+                places = {number: TopicPartition(*self._layout.place(number)) for number in self._there}
+                ends = {n: consumer.get_watermark_offsets(place, timeout=5)[1] for n, place in places.items()}
+                self._there, self._delivered = ends, 0
                 break
         self._producer = Producer({**self._brokers, **SETTINGS})

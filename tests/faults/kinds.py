@@ -11,11 +11,10 @@ from typing import Any
 
 import neo4j
 
-from tests.eventually import eventually
 from tests.faults import strikes
-from tests.faults.proxy import Moment
+from tests.faults.moments import Moment
 from tests.faults.rig import PATIENCE, Rig
-from tests.integration.test_kit import transforms_running
+from tests.server import ServerFailed
 
 Strike = Callable[[Rig, random.Random], None]
 "Injects a fault once. When it returns the server is there, and the stream is under way or will be."
@@ -32,7 +31,7 @@ class Kind:
     poisoned: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     partitions: int | None = None
-    "None: whatever was asked for."
+    "Of each topic; None: whatever was asked for."
     everything: bool = False
     "All faults at once; `strike` is none."
     others: tuple[Strike, ...] = ()
@@ -83,7 +82,8 @@ def restart_broker(rig: Rig, rng: random.Random) -> None:
             rig.broker.kill()
             rig.count("broker kills")
         else:
-            rig.broker.stop()
+            with suppress(ServerFailed):  # it took too long, and was killed
+                rig.broker.stop()
             rig.count("broker stops")
         time.sleep(rng.uniform(0, 1))
         rig.broker.start()
@@ -145,9 +145,7 @@ def reload(rig: Rig, rng: random.Random) -> None:
 
 def stop_and_start(rig: Rig, rng: random.Random) -> None:
     """STOP, and START at once, or when no worker is left."""
-    rig.stop_stream()
-    if rng.random() < 0.5:
-        eventually(lambda: transforms_running(rig.host) <= len(rig.riders), timeout=PATIENCE)
+    strikes.stop(rig, rng)
     rig.start_stream()
     rig.count("restarts")
 
@@ -159,8 +157,8 @@ def run_limited(rig: Rig, rng: random.Random) -> None:
     rig.start_stream(limit)
     # The stream may have come to a poisoned message, and stay in error: START then is what it needs as well.
     status = rig.await_end_of_run()
-    query = "MATCH (:SluiceStream {name: $name})-->(k:SluiceCheckpoint) RETURN k.generation_batches AS batches"
-    (row,) = rig.insist(query, name=rig.stream)
+    query = "MATCH (s:SluiceStream {name: $name})-->(k:SluiceCheckpoint) WHERE k.generation = s.generation "
+    (row,) = rig.insist(query + "RETURN sum(k.generation_batches) AS batches", name=rig.stream)
     if status == "stopped" and row["batches"] != limit:
         rig.violations.append(f"a run limited to {limit} batches did {row['batches']}")
     if status == "stopped":
@@ -178,6 +176,9 @@ def _cut(rig: Rig, rng: random.Random, moment: Moment) -> None:
             rig.count(f"cuts {moment.value}")
     rig.proxy.disarm()
 
+
+ON_LANES = (strikes.deal, strikes.seek)
+"What is done beside everything else to a stream of several lanes."
 
 HOST_SIDE = (stop_host, conflict, reload, stop_and_start, run_limited, cut_anywhere)
 "What the round of all faults does beside killing the host, letting the broker go away and cutting transactions."
@@ -201,6 +202,8 @@ KINDS: Mapping[str, Kind] = {
     "conflict": Kind(conflict),
     "reload": Kind(reload),
     "restart": Kind(stop_and_start),
+    "lanes": Kind(strikes.deal, shares=True),
+    "seek": Kind(strikes.seek),
     "limit": Kind(run_limited),
     "poison": Kind(poisoned=True, partitions=1),
     "poison-skip": Kind(poisoned=True, config={"on_error": "skip"}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import threading
 from collections import deque
 from types import TracebackType
@@ -12,6 +11,7 @@ from types import TracebackType
 from sluice.bolt import messages
 from sluice.bolt.framing import MessageBuffer, frame
 from sluice.bolt.messages import ANSWER_SIZE, HANDSHAKE_SIZE, Tag
+from tests.faults.moments import Moment
 from tests.ports import free_port
 
 READ_SIZE = 1 << 16
@@ -24,17 +24,6 @@ Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 BATCH_BEGIN = messages.begin()
 "How a worker's transaction begins; one of the supervisor's, which asks the server something, says so in its BEGIN."
-
-
-class Moment(enum.Enum):
-    """Where in the life of a transaction, as the bytes between worker and server tell it."""
-
-    BEFORE_BEGIN = "before BEGIN"
-    AFTER_BEGIN = "after BEGIN"
-    BEFORE_COMMIT = "before COMMIT"
-    INSIDE_COMMIT = "inside COMMIT"
-    AFTER_COMMIT = "after COMMIT, before its answer"
-    AFTER_ANSWER = "after COMMIT was answered, before the worker hears of it"
 
 
 class Trap:

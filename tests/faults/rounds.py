@@ -7,17 +7,21 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from confluent_kafka import KafkaException
+
 from tests.faults.compare import Comparison, broken_chain, compare, doubled
-from tests.faults.content import SHARED_KEYS, Content, Place, Poison
-from tests.faults.kinds import HOST_SIDE, KINDS, ON_MEMGRAPH, Kind, Strike, kill_host, restart_broker
+from tests.faults.kinds import KINDS, Kind, kill_host, restart_broker
 from tests.faults.plan import Plan
-from tests.faults.proxy import CuttingProxy, Moment
+from tests.faults.prepare import prepare
+from tests.faults.proxy import CuttingProxy
 from tests.faults.rig import PATIENCE, Rig, RoundFailed
+from tests.faults.schedule import Point, content_of, schedule
+from tests.faults.standstill import MAX_STANDSTILL
+from tests.faults.verdict import Order, Verdict
 from tests.hosts import ServerHost
 from tests.kafka import KafkaBroker
 
@@ -27,64 +31,11 @@ MakeHost = Callable[[int], ServerHost]
 SHAKE = 0.05  # seconds, at most, from the point in the stream to the fault
 
 
-@dataclass(frozen=True)
-class Order:
-    """What is asked of a round."""
-
-    kind: str
-    seed: int
-    messages: int
-    strikes: int = 10
-    "Faults of every sort but host kills."
-    kills: int = 10
-    "Host kills, for the kinds `kill` and `all`."
-    partitions: int = 4
-    batch_size: int = 100
-    chained: bool = False
-    fold: bool = True
-    riders: int = 0
-    "Further streams on the topic."
-
-
-@dataclass
-class Verdict:
-    """How a round ended."""
-
-    order: Order
-    comparison: Comparison = field(default_factory=Comparison)
-    tally: dict[str, int] = field(default_factory=dict)
-    violations: list[str] = field(default_factory=list)
-    "Why it failed, beside what the comparison says."
-    seconds: float = 0.0
-
-    @property
-    def right(self) -> bool:
-        """Whether the stream kept its promise."""
-        return self.comparison.right and not self.violations
-
-    @property
-    def kills(self) -> int:
-        """How often the host was killed."""
-        return self.tally.get("host kills", 0)
-
-    def __str__(self) -> str:
-        """One line; what is wrong on lines of its own."""
-        found = self.comparison
-        counts = f"{found.messages} messages, {found.lost} lost, {found.twice} twice"
-        if found.failed:
-            counts += f", {found.failed} failed"
-        if found.strange or found.disordered:
-            counts += f", {found.strange} strange, {found.disordered} partitions out of order"
-        done = ", ".join(f"{count} {what}" for what, count in sorted(self.tally.items())) or "nothing"
-        line = f"{'ok  ' if self.right else 'FAIL'} {self.order.kind:<13} {counts}; {done}; {self.seconds:.0f} s"
-        return "\n".join((line, *(f"     {text}" for text in (*self.violations, *found.examples))))
-
-
 def run_round(order: Order, make_host: MakeHost, broker: KafkaBroker, folder: Path) -> Verdict:
     """
     Args:
         broker: running; it is killed and restarted, and running again in the end.
-        folder: an empty one, for the transform.
+        folder: an empty one, for the transforms.
     """
     kind = KINDS[order.kind]
     began = time.monotonic()
@@ -94,105 +45,46 @@ def run_round(order: Order, make_host: MakeHost, broker: KafkaBroker, folder: Pa
         host = make_host(proxy.port)
         resources.callback(host.close)
         rng = random.Random(f"{order.seed} {order.kind}")
-        content = _content(order, kind, rng, constraints=host.is_memgraph)
+        content = content_of(order, kind, rng, constraints=host.is_memgraph)
         plan = Plan(
             order.batch_size,
             {**kind.config, "fold": order.fold},
             order.chained,
             order.riders or kind.riders,
-            shares=kind.shares,
+            shares=kind.shares or order.lanes > 1,
             has_side=kind.has_side,
+            topics=order.topics,
+            lanes=min(order.lanes, content.partitions),
         )
         rig = Rig(host, broker, proxy, content, plan, folder)
         rig.other_host = partial(_other_host, make_host)
         resources.enter_context(rig.feeder)
         try:
-            rig.prepare()
-            _run(rig, _schedule(order, kind, content, rng, on_memgraph=host.is_memgraph))
+            prepare(rig)
+            _run(rig, schedule(order, kind, content, rng, on_memgraph=host.is_memgraph))
             if kind.keeps:
                 _retry(rig, order.kills, rng)
             verdict.comparison = _compared(rig, kind)
             if order.chained:
                 verdict.violations += broken_chain(host, content.partitions)
-            if kind.shares:
-                verdict.violations += doubled(host, SHARED_KEYS)
         except (RoundFailed, AssertionError) as error:
             verdict.violations.append(str(error))
-        verdict.violations += rig.violations
-        verdict.tally = dict(rig.tally) | ({"producers renewed": rig.feeder.renewed} if rig.feeder.renewed else {})
+        _report(rig, verdict)
+    with suppress(KafkaException):  # a broker with few is quicker
+        for topic in filter(None, (*rig.layout.topics, rig.letters)):
+            broker.topics.delete(topic)
     verdict.seconds = time.monotonic() - began
     return verdict
 
 
-@dataclass(frozen=True)
-class Point:
-    """When so many messages are behind the stream, this is done to it."""
-
-    passed: int
-    strike: Strike
-    seed: int
-    cut: Moment | None = None
-    "Where the next transactions come to grief, beside the strike."
-    outage: bool = False
-    "Whether the broker goes away beside the strike."
-
-
-def _schedule(order: Order, kind: Kind, content: Content, rng: random.Random, *, on_memgraph: bool) -> list[Point]:
-    strikes: list[Strike] = []
-    everything = kind.everything
-    if everything:
-        strikes += [kill_host] * order.kills
-        strikes += [strike for strike in HOST_SIDE for _ in range(-(-order.strikes // len(HOST_SIDE)))]
-        rng.shuffle(strikes)
-    elif kind.strike is kill_host:
-        strikes += [kill_host] * order.kills
-    elif kind.strike is not None and (on_memgraph or kind.strike not in ON_MEMGRAPH):
-        strikes += [kind.strike] * order.strikes
-    if kind.others:
-        found = [strike for strike in kind.others if on_memgraph or strike not in ON_MEMGRAPH]
-        strikes += [strike for strike in found for _ in range(-(-order.strikes // len(found)))]
-        rng.shuffle(strikes)
-    places = sorted(rng.sample(range(content.size * 9 // 10), len(strikes)))
-    outages = set(rng.sample(range(len(strikes)), min(len(strikes), -(-order.strikes // 3)))) if everything else set()
-    return [
-        Point(
-            passed,
-            strike,
-            rng.getrandbits(32),
-            rng.choice(list(Moment)) if everything and rng.random() < 0.5 else None,
-            index in outages,
-        )
-        for index, (passed, strike) in enumerate(zip(places, strikes, strict=True))
-    ]
-
-
-def _content(order: Order, kind: Kind, rng: random.Random, *, constraints: bool) -> Content:
-    partitions = kind.partitions or order.partitions
-    per_partition = order.messages // partitions
-    poisons: dict[Place, Poison] = {}
-    if kind.poisoned:
-        choices = [poison for poison in Poison if constraints or poison is not Poison.COMMIT]
-        places = _edges(order, per_partition, rng) if partitions == 1 else _anywhere(order, per_partition, rng)
-        poisons = {place: rng.choice(choices) for place in places}
-    return Content(order.seed, partitions, per_partition, poisons)
-
-
-def _anywhere(order: Order, per_partition: int, rng: random.Random) -> set[Place]:
-    return {(rng.randrange(order.partitions), rng.randrange(per_partition)) for _ in range(order.strikes)}
-
-
-def _edges(order: Order, per_partition: int, rng: random.Random) -> list[Place]:
-    """
-    First, middle and last messages of batches: a stream that goes on at a poisoned message begins a batch with it.
-    """
-    size, at = order.batch_size, 0
-    longest = max(1, per_partition // size // (order.strikes + 1))
-    places: list[Place] = []
-    for number in range(order.strikes):
-        at += size * rng.randint(1, longest) + (0, size // 2, size - 1)[number % 3]
-        if at < per_partition:
-            places.append((0, at))
-    return places
+def _report(rig: Rig, verdict: Verdict) -> None:
+    """What there was to see on the way."""
+    verdict.violations += rig.violations
+    verdict.standstill, verdict.ended_by_themselves = rig.standstills.longest, rig.ended_by_themselves
+    if verdict.standstill > MAX_STANDSTILL:
+        verdict.violations.append(f"{rig.standstills.longest_of} made no progress for {verdict.standstill:.0f} s")
+    more = {"producers renewed": rig.feeder.renewed, "messages sought back": rig.sought_back}
+    verdict.tally = dict(rig.tally) | {what: count for what, count in more.items() if count}
 
 
 def _run(rig: Rig, schedule: list[Point]) -> None:
@@ -260,24 +152,26 @@ def _compared(rig: Rig, kind: Kind) -> Comparison:
     stays = kind.config.get("on_error") in ("skip", "dead_letter")
     late = rig.healed if kind.keeps else ()
     gone = {rig.side.number: rig.side.gone}
-    broker, topic = rig.broker, rig.topic
-    found = compare(rig.host, broker.topics, broker.bootstrap, topic, poison_stays=stays, late=late, gone=gone)
+    here = partial(compare, rig.host, rig.broker.bootstrap, rig.layout, gone=gone)
+    found = here(poison_stays=stays, late=late, moves=rig.moves)
     told = rig.told(rig.stream)
     if (told["messages"], told["failed"]) != (found.messages, found.failed):
         rig.violations.append(f"it counts {told['messages']} messages and {told['failed']} failed")
     ends = rig.ends()
     if told["positions"] != ends:
-        rig.violations.append(f"it ends at {told['positions']}, the topic at {ends}")
+        rig.violations.append(f"it ends at {told['positions']}, the topics at {ends}")
     if not stays and len(rig.healed) != len(rig.content.poisons):
         rig.violations.append(f"it stopped at {len(rig.healed)} of {len(rig.content.poisons)} poisoned messages")
     if rig.letters is not None:
         _check_letters(rig, rig.letters)
     for number, name in enumerate(rig.riders):
         label = f"Message{number}"
-        riders = compare(rig.host, broker.topics, broker.bootstrap, topic, label=label, poison_stays=False, gone=gone)
+        riders = here(label=label, poison_stays=False)
         if (told := rig.told(name)) != {"positions": ends, "messages": riders.messages, "failed": 0}:
             rig.violations.append(f"{name} tells of {told}")
         found += riders
+    if rig.plan.shares:
+        found += doubled(rig.host)
     return found
 
 

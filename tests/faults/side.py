@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException, Producer
 
 from tests.faults.compare import stored
 from tests.faults.content import GOOD
+from tests.faults.plan import Layout
 from tests.kafka import KafkaBroker
 from tests.kafka.topics import log
 
@@ -32,23 +33,29 @@ class SidePartition:
     Threads: the round's.
     """
 
-    def __init__(self, broker: KafkaBroker, topic: str, number: int) -> None:
-        self.number = number
+    def __init__(self, broker: KafkaBroker, layout: Layout) -> None:
+        self.number = layout.count
+        "By which messages and the harness know it."
+        self.topic, self.partition = layout.place(self.number)
         self.gone: list[bytes] = []
         "Messages that took effect, and that Kafka no longer has."
         self._broker = broker
-        self._topic = topic
         self._written = 0
-        self._id = f"side-of-{topic}"
+        self._id = f"side-of-{self.topic}"
 
     @property
     def end(self) -> int:
         """The offset that its next message gets."""
-        return self._broker.topics.watermarks(self._topic, self.number)[1]
+        return self._broker.topics.watermarks(self.topic, self.partition)[1]
+
+    @property
+    def messages(self) -> int:
+        """How many messages, of all its logs, are to take effect."""
+        return len(self.gone) + sum(1 for _ in stored(self._broker.bootstrap, self.topic, self.partition))
 
     def write(self, count: int) -> None:
         """Messages that belong to no transaction."""
-        self._broker.topics.produce(self._topic, self._messages(count), partition=self.number)
+        self._broker.topics.produce(self.topic, self._messages(count), partition=self.partition)
 
     def write_in_transaction(self, count: int, ending: Ending, meanwhile: Callable[[], None] = lambda: None) -> None:
         """
@@ -61,7 +68,7 @@ class SidePartition:
         with suppress(KafkaException):
             producer.begin_transaction()
             for message in self._messages(count):
-                producer.produce(self._topic, message, partition=self.number)
+                producer.produce(self.topic, message, partition=self.partition)
             producer.flush(TIMEOUT)
             meanwhile()
             if ending is Ending.COMMITTED:
@@ -75,7 +82,7 @@ class SidePartition:
 
     def forget(self) -> None:
         """Everything that it has took effect, and is about to go."""
-        self.gone += stored(self._broker.bootstrap, self._topic, self.number)
+        self.gone += stored(self._broker.bootstrap, self.topic, self.partition)
 
     def _producer(self) -> Producer:
         """The next producer of its id: Kafka aborts what the one before has left open."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 import neo4j
 
 from tests.eventually import eventually
-from tests.faults.proxy import Moment
+from tests.faults.moments import Moment
 from tests.faults.rig import PATIENCE, Rig
 from tests.faults.side import Ending
 from tests.integration.test_kit import transforms_running
@@ -20,6 +20,9 @@ ANSWERS = (neo4j.exceptions.Neo4jError, neo4j.exceptions.DriverError)
 
 METADATA = ("Sluice", "STREAM", "CHECKPOINT", "PARKED")
 "What the statements of a dump have in them that are about Sluice's own vertices."
+
+MAX_LANES = 4  # that ALTER gives the stream
+MAX_BACK = 300  # offsets that SEEK goes back by, in each partition
 
 CLONES_TIME = 2.0  # seconds that a clone has to begin what it must not
 
@@ -42,7 +45,7 @@ def retention(rig: Rig, rng: random.Random) -> None:
     rig.stop_stream()
     eventually(lambda: transforms_running(rig.host) <= len(rig.riders), timeout=PATIENCE)
     rig.side.forget()
-    rig.broker.topics.trim(rig.topic, rig.side.end, rig.side.number)
+    rig.broker.topics.trim(rig.side.topic, rig.side.end, rig.side.partition)
     rig.start_stream()
     rig.count("logs trimmed")
 
@@ -56,7 +59,7 @@ def truncation(rig: Rig, rng: random.Random) -> None:
         rig.side.forget()
         end = rig.side.end
         rig.broker.kill()
-        rig.broker.lose(rig.topic, rig.side.number)
+        rig.broker.lose(rig.side.topic, rig.side.partition)
         rig.broker.start()
     rig.side.write(max(1, end + rng.randint(-5, 5)))
     rig.count("logs lost")
@@ -104,6 +107,46 @@ def terminate(rig: Rig, rng: random.Random) -> None:
                     rig.count("transactions terminated")
         with suppress(*ANSWERS):
             rig.host.run("CALL streams.test($name) YIELD query", name=rig.stream)
+
+
+def deal(rig: Rig, rng: random.Random) -> None:
+    """The stopped stream gets another number of lanes, sometimes before its workers have ended."""
+    stop(rig, rng)
+    (row,) = rig.insist("CALL streams.info($name) YIELD config RETURN config", name=rig.stream)
+    counts = range(1, min(MAX_LANES, rig.layout.count) + 1)
+    lanes = rng.choice([count for count in counts if count != row["config"].get("lanes", 1)] or [1])
+    rig.insist("CALL streams.alter($name, {config: {lanes: $lanes}})", name=rig.stream, lanes=lanes)
+    rig.start_stream()
+    rig.count("lanes altered")
+
+
+def seek(rig: Rig, rng: random.Random) -> None:
+    """
+    The stopped stream is sent back, and applies some messages once more; or elsewhere, and back to where it was.
+
+    Parked messages that are applied once more would be parked twice, in an order that depends on when they are retried.
+    """
+    stop(rig, rng)
+    before, numbers = rig.look().positions, range(rig.layout.count)
+    wanted = {number: max(0, before.get(number, 0) - rng.randint(0, MAX_BACK)) for number in numbers}
+    if rig.plan.config.get("on_error") != "park" and rng.random() < 0.5:
+        rig.seek(wanted)
+        rig.count("seeks back")
+    else:
+        with rig.broker_lock:
+            ends = rig.ends()
+        moved = rig.seek({number: rng.choice((wanted[number], ends[number])) for number in numbers})
+        if moved:
+            rig.seek({number: move.before for number, move in moved.items()})
+        rig.count("seeks to and fro")
+    rig.start_stream()
+
+
+def stop(rig: Rig, rng: random.Random) -> None:
+    """STOP; half the time until no worker of the stream is left."""
+    rig.stop_stream()
+    if rng.random() < 0.5:
+        eventually(lambda: transforms_running(rig.host) <= len(rig.riders), timeout=PATIENCE)
 
 
 def clone(rig: Rig, _rng: random.Random) -> None:

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.compare import Comparison, Entry
-from tests.faults.rounds import MakeHost, Order, Verdict, run_round
+from tests.faults.rounds import MakeHost, run_round
 from tests.faults.variants import query_modules
+from tests.faults.verdict import Order, Verdict
 from tests.hosts import ServerHost
 from tests.integration.test_kit import OwnHost
 from tests.kafka import KafkaBroker
 
 SEED = 4
-FOUR = [Entry(number, f"{number:08x}") for number in range(4)]
-OTHER = Entry(2, "another")
 
 
 def behind_a_proxy(own_host: OwnHost, modules: Path | None = None) -> MakeHost:
@@ -40,6 +38,21 @@ def test_under_all_faults_at_once_every_message_takes_effect_once_in_order(
     assert verdict.kills >= 2
     for fault in ("host stops", "reloads", "restarts", "limited runs", "cuts anywhere", "poison"):
         assert verdict.tally[fault], f"nothing injected: {fault}\n{verdict}"
+
+
+@pytest.mark.soak
+@pytest.mark.faults
+@pytest.mark.parametrize("kind", ["all", "truncation", "lanes", "seek"])
+def test_several_lanes_of_two_topics_apply_every_message_once_in_order_and_make_one_vertex_of_a_key(
+    own_host: OwnHost, own_kafka: Callable[[], KafkaBroker], tmp_path: Path, kind: str
+) -> None:
+    order = Order(kind, SEED, messages=2400, strikes=8, kills=2, batch_size=10, lanes=4)
+    verdict = run_round(order, behind_a_proxy(own_host), own_kafka(), tmp_path)
+    assert verdict.right, f"seed {SEED}\n{verdict}"
+    again = verdict.tally.get("messages sought back", 0)
+    assert verdict.comparison.messages >= order.messages + again
+    assert verdict.tally["lanes altered"] >= 2
+    assert verdict.tally.get("seeks back", 0) + verdict.tally.get("seeks to and fro", 0) >= 2
 
 
 @pytest.mark.soak
@@ -84,39 +97,17 @@ def test_a_parked_message_that_is_retried_takes_effect_once(
 @pytest.mark.parametrize(
     ("variant", "finds"), [("at-least-once", "twice"), ("at-most-once", "lost")], ids=lambda value: value
 )
+@pytest.mark.parametrize("lanes", [1, 4])
 def test_the_harness_finds_what_a_broken_order_of_batch_and_checkpoint_does(
-    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, variant: str, finds: str
+    own_host: OwnHost, kafka: KafkaBroker, tmp_path: Path, variant: str, finds: str, lanes: int
 ) -> None:
-    order = Order("cut-after", SEED, messages=1000, strikes=6, batch_size=10)
+    order = Order("cut-after", SEED, messages=1600, strikes=6, batch_size=10, lanes=lanes)
     verdict = _broken(order, variant, own_host, kafka, tmp_path)
     found = verdict.comparison
     assert (found.twice > 0, found.lost > 0) == (finds == "twice", finds == "lost"), str(verdict)
     assert found.twice + found.lost < found.messages, "it does nothing else right, and would show without a fault"
     assert not verdict.right
     assert str(verdict).startswith("FAIL")
-
-
-@pytest.mark.parametrize(
-    ("found", "lost", "twice", "strange", "disordered"),
-    [
-        pytest.param(FOUR, 0, 0, 0, 0, id="all is right"),
-        pytest.param(FOUR[:3], 1, 0, 0, 0, id="the last is lost"),
-        pytest.param([FOUR[0], *FOUR[2:]], 1, 0, 0, 0, id="one is lost"),
-        pytest.param([*FOUR[:2], *FOUR], 0, 2, 0, 0, id="a batch is there twice"),
-        pytest.param([*FOUR, FOUR[3]], 0, 1, 0, 0, id="the last is there twice"),
-        pytest.param([*FOUR[:2], OTHER, FOUR[3]], 1, 0, 1, 0, id="one has another checksum"),
-        pytest.param([FOUR[1], FOUR[0], *FOUR[2:]], 0, 0, 0, 1, id="two are in the wrong order"),
-        pytest.param([], 4, 0, 0, 0, id="nothing is there"),
-    ],
-)
-def test_the_comparison_tells_what_is_wrong(
-    found: list[Entry], lost: int, twice: int, strange: int, disordered: int
-) -> None:
-    comparison = Comparison()
-    comparison.add(0, FOUR, found)
-    assert (comparison.messages, comparison.lost, comparison.twice) == (4, lost, twice)
-    assert (comparison.strange, comparison.disordered) == (strange, disordered)
-    assert comparison.right is (found == FOUR)
 
 
 def _broken(order: Order, variant: str, own_host: OwnHost, kafka: KafkaBroker, folder: Path) -> Verdict:

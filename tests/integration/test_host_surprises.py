@@ -26,7 +26,8 @@ from sluice.persistence.loopback import Loopback
 from sluice.supervising import worker
 from sluice.supervising.worker import Worker
 from tests.eventually import eventually, within
-from tests.faults.proxy import CuttingProxy, Moment, Trap
+from tests.faults.moments import Moment
+from tests.faults.proxy import CuttingProxy, Trap
 from tests.hosts import ServerHost
 from tests.hosts.host import QUERY_MODULES
 from tests.integration.configured import Configured, started

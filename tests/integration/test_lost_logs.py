@@ -33,6 +33,28 @@ def stream(
     return made
 
 
+def test_a_seek_of_another_partition_does_not_hide_it(
+    run: Run, own_kafka: Callable[[], KafkaBroker], tmp_path: Path, new_stream_name: Callable[[], str]
+) -> None:
+    stream = Configured(run, own_kafka(), tmp_path, new_stream_name(), partitions=2)
+    stream.configured(None, VALUES)
+    for partition in range(2):
+        stream.send(numbers(0, 20), partition=partition)
+    stream.start()
+    stream.await_count(40)
+    stream.stop()
+    stream.kafka.kill()
+    stream.kafka.lose(stream.topic, 1)
+    stream.kafka.start()
+    stream.send(numbers(100, 150), partition=1)
+    stream.insist("CALL streams.seek($name, {`0`: 15}) YIELD to RETURN to")
+    stream.start()
+    stream.await_status("error")
+    reason = stream.info["reason"]
+    assert f"topic {stream.topic}, partition 1" in reason
+    assert "lost messages" in reason
+
+
 @pytest.mark.parametrize(
     ("more", "running"),
     [(50, False), (15, False), (50, True)],

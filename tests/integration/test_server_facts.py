@@ -14,7 +14,8 @@ from sluice.host.attempts import FILE, MAX_ATTEMPTS
 from sluice.persistence.probe import LABEL, probe
 from sluice.values.model import AS_EXPECTED, PROBE
 from tests.eventually import eventually
-from tests.faults.proxy import CuttingProxy, Moment
+from tests.faults.moments import Moment
+from tests.faults.proxy import CuttingProxy
 from tests.hosts import Host
 from tests.integration.configured import Configured, started
 from tests.integration.test_kit import OwnHost, Run, numbers

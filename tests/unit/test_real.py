@@ -44,12 +44,16 @@ def test_without_a_report_nothing_has_passed(text):
     ("line", "outcome"),
     [
         (
-            "total: 539960 messages, 92 host kills, 0 lost, 0 twice; every promise kept",
-            Outcome(True, "539,960 messages, 92 host kills, 0 lost, 0 twice"),
+            "total: 539960 messages, 92 host kills, 0 lost, 0 twice, 0 misordered, 0 keys doubled; every promise kept",
+            Outcome(True, "539,960 messages, 92 host kills, 0 lost, 0 twice, 0 misordered, 0 keys doubled"),
         ),
         (
-            "total: 100 messages, 1 host kills, 0 lost, 7 twice; FAILED: kill, all",
-            Outcome(False, "100 messages, 1 host kills, 0 lost, 7 twice; FAILED: kill, all"),
+            "total: 100 messages, 1 host kills, 0 lost, 7 twice; FAILED: kill (seed 1), all, 4 lanes (seed 1)",
+            Outcome(False, "100 messages, 1 host kills, 0 lost, 7 twice; FAILED: kill (seed 1), all, 4 lanes (seed 1)"),
+        ),
+        (
+            "total: 100 messages, 1 host kills, 0 lost, 0 twice, 10 keys doubled; every promise kept",
+            Outcome(False, "100 messages, 1 host kills, 0 lost, 0 twice, 10 keys doubled"),
         ),
         (
             "total: 100 messages, 1 host kills, 0 lost, 0 twice; FAILED: broker",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import SettingError
-from sluice.values.position import Partition
+from sluice.values.position import Partition, Position
 from sluice.values.seek_target import (
     FORMS,
     AtOffsets,
@@ -20,6 +20,7 @@ from sluice.values.seek_target import (
     Latest,
     Move,
     Target,
+    leader_epochs_after,
     moves_to,
     positions_after,
     start_of,
@@ -211,6 +212,14 @@ def test_partitions_that_are_not_read_stay_where_they_are() -> None:
         (AtOffsets({P0: 20}), {P0: 20, other: 3}),
     ):
         assert positions_after(target, positions, moves_to("here", target, positions, BOUNDS, {})) == expected
+
+
+def test_a_lost_log_is_noticed_in_partitions_that_the_seek_is_not_about() -> None:
+    known = {P0: Position(5, 2), P1: Position(7, 3)}
+    bounds = {P0: (0, 10), P1: (0, 10)}
+    for target, kept in ((AtOffsets({P0: 5}), {P1: known[P1]}), (ByCount(0), {}), (Earliest(), {})):
+        moves = moves_to("here", target, {P0: 5, P1: 7}, bounds, {})
+        assert leader_epochs_after(known, moves) == kept
 
 
 def test_offsets_of_several_topics_name_theirs() -> None:

@@ -19,10 +19,13 @@ from sluice.errors import (
     QueryRefused,
     SettingError,
     Stopped,
+    TransientFailure,
 )
 from sluice.host.attempts import MAX_ATTEMPTS
 from sluice.supervising import worker
 from sluice.supervising.worker import Worker
+from sluice.values.merge_keys import MergeKeys, MergeShape
+from sluice.values.model import CheckpointId
 from tests.unit.engine.fakes import CLIENT_ERROR, FakeRun
 
 PASSES = [
@@ -41,6 +44,8 @@ class Sessions:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *ends: Exception | None) -> None:
         self.ends = list(ends)
         self.written: list[str] = []
+        self.fences: list[CheckpointId] = []
+        self.fence_errors: list[Exception] = []
         monkeypatch.setattr(worker, "open_loopback", lambda _: self)
         monkeypatch.setattr(worker, "run_session", self.run)
 
@@ -54,6 +59,11 @@ class Sessions:
 
     def __exit__(self, *_: object) -> None:
         """Nothing to close."""
+
+    def fence_off(self, checkpoint_id: CheckpointId) -> None:
+        self.fences.append(checkpoint_id)
+        if self.fence_errors:
+            raise self.fence_errors.pop(0)
 
     def end_run(self, _: object, generation: int, __: object, reason: str) -> None:
         self.written.append(reason)
@@ -101,3 +111,40 @@ def test_a_worker_for_retries_alone_ends_no_run(monkeypatch: pytest.MonkeyPatch)
     work(run)
     assert (sessions.ends, sessions.written) == ([], [])
     assert stream.status.troubles == ["gone", "no such secret"]
+
+
+def lose(stream: FakeRun) -> None:
+    """A transaction of the stream merges something, and its connection is lost."""
+    label, name = frozenset({"Person"}), frozenset({"id"})
+    assert stream.run.turns.enter(MergeKeys({MergeShape(False, label, name, name, frozenset()): frozenset({1})}))
+    stream.run.turns.abandon()
+    assert stream.run.turns.has_lost
+
+
+@pytest.mark.parametrize(
+    "errors", [[], [TransientFailure("conflict", code=CLIENT_ERROR), ConnectionLost("gone")]], ids=["", "in the end"]
+)
+def test_a_worker_that_ends_fences_off_what_it_has_lost_so_that_nobody_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, errors: list[Exception]
+) -> None:
+    sessions, stream = Sessions(monkeypatch, Stopped()), FakeRun()
+    sessions.fence_errors = list(errors)
+    lose(stream)
+    work(stream.run)
+    assert sessions.fences == [stream.run.desired.checkpoint_id] * (len(errors) + 1)
+    assert not stream.run.turns.has_lost
+
+
+def test_a_worker_that_cannot_fence_off_what_it_has_lost_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions, stream = Sessions(monkeypatch, Stopped()), FakeRun()
+    sessions.fence_errors = [ConnectionLost("gone")] * 100
+    lose(stream)
+    work(stream.run)
+    assert len(sessions.fences) == worker.FENCE_OFF_TRIES
+    assert stream.run.turns.has_lost
+
+
+def test_a_worker_that_has_lost_nothing_fences_nothing_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions, stream = Sessions(monkeypatch, Stopped()), FakeRun()
+    work(stream.run)
+    assert sessions.fences == []

@@ -19,6 +19,7 @@ from sluice.values.seek_target import (
     Earliest,
     Move,
     Target,
+    leader_epochs_after,
     moves_to,
     positions_after,
     start_of,
@@ -63,7 +64,8 @@ def seek(streams: Streams, name: str, to: object, dry_run: bool) -> list[Row]:
         # A topic that is not there for now keeps its place, unless all begins anew.
         away = {} if isinstance(target, Earliest) else {p: at for p, at in positions.items() if p.topic not in there}
         known = {topic: of for topic, of in held.topic_ids.items() if keeps_some or topic not in there}
-        stream.move({**away, **positions_after(target, positions, moves)}, {**known, **topics.ids})
+        after = {**away, **positions_after(target, positions, moves)}
+        stream.move(after, leader_epochs_after(held.leader_epochs, moves), {**known, **topics.ids})
         streams.shared.ring()
     return [move.as_row() for move in moves]
 

@@ -13,7 +13,7 @@ from sluice.values.dealing import dealt_to, joined
 from sluice.values.lane import Lane, key_of
 from sluice.values.model import Checkpoint, Status, StreamSpec, VertexId, effective_status
 from sluice.values.parked_message import ParkedMessage, message_of
-from sluice.values.position import Partition, encode_positions, encode_topic_ids
+from sluice.values.position import Partition, Position, encode_leader_epochs, encode_positions, encode_topic_ids
 from sluice.values.topic_selector import only_topic
 
 Vertex = Any
@@ -155,7 +155,12 @@ class StreamNode:
         """What stands for one of its lanes in the shared state."""
         return key_of(self.uid, lane)
 
-    def move(self, positions: Mapping[Partition, int], topic_ids: Mapping[str, str]) -> None:
+    def move(
+        self,
+        positions: Mapping[Partition, int],
+        leader_epochs: Mapping[Partition, Position],
+        topic_ids: Mapping[str, str],
+    ) -> None:
         """
         Moves a stopped stream to other positions: the only thing that a procedure writes into checkpoints that are
         there.
@@ -170,7 +175,7 @@ class StreamNode:
             mine = dealt_to(lane, self.spec, len(found), positions)
             moved = {
                 "positions": encode_positions(mine, self.only_topic),
-                "leader_epochs": None,
+                "leader_epochs": encode_leader_epochs(mine, leader_epochs, self.only_topic),
                 "topic_id": encode_topic_ids(topic_ids, self.only_topic),
             }
             for name, value in (moved | nodes.ended_properties(self.generation, Status.STOPPED, None)).items():

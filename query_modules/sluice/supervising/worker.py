@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import NamedTuple
 
 from sluice.engine.batch_limit import BatchLimit
@@ -20,6 +21,9 @@ from sluice.persistence.own_server import open_loopback
 from sluice.values.model import Desired, Status
 
 log = logging.getLogger("sluice.worker")
+
+FENCE_OFF_TRIES = 4
+"Tries of a worker that ends to fence off what it had sent over a lost connection; with pauses of 0.7 s together."
 
 ENDED_SERVER = (
     "Kafka stream {name}, the server ended {times} times in a row while the stream's first transaction was in flight, "
@@ -55,6 +59,7 @@ class Worker:
         self._run = run
         self._lock = threading.Lock()  # guards _loopback
         self._loopback: Loopback | None = None
+        self._aborted = False
         self._thread = threading.Thread(target=self._work, name=f"Cons#{run.spec.name}"[:15], daemon=True)
 
     @property
@@ -90,6 +95,7 @@ class Worker:
     def abort(self) -> None:
         """Asks the worker to end now: a batch in flight is given up, and so is not in the graph, or is, whole."""
         self.stop()
+        self._aborted = True
         with self._lock:
             loopback = self._loopback
         if loopback is not None:
@@ -113,6 +119,7 @@ class Worker:
     def _work(self) -> None:
         try:
             self._run_sessions()
+            self._fence_off()
         finally:
             self._run.status.ended()
 
@@ -139,6 +146,24 @@ class Worker:
             if run.batch_limit is not None:
                 self._write_end(Status.STOPPED, None)
             log.info("stream %s: stopped", name)
+
+    def _fence_off(self) -> None:
+        """
+        Nothing that was sent over a lost connection can be committed any more; a checkpoint that is gone sees to that
+        by itself. The next session of the lane would do this, but there may be none, or ALTER may have put other lanes
+        in its place; and meanwhile others wait for what was sent.
+        """
+        run = self._run
+        for failures in range(1, FENCE_OFF_TRIES + 1):
+            if self._aborted or not run.turns.has_lost:
+                return
+            try:
+                with self._connected() as loopback:
+                    loopback.fence_off(run.desired.checkpoint_id)
+                run.turns.fenced_off()
+            except SluiceError as error:
+                log.debug("stream %s: not fenced off: %s", run.spec.title, error)
+                time.sleep(pause(failures))
 
     def _session(self) -> SessionEnd | None:
         """Works over one connection; why that ended before its time."""

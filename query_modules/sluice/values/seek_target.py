@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sluice.errors import SettingError
-from sluice.values.position import Partition
+from sluice.values.position import Partition, Position
 
 EARLIEST_TIMESTAMP = 10**11
 "The least integer that `start` takes as milliseconds since 1970 (March 1973). A smaller one is meant as an offset."
@@ -176,6 +176,15 @@ def positions_after(target: Target, positions: Mapping[Partition, int], moves: l
         return left
     moved = {move.partition: move.after for move in moves if not move.stays or move.partition in positions}
     return left | moved
+
+
+def leader_epochs_after(leader_epochs: Mapping[Partition, Position], moves: list[Move]) -> dict[Partition, Position]:
+    """
+    The leader epochs that a checkpoint is to hold. A partition that the seek is about is read from an offset of its
+    current log, whatever log the stream has read before; of any other it has to be noticed if it has lost that log.
+    """
+    sought = {move.partition for move in moves if not move.stays}
+    return {partition: position for partition, position in leader_epochs.items() if partition not in sought}
 
 
 def _of_map(place: str, given: Mapping[str, Any]) -> Target:
