@@ -166,6 +166,7 @@ def _process(answer: bytes) -> TransformProcess:
     process = TransformProcess.__new__(TransformProcess)
     process.__dict__ |= {
         "_uri": "x", "_timeout": 1.0, "worn": False, "_client": FakeClient(answer), "_entry": "stream",
+        "_fields": ("value",),
     }  # fmt: skip
     return process
 

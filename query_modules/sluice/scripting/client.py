@@ -192,7 +192,7 @@ def load(
     said = bytes(answer[1:]).decode(errors="replace")
     if answer[:1] != READY:
         raise ScriptError(client.with_output(f"bad transform {transform.uri}: {said}"))
-    name, *fields = said.split()
+    name, *fields = said.split(" ")
     if name != STREAM_MESSAGES:
         return STREAM, (VALUE,)
     return name, tuple(field for field in FIELDS if field in fields)
