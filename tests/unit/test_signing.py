@@ -81,5 +81,17 @@ def test_a_key_that_is_given_is_not_made_and_not_short(tmp_path: Path):
     assert settings.as_variables()["SLUICE_SIGNING_KEY_FILE"] == str(path)
 
 
+@pytest.mark.parametrize("key", [b"\n" + b"\xff" * 31, b"\xff" * 31 + b" ", b"\t" + b"\xff" * 30 + b"\n"])
+def test_a_key_of_random_bytes_is_not_shorter_for_looking_like_a_text_with_blanks(tmp_path: Path, key: bytes):
+    path = tmp_path / "cluster.key"
+    path.write_bytes(key)
+    signature = load({"SLUICE_SIGNING_KEY_FILE": str(path)}, {}).signing_key_file.sign(URI, SHA256)
+    path.write_bytes(key.strip() * 2)
+    assert not SigningKey(path).verify(signature, URI, SHA256)
+    path.write_bytes(b" " * 40)
+    with pytest.raises(ValueError, match="it holds 0 bytes"):
+        SigningKey(path).sign(URI, SHA256)
+
+
 def test_without_a_setting_it_is_in_the_data_directory():
     assert load({}, {"data-directory": "/data"}).signing_key_file == SigningKey(Path("/data", FILE_NAME), True)

@@ -67,7 +67,10 @@ class SigningKey:
         return hmac.new(key, text, hashlib.sha256).hexdigest()
 
     def _read(self) -> bytes:
-        key = self.path.read_bytes().strip()
+        stored = self.path.read_bytes()
+        key = stored.strip()  # of the line break after a text
+        if len(key) < MIN_BYTES and not stored.isascii():
+            key = stored  # random bytes may begin or end with what is a blank in a text
         if len(key) < MIN_BYTES:
             raise ValueError(f"it holds {len(key)} bytes, and a key has {MIN_BYTES} or more")
         return key
