@@ -85,6 +85,10 @@ test: prerequisites $(INSTALLED) ## everything: lint, types and all tests
 	$(UNIT) $(ARGS) $(if $(ARGS),|| test $$? = 5 # no test of these is selected)
 	$(INTEGRATION) $(ARGS)
 
+.PHONY: fresh
+fresh: ## README's two commands in Debians that have next to nothing: needs root and debootstrap; ARGS=--all for make test too
+	@$(PYTHON) -m tests.fresh $(ARGS)
+
 .PHONY: bench
 bench: kafka ## how fast it is, beside others: ARGS='--memgraph-bin=/usr/lib/memgraph/memgraph'; writes bench-results/
 	@$(VENV)/bin/python -m pip install --quiet -e '.[bench]'
