@@ -13,7 +13,7 @@ from pathlib import Path
 import neo4j
 import pytest
 
-from tests.eventually import eventually, within
+from tests.eventually import MOST_SLACK, eventually, within
 from tests.hosts import Host, ScriptServer
 from tests.integration.shim_server import ShimServer
 from tests.integration.test_kit import EXAMPLE, OwnHost, Stream, created
@@ -155,7 +155,9 @@ def test_managed_transactions_of_drivers_get_through(
         shim.start()
         drivers = [
             ending.enter_context(
-                neo4j.GraphDatabase.driver(shim.uri, telemetry_disabled=True, max_transaction_retry_time=limit)
+                neo4j.GraphDatabase.driver(
+                    shim.uri, telemetry_disabled=True, max_transaction_retry_time=MOST_SLACK * limit
+                )
             )
             for _ in range(DRIVERS)
         ]

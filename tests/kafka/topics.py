@@ -30,6 +30,9 @@ NOT_YET = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
 )
 
+AWAY = (KafkaError._TIMED_OUT, KafkaError.INVALID_REPLICATION_FACTOR)
+"What is said while a busy broker's session with the controller is over, which then knows of no broker that is up."
+
 # A broker that a test kills makes librdkafka write to stderr; only the lines of a failing test are wanted.
 log = logging.getLogger("tests.kafka")
 
@@ -213,23 +216,26 @@ class Topics:
 
     def _answer(self, ask: Callable[[AdminClient], Future[Any]], done: int | None = None) -> Any:
         """
-        The answer to a question, which is put once more, by another client, when there is none in time: one that looks
-        for the controller just when the broker is not let in looks again after minutes.
+        The answer to a question. It is put again, by another client, when there is none in time: one that looks for the
+        controller just when the broker is not let in looks again after minutes.
 
         Args:
-            done: the code of the error that says that the first question, not answered, had its effect.
+            done: the code of the error that says that a question that was not answered had its effect.
         """
-        for last in (False, True):
+        deadline = time.monotonic() + 2 * TIMEOUT
+        unanswered = False
+        while True:
             admin = self._admin()
             try:
                 return ask(admin).result(TIMEOUT)
             except (TimeoutError, KafkaException) as error:
                 code = error.args[0].code() if isinstance(error, KafkaException) else KafkaError._TIMED_OUT
-                if last and code == done:
-                    break
-                if last or code != KafkaError._TIMED_OUT:
+                if unanswered and code == done:
+                    return None
+                if code not in AWAY or time.monotonic() >= deadline:
                     raise
-        return None
+                unanswered |= code == KafkaError._TIMED_OUT
+            time.sleep(0.1)
 
     def _admin(self) -> AdminClient:
         """A client for one question. Its futures fail when it goes, so the caller keeps it until it has the answer."""
