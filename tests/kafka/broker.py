@@ -45,6 +45,9 @@ SETTINGS = {
     "num.io.threads": "2",
 }
 
+NEVER_KILLED = {"broker.session.timeout.ms": "120000"}
+"Of brokers that no test kills: what looks like the end of one is a machine whose disk stands still for seconds."
+
 
 class KafkaBroker(Server):
     """

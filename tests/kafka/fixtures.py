@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.mock_broker import MockBroker
-from tests.kafka.broker import KafkaBroker
+from tests.kafka.broker import NEVER_KILLED, KafkaBroker
 from tests.kafka.topics import Topics
 from tests.logs import LogKeeper
 
@@ -19,7 +19,7 @@ from tests.logs import LogKeeper
 def kafka(tmp_path_factory: pytest.TempPathFactory, log_keeper: LogKeeper) -> Iterator[KafkaBroker]:
     """The Apache Kafka that all tests share; it makes topics that it is asked for, unless the client says no."""
     folder = tmp_path_factory.mktemp("kafka")
-    broker = KafkaBroker(folder)
+    broker = KafkaBroker(folder, NEVER_KILLED)
     with log_keeper.watching("kafka", broker):
         broker.start()
         yield broker

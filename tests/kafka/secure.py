@@ -12,7 +12,7 @@ from typing import Any
 
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
-from tests.kafka.broker import JAVA_OPTIONS, KafkaBroker
+from tests.kafka.broker import JAVA_OPTIONS, NEVER_KILLED, KafkaBroker
 from tests.kafka.msk import MskListener
 from tests.kafka.tokens import AUDIENCE, ISSUER
 from tests.kafka.topics import TIMEOUT, log
@@ -93,6 +93,7 @@ class SecureKafkaBroker(KafkaBroker):
             "connections.max.reauth.ms": str(SESSION_MS),
         }
         settings = {
+            **NEVER_KILLED,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",  # of the plain listeners
             "allow.everyone.if.no.acl.found": "true",

@@ -22,6 +22,7 @@ from sluice.host.settings import Settings
 from sluice.procedures.seek import first_positions
 from sluice.values.configuration import Configuration, decode
 from sluice.values.model import StreamSpec, Transform
+from sluice.values.position import Partition
 from tests.unit.partitions import P0, P1
 
 NONE_KNOWN = -1001
@@ -42,11 +43,15 @@ class Brokers:
         self.stale: int | None = None
         self.stale_for = 1
         self.described = 0
+        self.gone = ""
+        "A topic that is not there, for which librdkafka tells of no other that is asked about with it."
         self.alone: KafkaError | None = None
         "What is said of partition 1 only."
 
     def offsets_for_times(self, places: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
         assert timeout > 0
+        if any(place.topic == self.gone for place in places):
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
         if self.stale is not None:
             raise KafkaException(KafkaError(self.stale))
         return [self._answer(place) for place in places]
@@ -130,6 +135,15 @@ def test_one_partition_without_an_answer_keeps_no_other_from_one(brokers: Broker
     with pytest.raises(KafkaException, match="Leader not available"):
         told[P1].result(5)
     assert brokers.described > 0
+
+
+def test_a_topic_that_is_gone_keeps_no_other_from_an_answer(brokers: Brokers):
+    brokers.gone = "users"
+    users = Partition("users", 0)
+    told = offset_client.shared.get("people", "localhost:1", Configuration()).ask([P0, users], END, 5.0)
+    assert told[P0].result(5) == 10
+    with pytest.raises(KafkaException, match="Unknown topic or partition"):
+        told[users].result(5)
 
 
 def test_whoever_asked_hears_of_a_client_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch):

@@ -101,11 +101,17 @@ class OffsetClient:
         return asked
 
     def _answer(self, asked: Asked, when: int, deadline: float, isolation: IsolationLevel) -> None:
+        topics = sorted({partition.topic for partition in asked})
+        told: list[TopicPartition] | None = None
         try:
-            places = [TopicPartition(*partition, when) for partition in asked]
-            told = _told(self._consumer(isolation), places, deadline)
+            told = _told(self._consumer(isolation), [TopicPartition(*partition, when) for partition in asked], deadline)
         except Exception as error:  # it is theirs who asked
-            _fail(asked, error)
+            if len(topics) == 1 or not isinstance(error, KafkaException) or error.args[0].code() < 0:
+                _fail(asked, error)
+                return
+        if told is None:  # a broker has refused one of the topics, and then librdkafka tells of none
+            for topic in topics:
+                self._answer({p: future for p, future in asked.items() if p.topic == topic}, when, deadline, isolation)
             return
         for place in told:
             future = asked[partition_at(place)]
@@ -135,9 +141,9 @@ def _told(consumer: confluent_kafka.Consumer, places: list[TopicPartition], dead
         try:
             told = consumer.offsets_for_times(places, timeout=max(0.01, deadline - time.monotonic()))
         except KafkaException as error:
-            failure = error.args[0]
-            if failure.code() == KafkaError._UNKNOWN_PARTITION:  # what librdkafka says if none of them has a leader
-                failure = KafkaError(KafkaError.LEADER_NOT_AVAILABLE)
+            code = error.args[0].code()
+            # An unknown partition is what librdkafka says if none of them has a leader.
+            failure = KafkaError(KafkaError.LEADER_NOT_AVAILABLE if code == KafkaError._UNKNOWN_PARTITION else code)
         errors = [failure or place.error for place in told or places]
         if time.monotonic() + AGAIN >= deadline or not any(error and error.code() in STALE for error in errors):
             if failure is not None:

@@ -22,6 +22,9 @@ PATIENCE = 1.5
 TOPIC_PATIENCE = 1.0
 "Seconds for which a broker that has just started, or has just made the topic, may say that there is none."
 
+AFTER_FETCH = 1.0
+"Seconds in which a broker answers a consumer that waits for messages: it first answers the fetch, after half a second."
+
 SLICE = 0.3
 "Seconds of a question to a leader, after which it is looked whether the connection could be made."
 
@@ -107,7 +110,10 @@ class TopicMetadata:
         for name in topics.names:
             try:
                 # Asked for by name the broker says why it does not list it, and has it a moment after it was made.
-                partitions |= frozenset() if name in found else self.partitions_of(name, timeout=timeout)
+                # The admin client would make it, where brokers make what they are asked for.
+                partitions |= (
+                    frozenset() if name in found else self.partitions_of(name, timeout=max(timeout, AFTER_FETCH))
+                )
             except TopicNotFound as error:
                 missing = error
         if missing is not None and not partitions and not topics.has_patterns:
@@ -126,7 +132,7 @@ class TopicMetadata:
         began = time.monotonic()
         while True:
             try:
-                return ask(min(0.5, timeout))
+                return ask(min(AFTER_FETCH, timeout))
             except TopicNotFound:
                 if time.monotonic() - began >= min(TOPIC_PATIENCE, timeout):
                     raise
