@@ -252,6 +252,7 @@ def test_status_and_log_tell_each_change_of_state_at_once_and_the_log_no_batch(
     stream.start()
     stream.await_position(100)
     stream.await_no_reason()
+    eventually(lambda: stream.info["lag"], equals={"0": 0})
     broker.kill()
     reason = stream.await_reason("broker unreachable at", timeout=AT_ONCE)
     info = stream.info
