@@ -16,14 +16,14 @@ from sluice.values.model import StreamSpec, Transform
 
 
 def test_streams_share_an_admin_client_until_one_gives_it_up():
-    shared = clients.admin("a", "localhost:1", Configuration())
-    assert clients.admin("b", "localhost:1", Configuration()) is shared
-    assert clients.admin("b", "localhost:2", Configuration()) is not shared
-    clients.forget(shared)
-    new = clients.admin("a", "localhost:1", Configuration())
+    shared = clients.admin_clients.get("a", "localhost:1", Configuration())
+    assert clients.admin_clients.get("b", "localhost:1", Configuration()) is shared
+    assert clients.admin_clients.get("b", "localhost:2", Configuration()) is not shared
+    clients.admin_clients.forget(shared)
+    new = clients.admin_clients.get("a", "localhost:1", Configuration())
     assert new is not shared
-    clients.forget(shared)  # another stream gives it up a moment later
-    assert clients.admin("b", "localhost:1", Configuration()) is new
+    clients.admin_clients.forget(shared)  # another stream gives it up a moment later
+    assert clients.admin_clients.get("b", "localhost:1", Configuration()) is new
 
 
 def consumers(config: Configuration) -> Iterator[confluent_kafka.Consumer]:

@@ -15,7 +15,7 @@ from sluice.values.configuration import Configuration, MessageSource
 from sluice.values.dead_letter import HEADERS, original, originals
 from sluice.values.failed_message import of_message
 from sluice.values.model import StreamSpec, Transform
-from sluice.values.record import Record, Records, columns_of, columns_of_messages, record_of, records_of
+from sluice.values.record import FIELDS, Record, Records, columns_of, columns_of_messages, record_of, records_of
 
 OWN = [("trace", b"1"), ("sluice.topic", b"mine"), ("trace", None)]
 
@@ -78,7 +78,7 @@ def test_what_is_no_dead_letter_is_itself(headers: list[tuple[str, bytes | None]
 def test_columns_of_messages_are_those_of_their_records():
     messages = [message("people", 7, OWN), message("others", 8, [], timestamp=-1)]
     records = list(map(record_of, messages))
-    assert columns_of_messages(messages) == columns_of(records)
+    assert columns_of_messages(messages, FIELDS) == columns_of(records)
     assert records_of(columns_of(records)) == records
     assert {type(record) for record in records_of(columns_of(records))} == {Record}
 

@@ -100,7 +100,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKafka]:
         return fake
 
     monkeypatch.setattr(clients, "make", make)
-    monkeypatch.setattr(clients, "admin", lambda name, uri, config: fake)
+    monkeypatch.setattr(clients.admin_clients, "get", lambda *_: fake)
     yield fake
     eventually(lambda: not any(thread.name == "sluice-watch" for thread in threading.enumerate()))
 

@@ -168,7 +168,7 @@ def test_without_credentials_there_is_no_client_and_one_line_at_once(monkeypatch
     without_credentials(monkeypatch)
     began = time.monotonic()
     with pytest.raises(BrokerError) as caught:
-        clients.admin("s", BROKERS, configuration_of("s", CONFIG))
+        clients.admin_clients.get("s", BROKERS, configuration_of("s", CONFIG))
     assert time.monotonic() - began < 8, "confluent-kafka waits for ten seconds"
     said = str(caught.value)
     assert said.startswith(
@@ -230,10 +230,10 @@ def test_an_old_client_of_kafka_is_named(monkeypatch: pytest.MonkeyPatch):
 def test_the_identity_is_shown_where_the_administrator_allows_it(allow: str, allowed: bool):
     put_in_force(Settings(secrets_allow=SecretsAllow.parse(allow)))
     if allowed:
-        assert clients.admin("s", BROKERS, configuration_of("s", CONFIG))
+        assert clients.admin_clients.get("s", BROKERS, configuration_of("s", CONFIG))
         return
     with pytest.raises(SettingError) as caught:
-        clients.admin("s", BROKERS, configuration_of("s", CONFIG))
+        clients.admin_clients.get("s", BROKERS, configuration_of("s", CONFIG))
     first, second = BROKERS.split(",")
     remedy = f"SLUICE_SECRETS_ALLOW={allow + ',' if allow else ''}AWS_MSK_IAM@{first}+{second} in the server's"
     assert str(caught.value).startswith("Kafka stream s, config: sasl.mechanism refers to the server's AWS identity, ")

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sluice.brokers import clients, offset_client
 from sluice.brokers.complaints import Complaints
-from sluice.brokers.offset_client import BEGIN, END
+from sluice.brokers.offset_client import BEGIN, END, offset_clients
 from sluice.brokers.topic import TopicMetadata
 from sluice.brokers.topic_offsets import TopicOffsets
 from sluice.errors import BrokerError
@@ -73,7 +74,7 @@ class Brokers:
 
 @pytest.fixture(autouse=True)
 def nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offset_client, "shared", clients.Shared(offset_client._offset_client))
+    monkeypatch.setattr(offset_clients, "_known", WeakValueDictionary())
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_of_a_partition_that_nobody_answered_for_the_time_is_no_offset(brokers: 
 
 def test_one_partition_without_an_answer_keeps_no_other_from_one(brokers: Brokers):
     brokers.alone, brokers.stale_for = KafkaError(KafkaError.LEADER_NOT_AVAILABLE), 0
-    told = offset_client.shared.get("people", "localhost:1", Configuration()).ask([P0, P1], END, 0.1)
+    told = offset_clients.get("people", "localhost:1", Configuration()).ask([P0, P1], END, 0.1)
     assert told[P0].result(5) == 10
     with pytest.raises(KafkaException, match="Leader not available"):
         told[P1].result(5)
@@ -140,7 +141,7 @@ def test_one_partition_without_an_answer_keeps_no_other_from_one(brokers: Broker
 def test_a_topic_that_is_gone_keeps_no_other_from_an_answer(brokers: Brokers):
     brokers.gone = "users"
     users = Partition("users", 0)
-    told = offset_client.shared.get("people", "localhost:1", Configuration()).ask([P0, users], END, 5.0)
+    told = offset_clients.get("people", "localhost:1", Configuration()).ask([P0, users], END, 5.0)
     assert told[P0].result(5) == 10
     with pytest.raises(KafkaException, match="Unknown topic or partition"):
         told[users].result(5)
@@ -156,9 +157,9 @@ def test_whoever_asked_hears_of_a_client_that_cannot_be_made(monkeypatch: pytest
 
 
 def test_its_threads_end_when_nobody_has_the_client_any_more(brokers: Brokers):
-    client = offset_client.shared.get("people", "localhost:1", Configuration())
+    client = offset_clients.get("people", "localhost:1", Configuration())
     assert client.ask([P0], END, 5.0)[P0].result(5) == 10
-    assert offset_client.shared.get("others", "localhost:1", Configuration()) is client
+    assert offset_clients.get("others", "localhost:1", Configuration()) is client
     [thread] = threads = [one for one in threading.enumerate() if one.name.startswith("sluice-offsets")]
     del client
     thread.join(5)

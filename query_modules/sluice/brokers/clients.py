@@ -71,7 +71,7 @@ class Shared(Generic[Client]):
         self._known: WeakValueDictionary[tuple[str, Configuration], Client] = WeakValueDictionary()
 
     def get(self, name: str, uri: str, configuration: Configuration) -> Client:
-        """The client for these brokers. Raises what `new` does."""
+        """The client for these brokers, which others may have as well. Raises SettingError, BrokerError: as `make`."""
         with self._lock:
             known = self._known.get((uri, configuration))
         if known is None:
@@ -133,23 +133,8 @@ def _admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
     return make(AdminClient, name, uri, configuration, defaults=defaults, own={"log_level": 0})
 
 
-_admins = Shared(_admin)
-
-
-def admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
-    """
-    The admin client for these brokers, which others may have as well.
-
-    Threads: any; so may the client be used. Not its `list_offsets`, nor `delete_records`: `OffsetClient` says why.
-
-    Raises SettingError, BrokerError: as `make`.
-    """
-    return _admins.get(name, uri, configuration)
-
-
-def forget(client: AdminClient) -> None:
-    """As `Shared.forget`."""
-    _admins.forget(client)
+admin_clients = Shared(_admin)
+"Threads: any may use such a client; not its `list_offsets`, nor `delete_records`: `OffsetClient` says why."
 
 
 def _withheld(reason: str, code: str, resolved: Resolved) -> str:

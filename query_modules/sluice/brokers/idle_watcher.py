@@ -187,7 +187,7 @@ class IdleWatcher:
                 watched.wake()
 
     def _watch(self) -> None:
-        admin = clients.admin(self._spec.name, self._spec.uri, self._spec.config)
+        admin = clients.admin_clients.get(self._spec.name, self._spec.uri, self._spec.config)
         client = self._client()
         try:
             while self._follow(client):

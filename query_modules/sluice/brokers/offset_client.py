@@ -109,7 +109,7 @@ class OffsetClient:
             if len(topics) == 1 or not isinstance(error, KafkaException) or error.args[0].code() < 0:
                 _fail(asked, error)
                 return
-        if told is None:  # a broker has refused one of the topics, and then librdkafka tells of none
+        if told is None:  # a broker has refused one of the topics, and then librdkafka tells nothing of the others
             for topic in topics:
                 self._answer({p: future for p, future in asked.items() if p.topic == topic}, when, deadline, isolation)
             return
@@ -144,7 +144,7 @@ def _told(consumer: confluent_kafka.Consumer, places: list[TopicPartition], dead
             code = error.args[0].code()
             # An unknown partition is what librdkafka says if none of them has a leader.
             failure = KafkaError(KafkaError.LEADER_NOT_AVAILABLE if code == KafkaError._UNKNOWN_PARTITION else code)
-        errors = [failure or place.error for place in told or places]
+        errors = [place.error for place in told] if failure is None else [failure]
         if time.monotonic() + AGAIN >= deadline or not any(error and error.code() in STALE for error in errors):
             if failure is not None:
                 raise KafkaException(failure)
@@ -175,5 +175,4 @@ def _offset_client(name: str, uri: str, configuration: Configuration) -> OffsetC
     return OffsetClient(new)
 
 
-shared = clients.Shared(_offset_client)
-"The offset clients that there are."
+offset_clients = clients.Shared(_offset_client)

@@ -107,13 +107,11 @@ class TopicMetadata:
         found = topics.matching(there) | (set(topics.names) & there.keys())
         partitions = frozenset[Partition]().union(*(there[topic] for topic in found))
         missing: TopicNotFound | None = None
-        for name in topics.names:
+        for name in sorted(set(topics.names) - found):
             try:
                 # Asked for by name the broker says why it does not list it, and has it a moment after it was made.
                 # The admin client would make it, where brokers make what they are asked for.
-                partitions |= (
-                    frozenset() if name in found else self.partitions_of(name, timeout=max(timeout, AFTER_FETCH))
-                )
+                partitions |= self.partitions_of(name, timeout=max(timeout, AFTER_FETCH))
             except TopicNotFound as error:
                 missing = error
         if missing is not None and not partitions and not topics.has_patterns:

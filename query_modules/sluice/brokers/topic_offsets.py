@@ -9,8 +9,7 @@ from concurrent.futures import TimeoutError as NotYet
 
 from confluent_kafka import IsolationLevel, KafkaException
 
-from sluice.brokers import offset_client
-from sluice.brokers.offset_client import BEGIN, END
+from sluice.brokers.offset_client import BEGIN, END, offset_clients
 from sluice.brokers.offsets import NO_MESSAGE, is_offset
 from sluice.errors import BrokerError
 from sluice.values.model import StreamSpec
@@ -33,7 +32,7 @@ class TopicOffsets:
         self._spec = spec
         self._partitions = sorted(partitions)
         self._deadline = deadline
-        self._client = offset_client.shared.get(spec.name, spec.uri, spec.config)
+        self._client = offset_clients.get(spec.name, spec.uri, spec.config)
 
     def bounds(self) -> dict[Partition, tuple[int, int]]:
         """

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from confluent_kafka import IsolationLevel, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from sluice.brokers import clients, offset_client
-from sluice.brokers.offset_client import BEGIN, END, OffsetClient
+from sluice.brokers.clients import admin_clients
+from sluice.brokers.offset_client import BEGIN, END, OffsetClient, offset_clients
 from sluice.brokers.question import Answers, RepeatedQuestion, leaders_of, offset_of
 from sluice.brokers.standstill import Standstill
 from sluice.values.model import StreamSpec
@@ -151,8 +151,8 @@ class BrokerHealth:
 
     def give_up_clients(self) -> None:
         """Whoever makes clients from now on gets others; those that share these may use them on."""
-        clients.forget(self._admin)
-        offset_client.shared.forget(self._offsets)
+        admin_clients.forget(self._admin)
+        offset_clients.forget(self._offsets)
 
     def _follow(self, partitions: frozenset[Partition]) -> None:
         if partitions != self._partitions:

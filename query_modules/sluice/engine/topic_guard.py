@@ -46,7 +46,7 @@ class TopicIdentity:
         """`timeout`: seconds that the broker has for each answer."""
         self._spec = spec
         self._timeout = timeout
-        self.client = clients.admin(spec.name, spec.uri, spec.config)
+        self.client = clients.admin_clients.get(spec.name, spec.uri, spec.config)
         self._asked: Mapping[str, Future[Any]] | None = None
 
     def close(self) -> None:

@@ -124,7 +124,7 @@ _COLUMNS: Mapping[str, Callable[[Sequence[confluent_kafka.Message]], list[Any]]]
 }
 
 
-def columns_of_messages(messages: Sequence[confluent_kafka.Message], fields: Sequence[str] = FIELDS) -> Columns:
+def columns_of_messages(messages: Sequence[confluent_kafka.Message], fields: Sequence[str]) -> Columns:
     """
     As `columns_of` their records, in less than half the time.
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from sluice.brokers import clients, offset_client
-from sluice.brokers.offset_client import OffsetClient
+from sluice.brokers import clients
+from sluice.brokers.offset_client import OffsetClient, offset_clients
 from sluice.engine import loop
 from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth, Reading
 from sluice.engine.topic_guard import TopicIdentity
@@ -39,7 +39,7 @@ class Deaf:
 @pytest.fixture(autouse=True)
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "make", lambda *_, **__: Deaf())
-    monkeypatch.setattr(offset_client, "shared", clients.Shared(lambda *_: Deaf()))
+    monkeypatch.setattr(offset_clients, "_new", lambda *_: Deaf())
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ BROKERS = ("people", "localhost:1", Configuration())
 
 
 def admin() -> AdminClient:
-    return clients.admin(*BROKERS)
+    return clients.admin_clients.get(*BROKERS)
 
 
 def offsets() -> OffsetClient:
-    return offset_client.shared.get(*BROKERS)
+    return offset_clients.get(*BROKERS)
 
 
 def stream_at(clock: SimpleNamespace, topic: Topic) -> Stream:
