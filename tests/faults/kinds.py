@@ -40,6 +40,8 @@ class Kind:
     "Further streams, if none are asked for."
     shares: bool = False
     "Whether all streams merge the same vertices and relationships."
+    constrained: bool = False
+    "Whether a uniqueness constraint keeps these vertices single, beside the turns that the streams take."
 
     @property
     def has_side(self) -> bool:
@@ -189,6 +191,9 @@ ON_LOGS = (strikes.transactions, strikes.retention, strikes.truncation)
 ON_MEMGRAPH = (strikes.trigger, strikes.terminate, strikes.clone)
 "What the sandbox does not have."
 
+BESIDE_KILLS = (conflict, reload, stop_and_start, cut_anywhere)
+"What is done to streams that merge the same keys."
+
 NEW = (*ON_LOGS, strikes.hang, *ON_MEMGRAPH)
 
 KINDS: Mapping[str, Kind] = {
@@ -217,7 +222,8 @@ KINDS: Mapping[str, Kind] = {
     "trigger": Kind(strikes.trigger),
     "terminate": Kind(strikes.terminate),
     "clone": Kind(strikes.clone),
-    "shared": Kind(kill_host, others=(conflict, reload, stop_and_start, cut_anywhere), riders=3, shares=True),
+    "shared": Kind(kill_host, others=BESIDE_KILLS, riders=3, shares=True),
+    "constrained": Kind(kill_host, others=BESIDE_KILLS, riders=3, shares=True, constrained=True),
     "logs": Kind(kill_host, others=(*NEW, reload, conflict, cut_in_commit), shares=True, riders=1),
     "all": Kind(poisoned=True, everything=True),
     "all-skip": Kind(poisoned=True, config={"on_error": "skip"}, everything=True),

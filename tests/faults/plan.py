@@ -21,6 +21,8 @@ class Plan:
     "Further streams on the topics, of one lane, which nobody stops, and which know of no poison."
     shares: bool = False
     "Whether all of these, and all lanes, merge the same vertices and relationships."
+    constrained: bool = False
+    "Whether these vertices have a uniqueness constraint."
     has_side: bool = False
     "Whether the last topic has a partition for faults of Kafka's logs."
     topics: int = 1

@@ -15,6 +15,8 @@ def prepare(rig: Rig) -> None:
     rig.host.start()
     rig.proxy.target = rig.host.port
     rig.host.run("CREATE INDEX ON :Shared(id)")
+    if rig.plan.constrained:
+        rig.host.run("CREATE CONSTRAINT ON (s:Shared) ASSERT s.id IS UNIQUE")
     for suffix in ("", *range(rig.plan.riders)):
         for partition in rig.layout.numbers:
             rig.host.run(f"CREATE (c:Counter{suffix} {{partition: $p, n: 0}})-[:LAST]->(c)", p=partition)

@@ -52,6 +52,7 @@ def run_round(order: Order, make_host: MakeHost, broker: KafkaBroker, folder: Pa
             order.chained,
             order.riders or kind.riders,
             shares=kind.shares or order.lanes > 1,
+            constrained=kind.constrained,
             has_side=kind.has_side,
             topics=order.topics,
             lanes=min(order.lanes, content.partitions),
