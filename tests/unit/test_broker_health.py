@@ -45,7 +45,7 @@ class Brokers:
             return {partition: told(-1001) for partition in partitions}
         return {partition: self._future(known[partition]) for partition in partitions}
 
-    def describe_topics(self, topics: Any, *, request_timeout: float) -> dict[str, Future[Any]]:
+    def describe_topics(self, topics: Any, timeout: float) -> dict[str, Future[Any]]:
         self.asked.append("leaders")
         leaders = [
             SimpleNamespace(id=p.number, leader=SimpleNamespace(id=leader)) for p, leader in self.leaders.items()

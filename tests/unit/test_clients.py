@@ -9,21 +9,22 @@ import confluent_kafka
 import pytest
 from confluent_kafka import IsolationLevel
 
-from sluice.brokers import clients, offset_client
+from sluice.brokers import offset_client
 from sluice.brokers.idle_watcher import IdleWatcher
+from sluice.brokers.topic_client import topic_clients
 from sluice.values.configuration import Configuration, decode
 from sluice.values.model import StreamSpec, Transform
 
 
-def test_streams_share_an_admin_client_until_one_gives_it_up():
-    shared = clients.admin_clients.get("a", "localhost:1", Configuration())
-    assert clients.admin_clients.get("b", "localhost:1", Configuration()) is shared
-    assert clients.admin_clients.get("b", "localhost:2", Configuration()) is not shared
-    clients.admin_clients.forget(shared)
-    new = clients.admin_clients.get("a", "localhost:1", Configuration())
+def test_streams_share_a_topic_client_until_one_gives_it_up():
+    shared = topic_clients.get("a", "localhost:1", Configuration())
+    assert topic_clients.get("b", "localhost:1", Configuration()) is shared
+    assert topic_clients.get("b", "localhost:2", Configuration()) is not shared
+    topic_clients.forget(shared)
+    new = topic_clients.get("a", "localhost:1", Configuration())
     assert new is not shared
-    clients.admin_clients.forget(shared)  # another stream gives it up a moment later
-    assert clients.admin_clients.get("b", "localhost:1", Configuration()) is new
+    topic_clients.forget(shared)  # another stream gives it up a moment later
+    assert topic_clients.get("b", "localhost:1", Configuration()) is new
 
 
 def consumers(config: Configuration) -> Iterator[confluent_kafka.Consumer]:

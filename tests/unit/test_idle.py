@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition,
 from sluice.brokers import clients, idle_watcher
 from sluice.brokers.idle_watcher import Watched
 from sluice.brokers.topic import Topics
+from sluice.brokers.topic_client import topic_clients
 from sluice.engine.idle import LONGER, IdleDetector
 from sluice.host.settings import Settings
 from sluice.values.configuration import Configuration
@@ -78,7 +79,7 @@ class FakeKafka:
     def close(self) -> None:
         self.closed = True
 
-    def describe_topics(self, topics: Any, request_timeout: float) -> dict[str, Future[Any]]:
+    def describe_topics(self, topics: Any, timeout: float) -> dict[str, Future[Any]]:
         self.asked += 1
         told: Future[Any] = Future()
         if self.error is not None:
@@ -100,7 +101,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKafka]:
         return fake
 
     monkeypatch.setattr(clients, "make", make)
-    monkeypatch.setattr(clients.admin_clients, "get", lambda *_: fake)
+    monkeypatch.setattr(topic_clients, "get", lambda *_: fake)
     yield fake
     eventually(lambda: not any(thread.name == "sluice-watch" for thread in threading.enumerate()))
 

@@ -17,8 +17,9 @@ import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError
 
-from sluice.brokers import clients, msk_iam
+from sluice.brokers import msk_iam
 from sluice.brokers.msk_iam import RAISED, MskSigner, region_of, sign_in
+from sluice.brokers.topic_client import topic_clients
 from sluice.errors import BrokerError, SettingError
 from sluice.host import settings
 from sluice.host.secrets_allowed import SecretsAllow
@@ -168,7 +169,7 @@ def test_without_credentials_there_is_no_client_and_one_line_at_once(monkeypatch
     without_credentials(monkeypatch)
     began = time.monotonic()
     with pytest.raises(BrokerError) as caught:
-        clients.admin_clients.get("s", BROKERS, configuration_of("s", CONFIG))
+        topic_clients.get("s", BROKERS, configuration_of("s", CONFIG))
     assert time.monotonic() - began < 8, "confluent-kafka waits for ten seconds"
     said = str(caught.value)
     assert said.startswith(
@@ -230,10 +231,10 @@ def test_an_old_client_of_kafka_is_named(monkeypatch: pytest.MonkeyPatch):
 def test_the_identity_is_shown_where_the_administrator_allows_it(allow: str, allowed: bool):
     put_in_force(Settings(secrets_allow=SecretsAllow.parse(allow)))
     if allowed:
-        assert clients.admin_clients.get("s", BROKERS, configuration_of("s", CONFIG))
+        assert topic_clients.get("s", BROKERS, configuration_of("s", CONFIG))
         return
     with pytest.raises(SettingError) as caught:
-        clients.admin_clients.get("s", BROKERS, configuration_of("s", CONFIG))
+        topic_clients.get("s", BROKERS, configuration_of("s", CONFIG))
     first, second = BROKERS.split(",")
     remedy = f"SLUICE_SECRETS_ALLOW={allow + ',' if allow else ''}AWS_MSK_IAM@{first}+{second} in the server's"
     assert str(caught.value).startswith("Kafka stream s, config: sasl.mechanism refers to the server's AWS identity, ")

@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from sluice.brokers import msk_iam
 from sluice.brokers.references import Resolved, resolve
@@ -126,15 +125,6 @@ def make(  # noqa: PLR0913 - whose client, of what, with which settings
         reason = _withheld(reason, code, resolved)
     what = "the config" if configuration.kafka else f"the URI {uri}"
     raise BrokerError(f"Kafka stream {name}, cannot use {what}: {reason}", retryable=False)
-
-
-def _admin(name: str, uri: str, configuration: Configuration) -> AdminClient:
-    defaults = {"client.id": "sluice", "reconnect.backoff.max.ms": 250}
-    return make(AdminClient, name, uri, configuration, defaults=defaults, own={"log_level": 0})
-
-
-admin_clients = Shared(_admin)
-"Threads: any may use such a client; not its `list_offsets`, nor `delete_records`: `OffsetClient` says why."
 
 
 def _withheld(reason: str, code: str, resolved: Resolved) -> str:

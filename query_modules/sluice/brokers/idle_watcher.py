@@ -16,14 +16,14 @@ from concurrent.futures import Future
 from typing import Any
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException
 
 from sluice.brokers import clients
 from sluice.brokers.offsets import asked_for
 from sluice.brokers.reader import begin_at
 from sluice.brokers.reporter import group_of
 from sluice.brokers.topic import NO_SUCH_TOPIC, Topics, described
+from sluice.brokers.topic_client import TopicClient, topic_clients
 from sluice.errors import SluiceError
 from sluice.values.lane import WHOLE
 from sluice.values.model import StreamSpec
@@ -187,7 +187,7 @@ class IdleWatcher:
                 watched.wake()
 
     def _watch(self) -> None:
-        admin = clients.admin_clients.get(self._spec.name, self._spec.uri, self._spec.config)
+        admin = topic_clients.get(self._spec.name, self._spec.uri, self._spec.config)
         client = self._client()
         try:
             while self._follow(client):
@@ -260,7 +260,7 @@ class IdleWatcher:
         for watched in self._resting():
             watched.wake(error)
 
-    def _look_at_topics(self, admin: AdminClient) -> bool:
+    def _look_at_topics(self, admin: TopicClient) -> bool:
         """
         Asks for all topics at once, and hears the answers. Waits only where patterns want to know which topics there
         are. Returns whether one of them is gone.
@@ -275,7 +275,7 @@ class IdleWatcher:
                     watched.find(there)
             topics = sorted({name for watched in resting for name in watched.names})
             if topics:
-                self._asked = admin.describe_topics(TopicCollection(topics), request_timeout=TIMEOUT)
+                self._asked = admin.describe_topics(topics, TIMEOUT)
         elif self._asked is not None and all(told.done() for told in self._asked.values()):
             asked, self._asked = self._asked, None
             heard = [(watched, name) for watched in self._resting() for name in watched.names & asked.keys()]

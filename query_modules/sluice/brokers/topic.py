@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
 from sluice.brokers.complaints import HOPELESS, Complaints
 from sluice.brokers.offsets import asked_for, is_offset
+from sluice.brokers.topic_client import TopicClient
 from sluice.errors import BrokerError, BrokerUnreachable, TopicNotFound
 from sluice.values.model import StreamSpec
 from sluice.values.position import Partition
@@ -84,7 +84,7 @@ class TopicMetadata:
         self._serve = serve
 
     def partitions(
-        self, *, patience: float = PATIENCE, timeout: float | None = None, admin: AdminClient | None = None
+        self, *, patience: float = PATIENCE, timeout: float | None = None, admin: TopicClient | None = None
     ) -> frozenset[Partition]:
         """
         The partitions that the stream's topics have; without topics of a list that are not there.
@@ -204,7 +204,7 @@ class TopicMetadata:
             raise TopicNotFound(f"Kafka stream {self._spec.name}, topic{which} not found")
         return frozenset(Partition(topic, number) for number in found.partitions)
 
-    def _all(self, client: AdminClient | confluent_kafka.Consumer, timeout: float) -> dict[str, frozenset[Partition]]:
+    def _all(self, client: TopicClient | confluent_kafka.Consumer, timeout: float) -> dict[str, frozenset[Partition]]:
         there = client.list_topics(timeout=timeout).topics
         self._complaints.answered()
         found = {

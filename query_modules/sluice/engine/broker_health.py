@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import IsolationLevel, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import IsolationLevel
 
-from sluice.brokers.clients import admin_clients
 from sluice.brokers.offset_client import BEGIN, END, OffsetClient, offset_clients
 from sluice.brokers.question import Answers, RepeatedQuestion, leaders_of, offset_of
 from sluice.brokers.standstill import Standstill
+from sluice.brokers.topic_client import TopicClient, topic_clients
 from sluice.values.model import StreamSpec
 from sluice.values.position import Partition
 
@@ -98,7 +97,7 @@ class BrokerHealth:
     """
 
     def __init__(
-        self, admin: AdminClient, offsets: OffsetClient, spec: StreamSpec, clock: Clock = time.monotonic
+        self, admin: TopicClient, offsets: OffsetClient, spec: StreamSpec, clock: Clock = time.monotonic
     ) -> None:
         self._obstacle: str | None = None
         self._silence: str | None = None
@@ -151,7 +150,7 @@ class BrokerHealth:
 
     def give_up_clients(self) -> None:
         """Whoever makes clients from now on gets others; those that share these may use them on."""
-        admin_clients.forget(self._admin)
+        topic_clients.forget(self._admin)
         offset_clients.forget(self._offsets)
 
     def _follow(self, partitions: frozenset[Partition]) -> None:
@@ -250,6 +249,4 @@ class BrokerHealth:
         return self._offsets.ask(sorted(self._partitions), when, timeout, isolation)
 
     def _ask_leaders(self) -> Answers:
-        topics = TopicCollection(sorted({partition.topic for partition in self._partitions}))
-        asked: Answers = self._admin.describe_topics(topics, request_timeout=SUSPECT_TIMEOUT)
-        return asked
+        return self._admin.describe_topics({partition.topic for partition in self._partitions}, SUSPECT_TIMEOUT)

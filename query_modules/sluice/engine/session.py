@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
-from sluice.brokers.clients import admin_clients
 from sluice.brokers.consumer import Consumer
 from sluice.brokers.dead_letters import DeadLetters
 from sluice.brokers.offset_client import offset_clients
+from sluice.brokers.topic_client import topic_clients
 from sluice.engine.broker_health import BrokerHealth
 from sluice.engine.committer import Committer
 from sluice.engine.idle import IdleDetector
@@ -70,7 +70,7 @@ def open_parts(run: Run, loopback: Loopback, watch: Watch, resources: ExitStack)
     """The parts of a stream's loop over a connection. `resources`: whose end lets go of them."""
     spec, settings = run.spec, run.settings
     of_brokers = (spec.name, spec.uri, spec.config)
-    health = BrokerHealth(admin_clients.get(*of_brokers), offset_clients.get(*of_brokers), spec)
+    health = BrokerHealth(topic_clients.get(*of_brokers), offset_clients.get(*of_brokers), spec)
     resources.callback(health.close)
     idle = IdleDetector(spec, settings, run.calls.nudge.set)
     resources.callback(idle.end)

@@ -12,11 +12,11 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import KafkaException
 
-from sluice.brokers import clients
 from sluice.brokers.consumer import Consumer
 from sluice.brokers.topic import Topics, described
+from sluice.brokers.topic_client import topic_clients
 from sluice.engine.run import Run
 from sluice.errors import BrokerError, SettingError, Stopped, TopicNotFound
 from sluice.host.settings import Settings
@@ -46,7 +46,7 @@ class TopicIdentity:
         """`timeout`: seconds that the broker has for each answer."""
         self._spec = spec
         self._timeout = timeout
-        self.client = clients.admin_clients.get(spec.name, spec.uri, spec.config)
+        self.client = topic_clients.get(spec.name, spec.uri, spec.config)
         self._asked: Mapping[str, Future[Any]] | None = None
 
     def close(self) -> None:
@@ -107,9 +107,7 @@ class TopicIdentity:
         return found
 
     def _described(self, topics: Collection[str]) -> Mapping[str, Future[Any]]:
-        wanted = TopicCollection(sorted(topics))
-        asked: Mapping[str, Future[Any]] = self.client.describe_topics(wanted, request_timeout=self._timeout)
-        return asked
+        return self.client.describe_topics(topics, self._timeout)
 
 
 class TopicChanged(NamedTuple):

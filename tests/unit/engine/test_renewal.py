@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from sluice.brokers import clients
 from sluice.brokers.offset_client import OffsetClient, offset_clients
+from sluice.brokers.topic_client import TopicClient, topic_clients
 from sluice.engine import loop
 from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth, Reading
 from sluice.engine.topic_guard import TopicIdentity
@@ -50,8 +50,8 @@ def clock() -> SimpleNamespace:
 BROKERS = ("people", "localhost:1", Configuration())
 
 
-def admin() -> AdminClient:
-    return clients.admin_clients.get(*BROKERS)
+def admin() -> TopicClient:
+    return topic_clients.get(*BROKERS)
 
 
 def offsets() -> OffsetClient:
