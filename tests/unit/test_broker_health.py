@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException
 
 from sluice.brokers.offset_client import BEGIN, END, OffsetClient
+from sluice.brokers.topic_client import TopicClient
 from sluice.engine.broker_health import BUSY_INTERVAL, IDLE_INTERVAL, RENEW_AFTER, BrokerHealth, Reading
 from sluice.values.model import StreamSpec, Transform
 from sluice.values.position import Partition
@@ -87,7 +88,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def broker_health(brokers: Brokers, clock: Clock) -> BrokerHealth:
-    return BrokerHealth(brokers, cast(OffsetClient, brokers), SPEC, clock)
+    return BrokerHealth(cast(TopicClient, brokers), cast(OffsetClient, brokers), SPEC, clock)
 
 
 Pass = Callable[..., None]
@@ -202,7 +203,7 @@ def test_a_partition_without_a_leader_is_a_trouble(broker_health: BrokerHealth, 
 
 
 def test_nothing_is_asked_before_partitions_are_known(brokers: Brokers, clock: Clock):
-    broker_health = BrokerHealth(brokers, cast(OffsetClient, brokers), SPEC, clock)
+    broker_health = BrokerHealth(cast(TopicClient, brokers), cast(OffsetClient, brokers), SPEC, clock)
     broker_health.doubt("connection refused")
     health = broker_health.poll(Reading(frozenset()), busy=False)
     assert (brokers.asked, health.watermarks, health.trouble) == ([], None, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sluice.persistence.transaction import Transaction
@@ -46,7 +46,7 @@ class HistoryEntry:
 
     def as_row(self) -> dict[str, Any]:
         """A record of `streams.batches`."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 class Mark(NamedTuple):
@@ -127,7 +127,7 @@ class History:
 
     def handed_over(self) -> dict[str, Any]:
         """What a successor is to know, in plain types: its classes are others than ours."""
-        return {"entries": [asdict(entry) for entry in self._entries], "mark": self.mark and self.mark._asdict()}
+        return {"entries": [entry.as_row() for entry in self._entries], "mark": self.mark and self.mark._asdict()}
 
     def take_over(self, given: Mapping[str, Any]) -> None:
         """Goes on from what `handed_over` gave; what another version of this package knew otherwise is left out."""

@@ -14,16 +14,8 @@ from sluice.errors import ConflictError, StreamNotFound
 from sluice.persistence import nodes
 from sluice.persistence.names import distinct_names
 from sluice.persistence.schema import SCHEMA_VERSION, check_version
-from sluice.procedures.stream_node import (
-    StreamNode,
-    Vertex,
-    add_checkpoints,
-    connect,
-    ends,
-    has_label,
-    new_vertex,
-    text_of,
-)
+from sluice.procedures.stream_node import StreamNode, add_checkpoints
+from sluice.procedures.vertices import Vertex, connect, ends, has_label, new_vertex, text_of
 from sluice.supervising.shared_state import SharedState
 from sluice.values.failed_message import now
 from sluice.values.model import Checkpoint, StreamSpec, VertexId

@@ -8,8 +8,9 @@ from dataclasses import replace
 from sluice.errors import SettingError
 from sluice.persistence import nodes
 from sluice.procedures.retry import unanswered
-from sluice.procedures.stream_node import StreamNode, connect
+from sluice.procedures.stream_node import StreamNode
 from sluice.procedures.streams import Streams
+from sluice.procedures.vertices import connect
 from sluice.values.dealing import dealt, joined, place_of
 from sluice.values.model import StreamSpec
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sluice.errors import SettingError, StreamNotFound, StreamRunning
 from sluice.host.installation import Installation
 from sluice.persistence import nodes
+from sluice.procedures.vertices import Vertex, connect, ends, has_label, new_vertex, properties_of
 from sluice.values.dealing import dealt_to, joined
 from sluice.values.lane import Lane, key_of
 from sluice.values.model import Checkpoint, Status, StreamSpec, VertexId, effective_status
 from sluice.values.parked_message import ParkedMessage, message_of
 from sluice.values.position import Partition, Position, encode_leader_epochs, encode_positions, encode_topic_ids
 from sluice.values.topic_selector import only_topic
-
-Vertex = Any
-"`mgp.Vertex`: outside a server there is no `mgp` to take the type from."
 
 
 class Parked(NamedTuple):
@@ -30,7 +27,10 @@ class Parked(NamedTuple):
 
 
 class StreamNode:
-    """A stream's metadata node, for as long as the procedure call lasts."""
+    """
+    A stream's metadata node, for as long as the procedure call lasts. What was read once is known: `mgp` takes longer
+    for it than all else that is made of it.
+    """
 
     def __init__(self, vertex: Vertex, name: str, installation: Installation) -> None:
         """
@@ -41,6 +41,8 @@ class StreamNode:
         self.vertex = vertex
         self._installation = installation
         self.name = name
+        self._read: dict[str, Any] = {}
+        self._found: list[Vertex] | None = None
 
     @property
     def id(self) -> VertexId:
@@ -49,7 +51,9 @@ class StreamNode:
 
     def get(self, name: str) -> Any:
         """A property, or None."""
-        return self.vertex.properties.get(name)
+        if name not in self._read:
+            self._read[name] = self.vertex.properties.get(name)
+        return self._read[name]
 
     @property
     def next_generation(self) -> int:
@@ -61,7 +65,8 @@ class StreamNode:
 
     def text(self, name: str) -> str:
         """A property as text, whatever somebody has written there; empty if it is not there."""
-        return text_of(self.vertex, name)
+        value = self.get(name)
+        return "" if value is None else str(value)
 
     @property
     def only_topic(self) -> str:
@@ -183,12 +188,14 @@ class StreamNode:
 
     def _checkpoints(self) -> list[Vertex]:
         """One for each lane, in their order; fewer only if the graph was edited by hand."""
-        found: dict[int, Vertex] = {}
-        for vertex in ends(self.vertex, nodes.HAS_CHECKPOINT):
-            if self._owns(vertex):
-                lane = vertex.properties.get(nodes.LANE)
-                found.setdefault(lane if isinstance(lane, int) else 0, vertex)
-        return [found[lane] for lane in sorted(found)]
+        if self._found is None:
+            found: dict[int, Vertex] = {}
+            for vertex in ends(self.vertex, nodes.HAS_CHECKPOINT):
+                if self._owns(vertex):
+                    lane = vertex.properties.get(nodes.LANE)
+                    found.setdefault(lane if isinstance(lane, int) else 0, vertex)
+            self._found = [found[lane] for lane in sorted(found)]
+        return self._found
 
     def parked(self) -> list[Parked]:
         """
@@ -212,6 +219,7 @@ class StreamNode:
         """
         for vertex in self._checkpoints():
             graph.detach_delete_vertex(vertex)
+        self._found = None
         return add_checkpoints(graph, self.vertex, checkpoints)
 
     def _owns(self, vertex: Vertex) -> bool:
@@ -238,6 +246,7 @@ class StreamNode:
 
     def set(self, **properties: Any) -> None:
         """Writes properties; None removes one."""
+        self._read.clear()
         for name, value in properties.items():
             self.vertex.properties.set(name, value)
 
@@ -253,38 +262,3 @@ def add_checkpoints(graph: Any, stream: Vertex, checkpoints: Sequence[Checkpoint
         made.append(new_vertex(graph, nodes.CHECKPOINT, properties))
         connect(graph, stream, made[-1], nodes.HAS_CHECKPOINT)
     return made
-
-
-def new_vertex(graph: Any, label: str, properties: Mapping[str, Any]) -> Vertex:
-    """Makes a vertex. `graph`: `mgp.Graph`."""
-    vertex = graph.create_vertex()
-    vertex.add_label(label)
-    for name, value in properties.items():
-        vertex.properties.set(name, value)
-    return vertex
-
-
-def connect(graph: Any, start: Vertex, end: Vertex, kind: str) -> None:
-    """Makes a relationship."""
-    graph.create_edge(start, end, sys.modules["mgp"].EdgeType(kind))
-
-
-def properties_of(vertex: Vertex) -> dict[str, Any]:
-    """All of a vertex's properties."""
-    return {item.name: item.value for item in vertex.properties.items()}
-
-
-def ends(vertex: Vertex, kind: str) -> Iterator[Vertex]:
-    """Where a vertex's relationships of one type lead."""
-    return (edge.to_vertex for edge in vertex.out_edges if edge.type.name == kind)
-
-
-def text_of(vertex: Vertex, name: str) -> str:
-    """A property as text, whatever somebody has written there; empty if it is not there."""
-    value = vertex.properties.get(name)
-    return "" if value is None else str(value)
-
-
-def has_label(vertex: Vertex, label: str) -> bool:
-    """Whether a vertex has a label."""
-    return any(candidate.name == label for candidate in vertex.labels)

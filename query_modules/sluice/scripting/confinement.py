@@ -8,6 +8,7 @@ it may use besides is the administrator's to say (`host.transform_access`).
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import sys
@@ -74,8 +75,9 @@ class Unconfined(Exception):
     """The process cannot be confined, though it has to be; the text says why."""
 
 
+@functools.cache
 def machine() -> Machine:
-    """What the kernel offers now. Does not wait."""
+    """What the kernel offers, which stays so while it runs. Does not wait."""
     return Machine(landlock.abi(), seccomp.offered())
 
 
