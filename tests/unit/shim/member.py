@@ -37,7 +37,8 @@ class Member:
         self.held.set()
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()  # guards _sockets
+        self._lock = threading.Lock()  # guards _sockets and _up
+        self._up = False
         self._listener: socket.socket
         self.port = 0
 
@@ -48,6 +49,7 @@ class Member:
             return len(self._sockets)
 
     def start(self) -> None:
+        self._up = True
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self.port = self._listener.getsockname()[1]
         self._run(self._accept, self._listener)
@@ -57,6 +59,7 @@ class Member:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
+            self._up = False
             for connected in self._sockets:
                 with suppress(OSError):  # the client has reset it
                     connected.shutdown(socket.SHUT_RDWR)
@@ -85,6 +88,9 @@ class Member:
             except OSError:  # closed
                 return
             with self._lock:
+                if not self._up:
+                    connected.close()
+                    return
                 self._sockets.add(connected)
             self._run(self._serve, connected)
 
