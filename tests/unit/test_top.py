@@ -75,6 +75,12 @@ def test_an_error_that_is_over_is_shown_as_such() -> None:
     assert "(over) 2026-11-29T10:00:00.000Z Connection refused" in lines(view, width=160)[5]
 
 
+def test_what_is_too_long_is_cut_off_in_its_own_line_only() -> None:
+    *_, first, second = lines(view_of({**FAILED, "reason": "long " * 50}, ROW))
+    assert first.endswith("…")
+    assert not second.endswith("…")
+
+
 def test_no_streams() -> None:
     view = view_of()
     assert lines(view)[0] == "bolt://127.0.0.1:7687   0 streams   0 messages/s   lag 0"

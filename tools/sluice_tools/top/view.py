@@ -203,6 +203,7 @@ def _line(cells: list[Text], widths: list[int]) -> Text:
     for cell, side, width in zip(cells, ALIGNED.values(), widths, strict=True):
         cell.align(side, width)
         line.append_text(cell).append("  ")
+    line.rstrip()
     return line
 
 
