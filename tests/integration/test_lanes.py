@@ -116,8 +116,10 @@ def test_lanes_are_dealt_anew_with_positions_history_and_parked_messages(stream:
     stream.configured({"lanes": 2, "on_error": "park"}, GATED)
     assert [(one["lane"], one["lanes"]) for one in stream.checkpoints] == [(0, 2), (1, 2)]
     stream.deal([*numbers(0, 16), "bad0", "bad1", "bad2", "bad3"])
-    stream.read(16)
+    stream.start()
+    stream.await_count(16)
     eventually(lambda: len(stream.parked()), equals=4)
+    stream.stop()
     before = stream.info
     assert (before["messages"], before["failed"]) == (16, 4)
     for lanes in (3, 1, 4):
