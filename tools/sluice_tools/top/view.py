@@ -199,10 +199,10 @@ class View:
 
 
 def _line(cells: list[Text], widths: list[int]) -> Text:
-    line = Text(no_wrap=True, overflow="ellipsis")
+    line = Text(" ", no_wrap=True, overflow="ellipsis")
     for cell, side, width in zip(cells, ALIGNED.values(), widths, strict=True):
         cell.align(side, width)
-        line.append_text(cell).append("  ")
+        line.append_text(cell).append("   ")
     line.rstrip()
     return line
 
