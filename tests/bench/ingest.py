@@ -157,9 +157,11 @@ def cpu_seconds(session: int) -> float:
 def _pause(seconds: float, done: int, left: int) -> float:
     """
     How long to wait before the next look, in seconds: counting a large graph takes a core for a while, so it is done
-    the more seldom the farther away the end is.
+    the more seldom the farther away the end is, but never for more than a twentieth of the time that has passed.
     """
-    return min(max(MIN_BACKOFF, left * seconds / done / 4), MAX_BACKOFF) if done > 0 else MIN_BACKOFF
+    if done <= 0:
+        return MIN_BACKOFF
+    return max(MIN_BACKOFF, min(left * seconds / done / 4, seconds / 20, MAX_BACKOFF))
 
 
 def _seen(session: neo4j.Session, query: str) -> int:
