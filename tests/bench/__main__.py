@@ -33,6 +33,7 @@ from rich.console import Console
 
 from sandbox.mock_broker import MockBroker
 from tests.bench import ingest, latency, own, recovery, report
+from tests.bench.alone import PACKAGED
 from tests.bench.contenders import CONTENDERS, native_module
 from tests.bench.ingest import Case
 from tests.bench.topics import Broker
@@ -41,9 +42,6 @@ from tests.hosts import MemgraphHost, SandboxHost, ServerHost
 from tests.hosts.host import QUERY_MODULES, HostOptions
 from tests.hosts.options import setting
 from tests.kafka import KafkaBroker
-
-PACKAGED = ("--storage-wal-file-flush-every-n-tx=100000",)
-"What the tests' hosts have otherwise than `/etc/memgraph/memgraph.conf`: they are killed, and must have lost nothing."
 
 MOCK_KEEPS = 5_000_000
 "Bytes of a partition that librdkafka's broker keeps (`rdkafka_mock.c`)."

@@ -11,9 +11,7 @@ Maven for the broker (`make kafka`).
 
 from __future__ import annotations
 
-import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,10 +19,10 @@ from typing import NamedTuple
 
 from confluent_kafka import Producer
 
+from tests.bench.alone import PACKAGED, parser_of, started
 from tests.bench.ingest import cpu_seconds
 from tests.bench.workloads import COUNTER_SOURCE
-from tests.hosts import MemgraphHost, SandboxHost, ServerHost
-from tests.hosts.host import HostOptions
+from tests.hosts import ServerHost
 from tests.kafka import KafkaBroker
 
 KEYS = 10_000
@@ -37,8 +35,6 @@ SETTLED = 2 * PART
 
 LOOK = 0.2
 "Seconds between two looks."
-
-PACKAGED = ("--storage-wal-file-flush-every-n-tx=100000",)
 
 
 class Look(NamedTuple):
@@ -112,24 +108,13 @@ def rate(looks: Sequence[Look], begin: int, end: int) -> float:
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--memgraph-bin", type=Path)
-    parser.add_argument("--memgraph-pythonpath", type=Path)
+    parser = parser_of(__doc__)
     parser.add_argument("--messages", type=int, default=20_000_000, help=f"a multiple of {KEYS * PARTITIONS}")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sluice-endurance-") as name:
-        folder = Path(name)
-        host = _host(folder / "host", options)
-        broker = KafkaBroker(folder / "broker")
-        broker.start()
-        try:
-            host.start()
-            before = cpu_seconds(host.pid)
-            looks = measure(host, broker, folder, options.messages)
-            cpu = (cpu_seconds(host.pid) - before) / options.messages * 1e6
-        finally:
-            host.kill()
-            broker.kill()
+    with started(options, PACKAGED) as (host, broker, folder):
+        before = cpu_seconds(host.pid)
+        looks = measure(host, broker, folder, options.messages)
+        cpu = (cpu_seconds(host.pid) - before) / options.messages * 1e6
     first, last = rate(looks, 0, PART), rate(looks, options.messages - PART, options.messages)
     print(f"{options.messages:,} messages in {looks[-1].at - looks[0].at:.0f} s, each count right; {cpu:.1f} µs of CPU")
     print(f"messages/s: the first {PART:,} {first:,.0f}, the last {last:,.0f} ({last / first:.2f})")
@@ -137,12 +122,6 @@ def main() -> None:
     for what in ("server", "transform"):
         sizes = [getattr(look, what) for look in settled]
         print(f"MiB, {what}: {sizes[0]:.0f} after {settled[0].messages:,}, then {min(sizes):.0f} to {max(sizes):.0f}")
-
-
-def _host(folder: Path, options: argparse.Namespace) -> ServerHost:
-    if options.memgraph_bin is None:
-        return SandboxHost(folder)
-    return MemgraphHost(folder, options.memgraph_bin, options.memgraph_pythonpath, HostOptions(arguments=PACKAGED))
 
 
 if __name__ == "__main__":

@@ -13,12 +13,10 @@ ended, plus its share of what others use as well. Needs Java and Maven for the b
 
 from __future__ import annotations
 
-import argparse
 import os
 import pty
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -32,10 +30,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sluice.host.settings import Settings
+from tests.bench.alone import parser_of, started
 from tests.bench.ingest import cpu_seconds
 from tests.eventually import eventually
-from tests.hosts import MemgraphHost, SandboxHost, ServerHost
-from tests.hosts.host import HostOptions
+from tests.hosts import ServerHost
 from tests.integration.shim_server import ShimServer
 from tests.kafka import KafkaBroker
 from tests.ports import free_port
@@ -212,31 +210,14 @@ def table(costs: Sequence[Cost]) -> Table:
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--memgraph-bin", type=Path)
-    parser.add_argument("--memgraph-pythonpath", type=Path)
+    parser = parser_of(__doc__)
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--running", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sluice-idle-") as name:
-        folder = Path(name)
-        host = _host(folder / "host", options)
-        broker = KafkaBroker(folder / "broker")
-        broker.start()
-        try:
-            host.start()
-            costs = measure(host, broker, folder, options.streams, options.running, options.seconds)
-        finally:
-            host.kill()
-            broker.kill()
+    with started(options) as (host, broker, folder):
+        costs = measure(host, broker, folder, options.streams, options.running, options.seconds)
     Console(width=120).print(table(costs))
-
-
-def _host(folder: Path, options: argparse.Namespace) -> ServerHost:
-    if options.memgraph_bin is None:
-        return SandboxHost(folder)
-    return MemgraphHost(folder, options.memgraph_bin, options.memgraph_pythonpath, HostOptions())
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sandbox.mock_broker import MockBroker
-from tests.hosts import Host, MemgraphHost, SandboxHost, ServerHost
-from tests.hosts.host import REPOSITORY, HostOptions
+from tests.bench.alone import host_of
+from tests.hosts import Host
+from tests.hosts.host import REPOSITORY
 
 STREAMS = 3
 WARM_UP = 30  # calls that are not counted
@@ -103,19 +104,13 @@ def main(words: list[str]) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as folder, MockBroker() as broker, ExitStack() as ending:
-        empty, filled = (_host(Path(folder) / name, options) for name in ("empty", "filled"))
+        empty, filled = (host_of(Path(folder) / name, options) for name in ("empty", "filled"))
         for host in (empty, filled):
             ending.callback(host.close)
             host.start()
         costs = measure(empty, filled, broker, options.vertices)
     print(json.dumps({**asdict(costs), "ratio": costs.ratio}) if options.json else _table(empty.name, costs))
     return 0
-
-
-def _host(folder: Path, options: argparse.Namespace) -> ServerHost:
-    if options.memgraph_bin is None:
-        return SandboxHost(folder)
-    return MemgraphHost(folder, options.memgraph_bin.resolve(), options.memgraph_pythonpath, HostOptions())
 
 
 def _table(host: str, costs: Costs) -> str:

@@ -2,7 +2,7 @@
 Asks Kafka for topics on behalf of all streams that have the same brokers and settings.
 
 librdkafka's admin client must not end while one of its questions is open: an answer to `describe_topics` that arrives
-in that very moment ends the process, and so the database. It was seen once in some thousand streams that were dropped.
+in that very moment ends the process, and so the database. It was seen once.
 
 Source: `rd_kafka_DescribeTopicsResponse_parse` in `rdkafka_admin.c`, v2.16.1: a client that ends takes the answer for a
     good one, and has read nothing of it.

@@ -54,7 +54,7 @@ class Catalog:
             if has_label(vertex, nodes.STREAM)
         }
         installation = self._shared.host.installation
-        names = distinct_names({stream: text_of(vertex, "name") for stream, vertex in found.items()})
+        names = distinct_names({stream: text_of(vertex.properties.get("name")) for stream, vertex in found.items()})
         return sorted(
             (StreamNode(found[stream], names[stream], installation) for stream in found), key=lambda stream: stream.name
         )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sluice.errors import SettingError, StreamNotFound, StreamRunning
 from sluice.host.installation import Installation
 from sluice.persistence import nodes
-from sluice.procedures.vertices import Vertex, connect, ends, has_label, new_vertex, properties_of
+from sluice.procedures.vertices import Vertex, connect, ends, has_label, new_vertex, properties_of, text_of
 from sluice.values.dealing import dealt_to, joined
 from sluice.values.lane import Lane, key_of
 from sluice.values.model import Checkpoint, Status, StreamSpec, VertexId, effective_status
@@ -65,8 +65,7 @@ class StreamNode:
 
     def text(self, name: str) -> str:
         """A property as text, whatever somebody has written there; empty if it is not there."""
-        value = self.get(name)
-        return "" if value is None else str(value)
+        return text_of(self.get(name))
 
     @property
     def only_topic(self) -> str:

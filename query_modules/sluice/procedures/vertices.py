@@ -34,9 +34,8 @@ def ends(vertex: Vertex, kind: str) -> Iterator[Vertex]:
     return (edge.to_vertex for edge in vertex.out_edges if edge.type.name == kind)
 
 
-def text_of(vertex: Vertex, name: str) -> str:
-    """A property as text, whatever somebody has written there; empty if it is not there."""
-    value = vertex.properties.get(name)
+def text_of(value: Any) -> str:
+    """A property's value as text, whatever somebody has written there; empty if it is not there."""
     return "" if value is None else str(value)
 
 
