@@ -7,7 +7,8 @@ python3-venv, first as an ordinary user, then as root.
 `make test` has to name what is missing, in one command, and `make demo` has to work. With `--all` that command is
 typed, and `make test` has to pass. Needs root and debootstrap. What is tried is what is committed; the network, pip's
 settings and the authorities are those of this machine. The root folder stays, in `.cache/fresh/SUITE`, for the next
-time; a checkout is new each time. Ubuntu is tried with `--suite noble --mirror` and the address of its archive.
+time, and beside it what a user's latest attempt printed; a checkout is new each time. Ubuntu is tried with
+`--suite noble --mirror` and the address of its archive.
 """
 
 from __future__ import annotations
@@ -46,9 +47,11 @@ class Fresh:
         self._mirror = mirror
 
     def prepare(self) -> None:
-        """Makes it, if it is not there. Raises CalledProcessError: debootstrap could not."""
+        """Makes it, if it is not there, or not as it was made. Raises CalledProcessError: debootstrap could not."""
+        part = self.folder.with_suffix(".part")
+        if (self.folder / "usr/bin/java").exists():  # an attempt with `--all` has installed what it needs
+            self.folder.rename(part)
         if not self.folder.is_dir():
-            part = self.folder.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
             part.parent.mkdir(parents=True, exist_ok=True)
             command = ["debootstrap", "--variant=minbase", f"--include={ALONE}", self.suite, str(part)]
@@ -76,8 +79,8 @@ class Fresh:
         """Runs a command as a user, with processes, mounts and an environment of its own."""
         inside = (
             f"mount -t proc proc {self.folder}/proc && mount --rbind /dev {self.folder}/dev && "
-            f'exec chroot {self.folder} su {user} -s /bin/sh -w "$WHITELIST" -l -c "$COMMAND"'
-        )
+            f'chroot {self.folder} su {user} -s /bin/sh -w "$WHITELIST" -l -c "$COMMAND"; exit $?'
+        )  # the shell stays: it is the process 1 here, and buries whatever ends without a parent
         kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
         paths = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "COMMAND": command, "WHITELIST": ",".join(kept) or "LANG"}
         return subprocess.run(
@@ -94,14 +97,16 @@ class Fresh:
 def attempts(fresh: Fresh, *, everything: bool) -> Iterator[tuple[str, str, str, bool]]:
     """Tries it all, in turn: who did what, how it ended, and whether that is as it has to be."""
     places = {user: fresh.check_out(user) for user in USERS}
+    told = ""
     for user, place in places.items():
-        yield user, "make test", *_judged(fresh, user, f"cd {place} && make test", works=False)
+        said, right = _judged(fresh, user, f"cd {place} && make test", works=False)
+        told = said[said.find("apt-get install") :]
+        yield user, "make test", said, right
     for user, place in places.items():
         yield user, "make demo", *_judged(fresh, user, f"cd {place} && make demo", works=True)
     if everything:
-        typed = "apt-get install --no-install-recommends default-jre-headless maven openssl nodejs npm"
-        unasked = typed.replace("install", "install -qq -y")
-        yield "root", typed, *_judged(fresh, "root", f"apt-get update -qq && {unasked}", works=True)
+        unasked = told.replace("apt-get install", "apt-get install -qq -y", 1)
+        yield "root", told, *_judged(fresh, "root", f"apt-get update -qq && {unasked}", works=True)
         for user, place in places.items():
             yield user, "make test", *_judged(fresh, user, f"cd {place} && make test", works=True)
 
@@ -109,6 +114,7 @@ def attempts(fresh: Fresh, *, everything: bool) -> Iterator[tuple[str, str, str,
 def _judged(fresh: Fresh, user: str, command: str, *, works: bool) -> tuple[str, bool]:
     began = time.monotonic()
     result = fresh.run(user, command)
+    fresh.folder.with_name(f"{fresh.folder.name}.{user}.log").write_text(result.stdout)
     lines = [line for line in result.stdout.splitlines() if line.strip()]
     right = (result.returncode == 0) if works else any("error: the tests need" in line for line in lines)
     if not right:
