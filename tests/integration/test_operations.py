@@ -28,6 +28,7 @@ INFO = (
     "batch_size, config, generation, positions, watermarks, lag, total_lag, batches, messages, failed, rates, "
     "times_ms, retries, last_batch, last_error"
 )
+PROGRESS = "name, topic, status, reason, retrying, total_lag, messages, failed, rates, retries, last_error"
 BATCHES = "time, begin, end, batches, messages, failed, queries, sent, ms, retries, transform_sha256"
 
 AT_ONCE = 5.0
@@ -100,6 +101,36 @@ def test_all_streams_are_told_at_once(stream: Operated, new_stream: NewOperated)
     told = stream.run("CALL streams.info() YIELD name, status RETURN name, status")
     assert [row["name"] for row in told] == sorted(row["name"] for row in told)
     assert {one.name for one in streams} <= {row["name"] for row in told}
+
+
+def test_progress_is_what_info_says(new_stream: NewOperated) -> None:
+    stream = new_stream(partitions=2)
+    streams = {one.name: one for one in (stream, new_stream(), new_stream())}
+    fresh, failed = list(streams.values())[1:]
+    for one, config in zip(streams.values(), ({"on_error": "skip", "lanes": 2}, None, None), strict=True):
+        one.configured(config)
+    for one in (stream, failed):
+        one.send([*numbers(0, 20), "raise"])
+        one.start()
+    eventually(lambda: stream.info["failed"], equals=1)
+    failed.await_status("error")
+    query = f"CALL streams.progress() YIELD {PROGRESS}, queries, sent RETURN {PROGRESS}, queries, sent"
+
+    def agree() -> bool:
+        told = {row["name"]: row for row in stream.run(query) if row["name"] in streams}
+        assert list(told) == sorted(streams)
+        for name, row in told.items():
+            info = streams[name].info
+            (folded,) = stream.run("CALL streams.info($name) YIELD folding AS f RETURN f.queries, f.sent", name=name)
+            expected = {column: info[column] for column in PROGRESS.split(", ")}
+            expected |= {"queries": folded["f.queries"], "sent": folded["f.sent"]}
+            # Rates change by themselves.
+            if {**row, "rates": set(row["rates"])} != {**expected, "rates": set(expected["rates"])}:
+                return False
+        return [told[one.name]["status"] for one in streams.values()] == ["running", "stopped", "error"]
+
+    eventually(agree)
+    assert fresh.info["messages"] == 0
 
 
 def test_under_load_lag_is_kafkas_own_and_counters_are_the_ledgers(new_stream: NewOperated, tmp_path: Path) -> None:

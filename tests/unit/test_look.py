@@ -14,7 +14,8 @@ from sluice.clauses import parse, to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Items, Map
 from sluice.engine.status import Monitor, WorkerState
-from sluice.procedures.look import _reason, lags, statement_of
+from sluice.procedures.look import statement_of
+from sluice.procedures.stream_report import lags, reason_of
 from sluice.supervising.shared_state import SharedState
 from sluice.values.configuration import configuration_of
 from sluice.values.model import MAX_INT32, Checkpoint, Status, StreamSpec, Transform
@@ -81,7 +82,7 @@ WAITS = WorkerState(trouble="refused", since="2026-11-26T10:00:00Z", next_try="2
 def test_the_reason_is_what_keeps_a_stream_from_what_it_was_asked_for(status, state, expected):
     ended = Checkpoint(positions={}, error="why it ended")
     stream: Any = SimpleNamespace(is_copied=False)  # what is known of its work is enough here
-    assert _reason(stream, status, ended, state, SharedState(1)) == expected
+    assert reason_of(stream, status, ended, state, SharedState(1)) == expected
 
 
 def test_why_nothing_can_be_retried_is_told_from_when_it_began():

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from sluice.bolt import messages
 from sluice.bolt.messages import Tag
-from sluice_tools.top.command import COLUMNS, DETAIL_COLUMNS, DETAILS, INFO
+from sluice_tools.top.command import COLUMNS, DETAIL_COLUMNS, DETAILS, PROGRESS
 from sluice_tools.top.view import AROUND, Keystroke, View
 from tests.eventually import eventually
 from tests.ports import free_port
@@ -187,8 +187,8 @@ class Streams:
                 return
             query, parameters, _ = message.fields
             session.expect(Tag.PULL)
-            if query in (INFO, DETAILS):
-                columns = (COLUMNS if query == INFO else DETAIL_COLUMNS).split(", ")
+            if query in (PROGRESS, DETAILS):
+                columns = (COLUMNS if query == PROGRESS else DETAIL_COLUMNS).split(", ")
                 record = messages.record([self.row.get(column, f"the {column}") for column in columns])
                 session.say(messages.success({"fields": columns}), record, messages.success())
                 continue

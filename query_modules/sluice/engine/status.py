@@ -156,23 +156,32 @@ class Monitor:
         with self._lock:
             return self._up_to(checkpoint)[::-1][:limit]
 
-    def figures(self, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
-        """Rates and what else is known of the work, as columns of `streams.info`; `checkpoint` as for `entries`."""
+    def counts(self) -> dict[str, Any]:
+        """Rates, retries and the latest error, as columns of `streams.info`."""
         with self._lock:
-            clock = self._clock()
-            self._forget_before(int(clock - WINDOW))
-            age = WINDOW if self._began is None else min(max(clock - self._began, 1.0), WINDOW)
-            batches = sum(batches for _, batches, _ in self._seconds)
-            messages = sum(messages for _, _, messages in self._seconds)
+            return self._counts()
+
+    def figures(self, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
+        """The same, and what else is known of the work, as columns of `streams.info`; `checkpoint` as for `entries`."""
+        with self._lock:
             entries = self._up_to(checkpoint)
-            last = entries[-1].as_row() if entries else None
             return {
-                "rates": {"messages_per_s": round(messages / age, 3), "batches_per_s": round(batches / age, 3)},
+                **self._counts(),
                 "times_ms": {stage: round(spent, 3) for stage, spent in self._ms.items()},
-                "retries": self._retries,
-                "last_batch": last,
-                "last_error": None if self._error is None else {"time": self._error[0], "error": self._error[1]},
+                "last_batch": entries[-1].as_row() if entries else None,
             }
+
+    def _counts(self) -> dict[str, Any]:
+        clock = self._clock()
+        self._forget_before(int(clock - WINDOW))
+        age = WINDOW if self._began is None else min(max(clock - self._began, 1.0), WINDOW)
+        batches = sum(batches for _, batches, _ in self._seconds)
+        messages = sum(messages for _, _, messages in self._seconds)
+        return {
+            "rates": {"messages_per_s": round(messages / age, 3), "batches_per_s": round(batches / age, 3)},
+            "retries": self._retries,
+            "last_error": None if self._error is None else {"time": self._error[0], "error": self._error[1]},
+        }
 
     def handed_over(self) -> dict[str, Any]:
         """What a successor is to know, in plain types: its classes are others than ours."""

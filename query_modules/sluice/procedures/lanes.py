@@ -50,14 +50,27 @@ def joined_waits(lanes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def joined_counts(lanes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """As `Monitor.counts`, of all lanes."""
+    return {
+        "rates": _summed(lanes, "rates"),
+        "retries": sum(one["retries"] for one in lanes),
+        "last_error": _latest(lanes, "last_error"),
+    }
+
+
 def joined_figures(lanes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """As `Monitor.figures`, of all lanes."""
-    last = {name: [one[name] for one in lanes if one[name] is not None] for name in ("last_batch", "last_error")}
     return {
-        **{
-            name: {key: round(sum(one[name][key] for one in lanes), 3) for key in lanes[0][name]}
-            for name in ("rates", "times_ms")
-        },
-        "retries": sum(one["retries"] for one in lanes),
-        **{name: max(found, key=lambda one: str(one["time"]), default=None) for name, found in last.items()},
+        **joined_counts(lanes),
+        "times_ms": _summed(lanes, "times_ms"),
+        "last_batch": _latest(lanes, "last_batch"),
     }
+
+
+def _summed(lanes: Sequence[Mapping[str, Any]], name: str) -> dict[str, float]:
+    return {key: round(sum(one[name][key] for one in lanes), 3) for key in lanes[0][name]}
+
+
+def _latest(lanes: Sequence[Mapping[str, Any]], name: str) -> Any:
+    return max((one[name] for one in lanes if one[name] is not None), key=lambda one: str(one["time"]), default=None)

@@ -8,40 +8,28 @@ Kafka.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
 from operator import attrgetter, itemgetter
 
 from sluice import __version__
 from sluice.clauses.printer import to_text
 from sluice.clauses.statements import CreateStream
 from sluice.clauses.values import Map
-from sluice.engine.status import WorkerState
 from sluice.errors import SettingError
 from sluice.host.server_process import this_process
 from sluice.host.settings import Settings
 from sluice.host.transform_access import CONFINEMENT
-from sluice.procedures.lanes import joined_figures, joined_folding, joined_state, joined_waits
+from sluice.procedures.lanes import joined_counts, joined_figures, joined_folding, joined_waits
 from sluice.procedures.stream_node import StreamNode
+from sluice.procedures.stream_report import StreamReport, lags, reason_of
 from sluice.procedures.streams import Row, Streams
 from sluice.scripting.client import confinement
 from sluice.scripting.interpreter import find_interpreter
 from sluice.supervising.shared_state import SharedState
-from sluice.values.dealing import joined
 from sluice.values.merge_keys import unprotected
-from sluice.values.model import PROBE, Checkpoint, Status, StreamSpec, check_count
-from sluice.values.position import Partition, as_map
+from sluice.values.model import PROBE, Status, StreamSpec, check_count
+from sluice.values.position import as_map
 
 NOT_YET = "the module has not read the graph yet over its own connection to the server"
-
-COPIED = (
-    "waiting: it was started on another server, from whose dump or snapshot this one was filled, and may run there; "
-    "START STREAM {name} runs it here as well"
-)
-
-OVERLOOKED = (
-    "waiting: its CREATE is not committed yet, or it is in another database than that of SLUICE_LOOPBACK_USER, where "
-    "nothing runs it"
-)
 
 
 def show(streams: Streams) -> list[Row]:
@@ -64,7 +52,15 @@ def info(streams: Streams, name: str | None) -> list[Row]:
     StreamNotFound.
     """
     shown = streams.all() if name is None else [streams.find(name)]
-    return [_info(stream, streams.shared, streams.settings) for stream in shown]
+    return [_info(StreamReport(stream, streams.shared), streams.shared, streams.settings) for stream in shown]
+
+
+def progress(streams: Streams) -> list[Row]:
+    """
+    Of all streams, ordered by name, those columns of `info` that change as they run, without maps by partition: half of its
+    work, for those who look again and again.
+    """
+    return [_progress(StreamReport(stream, streams.shared)) for stream in streams.all()]
 
 
 def errors(streams: Streams, name: str, limit: int) -> list[Row]:
@@ -158,27 +154,19 @@ def statement_of(spec: StreamSpec) -> CreateStream:
     )
 
 
-def _info(stream: StreamNode, shared: SharedState, settings: Settings) -> Row:
-    monitors = [shared.monitor(stream.key(lane)) for lane in range(stream.lane_count)]
-    # The states first: what the workers report as committed is in the graph for every later reader.
-    states = [monitor.state for monitor in monitors]
-    lanes = stream.lanes()
-    checkpoint = joined(lanes, stream.generation)
-    status = stream.status_at(checkpoint)
-    at_work = {n: states[n] for n, one in enumerate(lanes) if one.ended_generation != stream.generation}
-    state = joined_state(at_work or dict(enumerate(states)), len(states))
+def _info(report: StreamReport, shared: SharedState, settings: Settings) -> Row:
+    stream, checkpoint, lag = report.stream, report.checkpoint, report.lag
+    monitors, lanes, watermarks = report.monitors, report.lanes, report.watermarks
     waits = [monitor.waits.as_map() for monitor in monitors]
     shapes = frozenset(shape for monitor in monitors for shape in monitor.waits.shapes)
     figures = [monitor.figures(one) for monitor, one in zip(monitors, lanes, strict=False)]
     spec = _spec(stream)
-    watermarks = state.watermarks if state is not None and status is Status.RUNNING else None
-    lag = None if watermarks is None else lags(watermarks, checkpoint.positions)
     return {
         "name": stream.name,
-        "status": status.value,
-        "reason": _reason(stream, status, checkpoint, state, shared),
-        "since": _since(stream, status, checkpoint),
-        "retrying": _retrying(status, state, shared),
+        "status": report.status.value,
+        "reason": report.reason,
+        "since": report.since,
+        "retrying": report.retrying,
         "uri": stream.text("uri"),
         "topic": stream.text("topic"),
         "transform": stream.text("transform"),
@@ -194,7 +182,7 @@ def _info(stream: StreamNode, shared: SharedState, settings: Settings) -> Row:
         if watermarks is None
         else as_map({p: {"low": low, "high": high} for p, (low, high) in watermarks.items()}, checkpoint.topic),
         "lag": None if lag is None else as_map(lag, checkpoint.topic),
-        "total_lag": None if lag is None else sum(lag.values()),
+        "total_lag": report.total_lag,
         "batches": checkpoint.batches,
         "messages": checkpoint.messages,
         "failed": checkpoint.failed,
@@ -204,23 +192,42 @@ def _info(stream: StreamNode, shared: SharedState, settings: Settings) -> Row:
         "lanes": []
         if len(lanes) == 1
         else [
-            {"lane": number, **_lane(stream, one, states[number], shared, failed=status is Status.ERROR)}
+            {"lane": number, **_lane(report, number, shared)}
             | {"rates": figures[number]["rates"], "waits": waits[number]}
-            for number, one in enumerate(lanes)
+            for number in range(len(lanes))
         ],
         **joined_figures(figures),
     }
 
 
-def _lane(stream: StreamNode, held: Checkpoint, state: WorkerState | None, shared: SharedState, *, failed: bool) -> Row:
-    """What is known of one of several lanes. `failed`: whether any has; then all others stop."""
+def _progress(report: StreamReport) -> Row:
+    monitors = report.monitors
+    folded = [monitor.folding for monitor in monitors]
+    return {
+        "name": report.stream.name,
+        "topic": report.stream.text("topic"),
+        "status": report.status.value,
+        "reason": report.reason,
+        "retrying": report.retrying,
+        "total_lag": report.total_lag,
+        "messages": report.checkpoint.messages,
+        "failed": report.checkpoint.failed,
+        "queries": sum(one.given for one in folded),
+        "sent": sum(one.sent for one in folded),
+        **joined_counts([monitor.counts() for monitor in monitors]),
+    }
+
+
+def _lane(report: StreamReport, number: int, shared: SharedState) -> Row:
+    """What is known of one of several lanes."""
+    stream, held, state = report.stream, report.lanes[number], report.states[number]
     status = stream.status_at(held)
-    if status is Status.RUNNING and failed:
+    if status is Status.RUNNING and report.status is Status.ERROR:  # one that fails stops all others
         status = Status.STOPPED
     lag = None if state is None or state.watermarks is None else lags(state.watermarks, held.positions)
     return {
         "status": status.value,
-        "reason": _reason(stream, status, held, state, shared),
+        "reason": reason_of(stream, status, held, state, shared),
         "positions": as_map(held.positions, held.topic),
         "lag": None if lag is None else as_map(lag, held.topic),
         "total_lag": None if lag is None else sum(lag.values()),
@@ -236,55 +243,3 @@ def _spec(stream: StreamNode) -> StreamSpec | None:
         return stream.spec
     except SettingError:
         return None
-
-
-def lags(watermarks: Mapping[Partition, tuple[int, int]], positions: Mapping[Partition, int]) -> dict[Partition, int]:
-    """
-    partition -> number of offsets from its position to the end.
-
-    For a partition of which nothing was read, the position is its first message, where reading will begin.
-    """
-    return {
-        partition: max(0, high - max(positions.get(partition, low), low))
-        for partition, (low, high) in watermarks.items()
-    }
-
-
-def _reason(
-    stream: StreamNode, status: Status, checkpoint: Checkpoint, state: WorkerState | None, shared: SharedState
-) -> str | None:
-    """
-    Why a stream is in error, or why it does not read though it runs, or does not apply parked messages though that
-    was asked for, and since when; None if all is well.
-    """
-    if status is Status.ERROR:
-        return checkpoint.error
-    if (retrying := _retrying(status, state, shared)) is not None:
-        what = " parked messages" if status is Status.STOPPED else ""
-        since = f" since {retrying['since']}" if retrying["since"] else ""
-        again = f"; next try at {retrying['next_try']}" if retrying["next_try"] else ""
-        return f"retrying{what}{since}: {retrying['why']}{again}"
-    if status is Status.STOPPED:
-        return COPIED.format(name=stream.name) if stream.is_copied else None
-    if state is None and shared.overlooked(stream.uid):
-        return OVERLOOKED
-    if state is None or not state.assigned:
-        return f"starting since {_since(stream, status, checkpoint)}"
-    return None
-
-
-def _retrying(status: Status, state: WorkerState | None, shared: SharedState) -> Row | None:
-    """Why a stream is retrying: `why, since, next_try`; None: it is not retrying."""
-    running = status is Status.RUNNING
-    if running and shared.trouble is not None:
-        return {"why": shared.trouble, "since": None, "next_try": None}
-    if state is None or state.trouble is None or not (running or state.only_retries):
-        return None
-    return {"why": state.trouble, "since": state.since, "next_try": state.next_try}
-
-
-def _since(stream: StreamNode, status: Status, checkpoint: Checkpoint) -> str | None:
-    """When the status began; None for streams of a version that did not record it."""
-    if stream.get("running") and status is not Status.RUNNING:
-        return checkpoint.ended_at
-    return stream.text("changed_at") or None

@@ -16,12 +16,16 @@ from sluice_tools.shim.metrics import exposition, recorder
 from sluice_tools.shim.metrics.exposition import exposed
 from sluice_tools.shim.metrics.http_server import PooledServer
 from sluice_tools.shim.metrics.pages import FILES, FOLDER, is_here
-from sluice_tools.shim.metrics.recorder import ERRORS, PARKED
-from sluice_tools.shim.metrics.stream_reader import INFO, ServerQueries
+from sluice_tools.shim.metrics.recorder import ERRORS, FOLDING, PARKED, PROGRESS
+from sluice_tools.shim.metrics.stream_reader import ServerQueries
 from sluice_tools.shim.settings import Address, MetricsSettings, ShimSettings
 from sluice_tools.shim.statistics import Statistics
 from tests.eventually import eventually
-from tests.unit.shim.test_metrics import NEW, ROW
+from tests.unit.shim.test_metrics import ROW as WHOLE
+
+ROW = {**WHOLE, "queries": 28, "sent": 4}
+NEW = {**ROW, "name": "new", "status": "stopped"}
+FOLDED = {"folding": WHOLE["folding"]}
 
 FAILURES = [{"time": "2026-11-29T10:00:00.000Z", "action": "park", "partition": 0, "offset": 7, "error": "no <number>"}]
 WAITING = [{"partition": 0, "offset": 7, "attempts": 1, "error": "no <number>"}]
@@ -40,7 +44,7 @@ class Server:
         self.asked.append((query, parameters))
         if self.fault:
             raise self.fault
-        return {INFO: self.rows, ERRORS: FAILURES, PARKED: WAITING}[query]
+        return {PROGRESS: self.rows, FOLDING: [FOLDED], ERRORS: FAILURES, PARKED: WAITING}[query]
 
 
 @pytest.fixture
@@ -120,12 +124,10 @@ def test_failed_and_parked_messages_are_read_when_they_are_others(get: Callable[
         "errors": FAILURES,
         "parked": WAITING,
         "texts": {"MERGE (n)": "no key"},
-        "limits": None,
-        "lags": {"0": 5, "1": 0},
     }
 
     def readings() -> int:
-        return sum(query == INFO for query, _ in server.asked)
+        return sum(query == PROGRESS for query, _ in server.asked)
 
     seen = readings()
     eventually(lambda: readings() > seen + 3)

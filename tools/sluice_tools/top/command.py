@@ -27,7 +27,7 @@ from sluice_tools.terminal import Authorities, PasswordFile, User, password_of, 
 from sluice_tools.top.view import Keystroke, View, Wish
 
 COLUMNS = "name, status, reason, retrying, total_lag, messages, failed, rates, last_error"
-INFO = f"CALL streams.info() YIELD {COLUMNS} RETURN {COLUMNS}"
+PROGRESS = f"CALL streams.progress() YIELD {COLUMNS} RETURN {COLUMNS}"
 
 DETAIL_COLUMNS = (
     "status, reason, since, uri, topic, transform, config, batch_size, batch_interval, positions, lag, messages, "
@@ -98,7 +98,7 @@ class _Reader:
         Raises:
             CheckFailed, SluiceError: it cannot be read.
         """
-        view.take(self._fetch(INFO), time.monotonic())
+        view.take(self._fetch(PROGRESS), time.monotonic())
         if view.details is not None:
             view.details = self._fetch(DETAILS, name=view.selected)[0]
 
@@ -129,8 +129,11 @@ def _run(view: View, reader: _Reader, console: Console, interval: float) -> None
         Live(console=console, screen=True, auto_refresh=False) as live,
     ):
         due = time.monotonic() + interval
+        drawn: object = None
         while True:
-            live.update(view.render(console.size.height), refresh=True)
+            if drawn != (wanted := (console.size, view.shown())):
+                live.update(view.render(console.size.height), refresh=True)
+                drawn = wanted
             for key in _pressed(stdin, interrupts, due - time.monotonic()):
                 if key is Keystroke.QUIT:
                     return

@@ -100,7 +100,7 @@ class View:
         The streams as they are.
 
         Args:
-            rows: of `command.INFO`.
+            rows: of `command.PROGRESS`.
             now: in seconds.
         """
         self._rows = rows
@@ -123,6 +123,11 @@ class View:
             query, clause = WISHES[key]
             return Wish(query, self._selected, f"{clause} {self._selected}: OK")
         return None
+
+    def shown(self) -> object:
+        """What is on the screen: as long as it is equal, and the screen as large, there is nothing to draw."""
+        lines = [{**row, "rates": (f"{self._rate(row):,.0f}", self._catch_up(row))} for row in self._rows]
+        return self.note, self.details, self._selected, lines
 
     def render(self, height: int | None = None) -> RenderableType:
         """
@@ -178,10 +183,13 @@ class View:
             Text(f"{self._rate(row):,.0f}" if row["status"] == "running" else ""),
             Text("" if lag is None else f"{lag:,}"),
             Text("█" * -(-BAR * lag // largest) if lag else "", "cyan"),
-            Text(in_words(self._trends[row["name"]].catch_up)),
+            Text(self._catch_up(row)),
             Text(f"{row['failed']:,}" if row["failed"] else ""),
             _why(row),
         ]
+
+    def _catch_up(self, row: Row) -> str:
+        return in_words(self._trends[row["name"]].catch_up)
 
     def _rate(self, row: Row) -> float:
         rate = self._trends[row["name"]].rate

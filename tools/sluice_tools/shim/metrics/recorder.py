@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from sluice.errors import SluiceError
@@ -30,8 +31,13 @@ POINTS = 360
 LATEST = 10
 "Failed messages, and parked ones, that are read of a stream."
 
+_COLUMNS = (
+    "name, topic, status, reason, retrying, total_lag, messages, failed, rates, retries, last_error, queries, sent"
+)
 _FAILED, _PARKED = "time, action, topic, partition, offset, error", "topic, partition, offset, attempts, error"
 
+PROGRESS = f"CALL streams.progress() YIELD {_COLUMNS} RETURN {_COLUMNS}"
+FOLDING = "CALL streams.info($name) YIELD folding RETURN folding"
 ERRORS = f"CALL streams.errors($name, {LATEST}) YIELD {_FAILED} RETURN {_FAILED}"
 PARKED = f"CALL streams.parked($name, {LATEST}) YIELD {_PARKED} RETURN {_PARKED}"
 
@@ -57,6 +63,7 @@ class Recorder:
         self._wake = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="sluice-page", daemon=True)
+        self._detailing = threading.Lock()  # one reading of details at a time, however many look
 
     def start(self) -> None:
         """Begin to read."""
@@ -87,13 +94,20 @@ class Recorder:
         """Failed and parked messages of a stream, and what of it is folded; None: there is no such stream."""
         with self._done:
             stream = self._streams.get(name)
-            return None if stream is None else stream.details()
+        if stream is None:
+            return None
+        with self._detailing:
+            if time.monotonic() - stream.detailed_at > FRESH:
+                with suppress(SluiceError):  # it is gone by now, or the next reading will say what is wrong
+                    stream.read(self._server.fetch(FOLDING, name=name))
+        with self._done:
+            return stream.details()
 
     def _run(self) -> None:
         while not self._stopped:
             began = time.monotonic()
             try:
-                self._take(self._reader.rows())
+                self._take(self._reader.rows(PROGRESS))
             except Exception:
                 log.exception("metrics: a fault in recording the streams")
             self._wake.wait(max(0.0, began + INTERVAL - time.monotonic()))
@@ -127,6 +141,8 @@ class _Recorded:
         self.failures: dict[str, Rows] = {"errors": [], "parked": []}
         self._trend = Trend()
         self._row: dict[str, Any] = {}
+        self.detailed_at = -math.inf
+        self._texts: dict[str, str] = {}
         self._seen: object = None
 
     def take(self, row: dict[str, Any], now: float, clock: float) -> bool:
@@ -147,13 +163,17 @@ class _Recorded:
             "rate": round(self._rate, 1),
             "catch_up": in_words(self._trend.catch_up),
             "last_error": last_error and f"{last_error['time']} {last_error['error']}",
-            "queries": row["folding"]["queries"],
-            "sent": row["folding"]["sent"],
+            "queries": row["queries"],
+            "sent": row["sent"],
         }
 
+    def read(self, rows: Rows) -> None:
+        """What `FOLDING` has given."""
+        self.detailed_at = time.monotonic()
+        self._texts = rows[0]["folding"]["texts"]
+
     def details(self) -> dict[str, Any]:
-        folding, lags = self._row["folding"], self._row["lag"]
-        return {**self.failures, "texts": folding["texts"], "limits": folding.get("limits"), "lags": lags}
+        return {**self.failures, "texts": self._texts}
 
     @property
     def _rate(self) -> float:

@@ -97,15 +97,15 @@ class ServerQueries:
 
 class StreamReader:
     """
-    Reads `streams.info`.
+    Reads all streams.
 
-    Threads: any. Whoever asks while a question is open gets the same answer.
+    Threads: any. Whoever asks while the same question is open gets the same answer.
     """
 
     def __init__(self, server: ServerQueries) -> None:
         self._server = server
-        self._lock = threading.Lock()  # guards _reading and _fault
-        self._reading: Future[Rows] | None = None
+        self._lock = threading.Lock()  # guards _readings and _fault
+        self._readings: dict[str, Future[Rows]] = {}
         self._fault: str | None = None
 
     @property
@@ -113,12 +113,12 @@ class StreamReader:
         """Why the streams could not be read when they were read last; None: they could."""
         return self._fault
 
-    def rows(self) -> Rows | None:
+    def rows(self, query: str = INFO) -> Rows | None:
         """A record for each stream; None: the server cannot be asked, which the log tells when it begins and ends."""
         with self._lock:
-            if self._reading is None or self._reading.done():
-                self._reading = _in_a_thread(lambda: self._server.fetch(INFO))
-            reading = self._reading
+            reading = self._readings.get(query)
+            if reading is None or reading.done():
+                reading = self._readings[query] = _in_a_thread(lambda: self._server.fetch(query))
         try:
             rows = reading.result(PATIENCE)
         except NotYet:
