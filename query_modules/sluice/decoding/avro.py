@@ -12,9 +12,10 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
-from sluice.decoding.avro_code import Read, compiled
+from sluice.decoding.avro_code import ReadAll, compiled
 from sluice.decoding.avro_schema import FIELD, LOGICAL, PREFIX, renamed
 from sluice.decoding.framed import FramedReader
 from sluice.decoding.packages import needed
@@ -26,8 +27,8 @@ from sluice.decoding.schema_ids import NUMBER_END, SchemaId, schema_id
 
 Schema = Mapping[str, Any]
 
-GUID = b"\1"
-"Begins an id that is longer than `NUMBER_END`."
+NUMBER = b"\0"
+"Begins a frame that is as long as `NUMBER_END`."
 
 
 class WriterSchema(NamedTuple):
@@ -36,8 +37,8 @@ class WriterSchema(NamedTuple):
     number: SchemaId
     schema: Any
     "As fastavro has parsed it."
-    read: Read | None
-    "Reads one in less time than fastavro; None: what it reads is not what is wanted."
+    read_all: ReadAll | None
+    "Reads many in less time than fastavro; None: what it reads is not what is wanted."
 
 
 class AvroReader(FramedReader):
@@ -67,24 +68,26 @@ class AvroReader(FramedReader):
 
     def read_all(self, values: Sequence[bytes], headers: Sequence[bytes | None]) -> list[Any]:
         """As `read`, for each."""
-        found = []
-        last: bytes | None = None
-        for data, header in zip(values, headers, strict=True):
-            frame = data[:NUMBER_END] if header is None else header
-            if frame != last:
-                number, end = schema_id(data if header is None else header)
-                schema = self._schemas[number]
-                read = schema.read
-                last = None if frame[:1] == GUID else frame
-            start = end if header is None else 0
+        found: list[Any] = []
+        for place, is_header, count in _runs(values, headers):
+            number, end = schema_id(place)
+            self._read_run(values[len(found) :][:count], 0 if is_header else end, self._schemas[number], found)
+        return found
+
+    def _read_run(self, values: Sequence[bytes], start: int, schema: WriterSchema, found: list[Any]) -> None:
+        """Adds what values of one schema mean."""
+        before = len(found)
+        while (done := len(found) - before) < len(values):
             try:
-                value, at = (None, -1) if read is None else read(data, start)
+                if schema.read_all is not None:
+                    schema.read_all(values[done:], start, found)
+                    done = len(found) - before
             except WrongMessage:
                 raise
             except Exception:  # whatever comes of bytes that another schema has written
-                at = -1
-            found.append(value if at == len(data) else self._with_fastavro(data[start:], schema))
-        return found
+                done = len(found) - before
+            if done < len(values):
+                found.append(self._with_fastavro(values[done][start:], schema))
 
     def _with_fastavro(self, data: bytes, schema: WriterSchema) -> Any:
         body = io.BytesIO(data)
@@ -106,10 +109,10 @@ class AvroReader(FramedReader):
         others = [json.loads(other.text) for other in self._registry.referenced(found).values()]
         try:
             schema = self._parsed(json.loads(found.text), others)
-            read = compiled(schema, self._conversions) if self._wanted is None else None
+            read_all = compiled(schema, self._conversions) if self._wanted is None else None
         except Exception as error:  # what a registry takes and fastavro does not
             raise WrongMessage(f"of schema {number}, which cannot be read: {error}") from None
-        return WriterSchema(number, schema, read)
+        return WriterSchema(number, schema, read_all)
 
     def _given(self, schema: object) -> Any:
         try:
@@ -119,6 +122,23 @@ class AvroReader(FramedReader):
 
     def _parsed(self, schema: Any, others: list[Any]) -> Any:
         return self._fastavro.parse_schema(renamed(schema, others, self._decimals))
+
+
+def _runs(values: Sequence[bytes], headers: Sequence[bytes | None]) -> list[tuple[bytes, bool, int]]:
+    """Messages that follow each other and name the same schema: what begins with its id, whether a header, how many."""
+    heads = [data[:NUMBER_END] for data in values]
+    if headers.count(None) == len(headers) and len(set(heads)) == 1 and _is_number(heads[0]):
+        return [(heads[0], False, len(heads))]
+    places = [
+        (header, True) if header is not None else (head if _is_number(head) else data, False)
+        for data, head, header in zip(values, heads, headers, strict=True)
+    ]
+    return [(*place, len(list(same))) for place, same in groupby(places)]
+
+
+def _is_number(head: bytes) -> bool:
+    """Whether the beginning of a message is a whole frame."""
+    return head[:1] == NUMBER and len(head) == NUMBER_END
 
 
 def _readers() -> dict[str, Callable[..., Any]]:

@@ -8,12 +8,15 @@ place than the data does: fastavro then says what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Any
 
-Read = Callable[[bytes, int], tuple[Any, int]]
-"Reads a value that begins at a place of the data; the value, and where it ends."
+ReadAll = Callable[[Sequence[bytes], int, list[Any]], None]
+"""
+Reads values, each of which begins at the same place of its data, and adds them to a list; stops at the first that does
+not end where its data does, and raises something at others that are none.
+"""
 
 Convert = Callable[[Any, Mapping[str, Any]], Any]
 "A value of a logical type, and that type, into what a graph has."
@@ -25,13 +28,18 @@ _NUMBER = (
     "    n += (data[at] - 1) << 7",
     "    at += 1",
     "    if n > 16383:",
-    "        n, at = rest(data, at, n)",
+    "        n += (data[at] - 1) << 14",
+    "        at += 1",
+    "        if n > 2097151:",
+    "            n, at = rest(data, at, n)",
 )
-"A number that tells negative ones by its last bit, of which two bytes are read in line."
+"A number that tells negative ones by its last bit, of which three bytes are read in line."
 
 _SIZE = ("n = data[at]", "at += 1", "if n & 129:", "    n, at = size(data, at, n)", "end = at + (n >> 1)")
 
-_INTEGER = (*_NUMBER, "{0} = n >> 1 ^ -(n & 1)")
+_SIGNED = "{0} = -(n + 1 >> 1) if n & 1 else n >> 1"
+
+_INTEGER = (*_NUMBER, _SIGNED)
 
 _IN_LINE: Mapping[str, tuple[str, ...]] = {
     "null": ("{0} = None",),
@@ -41,16 +49,18 @@ _IN_LINE: Mapping[str, tuple[str, ...]] = {
     "float": ("({0},) = float_at(data, at)", "at += 4"),
     "double": ("({0},) = double_at(data, at)", "at += 8"),
     "bytes": (*_SIZE, "{0} = data[at:end]", "at = end"),
-    "string": (*_SIZE, "{0} = data[at:end].decode()", "at = end"),
+    "string": (*_SIZE, "{0} = decode(data[at:end])", "at = end"),
 }
 "Type -> the lines that give a variable its next value."
 
-_SHIFTS = tuple(range(14, 63, 7))
-"Of the bytes of a number from the third on; after them there may be one bit."
+RECORDS = ("record", "error")
+
+_SHIFTS = tuple(range(21, 63, 7))
+"Of the bytes of a number from the fourth on; after them there may be one bit."
 
 _BLOCKS = (
     "while True:",
-    *(f"    {line}" for line in (*_INTEGER[:-1], "count = n >> 1 ^ -(n & 1)")),
+    *(f"    {line}" for line in (*_NUMBER, _SIGNED.format("count"))),
     "    if not count:",
     "        return found, at",
     "    if count < 0:",
@@ -61,19 +71,19 @@ _BLOCKS = (
 "Of an array or a map: how many items follow; if that is negative, their bytes come after it."
 
 
-def compiled(schema: Any, conversions: Mapping[str, Convert]) -> Read:
+def compiled(schema: Any, conversions: Mapping[str, Convert]) -> ReadAll:
     """
-    The function for a schema.
+    The function for a schema. All values are read in one loop: to call a function for each takes a fifth of the time.
 
     Args:
         schema: as fastavro has parsed it.
         conversions: by type and logical type, joined as fastavro's own.
     """
     code = _Code(conversions)
-    name = code.function(schema)
+    name = code.loop(schema)
     exec("\n".join(code.lines), code.names)
-    read: Read = code.names[name]
-    return read
+    read_all: ReadAll = code.names[name]
+    return read_all
 
 
 class _Code:
@@ -84,25 +94,35 @@ class _Code:
         self.names: dict[str, Any] = {
             "rest": _rest,
             "size": _size,
+            "decode": bytes.decode,
             "float_at": Struct("<f").unpack_from,
             "double_at": Struct("<d").unpack_from,
         }
         "What the source uses."
         self._conversions = conversions
         self._named: dict[str, Any] = {}
+        "Full name of a type -> its schema."
         self._functions: dict[str, str] = {}
         "Full name of a record -> its function."
         self._variables = 0
 
-    def function(self, schema: Any) -> str:
-        """Writes the function that reads such a value; its name."""
+    def loop(self, schema: Any) -> str:
+        """Writes the function that reads many such values; its name."""
+        name = self._variable("read")
+        lines = [f"def {name}(values, start, found):", "    append = found.append"]
+        lines += ["    for data in values:", "        at = start"]
+        value = self._record(schema, lines, 2) if _kind(schema) in RECORDS else self._value(schema, lines, 2)
+        self.lines += [*lines, "        if at != len(data):", "            return", f"        append({value})"]
+        return name
+
+    def _function(self, schema: Any) -> str:
+        """Writes the function that reads such a value, and says where it ends; its name."""
         name = self._variable("read")
         lines = [f"def {name}(data, at):"]
         kind = _kind(schema)
-        if kind in ("record", "error"):
+        if kind in RECORDS:
             self._functions[schema["name"]] = name
-            fields = [(field["name"], self._value(field["type"], lines, 1)) for field in schema["fields"]]
-            lines.append(f"    return {{{', '.join(f'{key!r}: {value}' for key, value in fields)}}}, at")
+            lines.append(f"    return {self._record(schema, lines, 1)}, at")
         elif kind in ("array", "map"):
             lines += _indented([f"found = {'[]' if kind == 'array' else '{}'}", *_BLOCKS], 1)
             key = "" if kind == "array" else self._value("string", lines, 3)
@@ -113,10 +133,16 @@ class _Code:
         self.lines += lines
         return name
 
+    def _record(self, schema: Any, lines: list[str], depth: int) -> str:
+        """Adds the lines that read a record's fields; what makes it of them."""
+        self._named[schema["name"]] = schema
+        fields = [(field["name"], self._value(field["type"], lines, depth)) for field in schema["fields"]]
+        return f"{{{', '.join(f'{key!r}: {value}' for key, value in fields)}}}"
+
     def _value(self, schema: Any, lines: list[str], depth: int) -> str:
         """Adds the lines that read a value; the variable that has it."""
         kind = _kind(schema)
-        if kind in self._named:
+        if kind in self._named and kind not in self._functions:
             return self._value(self._named[kind], lines, depth)
         value = self._variable("v")
         if kind in _IN_LINE:
@@ -129,7 +155,7 @@ class _Code:
         elif kind == "union":
             made = self._union(schema, value)
         else:
-            made = [f"{value}, at = {self._functions.get(kind) or self.function(schema)}(data, at)"]
+            made = [f"{value}, at = {self._functions.get(kind) or self._function(schema)}(data, at)"]
         if kind in ("fixed", "enum"):
             self._named[schema["name"]] = schema
         convert = self._conversions.get(f"{kind}-{schema['logicalType']}") if "logicalType" in schema else None
@@ -165,8 +191,8 @@ def _indented(lines: list[str], depth: int) -> list[str]:
 
 
 def _rest(data: bytes, at: int, low: int) -> tuple[int, int]:
-    """A number of more than two bytes, of which `low` is what the first two make, and where it ends."""
-    number = low & 16383
+    """A number of more than three bytes, of which `low` is what the first three make, and where it ends."""
+    number = low & 2097151
     for shift in _SHIFTS:
         byte = data[at]
         at += 1
@@ -183,4 +209,7 @@ def _size(data: bytes, at: int, low: int) -> tuple[int, int]:
     if low & 1:
         raise ValueError
     low += (data[at] - 1) << 7
-    return (low, at + 1) if low < 16384 else _rest(data, at + 1, low)
+    if low < 16384:
+        return low, at + 1
+    low += (data[at + 1] - 1) << 14
+    return (low, at + 2) if low < 2097152 else _rest(data, at + 2, low)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from sluice.decoding.refusals import WrongMessage
 from sluice.decoding.schema_ids import KEY_HEADER, VALUE_HEADER, header_of
-from sluice.values.record import Record
+from sluice.values.record import Headers, Record
 
 Message = Record | bytes | None
 "A whole message, or its value or key alone."
@@ -58,30 +58,39 @@ class Decoder:
 
     def values(self, batch: Sequence[Message]) -> list[Any]:
         """What the values of a batch mean, one for each message. Raises as `value`."""
-        data = [message.value if isinstance(message, Record) else message for message in batch]
-        return _read(self._values, data, batch, VALUE_HEADER, "its value is")
+        return self.values_of(
+            [message.value if isinstance(message, Record) else message for message in batch], _headers(batch)
+        )
+
+    def values_of(self, values: Sequence[bytes | None], headers: Sequence[Headers] = ()) -> list[Any]:
+        """What values mean. `headers`: those of their messages; empty: they have none. Raises as `value`."""
+        return _read(self._values, values, headers, VALUE_HEADER, "its value is")
 
     def keys(self, batch: Sequence[Message]) -> list[Any]:
         """What the keys of a batch mean, one for each message. Raises as `value`."""
         data = [message.key if isinstance(message, Record) else message for message in batch]
-        return _read(self._keys, data, batch, KEY_HEADER, "its key is")
+        return _read(self._keys, data, _headers(batch), KEY_HEADER, "its key is")
+
+
+def _headers(batch: Sequence[Message]) -> list[Headers]:
+    return [message.headers if isinstance(message, Record) else [] for message in batch]
 
 
 def _read(
-    reader: FormatReader, data: Sequence[bytes | None], batch: Sequence[Message], header: str, what: str
+    reader: FormatReader, data: Sequence[bytes | None], headers: Sequence[Headers], header: str, what: str
 ) -> list[Any]:
-    places = [place for place, one in enumerate(data) if one is not None]
-    headers: list[bytes | None] = []
+    ids: list[bytes | None] = []
     if reader.framed:
-        messages = (batch[place] for place in places)
-        headers = [
-            header_of(one.headers, header) if isinstance(one, Record) and one.headers else None for one in messages
-        ]
+        ids = [header_of(one, header) for one in headers] if any(headers) else [None] * len(data)
+    has_nulls = None in data
+    given = [one for one in data if one is not None]
+    if has_nulls:
+        ids = [found for found, one in zip(ids, data, strict=False) if one is not None]
     try:
-        found = reader.read_all([one for one in data if one is not None], headers)
+        found = reader.read_all(given, ids)
     except WrongMessage as error:
         raise WrongMessage(f"{what} {error}") from None
-    if len(places) == len(data):
+    if not has_nulls:
         return found
     items = iter(found)
     return [None if one is None else next(items) for one in data]

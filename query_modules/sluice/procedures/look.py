@@ -57,8 +57,8 @@ def info(streams: Streams, name: str | None) -> list[Row]:
 
 def progress(streams: Streams) -> list[Row]:
     """
-    Of all streams, ordered by name, those columns of `info` that change as they run, without maps by partition: half of its
-    work, for those who look again and again.
+    Of all streams, ordered by name, those columns of `info` that change as they run, without maps by partition: half of
+    its work, for those who look again and again.
     """
     return [_progress(StreamReport(stream, streams.shared)) for stream in streams.all()]
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sluice.decoding.decoder import Decoder, Message
+from sluice.decoding.decoder import Decoder
 from sluice.decoding.formats import decoder_of
 from sluice.decoding.options import OptionReader
 from sluice.decoding.refusals import WrongOption
 from sluice.ready.keys import check_column
 from sluice.ready.message import HEADERS, NAMES, VALUE, Context, at_path, contexts
 from sluice.ready.template import QueryTemplate, template_of
-from sluice.values.record import FIELDS, OfFields, Record
+from sluice.values.record import FIELDS, Columns, OfColumns, records_of
 from sluice.values.same_query import Queries, Query, SameParameter, SameQuery
 
 
@@ -57,7 +57,8 @@ def configured(given: Mapping[str, Any]) -> dict[str, Callable[[list[Any]], Quer
     is_simple = {name for route in (*routes, *on_null) for name in route.names} <= {VALUE} and not on_null
     if is_simple and not decoder.framed:
         return {"stream": transform.of_values}
-    return {"stream_messages": OfFields(transform.of_values if is_simple else transform.of_messages, transform.fields)}
+    of_columns = transform.of_value_columns if is_simple else transform.of_columns
+    return {"stream_messages": OfColumns(of_columns, transform.fields)}
 
 
 class CypherTransform:
@@ -75,15 +76,22 @@ class CypherTransform:
         wanted = {VALUE, *self._names, *([HEADERS] if self._decoder.framed else [])}
         return tuple(name for name in FIELDS if name in wanted)
 
-    def of_values(self, batch: Sequence[Message]) -> Queries:
+    def of_values(self, batch: Sequence[bytes | None]) -> Queries:
         """The queries for the values of messages."""
-        values = self._decoder.values(batch)
+        return self._of_values(self._decoder.values_of(batch))
+
+    def of_value_columns(self, columns: Columns) -> Queries:
+        """The same, where a header may say by which schema a value was written."""
+        return self._of_values(self._decoder.values_of(columns[VALUE], columns[HEADERS]))
+
+    def _of_values(self, values: list[Any]) -> Queries:
         if self._decoder.many:
             values = [value for rows in values for value in rows or ()]
         return _queries(self._routes, SameParameter(VALUE, [value for value in values if value is not None]))
 
-    def of_messages(self, batch: list[Record]) -> list[Query]:
+    def of_columns(self, columns: Columns) -> list[Query]:
         """The queries for whole messages."""
+        batch = records_of(columns)
         values = self._decoder.values(batch)
         queries: list[Query] = []
         waiting: list[Context] = []

@@ -15,14 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from sluice.decoding.decoder import Message
 from sluice.decoding.formats import KEY_FORMATS, decoder_of
 from sluice.decoding.options import OptionReader
 from sluice.decoding.refusals import WrongMessage
 from sluice.decoding.texts import kind_of
 from sluice.ready.identifiers import labelled, looked_for
 from sluice.ready.keys import check_key, first_missing
-from sluice.values.record import Record
+from sluice.ready.message import HEADERS, KEY, VALUE
+from sluice.values.record import Columns, OfColumns, Record, records_of
 from sluice.values.same_query import Queries, SameParameter, SameQuery
 
 ARRAY_QUERY = "UNWIND $value AS row MERGE (n:Label {id: row.id}) SET n += row"
@@ -41,9 +41,10 @@ def configured(given: Mapping[str, Any], form: str) -> dict[str, Callable[[list[
     on_null = options.choice("on_null", (DELETE, IGNORE), DELETE)
     transform = VertexUpserts(options, form)
     options.done()
-    if on_null == DELETE:
-        return {"stream_messages": transform.of_messages}
-    return {"stream_messages" if transform.framed else "stream": transform.of_values}
+    if on_null == IGNORE and not transform.framed:
+        return {"stream": transform.of_values}
+    fields = (VALUE, *([KEY] if on_null == DELETE else []), *([HEADERS] if transform.framed else []))
+    return {"stream_messages": OfColumns(transform.of_columns, fields)}
 
 
 class VertexUpserts:
@@ -64,16 +65,18 @@ class VertexUpserts:
         """As `Decoder.framed`."""
         return self._decoder.framed
 
-    def of_values(self, batch: Sequence[Message]) -> SameQuery:
+    def of_values(self, batch: Sequence[bytes | None]) -> SameQuery:
         """The queries for the values of messages; null ones are passed over."""
-        return self._upserts([value for value in self._decoder.values(batch) if value is not None])
+        return self._upserts([value for value in self._decoder.values_of(batch) if value is not None])
 
-    def of_messages(self, batch: list[Record]) -> Queries:
-        """The queries for whole messages."""
-        values = self._decoder.values(batch)
+    def of_columns(self, columns: Columns) -> Queries:
+        """The queries for messages; null ones delete if there is a column of keys, and are passed over otherwise."""
+        values = self._decoder.values_of(columns[VALUE], columns.get(HEADERS, ()))
         if None not in values:
             return self._upserts(values)
-        return list(chain.from_iterable(map(self._of_message, batch, values)))
+        if KEY not in columns:
+            return self._upserts([value for value in values if value is not None])
+        return list(chain.from_iterable(map(self._of_message, records_of(columns), values)))
 
     def _upserts(self, values: list[Any]) -> SameQuery:
         """The queries for what values hold."""

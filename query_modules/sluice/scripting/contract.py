@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from sluice.bolt.packstream import Value, pack
 from sluice.cypher.lexer import Kind, Token, tokens
 from sluice.errors import ClauseError, LocalProtocolError, ScriptError, TransformError, one_line
-from sluice.values.record import FIELDS, VALUE, Columns, OfFields, records_of
+from sluice.values.record import FIELDS, VALUE, Columns, OfColumns, records_of
 from sluice.values.same_query import SameQuery
 
 _text, _parameters = itemgetter(0), itemgetter(1)
@@ -52,7 +52,15 @@ class Entry(NamedTuple):
         """What of messages it wants."""
         if self.name == STREAM:
             return (VALUE,)
-        return self.function.fields if isinstance(self.function, OfFields) else FIELDS
+        return self.function.fields if isinstance(self.function, OfColumns) else FIELDS
+
+    def of(self, columns: Columns) -> Any:
+        """What the function gives for a batch."""
+        if self.name == STREAM:
+            return self.function(columns[VALUE])
+        if isinstance(self.function, OfColumns):
+            return self.function.function(columns)
+        return self.function(records_of(columns))
 
 
 TRANSACTION_CONTROL = frozenset({"BEGIN", "COMMIT", "ROLLBACK"})
@@ -105,7 +113,7 @@ def queries_of(entry: Entry, columns: Columns) -> Sequence[Query]:
     Raises:
         TransformError: the result is not what the contract says. What the function itself raises passes through.
     """
-    result = entry.function(columns[VALUE] if entry.name == STREAM else records_of(columns))
+    result = entry.of(columns)
     if isinstance(result, SameQuery):  # of a ready transform
         if reason := refusal(result.text):
             raise TransformError(f"the query {reason}")

@@ -43,16 +43,19 @@ VALUE, *_ = FIELDS
 
 
 @dataclass(frozen=True)
-class OfFields:
-    """A function of a ready transform that uses only some fields of messages: the others need not be handed over."""
+class OfColumns:
+    """
+    A function of a ready transform that uses only some fields of messages, as columns: the others need not be handed
+    over, and a Record for each message takes as long as reading a field of it.
+    """
 
-    function: Callable[[list[Record]], Any]
+    function: Callable[[Columns], Any]
     fields: tuple[str, ...]
     "VALUE among them."
 
     def __call__(self, batch: list[Record]) -> Any:
-        """What the function gives."""
-        return self.function(batch)
+        """What the function gives for records."""
+        return self.function(columns_of(batch, self.fields))
 
 
 class Messages(Protocol):

@@ -9,7 +9,7 @@ import pytest
 
 from sluice import ready
 from sluice.decoding.refusals import WrongMessage
-from sluice.values.record import OfFields, Record
+from sluice.values.record import OfColumns, Record
 from tests.unit.decoding.registry_server import RegistryServer
 from tests.unit.decoding.test_recorded import ADA, recorded
 
@@ -32,7 +32,7 @@ def queries(name: str, registry: RegistryServer, options: dict[str, Any], *messa
 def test_headers_are_asked_for_where_a_schema_may_be_named_in_them(registry):
     options = {"query": UPSERT, "format": "avro", "registry": {"url": registry.url}}
     function = ready.configured("cypher", options)["stream_messages"]
-    assert isinstance(function, OfFields)
+    assert isinstance(function, OfColumns)
     assert function.fields == ("value", "headers")
 
 
