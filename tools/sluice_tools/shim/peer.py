@@ -79,12 +79,14 @@ class Peer(asyncio.Protocol):
         if self._pauses:
             self.transport.pause_reading()
             # uvloop reads all the same, but for the next call (findings/uvloop-pause-when-connection-is-made.sh).
+            # asyncio of Python 3.11.2, which is Debian 12's, does so too, and takes no second pause for one.
             asyncio.get_running_loop().call_soon(self._pause_again)
         if self._lost is Event.SERVER_LOST:
             self._feed(Event.CONNECTED)
 
     def _pause_again(self) -> None:
         if self._pauses and self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
             self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
