@@ -8,6 +8,9 @@ How fast it is, beside what there is otherwise. `make bench ARGS='--memgraph-bin
     lanes     a transform of 100 us a message, by 1 and by 2 lanes, beside a server that accepts everything at once
     recovery  from the first answer of a server that was killed to the first new message, by number of streams
 
+With `--against FILE`, the `results.json` of an earlier run, it also says what is better or worse than that by more than
+the rounds of either side differ.
+
 The server has the settings of Memgraph's package. All read from the broker that librdkafka carries, which keeps 5 MB of
 each partition, or, with `--broker kafka`, from an Apache Kafka.
 
@@ -22,6 +25,7 @@ import argparse
 import json
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -32,7 +36,7 @@ from typing import Any
 from rich.console import Console
 
 from sandbox.mock_broker import MockBroker
-from tests.bench import ingest, latency, own, recovery, report
+from tests.bench import comparison, ingest, latency, own, recovery, report
 from tests.bench.alone import PACKAGED
 from tests.bench.contenders import CONTENDERS, native_module
 from tests.bench.ingest import Case
@@ -42,6 +46,8 @@ from tests.hosts import MemgraphHost, SandboxHost, ServerHost
 from tests.hosts.host import QUERY_MODULES, HostOptions
 from tests.hosts.options import setting
 from tests.kafka import KafkaBroker
+
+ROOT = Path(__file__).resolve().parents[2]
 
 MOCK_KEEPS = 5_000_000
 "Bytes of a partition that librdkafka's broker keeps (`rdkafka_mock.c`)."
@@ -66,6 +72,7 @@ def main() -> None:
     """Measures, prints, and writes `results.json` and `results.svg`."""
     options = _options()
     console = Console(width=200)
+    before = None if options.against is None else json.loads(options.against.read_text())
     results: report.Results = {}
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name:
         folder = Path(name)
@@ -74,8 +81,12 @@ def main() -> None:
             report.show({kind: results[kind]}, console)
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
-    machine = {"machine": platform.platform(), "memgraph": str(options.memgraph_bin or "none: sandbox")}
+    machine = {
+        "commit": _commit(), "machine": platform.platform(), "memgraph": str(options.memgraph_bin or "none: sandbox")
+    }  # fmt: skip
     (output / "results.json").write_text(json.dumps({"on": machine, **results}, indent=2))
+    if before is not None:
+        console.print(comparison.table(comparison.changes(results, before), ", ".join(before["on"].values())))
     if results.get("ingest"):
         report.picture(results, output / "results.svg")
 
@@ -93,8 +104,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--streams", default="1,20,200", help="for recovery")
     parser.add_argument("--broker", choices=("mock", "kafka"), default="mock", help="default: mock; not for latency")
     parser.add_argument("--seconds", type=int, default=20, help="of each measurement of latency")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="a results.json, to compare with")
     parser.add_argument("--output", default="bench-results", help="a folder")
     return parser.parse_args()
+
+
+def _commit() -> str:
+    """Which commit this is, and whether something is changed."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "no commit"
 
 
 def _alone(kind: str, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:

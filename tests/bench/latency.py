@@ -28,6 +28,9 @@ WARM = 5
 NEW = "MATCH (n:Node) WHERE n.id >= $first RETURN count(n) AS n"
 "Ids are texts of equal length here, so that their order is that of their numbers."
 
+SHARES = {"p50": 0.50, "p99": 0.99, "p999": 0.999}
+"Name of a percentile -> what share of all is below it."
+
 
 def measure(host: ServerHost, broker: Broker, folder: Path, contender: str, batch: int, seconds: int) -> dict[str, Any]:
     """Milliseconds."""
@@ -105,5 +108,5 @@ def _percentiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
     ordered = sorted(seconds)
     return {
         f"{name}_{label}": round(1000 * ordered[min(len(ordered) - 1, int(len(ordered) * share))], 2)
-        for label, share in (("p50", 0.50), ("p99", 0.99))
+        for label, share in SHARES.items()
     }

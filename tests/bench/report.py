@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.latency import SHARES
+
 Results = dict[str, list[dict[str, Any]]]
 
 
@@ -43,13 +45,14 @@ def picture(results: Results, path: Path) -> None:
     for number, name in enumerate(names):
         heights = [_median(case["rates"].get(name, [])) for case in cases]
         axes.bar([place + number * width for place in range(len(cases))], heights, width, label=name)
-    axes.set_xticks([place + 0.4 - width / 2 for place in range(len(cases))], [_label(case) for case in cases])
+    axes.set_xticks([place + 0.4 - width / 2 for place in range(len(cases))], [label(case) for case in cases])
     axes.set_ylabel("messages/s")
     axes.legend()
     figure.savefig(path)
 
 
-def _label(case: dict[str, Any]) -> str:
+def label(case: dict[str, Any]) -> str:
+    """A case in a few lines."""
     extra = [f"{case[key]} {key}" for key in ("partitions", "streams") if case.get(key, 1) > 1]
     return "\n".join([case["workload"], f"by {case['batch']}", *extra])
 
@@ -86,12 +89,11 @@ def _ingest(results: list[dict[str, Any]]) -> Table:
 
 
 def _latency(results: list[dict[str, Any]]) -> Table:
-    columns = ("messages/s", "visible after", "p99", "other queries", "p99", "without", "p99")
+    kinds = {"visible": "visible after", "queries": "other queries", "queries_idle": "without it"}
+    columns = ("messages/s", *(f"{what}, {share}" for what in kinds.values() for share in SHARES))
     table = Table("contender", "batch", *columns, title="milliseconds at a steady rate")
     for case in results:
-        figures = [
-            f"{case[f'{kind}_{p}']:.1f}" for kind in ("visible", "queries", "queries_idle") for p in ("p50", "p99")
-        ]
+        figures = [f"{case[f'{kind}_{share}']:.1f}" for kind in kinds for share in SHARES]
         table.add_row(case["contender"], str(case["batch"]), str(case["rate"]), *figures)
     return table
 
