@@ -61,10 +61,7 @@ class Session:
 
     def next(self) -> Message:
         while not self._inbox:
-            data = self._read(0x10000)
-            if not data:
-                raise EOFError("the client closed")
-            self._inbox += self._buffer.feed(data)
+            self._inbox += self._buffer.feed(self._read(0x10000))
         return messages.parse(self._inbox.pop(0))
 
     def say(self, *packed: bytes) -> None:
@@ -83,7 +80,10 @@ class Session:
         self.socket.close()
 
     def _read(self, size: int) -> bytes:
-        return self.socket.recv(size)
+        data = self.socket.recv(size)
+        if not data:
+            raise EOFError("the client closed")
+        return data
 
 
 Script = Callable[[Session], None]
