@@ -30,14 +30,14 @@ def message(size: int, partition: int = 0, offset: int = 0, epoch: int = 0) -> M
 )
 def test_a_batch_ends_before_it_gets_too_big(sizes, limit, kept):
     messages = [message(size) for size in sizes]
-    batches = cut(messages, 4, limit, 1000)
+    batches = cut(messages, 4, limit, 1000, sum(map(len, messages)))
     assert list(map(len, batches)) == kept
     assert [item for batch in batches for item in batch.messages] == messages
 
 
 @pytest.mark.parametrize(("room", "kept"), [(1, [4]), (8, [4, 4]), (11, [4, 4]), (12, [4, 4, 4])])
 def test_a_group_ends_before_it_gets_too_big(room, kept):
-    assert list(map(len, cut([message(1) for _ in range(12)], 4, 100, room))) == kept
+    assert list(map(len, cut([message(1) for _ in range(12)], 4, 100, room, 12))) == kept
 
 
 def test_the_end_is_behind_the_last_message_of_each_partition():

@@ -99,3 +99,15 @@ def test_what_is_dropped_is_not_due():
     held.add(numbered(13, 14), now=6.0)
     assert held.wait(LIMITS, 6.0) == pytest.approx(0.1)
     assert due(held, 6.1) == of(range(13, 14))
+
+
+def test_what_has_left_takes_no_room():
+    limits = LIMITS._replace(batches=1)
+    held = Batcher()
+    held.add(numbered(0, 12, size=8), now=5.0)
+    assert due(held, 5.0, limits) == of(range(10))
+    assert held.room(limits) == 8  # 16 of 100 bytes are held
+    held.add(numbered(12, 13, size=84), now=5.0)
+    assert held.room(limits) == 0
+    held.clear()
+    assert held.room(limits) == 10

@@ -31,6 +31,8 @@ class Batcher:
 
     def __init__(self) -> None:
         self._messages: Messages = []
+        self._weight = 0
+        "Bytes of their values together: it is asked for more often than it changes."
         self._came: list[float] = []
         "When each of them came."
 
@@ -41,16 +43,18 @@ class Batcher:
     def clear(self) -> None:
         """Drops all messages."""
         self._messages.clear()
+        self._weight = 0
         self._came.clear()
 
     def add(self, messages: Messages, now: float) -> None:
         """Takes messages that have come now."""
         self._messages += messages
+        self._weight += sum(map(len, messages))
         self._came += [now] * len(messages)
 
     def room(self, limits: Limits) -> int:
         """How many more messages a group could use."""
-        if sum(map(len, self._messages)) >= limits.max_bytes:
+        if self._weight >= limits.max_bytes:
             return 0
         return max(0, limits.size * limits.batches - len(self))
 
@@ -67,7 +71,8 @@ class Batcher:
         """
         if not self._messages:
             return None
-        batches = cut(self._messages[: limits.size * limits.batches], limits.size, limits.max_bytes, GROUP_BYTES)
+        messages = self._messages[: limits.size * limits.batches]
+        batches = cut(messages, limits.size, limits.max_bytes, GROUP_BYTES, self._weight)
         last = batches[-1]
         is_full = len(last) >= limits.size or last.weight >= limits.max_bytes
         may_grow = not is_full and not complete and sum(map(len, batches)) == len(self)
@@ -77,4 +82,5 @@ class Batcher:
             return None
         group = Group(batches, now - self._came[0])
         del self._messages[: group.messages], self._came[: group.messages]
+        self._weight = self._weight - sum(batch.weight for batch in batches) if self._messages else 0
         return group

@@ -146,7 +146,7 @@ def _after(message: confluent_kafka.Message) -> Position:
     return Position(message.offset() + 1, UNKNOWN if epoch is None else epoch)
 
 
-def cut(messages: Messages, size: int, max_bytes: int, room: int) -> list[Batch]:
+def cut(messages: Messages, size: int, max_bytes: int, room: int, weight: int) -> list[Batch]:
     """
     Divides the messages into batches, from the first on. Only the last batch may be neither full nor large.
 
@@ -155,8 +155,9 @@ def cut(messages: Messages, size: int, max_bytes: int, room: int) -> list[Batch]
         size: messages in a batch.
         max_bytes: a batch ends before its payloads are more than that; one message may be larger.
         room: bytes that all batches have together; the first may have more. What does not fit is left out.
+        weight: bytes of the messages' values together, at most.
     """
-    if sum(map(len, messages)) <= min(max_bytes, room):
+    if weight <= min(max_bytes, room):
         return [Batch(messages[start : start + size]) for start in range(0, len(messages), size)]
     batches: list[Batch] = []
     start = 0
