@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import random
@@ -19,6 +20,8 @@ from sluice.bolt.client import Connection
 from sluice.bolt.framing import frame
 from sluice.bolt.messages import Tag
 from sluice.errors import ConnectionLost, QueryRefused
+from sluice_tools.shim.lifecycle import Event
+from sluice_tools.shim.peer import Peer
 from tests.eventually import eventually
 from tests.unit.bolt.certificate import make_certificate
 from tests.unit.bolt.fake_server import PATIENCE, FakeServer, Session
@@ -457,6 +460,25 @@ def test_clients_that_go_while_the_server_is_being_connected_leave_nothing(loop:
                 if number % 3:
                     plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 time.sleep(chance.random() * 0.0006)
+        eventually(lambda: shim.connections, equals=0)
+
+
+def test_a_client_that_is_given_up_just_as_the_server_is_reached_leaves_nothing(
+    loop: str, echo: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Peer.connection_made
+
+    def give_up(peer: Peer, transport: asyncio.BaseTransport) -> None:
+        if peer._lost is Event.SERVER_LOST:
+            peer._feed(Event.ABORT)  # as for the oldest of too many clients that have not signed in
+        made(peer, transport)
+
+    monkeypatch.setattr(Peer, "connection_made", give_up)
+    with RunningShim(echo, loop) as shim:
+        with socket.create_connection(("127.0.0.1", shim.port)) as plain:
+            plain.settimeout(5)
+            with contextlib.suppress(ConnectionResetError):
+                assert plain.recv(100) == b""
         eventually(lambda: shim.connections, equals=0)
 
 

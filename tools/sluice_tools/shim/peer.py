@@ -120,6 +120,8 @@ class Peer(asyncio.Protocol):
         self.resume(Pause.REPLIES)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.transport is None:
+            return  # an attempt to connect that was given up just as it succeeded
         self.gone()
         if exc is not None:
             log.debug("[#%s]  %s: %s", self._name, self._lost.value, exc)
