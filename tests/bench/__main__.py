@@ -5,7 +5,7 @@ How fast it is, beside what there is otherwise. `make bench ARGS='--memgraph-bin
     ingest    messages a second into the graph: Sluice, Memgraph's own streams, Sluice unfolded, a client of one's own
     latency   from the producer until it is visible, at 1,000 messages a second; how long other queries take meanwhile
     memory    with a million messages waiting
-    lanes     a transform of 100 us a message, by 1 and by 2 lanes, beside a server that accepts everything at once
+    lanes     a transform of 100 us a message, by several lanes, beside a server that accepts everything at once
     recovery  from the first answer of a server that was killed to the first new message, by number of streams
 
 With `--against FILE`, the `results.json` of an earlier run, it also says what is better or worse than that by more than
@@ -102,11 +102,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cases", default="", help="workload:batch[:partitions[:streams]],...")
     parser.add_argument("--contenders", default="", help="of sluice,native,unfolded,client")
     parser.add_argument("--streams", default="1,20,200", help="for recovery")
+    parser.add_argument("--lanes", default="1,2", help="for lanes; each is compared with the first")
     parser.add_argument("--broker", choices=("mock", "kafka"), default="mock", help="default: mock; not for latency")
     parser.add_argument("--seconds", type=int, default=20, help="of each measurement of latency")
     parser.add_argument("--against", type=Path, metavar="FILE", help="a results.json, to compare with")
     parser.add_argument("--output", default="bench-results", help="a folder")
     return parser.parse_args()
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
 
 
 def _commit() -> str:
@@ -123,7 +128,7 @@ def _alone(kind: str, folder: Path, options: argparse.Namespace) -> list[dict[st
         if kind == "memory":
             return [own.measure(broker, "vertices", 1000, 1_000_000, rounds=1)]
         if kind == "lanes":
-            return [own.measure_lanes(broker, "busy", int(options.messages), (1, 2), options.rounds)]
+            return [own.measure_lanes(broker, "busy", int(options.messages), _numbers(options.lanes), options.rounds)]
         return [
             own.measure(
                 broker, case.workload, case.batch, 5 * _messages(case, options),
@@ -160,7 +165,7 @@ def _on_a_host(kind: str, folder: Path, options: argparse.Namespace) -> list[dic
             from_where = _broker(folder, [], options.broker, stack)
             return [
                 recovery.measure(host, from_where, folder, name, streams, options.rounds)
-                for streams in map(int, options.streams.split(","))
+                for streams in _numbers(options.streams)
                 for name in names
                 if name in ("sluice", "native")
             ]

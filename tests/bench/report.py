@@ -108,7 +108,7 @@ def _memory(results: list[dict[str, Any]]) -> Table:
 
 
 def _lanes(results: list[dict[str, Any]]) -> Table:
-    table = Table("workload", "messages", "lanes", "messages/s", "times 1 lane", "µs CPU/message", title="lanes")
+    table = Table("workload", "messages", "lanes", "messages/s", "times the first", "µs CPU/message", title="lanes")
     for case in results:
         first, *_ = case["lanes"].values()
         for lanes, taken in case["lanes"].items():
