@@ -37,9 +37,8 @@ class StreamReport:
         self.checkpoint = joined(self.lanes, stream.generation)
         self.status = stream.status_at(self.checkpoint)
         at_work = {n: self.states[n] for n, one in enumerate(self.lanes) if one.ended_generation != stream.generation}
-        self._state = joined_state(at_work or dict(enumerate(self.states)), len(self.states))
-        known = self._state is not None and self.status is Status.RUNNING
-        self.watermarks = self._state.watermarks if self._state is not None and known else None
+        state = self._state = joined_state(at_work or dict(enumerate(self.states)), len(self.states))
+        self.watermarks = state.watermarks if state is not None and self.status is Status.RUNNING else None
         self.lag = None if self.watermarks is None else lags(self.watermarks, self.checkpoint.positions)
 
     @property
