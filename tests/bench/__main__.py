@@ -38,7 +38,7 @@ from rich.console import Console
 from sandbox.mock_broker import MockBroker
 from tests.bench import comparison, ingest, latency, own, recovery, report
 from tests.bench.alone import PACKAGED
-from tests.bench.contenders import CONTENDERS, native_module
+from tests.bench.contenders import CONTENDERS, USUAL, native_module
 from tests.bench.ingest import Case
 from tests.bench.topics import Broker
 from tests.bench.workloads import WORKLOADS
@@ -100,7 +100,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--messages", type=int, default=40_000, help="in a measurement; half by BATCH_SIZE 10")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cases", default="", help="workload:batch[:partitions[:streams]],...")
-    parser.add_argument("--contenders", default="", help="of sluice,native,unfolded,client")
+    parser.add_argument(
+        "--contenders",
+        default="",
+        help="of sluice,native,unfolded,client,lanes",
+    )
     parser.add_argument("--streams", default="1,20,200", help="for recovery")
     parser.add_argument("--lanes", default="1,2", help="for lanes; each is compared with the first")
     parser.add_argument("--broker", choices=("mock", "kafka"), default="mock", help="default: mock; not for latency")
@@ -141,7 +145,7 @@ def _alone(kind: str, folder: Path, options: argparse.Namespace) -> list[dict[st
 
 
 def _on_a_host(kind: str, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    names = [name for name in options.contenders.split(",") if name in CONTENDERS] or list(CONTENDERS)
+    names = [name for name in options.contenders.split(",") if name in CONTENDERS] or USUAL
     host = _host(kind, folder / kind, options)
     if not host.is_memgraph:
         names = [name for name in names if name != "native"]

@@ -82,8 +82,13 @@ def sluice(job: Job, config: dict[str, Any] | None = None) -> Iterator[None]:
 
 
 def unfolded(job: Job) -> Any:
-    """The same, with each query as it is."""
+    """A stream of ours, with each query as it is."""
     return sluice(job, {"fold": False})
+
+
+def lanes(job: Job) -> Any:
+    """A stream of ours, by two lanes: for a case with several partitions."""
+    return sluice(job, {"lanes": 2})
 
 
 @contextmanager
@@ -128,4 +133,13 @@ def client(job: Job) -> Iterator[None]:
         yield
 
 
-CONTENDERS: dict[str, Contender] = {"sluice": sluice, "native": native, "unfolded": unfolded, "client": client}
+CONTENDERS: dict[str, Contender] = {
+    "sluice": sluice,
+    "native": native,
+    "unfolded": unfolded,
+    "client": client,
+    "lanes": lanes,
+}
+
+USUAL = [name for name in CONTENDERS if name != "lanes"]
+"Those that can do every case."
