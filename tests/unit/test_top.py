@@ -118,6 +118,10 @@ def test_keys() -> None:
     assert view.details is None
 
 
+HOME = "\x1b[H"
+"Moves the cursor to the beginning of the screen."
+
+
 class Screen:
     """`sluice top` on a terminal of its own."""
 
@@ -142,10 +146,9 @@ class Screen:
     def press(self, keys: bytes) -> None:
         os.write(self.terminal, keys)
 
-    def await_text(self, *texts: str) -> None:
-        """Wait until the screen, drawn from now on, has these."""
-        self._text = ""
-        eventually(lambda: all(text in self._text for text in texts), timeout=30)
+    def await_text(self, *texts: str, without: str = "\0") -> None:
+        """Wait until the screen shows these, and `without` before them no more."""
+        eventually(lambda: all(text in self._text for text in texts) and without not in self._text, timeout=30)
 
     def close(self) -> None:
         self.process.kill()
@@ -160,7 +163,8 @@ class Screen:
                 data = os.read(self.terminal, 65536)
             except OSError:  # nobody has the other side any more
                 return
-            self._text += data.decode(errors="replace")
+            # It is drawn anew, from its beginning, only when something is different.
+            self._text = (self._text + data.decode(errors="replace")).rpartition(HOME)[2]
 
 
 @contextmanager
@@ -237,7 +241,7 @@ def test_a_server_that_goes_and_comes_back_is_told() -> None:
         shown.await_text("orders")
         going.set()
         shown.await_text("not read any more: ")
-        shown.await_text("400")
+        shown.await_text("400", without="not read any more: ")
         shown.process.send_signal(signal.SIGINT)
         assert shown.process.wait(20) == 0
         assert shown.attributes == shown.before
