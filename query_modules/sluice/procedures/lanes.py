@@ -52,6 +52,8 @@ def joined_waits(lanes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def joined_counts(lanes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """As `Monitor.counts`, of all lanes."""
+    if len(lanes) == 1:
+        return {name: lanes[0][name] for name in ("rates", "retries", "last_error")}
     return {
         "rates": _summed(lanes, "rates"),
         "retries": sum(one["retries"] for one in lanes),

@@ -188,12 +188,8 @@ class StreamNode:
     def _checkpoints(self) -> list[Vertex]:
         """One for each lane, in their order; fewer only if the graph was edited by hand."""
         if self._found is None:
-            found: dict[int, Vertex] = {}
-            for vertex in ends(self.vertex, nodes.HAS_CHECKPOINT):
-                if self._owns(vertex):
-                    lane = vertex.properties.get(nodes.LANE)
-                    found.setdefault(lane if isinstance(lane, int) else 0, vertex)
-            self._found = [found[lane] for lane in sorted(found)]
+            mine = [vertex for vertex in ends(self.vertex, nodes.HAS_CHECKPOINT) if self._owns(vertex)]
+            self._found = mine if len(mine) == 1 else _in_order(mine)
         return self._found
 
     def parked(self) -> list[Parked]:
@@ -248,6 +244,15 @@ class StreamNode:
         self._read.clear()
         for name, value in properties.items():
             self.vertex.properties.set(name, value)
+
+
+def _in_order(checkpoints: list[Vertex]) -> list[Vertex]:
+    """The first of each lane, in the order of the lanes."""
+    found: dict[int, Vertex] = {}
+    for vertex in checkpoints:
+        lane = vertex.properties.get(nodes.LANE)
+        found.setdefault(lane if isinstance(lane, int) else 0, vertex)
+    return [found[lane] for lane in sorted(found)]
 
 
 def add_checkpoints(graph: Any, stream: Vertex, checkpoints: Sequence[Checkpoint]) -> list[Vertex]:

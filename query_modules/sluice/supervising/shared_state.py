@@ -147,7 +147,10 @@ class SharedState:
     def monitor(self, uid: str) -> Monitor:
         """What is known of the work of the stream `uid` in this process."""
         with self._lock:
-            return self._monitors.setdefault(uid, Monitor(self._history))
+            found = self._monitors.get(uid)
+            if found is None:
+                found = self._monitors[uid] = Monitor(self._history)
+            return found
 
     def keep_monitors(self, uids: frozenset[str]) -> None:
         """Forgets all streams but these."""

@@ -127,16 +127,18 @@ def encode(history: Sequence[FailedMessage]) -> str:
     return json.dumps([asdict(entry) for entry in history], separators=(",", ":"), ensure_ascii=False)
 
 
+_NAMES = frozenset(field.name for field in fields(FailedMessage))
+
+
 def decode(text: object) -> tuple[FailedMessage, ...]:
     """
     The reverse of `encode`. If the text cannot be read, after an edit by hand, the result is empty: a stream does not
     fail because of its history.
     """
-    names = {field.name for field in fields(FailedMessage)}
     try:
         return tuple(
             FailedMessage(
-                **{key: value for key, value in entry.items() if key in names and key != "headers"},
+                **{key: value for key, value in entry.items() if key in _NAMES and key != "headers"},
                 headers=tuple((key, value) for key, value in entry.get("headers", ())),
             )
             for entry in json.loads(str(text))

@@ -1,4 +1,4 @@
-"""`sluice top`: reads the streams every 1.5 s, shows them, and does what keys ask for."""
+"""`sluice top`: reads the streams every 1.8 s, shows them, and does what keys ask for."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def top(
     user: User = "",
     password_file: PasswordFile = None,
     ca: Authorities = None,
-    interval: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="Between two looks.")] = 1.5,
+    interval: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="Between two looks.")] = 1.8,
     once: Annotated[bool, typer.Option("--once", help="Print the table once. So it is without a terminal.")] = False,
 ) -> None:
     """

@@ -156,7 +156,7 @@ class View:
     def _table(self, lines: int) -> RenderableType:
         """
         The streams around the selected one. Each is one Text: a `rich.Table` of 50 streams takes 30 ms, which is 2 % of
-        a core at a look every 1.5 s.
+        a core at a look every 1.8 s.
         """
         largest = max((row["total_lag"] or 0 for row in self._rows), default=0)
         rows = self._visible_rows(lines)
