@@ -83,6 +83,13 @@ def test_columns_of_messages_are_those_of_their_records():
     assert {type(record) for record in records_of(columns_of(records))} == {Record}
 
 
+def test_headers_that_no_message_has_need_no_column():
+    messages = [message("people", 7, []), message("people", 8, [])]
+    columns = columns_of_messages(messages, FIELDS)
+    assert "headers" not in columns
+    assert records_of(columns) == list(map(record_of, messages))
+
+
 def test_columns_are_of_the_originals():
     records = [Record(b"v", b"k", [*FACTS.items()], "letters", 0, 5, 8), Record(b"w", None, [], "letters", 0, 6, 9)]
     assert records_of(originals(columns_of(records))) == [Record(b"v", b"k", [], "1", 1, 1, 1), records[1]]

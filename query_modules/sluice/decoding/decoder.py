@@ -82,15 +82,14 @@ def _read(
     ids: list[bytes | None] = []
     if reader.framed:
         ids = [header_of(one, header) for one in headers] if any(headers) else [None] * len(data)
-    has_nulls = None in data
     given = [one for one in data if one is not None]
-    if has_nulls:
+    if len(given) < len(data):
         ids = [found for found, one in zip(ids, data, strict=False) if one is not None]
     try:
         found = reader.read_all(given, ids)
     except WrongMessage as error:
         raise WrongMessage(f"{what} {error}") from None
-    if not has_nulls:
+    if len(given) == len(data):
         return found
     items = iter(found)
     return [None if one is None else next(items) for one in data]

@@ -82,7 +82,7 @@ class CypherTransform:
 
     def of_value_columns(self, columns: Columns) -> Queries:
         """The same, where a header may say by which schema a value was written."""
-        return self._of_values(self._decoder.values_of(columns[VALUE], columns[HEADERS]))
+        return self._of_values(self._decoder.values_of(columns[VALUE], columns.get(HEADERS, ())))
 
     def _of_values(self, values: list[Any]) -> Queries:
         if self._decoder.many:

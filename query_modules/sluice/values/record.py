@@ -39,7 +39,7 @@ class Record(NamedTuple):
 
 
 FIELDS = Record._fields
-VALUE, *_ = FIELDS
+VALUE, HEADERS = FIELDS[0], FIELDS[2]
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,15 @@ _record: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
 
 
 def records_of(columns: Columns) -> list[Record]:
-    """The reverse of `columns_of`; fields that there are no columns of are None."""
+    """The reverse of `columns_of`; fields that there are no columns of are None, and headers are empty."""
     nothing = [None] * len(columns[VALUE])
-    return list(map(_record, zip(*(columns.get(name, nothing) for name in FIELDS), strict=True)))
+    known = columns if HEADERS in columns else {**columns, HEADERS: [[] for _ in nothing]}
+    return list(map(_record, zip(*(known.get(name, nothing) for name in FIELDS), strict=True)))
 
 
 def headers_of(message: confluent_kafka.Message) -> Headers:
     """
-    The message's headers; the only place that asks the client for them.
+    The message's headers; only this and `_headers` ask the client for them.
 
     confluent-kafka raises SystemError at a header's name that is not UTF-8, and leaves the message's headers in a state
     in which it must not be asked for them again. So they are replaced at once.
@@ -116,10 +117,24 @@ def readable_headers(message: confluent_kafka.Message) -> Headers:
         return []
 
 
+def _headers(messages: Sequence[confluent_kafka.Message]) -> list[Headers]:
+    """As `headers_of`, of each, in half the time."""
+    found: list[Headers] = []
+    try:
+        for message in messages:
+            headers = message.headers()
+            if headers is UNREADABLE:
+                break
+            found.append(headers or [])
+    except (SystemError, UnicodeError):
+        messages[len(found)].set_headers(UNREADABLE)
+    return found if len(found) == len(messages) else [*found, headers_of(messages[len(found)])]
+
+
 _COLUMNS: Mapping[str, Callable[[Sequence[confluent_kafka.Message]], list[Any]]] = {
     "value": lambda messages: [message.value() for message in messages],  # a methodcaller takes five times as long
     "key": lambda messages: [message.key() for message in messages],
-    "headers": lambda messages: list(map(headers_of, messages)),
+    "headers": _headers,
     "topic": lambda messages: [message.topic() for message in messages],
     "partition": lambda messages: [message.partition() for message in messages],
     "offset": lambda messages: [message.offset() for message in messages],
@@ -129,12 +144,15 @@ _COLUMNS: Mapping[str, Callable[[Sequence[confluent_kafka.Message]], list[Any]]]
 
 def columns_of_messages(messages: Sequence[confluent_kafka.Message], fields: Sequence[str]) -> Columns:
     """
-    As `columns_of` their records, in less than half the time.
+    As `columns_of` their records, in less than half the time; no column of headers where no message has any.
 
     Raises:
         HeadersUnreadable: those of a message cannot be read.
     """
-    return {name: _COLUMNS[name](messages) for name in fields}
+    columns = {name: _COLUMNS[name](messages) for name in fields}
+    if not any(columns.get(HEADERS, ())):
+        columns.pop(HEADERS, None)
+    return columns
 
 
 def record_of(message: confluent_kafka.Message, *, lenient: bool = False) -> Record:
