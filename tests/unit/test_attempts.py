@@ -68,6 +68,14 @@ def test_an_answer_or_another_start_begins_anew(tmp_path: Path) -> None:
     assert Attempts(file).count("a", 7) == 0
 
 
+def test_what_a_copy_before_a_reload_had_in_flight_does_not_count(tmp_path: Path) -> None:
+    before = Attempts(tmp_path / attempts.FILE)
+    before.begin("a", 7)
+    after = Attempts(tmp_path / attempts.FILE)  # loaded meanwhile
+    before.end("a")
+    assert after.count("a", 7) == 0
+
+
 def test_what_was_not_noted_is_not_written(tmp_path: Path) -> None:
     Attempts(tmp_path / attempts.FILE).end("a")
     assert list(tmp_path.iterdir()) == []

@@ -32,33 +32,40 @@ class Attempts:
         """`file`: where the counts are kept beyond this process; None: nowhere."""
         self._file = file
         self._lock = threading.Lock()  # guards what follows, and the file
-        self._counts: dict[str, list[int]] = _read(file)
-        "A stream's uid -> its generation, and how many times in a row."
+        self._found: dict[str, list[int]] | None = None
+        "A stream's uid -> its generation, and how many times in a row; None: the file was not read yet."
 
     def count(self, uid: str, generation: int) -> int:
         """How many times in a row the server ended while the run's first transaction was in flight."""
         with self._lock:
-            known, count = self._counts.get(uid, [generation, 0])
+            known, count = self._counts().get(uid, [generation, 0])
             return count if known == generation else 0
 
     def begin(self, uid: str, generation: int) -> None:
         """To be called when a worker's first transaction is about to be sent."""
         count = self.count(uid, generation)
         with self._lock:
-            self._counts[uid] = [generation, count + 1]
+            self._counts()[uid] = [generation, count + 1]
             self._write()
 
     def end(self, uid: str) -> None:
         """To be called when it was answered, or given up."""
         with self._lock:
-            if self._counts.pop(uid, None) is not None:
+            if self._counts().pop(uid, None) is not None:
                 self._write()
+
+    def _counts(self) -> dict[str, list[int]]:
+        # Read by the first worker, not sooner: while modules are reloaded, workers of the copy before this one are
+        # still at work, and what they have in flight is no end of the server.
+        if self._found is None:
+            self._found = _read(self._file)
+        return self._found
 
     def _write(self) -> None:
         if self._file is None:
             return
         try:
-            write_json(self._file, self._counts)
+            write_json(self._file, self._counts())
         except OSError as error:
             log.warning("a batch that ends the server would not be noticed: cannot write %s: %s", self._file, error)
             self._file = None
