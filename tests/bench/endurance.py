@@ -12,7 +12,6 @@ Maven for the broker (`make kafka`).
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -148,9 +147,7 @@ def main() -> None:
     settled = [look for look in looks if look.messages >= SETTLED] or looks[-1:]
     for what in ("server", "transform"):
         sizes = [getattr(look, what) for look in settled]
-        tenth = max(1, len(sizes) // 10)
-        early, late = statistics.median(sizes[:tenth]), statistics.median(sizes[-tenth:])
-        print(f"MiB, {what}: {early:.0f} at first, {late:.0f} at last (medians); {min(sizes):.0f} to {max(sizes):.0f}")
+        print(f"MiB, {what}: {sizes[0]:.0f} after {settled[0].messages:,}, then {min(sizes):.0f} to {max(sizes):.0f}")
     if options.plot is not None:
         picture(looks, options.plot)
 
