@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -49,6 +50,13 @@ def test_what_the_transform_has_kept_it_may_change(kept: str) -> None:
     before = json.dumps(queries)
     keeper.change()
     assert json.dumps(queries) == before
+
+
+def test_what_is_inside_a_kind_of_dict_it_may_change() -> None:
+    tags = ["a"]
+    queries = lasting(lambda: [("CREATE (n {tags: $tags})", OrderedDict(tags=tags))])
+    tags.append("b")
+    assert [parameters["tags"] for _, parameters in queries] == [["a"]]
 
 
 def test_what_it_gives_twice_it_may_change() -> None:

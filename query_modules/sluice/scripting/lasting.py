@@ -56,15 +56,13 @@ def _is_ours_alone(queries: Sequence[Query]) -> bool:
         return not queries
     level: list[Any] = list(map(_parameters, queries))
     while level:
-        if _counts(level) != {_IN_A_LIST + 1}:
+        kinds = set(map(type, level))
+        if not kinds <= {dict, list} or _counts(level) != {_IN_A_LIST + 1}:
             return False
-        values = list(chain.from_iterable(map(_values, level)))
-        if set(map(type, values)) <= _UNCHANGING:
+        found = map(dict.values, level) if kinds == {dict} else map(_values, level)  # the first in half the time
+        if set(map(type, chain.from_iterable(found))) <= _UNCHANGING:
             return True
-        level = [value for value in values if type(value) not in _UNCHANGING]
-        if not set(map(type, level)) <= {dict, list}:
-            return False
-        del values
+        level = [value for container in level for value in _values(container) if type(value) not in _UNCHANGING]
     return True
 
 
