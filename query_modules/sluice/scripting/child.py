@@ -61,7 +61,7 @@ from sluice.scripting.loading import describe, load
 from sluice.scripting.packing import check_lookups, may_hold_nan, one_by_one, pack_queries, text_of
 from sluice.scripting.variety import Variety
 from sluice.values.merge_keys import EVERYTHING, Analysis, Wanted
-from sluice.values.record import Columns
+from sluice.values.record import Columns, batches_of
 from sluice.values.same_query import joined, texts_of
 
 sys.path.append(sys.path.pop(0))
@@ -143,7 +143,8 @@ def main() -> None:
     channel.send(number, READY, " ".join((entry.name, *entry.fields)).encode())
     worker = LoadedTransform(entry, modules, decimals, int(sys.argv[1]))
     while True:
-        number, (kind, batches, lacks, wants_keys) = channel.receive()
+        number, (kind, columns, sizes, lacks, wants_keys) = channel.receive()
+        batches = list(batches_of(columns, sizes))
         try:
             if kind == ROWS:
                 answer: tuple[bytes | bytearray, ...] = worker.rows(batches[0], lacks)

@@ -29,7 +29,10 @@ LIMITS = {PACKED: MAX_ANSWER, FOLDED: MAX_ANSWER, ROWS: MAX_ROWS}
 "Bytes of the answers that hold queries."
 
 WantsStop = Callable[[], bool]
-"Asked while a process takes its time: whether its owner wants to stop. What it raises passes through."
+"""
+Whether its owner wants to stop: asked once a process has its request, and then again and again while it is at work.
+What it raises passes through.
+"""
 
 
 def never() -> bool:
@@ -125,7 +128,8 @@ class Client(AbstractContextManager["Client"]):
         self._requests += 1
         patience = Patience(timeout, self.begun, batches)
         try:
-            return self._channel.exchange(number, marshal.dumps(request, 4), limits, patience)
+            # A later version looks up each value that something else has too, as a message has its own: twice as long.
+            return self._channel.exchange(number, marshal.dumps(request, 2), limits, patience)
         except TimeoutError:
             self.close()
             raise TransformError(f"transform {self._uri}: {what} did not end within {timeout:g} s") from None

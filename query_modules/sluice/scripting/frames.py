@@ -3,11 +3,11 @@ What a transform process and its owner say to each other. Frames are a length, t
 bytes.
 
 Parent to child: a marshalled `dict` that says how the process is limited, and what to fetch or to load; after a fetch
-another, to load it; then a marshalled `(kind, batches, lacks, wants_keys)` per group: each batch a dict of columns
-(`record.Columns`), what the server does not do that queries need (`folding.Need`), and what matters of what the
-queries merge (`merge_keys.Wanted`). Child to parent: one byte that says what follows. Nothing that the child sends is
-unmarshalled or unpickled by the database, and none of it is believed: `walk` checks the queries before they are sent to
-the server.
+another, to load it; then a marshalled `(kind, columns, sizes, lacks, wants_keys)` per group: the columns of all of its
+messages (`record.Columns`), how many messages each batch has, what the server does not do that queries need
+(`folding.Need`), and what matters of what the queries merge (`merge_keys.Wanted`). Child to parent: one byte that says
+what follows. Nothing that the child sends is unmarshalled or unpickled by the database, and none of it is believed:
+`walk` checks the queries before they are sent to the server.
 
 An answer has the number of its request: a transform that forks may give the same answer twice, and the second must not
 be taken for that of the next batch.

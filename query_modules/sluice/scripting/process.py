@@ -195,30 +195,29 @@ class TransformProcess(AbstractContextManager["TransformProcess"]):
         *,
         wants_keys: Wanted = Wanted.NOTHING,
     ) -> memoryview:
-        columns = self._columns(batches)
+        columns, sizes = self._given(batches)
         names = sorted(need.value for need in lacks)
-        request = (kind, columns, names, int(wants_keys))
-        answer = self._client.ask(request, f"{self._entry}(batch)", self._timeout, batches=len(columns))
+        request = (kind, columns, sizes, names, int(wants_keys))
+        answer = self._client.ask(request, f"{self._entry}(batch)", self._timeout, batches=len(sizes))
         if answer[:1] == FAILED:
             raise self._failure(bytes(answer[1:]))
         if answer[:1] != kind:
             raise self._client.wrong("answered another request")
         return answer[1:]
 
-    def _columns(self, batches: Sequence[Messages]) -> list[Columns]:
-        """What the transform is given: of the batches up to one that cannot be read; raises if that is the first."""
-        columns: list[Columns] = []
+    def _given(self, batches: Sequence[Messages]) -> tuple[Columns, list[int]]:
+        """
+        What the transform is given, and how many messages each batch has: those of the first, and of as many others as
+        can be read with it. Raises HeadersUnreadable: the first cannot.
+        """
         are_letters = self._entry == STREAM_MESSAGES and self._source is MessageSource.DEAD_LETTERS
-        fields = FIELDS if are_letters else self._fields
-        for batch in batches:
-            try:
-                given = batch.columns(fields)
-                columns.append(originals(given) if are_letters else given)
-            except HeadersUnreadable:
-                if not columns:
-                    raise
-                break  # it comes again, as the first
-        return columns
+        try:
+            columns = batches[0].followed_by(batches[1:]).columns(FIELDS if are_letters else self._fields)
+        except HeadersUnreadable:
+            if len(batches) == 1:
+                raise
+            return self._given(batches[: len(batches) // 2])  # the others come again, and then the first is to blame
+        return originals(columns) if are_letters else columns, list(map(len, batches))
 
     def _failure(self, reason: bytes) -> TransformError:
         if OUT_OF_MEMORY.match(reason):

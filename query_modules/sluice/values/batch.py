@@ -52,6 +52,10 @@ class Batch:
         """As `record.Messages.columns`."""
         return columns_of_messages(self.messages, fields)
 
+    def followed_by(self, others: Sequence[Batch]) -> Batch:
+        """As `record.Messages.followed_by`."""
+        return Batch(list(chain(self.messages, *(other.messages for other in others)))) if others else self
+
     @property
     def place(self) -> str:
         """Its place, for errors: that of its only message, or of its first."""
@@ -90,12 +94,12 @@ class Group:
         """How many batches, or parts of one, are in it."""
         return len(self.batches)
 
-    @property
+    @cached_property
     def messages(self) -> int:
         """How many messages are in it."""
         return sum(map(len, self.batches))
 
-    @property
+    @cached_property
     def ends(self) -> int:
         """How many batches end in it: what it adds to the number of batches that were applied."""
         return sum(batch.is_last for batch in self.batches)
@@ -105,7 +109,8 @@ class Group:
         """partition -> where to go on from after the group; only partitions that are known to be read on."""
         end = {partition_of(message): _after(message) for message in self._last_of_each()}
         for batch in self.batches:
-            end.update({p: max(place, end.get(p, place)) for p, place in batch.reached.items()})
+            if batch.reached:
+                end.update({p: max(place, end.get(p, place)) for p, place in batch.reached.items()})
         return end
 
     def part(self, start: int, stop: int) -> Group:

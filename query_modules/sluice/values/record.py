@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sluice.errors import HeadersUnreadable
@@ -61,12 +62,22 @@ class OfColumns:
 class Messages(Protocol):
     """Messages in a form that a transform can get."""
 
+    def __len__(self) -> int:
+        """How many there are."""
+
     def columns(self, fields: Sequence[str]) -> Columns:
         """These fields of `Record` for each message."""
+
+    def followed_by(self, others: Sequence[Any]) -> Messages:
+        """These, and then the others, which are in the same form."""
 
 
 class Records(list[Record]):
     """Messages as records."""
+
+    def followed_by(self, others: Sequence[Records]) -> Records:
+        """As `Messages.followed_by`."""
+        return Records(chain(self, *others)) if others else self
 
     def columns(self, fields: Sequence[str]) -> Columns:
         """As `Messages.columns`."""
@@ -76,6 +87,13 @@ class Records(list[Record]):
 def columns_of(records: Sequence[Record], fields: Sequence[str] = FIELDS) -> Columns:
     """Name -> the values of that field, one for each record."""
     return {name: [getattr(record, name) for record in records] for name in fields}
+
+
+def batches_of(columns: Columns, sizes: Sequence[int]) -> Iterator[Columns]:
+    """The columns of batches of these sizes, of which `columns` has all messages."""
+    ends = list(accumulate(sizes))
+    for start, end in zip([0, *ends], ends):  # noqa: B905 - no start follows the last end
+        yield {name: column[start:end] for name, column in columns.items()}
 
 
 _record: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
