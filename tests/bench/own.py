@@ -24,7 +24,7 @@ from sluice.engine.host_state import HostState
 from sluice.engine.loop import StreamLoop
 from sluice.engine.merge_guard import MergeGuard
 from sluice.engine.run import Run, RunStatus
-from sluice.engine.session import Watch, open_parts
+from sluice.engine.session import open_parts
 from sluice.engine.status import Monitor
 from sluice.engine.turns import Turns
 from sluice.host.attempts import Attempts
@@ -184,7 +184,7 @@ def _own(task: Task) -> Taken:
                 turns = Turns(guard, (number, lane.number), monitor.waits, has_lanes=lane.of > 1)
                 run = Run(desired, settings, host, status, turns, cancel=progress.stop)
                 loopback = stack.enter_context(Loopback(settings))
-                loops.append(StreamLoop(run, open_parts(run, loopback, Watch(run), stack)))
+                loops.append(StreamLoop(run, open_parts(run, loopback, stack)))
         idle = _resident()
         threads = [threading.Thread(target=loop.run) for loop in loops]
         for thread in threads:

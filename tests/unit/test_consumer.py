@@ -149,6 +149,43 @@ def test_all_whole_batches_that_wait_travel_together_and_the_tail_stays(kafka: F
     assert kafka.now == 100.0
 
 
+def test_what_is_read_ahead_is_given_out_in_order_and_is_no_more_than_a_group(kafka: FakeKafka, reader: Polled):
+    kafka.at(0, *numbered(0, 34))
+    assert reader.poll(most=1) == of(range(10))
+    reader.consumer.read_ahead(10, 2)
+    assert len(kafka.coming) == 34 - 30
+    reader.consumer.read_ahead(10, 2)
+    assert len(kafka.coming) == 34 - 30, "it holds as much as the next group may have"
+    assert reader.consumer.held_back
+    assert reader.poll(most=2) == of(range(10, 20), range(20, 30))
+    assert reader.poll() == of(range(30, 34))
+
+
+def test_an_error_that_is_met_ahead_comes_after_the_messages_before_it(kafka: FakeKafka, reader: Polled):
+    kafka.at(0, *numbered(0, 13), message(13, error=KafkaError._AUTO_OFFSET_RESET), message(14))
+    reader.consumer.read_ahead(10, 100)
+    reader.consumer.read_ahead(10, 100)
+    assert reader.poll() == [*of(range(10)), [10, 11, 12, 14]]
+    with pytest.raises(OffsetGone):
+        reader.poll()
+
+
+def test_the_interval_counts_from_when_something_was_read_ahead(kafka: FakeKafka, reader: Polled):
+    kafka.at(0, *numbered(0, 3))
+    reader.consumer.read_ahead(10, 100)
+    kafka.now += 0.07
+    assert reader.poll() == of(range(3))
+    assert kafka.now == pytest.approx(100.0 + INTERVAL)
+
+
+def test_the_interval_of_what_came_while_nobody_looked_counts_from_the_last_look(kafka: FakeKafka, reader: Polled):
+    assert reader.poll(patience=0) is None
+    kafka.at(0.05, *numbered(0, 3))
+    kafka.now += 0.08
+    assert reader.poll() == of(range(3))
+    assert kafka.now == pytest.approx(100.0 + INTERVAL)
+
+
 def test_the_tail_waits_for_its_interval_and_no_longer(kafka: FakeKafka, reader: Polled):
     kafka.at(0, *numbered(0, 12)).at(0.03, *numbered(12, 14))
     assert reader.poll() == of(range(10))

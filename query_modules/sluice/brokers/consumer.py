@@ -51,6 +51,8 @@ class Consumer(AbstractContextManager["Consumer"]):
         self._given: dict[Partition, Position] = {}
         "Partition -> where its last message ended that was given out."
         self._resume_at: Mapping[Partition, Position] = {}
+        self._looked = time.monotonic()
+        "When it last took what had come."
         self.complaints = Complaints(spec)
         "What librdkafka has to get over; for the owner to `take`."
         self.assigned: frozenset[Partition] = frozenset()
@@ -96,6 +98,7 @@ class Consumer(AbstractContextManager["Consumer"]):
         self.assigned = frozenset(partitions)
         self._batcher.clear()
         self._given = {}
+        self._looked = time.monotonic()
         self._awake().assign(self.assigned, places)
 
     def extend(self, partitions: Iterable[Partition], places: Mapping[Partition, Position]) -> None:
@@ -170,7 +173,7 @@ class Consumer(AbstractContextManager["Consumer"]):
     ) -> Group | None:
         """
         The batches that are due. A batch is, once it has `size` messages, as many bytes of payloads as the settings
-        allow, or `interval` seconds after its first message was taken.
+        allow, or `interval` seconds after its first message came; or may have come, if nobody looked.
 
         Waits for the first; further ones come along if their messages wait already. What is not due yet is kept for the
         next call.
@@ -205,6 +208,19 @@ class Consumer(AbstractContextManager["Consumer"]):
                 self._take(1, wait)  # alone, so that the interval counts from its arrival
                 waited = True
 
+    def read_ahead(self, size: int, most: int) -> None:
+        """
+        Takes what has come and the next group may have, for `poll` to give out. Does not wait, and raises nothing.
+
+        Args:
+            size, most: as for `poll`.
+        """
+        if self._reader is None or self._reader.failure is not None:
+            return
+        room = self._batcher.room(Limits(size, 0.0, self._settings.batch_max_bytes, most))
+        if room:
+            self._take(room, 0)
+
     def _due(self, limits: Limits, now: float) -> Group | None:
         reader = self._awake()
         complete = reader.failure is not None or (bool(self.assigned) and reader.ended >= self.assigned)
@@ -226,8 +242,11 @@ class Consumer(AbstractContextManager["Consumer"]):
         if reader.failure is not None and self._batcher:
             return
         arrived = reader.take(most, wait)
+        now = time.monotonic()
         if arrived:
-            self._batcher.add(arrived, time.monotonic())
+            # What has waited may have come right after the last look, while a transaction was waited for.
+            self._batcher.add(arrived, now if wait else self._looked)
+        self._looked = now
 
     def _positions(self) -> dict[Partition, Position]:
         """Partition -> where reading is, if all that came was given out, and as far as it has begun."""
@@ -240,5 +259,6 @@ class Consumer(AbstractContextManager["Consumer"]):
         if self._reader is None:
             self._reader = self._new_reader()
             self.complaints.answered()
+            self._looked = time.monotonic()
             self._reader.assign(self.assigned, self._resume_at)
         return self._reader

@@ -72,6 +72,11 @@ class Committer:
         return self._pace.batches if left is None else max(1, min(self._pace.batches, left))
 
     @property
+    def limited(self) -> bool:
+        """Whether the run ends after some number of batches."""
+        return self._limit is not None or self._progress.batches_left(self.held) is not None
+
+    @property
     def held(self) -> Checkpoint:
         """The checkpoint as committed, as far as is known."""
         return self._sink.held

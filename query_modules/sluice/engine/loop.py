@@ -12,8 +12,9 @@ One stream's loop: Kafka, transform, transactions.
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sluice.brokers.consumer import Consumer
@@ -42,6 +43,9 @@ SUSPECT = 0.1
 ASLEEP = 15.0
 "... and the stream rests."
 
+LOOK_INTERVAL = 0.2
+"Seconds between two looks at the brokers while the transform works."
+
 ENDS_INTERVAL = 0.2
 "Seconds between two looks at how far the partitions go by what has come of them."
 
@@ -57,6 +61,22 @@ class Parts:
     health: BrokerHealth
     guard: TopicGuard
     idle: IdleDetector
+    watch: Watch
+
+
+class Watch:
+    """Asked again and again while a transform works: whether the run is to end."""
+
+    def __init__(self, cancel: threading.Event) -> None:
+        """`cancel`: set when it is."""
+        self._cancel = cancel
+        self.meanwhile: Callable[[], None] = lambda: None
+        "What is done each time."
+
+    def __call__(self) -> bool:
+        """Whether the run is to end."""
+        self.meanwhile()
+        return self._cancel.is_set()
 
 
 class StreamLoop:
@@ -72,8 +92,10 @@ class StreamLoop:
         self._source = parts.source
         self._committer = parts.committer
         self._health = Health()
+        self._next_look = 0.0
         self._next_ends = 0.0
         self._next_catch_up = 0.0
+        parts.watch.meanwhile = self._meanwhile
 
     def run(self) -> None:
         """
@@ -229,13 +251,25 @@ class StreamLoop:
         self._assign()
 
     def _look(self, *, busy: bool, resting: bool = False) -> None:
-        """As `look_on`. Raises BrokerUnreachable: the clients do not recover, and are given up."""
-        self.look_on(busy=busy, resting=resting)
+        """As `_look_on`. Raises BrokerUnreachable: the clients do not recover, and are given up."""
+        self._look_on(busy=busy, resting=resting)
         if self._health.stuck is not None:
             raise self._renewed(self._health.stuck)
 
-    def look_on(self, *, busy: bool = True, resting: bool = False) -> None:
-        """Looks where the partitions end, and whether the brokers answer, while the transform works. Does not wait."""
+    def _meanwhile(self) -> None:
+        """
+        While the transform works: takes what has come for the next group. What the stream reports is kept true, too,
+        since a transform may take half a minute for a batch. Does not wait.
+        """
+        spec, committer = self._run.spec, self._committer
+        if not committer.limited:
+            self._source.read_ahead(spec.batch_size, committer.batch_limit)
+        if time.monotonic() >= self._next_look:
+            self._look_on(busy=True)
+
+    def _look_on(self, *, busy: bool, resting: bool = False) -> None:
+        """Looks where the partitions end, and whether the brokers answer. Does not wait."""
+        self._next_look = time.monotonic() + LOOK_INTERVAL
         health, source = self._parts.health, self._source
         if (complaint := source.complaints.take()) is not None and source.assigned:
             health.doubt(complaint)

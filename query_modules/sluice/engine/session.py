@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from sluice.brokers.consumer import Consumer
@@ -13,7 +12,7 @@ from sluice.engine.broker_health import BrokerHealth
 from sluice.engine.committer import Committer
 from sluice.engine.idle import IdleDetector
 from sluice.engine.isolation import Isolation
-from sluice.engine.loop import Parts, StreamLoop
+from sluice.engine.loop import Parts, StreamLoop, Watch
 from sluice.engine.retrier import Retrier
 from sluice.engine.run import Run
 from sluice.engine.topic_guard import TopicGuard, TopicIdentity
@@ -36,37 +35,17 @@ def run_session(run: Run, loopback: Loopback) -> None:
     with ExitStack() as resources:
         resources.callback(run.turns.abandon)
         if run.only_retries:
-            retrier = Retrier(run, _open_writer(run, loopback), _open_transform(run, Watch(run), resources))
+            retrier = Retrier(run, _open_writer(run, loopback), _open_transform(run, Watch(run.cancel), resources))
             while retrier.step():
                 pass
         else:
             if run.batch_limit is not None:
                 committed = loopback.count_batches(run.desired)
                 run.batch_limit.join(run.spec.lane.number, committed, run.calls.nudge.set)
-            watch = Watch(run)
-            loop = StreamLoop(run, open_parts(run, loopback, watch, resources))
-            watch.look = loop.look_on
-            loop.run()
+            StreamLoop(run, open_parts(run, loopback, resources)).run()
 
 
-class Watch:
-    """
-    Asked again and again while a transform takes its time: whether the run is to end. What a stream reports is kept
-    true meanwhile, since a transform may take half a minute for a batch.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self._cancel = run.cancel
-        self.look: Callable[[], None] = lambda: None
-        "What is looked at."
-
-    def __call__(self) -> bool:
-        """Whether the run is to end."""
-        self.look()
-        return self._cancel.is_set()
-
-
-def open_parts(run: Run, loopback: Loopback, watch: Watch, resources: ExitStack) -> Parts:
+def open_parts(run: Run, loopback: Loopback, resources: ExitStack) -> Parts:
     """The parts of a stream's loop over a connection. `resources`: whose end lets go of them."""
     spec, settings = run.spec, run.settings
     of_brokers = (spec.name, spec.uri, spec.config)
@@ -75,6 +54,7 @@ def open_parts(run: Run, loopback: Loopback, watch: Watch, resources: ExitStack)
     idle = IdleDetector(spec, settings, run.calls.nudge.set)
     resources.callback(idle.end)
     source = resources.enter_context(Consumer(spec, settings))
+    watch = Watch(run.cancel)
     transform = _open_transform(run, watch, resources)
     dead_letters = resources.enter_context(closing(DeadLetters(spec, run.cancel.is_set)))
     writer = _open_writer(run, loopback)
@@ -82,7 +62,7 @@ def open_parts(run: Run, loopback: Loopback, watch: Watch, resources: ExitStack)
     identity = TopicIdentity(spec, settings.broker_timeout)
     resources.callback(identity.close)
     guard = TopicGuard(run, source, identity)
-    return Parts(source, writer, committer, Retrier(run, writer, transform), health, guard, idle)
+    return Parts(source, writer, committer, Retrier(run, writer, transform), health, guard, idle, watch)
 
 
 def _open_transform(run: Run, watch: Watch, resources: ExitStack) -> Transformer:

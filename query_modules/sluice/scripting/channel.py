@@ -14,7 +14,7 @@ from sluice.scripting.child_process import ChildProcess
 from sluice.scripting.frames import HEAD, MAX_TEXT
 
 SLICE = 0.2
-"Seconds between two looks at whether the owner wants to stop."
+"Seconds between two questions whether the owner wants to stop."
 
 AFTER_OUTPUT = 0.001
 "Seconds that what a process writes is left in its pipe after some of it was read: so it waits for us, not we for it."
@@ -77,6 +77,7 @@ class Channel:
         """
         self._asked_at = time.monotonic()
         self._send(HEAD.pack(len(request), number) + request, patience)
+        self._wants_stop()  # an owner has time for something else now; a quick answer is taken whatever it says
         size, answered = HEAD.unpack(self._receive(bytearray(), HEAD.size, patience))
         if answered != number or not size:
             raise WrongAnswer("answered another request")

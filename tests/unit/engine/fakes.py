@@ -291,8 +291,10 @@ def is_bad(query: str) -> bool:
 class FakeTransform:
     """A transform process in miniature: does `patience` batches at a time, raises at some payloads, ends at others."""
 
-    def __init__(self, patience: int = 1000) -> None:
+    def __init__(self, patience: int = 1000, wants_stop: Callable[[], bool] = lambda: False) -> None:
+        """`wants_stop`: asked once it has a group."""
         self.patience = patience
+        self._wants_stop = wants_stop
         self.calls: list[list[list[bytes]]] = []
         self.away = False
         "Whether the service does not answer that WAITS needs."
@@ -300,6 +302,7 @@ class FakeTransform:
     def pack(self, group: Group) -> PackedQueries:
         batches = [[payload or b"" for payload in batch.payloads] for batch in group.batches]
         self.calls.append(batches)
+        self._wants_stop()
         for number, payloads in enumerate(batches):
             if self.away and WAITS in payloads:
                 if not number:
@@ -427,6 +430,8 @@ class Source:
         self.reports: list[dict[Partition, int]] = []
         self.reporting = self.held_back = False
         self.sleeps = 0
+        self.read_ahead_for: list[tuple[int, int]] = []
+        "Size and most."
         self.complaints = Complaints()
         self.assignments: list[dict[Partition, Position]] = []
         self.asked: list[tuple[Partition, int, int]] = []
@@ -471,6 +476,9 @@ class Source:
         if patience and not wants_stop():
             self._script.popleft()() if self._script else self._run.cancel.set()
         return None
+
+    def read_ahead(self, size: int, most: int) -> None:
+        self.read_ahead_for.append((size, most))
 
     def reached(self, positions: Mapping[Partition, int]) -> dict[Partition, Position]:
         if any(given > positions.get(p, 0) for p, given in self.positions.items()):

@@ -13,7 +13,7 @@ from sluice.bolt.replies import Failure
 from sluice.engine.broker_health import BrokerHealth
 from sluice.engine.committer import Committer
 from sluice.engine.isolation import Isolation
-from sluice.engine.loop import Parts, StreamLoop
+from sluice.engine.loop import Parts, StreamLoop, Watch
 from sluice.engine.retrier import Retrier
 from sluice.engine.topic_guard import TopicGuard
 from sluice.errors import (
@@ -76,7 +76,8 @@ class Stream(FakeRun):
         self.script: deque[Callable[[], object]] = deque()
         writer = self.writer(server)
         self.source = cast("Any", fakes.Source(topic, self.run, self.script))
-        self.transform = cast("Any", FakeTransform())
+        watch = Watch(self.cancel)
+        self.transform = cast("Any", FakeTransform(wants_stop=watch))
         self.dead_letters = cast("Any", DeadLetters(server))
         self.brokers = cast("Any", fakes.Brokers(topic))
         self.idle = cast("Any", fakes.Idle())
@@ -85,7 +86,7 @@ class Stream(FakeRun):
         retrier = Retrier(self.run, writer, self.transform)
         guard = TopicGuard(self.run, self.source, cast("Any", fakes.Identity(topic)))
         source, committer = self.source, self.committer
-        parts = Parts(source, writer, committer, retrier, health or self.brokers, guard, self.idle)
+        parts = Parts(source, writer, committer, retrier, health or self.brokers, guard, self.idle, watch)
         self.loop = StreamLoop(self.run, parts)
 
     def then(self, *steps: Callable[[], object]) -> Stream:
@@ -123,6 +124,12 @@ def test_everything_is_applied_once_and_in_order_and_then_reported() -> None:
     assert stream.held.positions == stream.source.reports[-1] == {P0: 27, P1: 7}
     assert (stream.held.messages, stream.held.batches) == (34, 5)
     assert all(report in ({}, {P0: 25, P1: 7}, {P0: 27, P1: 7}) for report in stream.source.reports)
+
+
+def test_the_next_group_is_read_while_the_transform_works() -> None:
+    stream = Stream(Topic(p0=good(25)), Server()).go()
+    assert len(stream.source.read_ahead_for) == len(stream.transform.calls)
+    assert {size for size, _ in stream.source.read_ahead_for} == {10}
 
 
 @pytest.mark.parametrize("places", [[0], [13], [29], [0, 9, 10, 29]], ids=str)
@@ -184,6 +191,7 @@ def test_a_limit_counts_batches_though_a_constraint_refuses_one_at_its_commit() 
     stream = Stream(Topic(p0=spoilt(100, [17])), server, SKIP, limit=3).go()
     assert server.applied == [*good(30)[:17], *good(30)[18:]]
     assert (stream.held.positions, stream.held.batches) == ({P0: 30}, 3)
+    assert not stream.source.read_ahead_for, "what is behind the limit stays where it is"
     assert server.properties["ended_status"] == "stopped"
     assert not stream.cancel.is_set()
 
