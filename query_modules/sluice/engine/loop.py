@@ -116,8 +116,8 @@ class StreamLoop:
                 if committer.may_read():
                     self._read()
             busy = committer.pending
-            self._look(busy=busy or bool(committer.in_flight) or source.held_back)
             self._write()
+            self._look(busy=busy or bool(committer.in_flight) or source.held_back)
             if committer.held is not held or not committer.in_flight:
                 # It gets on, or has nothing left to do: what went wrong before is over.
                 run.status.trouble(self._health.trouble)
