@@ -12,10 +12,11 @@ from sluice.folding.access import Trait
 from sluice.folding.chain import ROOT
 from sluice.folding.conflicts import conflicts
 from sluice.folding.needs import Need
+from sluice.folding.ordering import index_order
 from sluice.folding.plan import Plan, plan_of
 from sluice.folding.schedule import Schedule, TextAndParameters
 from sluice.folding.series import SIZES
-from sluice.folding.template import Template
+from sluice.folding.template import Row, Template
 from sluice.folding.text_queue import QueryGroup
 from sluice.folding.token_stream import NotUnderstood
 from sluice.folding.unwinding import Unwinder
@@ -149,16 +150,20 @@ class Folder:
             return Folded(group.text, queries[index][1], group.indices)
         chain = plan.rewrites.chain
         if chain is not None and group.root is not None:
-            text, parameters = self._unwound(group, chain.template)
+            text, parameters = self._unwound(group.rows, chain.template)
             return Folded(f"{chain.before}{text}", {**parameters, ROOT: group.root}, group.indices)
-        return Folded(*self._unwound(group, plan.rewrites.rows), group.indices)
+        template, rows, indices = plan.rewrites.rows, group.rows, group.indices
+        order = index_order(rows, plan.index_key, template)
+        if order is not None:
+            rows, indices = [rows[number] for number in order], [indices[number] for number in order]
+        return Folded(*self._unwound(rows, template), indices)
 
-    def _unwound(self, group: QueryGroup, template: Template) -> tuple[str, dict[str, Value]]:
+    def _unwound(self, rows: Sequence[Row], template: Template) -> tuple[str, dict[str, Value]]:
         unwinder = self._unwinders.get(template.text)
         if unwinder is None:
             unwinder = Unwinder(template)
             _keep(self._unwinders, template.text, unwinder, MAX_TEXTS)
-        return unwinder.unwound(group.rows)
+        return unwinder.unwound(rows)
 
     def _schedule(self, plans: Mapping[str, Plan]) -> Schedule:
         texts = frozenset(plans)

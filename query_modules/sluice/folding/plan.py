@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from sluice.folding.access import Access
 from sluice.folding.access_reader import access_of
+from sluice.folding.expressions import Key
 from sluice.folding.needs import REASONS, Need, needs_of
+from sluice.folding.ordering import index_key
 from sluice.folding.parser import parse
 from sluice.folding.rewrites import Rewrites, rewrites_of
 from sluice.folding.token_stream import NotUnderstood
@@ -18,6 +20,8 @@ class Plan(NamedTuple):
 
     access: Access
     rewrites: Rewrites
+    index_key: Key | None = None
+    "The value by which rows may be sorted."
 
 
 def plan_of(text: str, lacks: AbstractSet[Need] = frozenset()) -> Plan:
@@ -34,4 +38,5 @@ def plan_of(text: str, lacks: AbstractSet[Need] = frozenset()) -> Plan:
     missing = needs_of(query) & lacks
     if missing:
         raise NotUnderstood(REASONS[min(missing)])
-    return Plan(access_of(query), rewrites_of(query, lacks))
+    access = access_of(query)
+    return Plan(access, rewrites_of(query, lacks), index_key(access))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sluice.folding import Folder, unwinding
+from sluice.folding import Folder, ordering, unwinding
 from tests.unit.folding.batches import Query
 
 
@@ -20,14 +20,22 @@ def folded(batch: list[Query], *, by_columns: bool) -> list[Query]:
     """
     folder = Folder()
     folder.fold(batch)
-    with few_in_columns() if by_columns else pytest.MonkeyPatch.context():
+    with few_in_columns() if by_columns else few_in_order():
         return [(item.text, dict(item.parameters)) for item in folder.fold(batch)]
 
 
 @contextmanager
-def few_in_columns() -> Iterator[None]:
-    """Few rows go in columns, too, and few of them in each part."""
+def few_in_order() -> Iterator[pytest.MonkeyPatch]:
+    """Few rows go in the order of an index, too."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ordering, "MIN_ROWS", 2)
+        yield patch
+
+
+@contextmanager
+def few_in_columns() -> Iterator[None]:
+    """... and in columns, and few of them in each part."""
+    with few_in_order() as patch:
         patch.setattr(unwinding, "MIN_ROWS", 2)
         patch.setattr(unwinding, "PART", 3)
         yield

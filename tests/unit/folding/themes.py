@@ -105,6 +105,9 @@ THEMES = {
             "MATCH (a:A~ {k~: $key}), (b:A~ {k~: $key2}) MERGE (a)<-[r:R~]-(b) ON CREATE SET r.w~ = $value",
         ),
     ),
+    "one is looked for, and another written": Theme(
+        (_VERTEX,), ("MERGE (a:A~ {k~: $key}) MERGE (b:B~ {k~: $key2}) SET b.w~ = $value",), is_series=True
+    ),
     "vertices and edges": Theme((), (_VERTEX, _LINK, _NOTE)),
     "a chain": Theme(
         (_VERTEX,),

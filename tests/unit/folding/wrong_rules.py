@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sluice.folding import access, conflicts, encounters, rewrites, solitary, text_queue, whole
+from sluice.folding import access, conflicts, encounters, ordering, rewrites, solitary, text_queue, whole
 from sluice.folding.access import Origin
 from sluice.folding.encounters import Encounter
 from sluice.folding.query import Query
@@ -201,6 +201,11 @@ def texts_run_at_once(patch: Patch) -> None:
     broken(patch, whole.all_at_once, all_at_once)
 
 
+def rows_go_in_any_order(patch: Patch) -> None:
+    """Rows go in the order of the index though one has to come after another."""
+    patch.setattr(ordering, "conflicts", lambda one, other: ())
+
+
 WRONG_RULES = (
     nothing_conflicts,
     rows_see_each_other,
@@ -226,4 +231,5 @@ WRONG_RULES = (
     links_hang_together,
     texts_pass_each_other,
     texts_run_at_once,
+    rows_go_in_any_order,
 )
