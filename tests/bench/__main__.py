@@ -5,7 +5,8 @@ How fast it is, beside what there is otherwise. `make bench ARGS='--memgraph-bin
     ingest    messages a second into the graph: Sluice, Memgraph's own streams, Sluice unfolded, a client of one's own
     latency   from the producer until it is visible, at 1,000 messages a second; how long other queries take meanwhile
     memory    with a million messages waiting
-    lanes     a transform of 100 us a message, by several lanes, beside a server that accepts everything at once
+    lanes     a transform of 100 us a message, or those of `--cases`, by several lanes, beside a server that accepts
+              everything at once
     recovery  from the first answer of a server that was killed to the first new message, by number of streams
 
 With `--against FILE`, the `results.json` of an earlier run, it also says what is better or worse than that by more than
@@ -59,7 +60,7 @@ ALONE = ("own", "memory", "lanes")
 KINDS = ("own", "ingest", "latency", "memory", "lanes", "recovery")
 
 CASES = [
-    *(Case(workload, batch) for workload in WORKLOADS if workload != "busy" for batch in (1000, 10)),
+    *(Case(workload, batch) for workload in WORKLOADS if workload not in ("busy", "slow") for batch in (1000, 10)),
     Case("vertices", 10, partitions=8),
     Case("edges", 1000, partitions=8),
     Case("inserts", 1000, streams=2),
@@ -132,7 +133,11 @@ def _alone(kind: str, folder: Path, options: argparse.Namespace) -> list[dict[st
         if kind == "memory":
             return [own.measure(broker, "vertices", 1000, 1_000_000, rounds=1)]
         if kind == "lanes":
-            return [own.measure_lanes(broker, "busy", int(options.messages), _numbers(options.lanes), options.rounds)]
+            lanes = _numbers(options.lanes)
+            return [
+                own.measure_lanes(broker, case, _messages(case, options), lanes, options.rounds)
+                for case in (_cases(options) if options.cases else [Case("busy", 1000)])
+            ]
         return [
             own.measure(
                 broker, case.workload, case.batch, 5 * _messages(case, options),
@@ -205,8 +210,8 @@ def _case(text: str) -> Case:
 
 
 def _messages(case: Case, options: argparse.Namespace) -> int:
-    wide = 4 if case.workload == "wide" else 1
-    return int(options.messages) // (2 if case.batch < 100 else 1) // wide
+    fewer = {"wide": 4, "slow": 25}.get(case.workload, 1)
+    return int(options.messages) // (2 if case.batch < 100 else 1) // fewer
 
 
 def _host(kind: str, folder: Path, options: argparse.Namespace) -> ServerHost:

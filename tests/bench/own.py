@@ -37,6 +37,7 @@ from sluice.persistence.transaction import Transaction
 from sluice.scripting import admission
 from sluice.values.lane import Lane
 from sluice.values.model import CheckpointId, Desired, StreamSpec, Transform, VertexId
+from tests.bench.ingest import Case
 from tests.bench.null_sink import NullSink
 from tests.bench.topics import produce
 from tests.bench.workloads import WORKLOADS
@@ -97,16 +98,15 @@ def measure(
     return result
 
 
-def measure_lanes(
-    broker: KafkaBroker, workload: str, messages: int, lanes: Sequence[int], rounds: int
-) -> dict[str, Any]:
-    """Rounds with these numbers of lanes, in turns; a topic with 8 partitions, BATCH_SIZE 1000."""
+def measure_lanes(broker: KafkaBroker, case: Case, messages: int, lanes: Sequence[int], rounds: int) -> dict[str, Any]:
+    """Rounds with these numbers of lanes, in turns; a topic with 8 partitions."""
+    workload = case.workload
     topics = produce(broker, WORKLOADS[workload].messages(messages), 1, 8)
     result: dict[str, Any] = {"workload": workload, "messages": messages, "lanes": {number: [] for number in lanes}}
     with NullSink() as sink:
         for _ in range(rounds):
             for number in lanes:
-                task = Task(workload, 1000, messages, topics, 8, broker.bootstrap, sink.port, number)
+                task = Task(workload, case.batch, messages, topics, 8, broker.bootstrap, sink.port, number)
                 result["lanes"][number].append(in_a_process(_own, task)._asdict())
     return result
 

@@ -91,6 +91,18 @@ def stream(batch):
 """
 "100 us of processor time for each message."
 
+SLOW_SOURCE = """
+import time
+
+def stream(batch):
+    queries = []
+    for message in batch:
+        time.sleep(0.005)
+        queries.append(("MERGE (:Node {id: $id})", {"id": message.decode()}))
+    return queries
+"""
+"5 ms of waiting for each message, as for a service."
+
 COUNT_VERTICES = "MATCH (n:Node) RETURN count(n) AS n"
 COUNT_EDGES = "MATCH (:Node)-[e:Edge]->(:Node) RETURN count(e) AS n"
 COUNT_BOTH = "MATCH (n:Node) OPTIONAL MATCH (n)-[e:Edge]->() RETURN count(DISTINCT n) + count(e) AS n"
@@ -170,6 +182,7 @@ WORKLOADS = {
     "counter": Workload(COUNTER_SOURCE, _counters, SUM_COUNTERS, MAKE_COUNTERS, 0),
     "chain": Workload(CHAIN_SOURCE, _numbers, COUNT_VERTICES, per_message=2),
     "busy": Workload(BUSY_SOURCE, _numbers, COUNT_VERTICES),
+    "slow": Workload(SLOW_SOURCE, _numbers, COUNT_VERTICES),
     "wide": Workload(WIDE_SOURCE, _wide, COUNT_VERTICES),
 }
 
