@@ -6,24 +6,24 @@ One stream's loop: Kafka, transform, transactions.
          └─ report ◄── held ◄── committer.settle ◄── committed ──────────┘
 
     guard.poll ──TopicChanged, PartitionsFound──► committer.move, source.assign
-    health.poll ──Health──► status.update
+    lookout.look ──Health──► status.update
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sluice.brokers.consumer import Consumer
-from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth, Health, Reading
+from sluice.engine.broker_health import RENEW_AFTER, BrokerHealth
 from sluice.engine.committer import Committer
 from sluice.engine.gaps import CheckpointMove, is_unvalidated, past_gap, to_topics
 from sluice.engine.idle import IdleDetector
+from sluice.engine.lookout import Lookout
 from sluice.engine.retrier import Retrier
-from sluice.engine.run import Run
+from sluice.engine.run import Run, Watch
 from sluice.engine.topic_guard import PartitionsFound, TopicChanged, TopicGuard, TopicsCameOrWent
 from sluice.engine.writer import Writer
 from sluice.errors import BrokerUnreachable, OffsetGone, Stopped
@@ -43,12 +43,6 @@ SUSPECT = 0.1
 ASLEEP = 15.0
 "... and the stream rests."
 
-LOOK_INTERVAL = 0.2
-"Seconds between two looks at the brokers while the transform works."
-
-ENDS_INTERVAL = 0.2
-"Seconds between two looks at how far the partitions go by what has come of them."
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -64,21 +58,6 @@ class Parts:
     watch: Watch
 
 
-class Watch:
-    """Asked again and again while a transform works: whether the run is to end."""
-
-    def __init__(self, cancel: threading.Event) -> None:
-        """`cancel`: set when it is."""
-        self._cancel = cancel
-        self.meanwhile: Callable[[], None] = lambda: None
-        "What is done each time."
-
-    def __call__(self) -> bool:
-        """Whether the run is to end."""
-        self.meanwhile()
-        return self._cancel.is_set()
-
-
 class StreamLoop:
     """
     From one reading of the checkpoint until the run is to end, its limit is reached, or something breaks.
@@ -91,9 +70,7 @@ class StreamLoop:
         self._parts = parts
         self._source = parts.source
         self._committer = parts.committer
-        self._health = Health()
-        self._next_look = 0.0
-        self._next_ends = 0.0
+        self._lookout = Lookout(run, parts.source, parts.health, parts.guard)
         self._next_catch_up = 0.0
         parts.watch.meanwhile = self._meanwhile
 
@@ -120,7 +97,7 @@ class StreamLoop:
             self._look(busy=busy or bool(committer.in_flight) or source.held_back)
             if committer.held is not held or not committer.in_flight:
                 # It gets on, or has nothing left to do: what went wrong before is over.
-                run.status.trouble(self._health.trouble)
+                run.status.trouble(self._lookout.seen.trouble)
             self._follow_topic()
             source.report(committer.held.positions)
             self._rest(busy=busy or self._is_busy())
@@ -168,7 +145,7 @@ class StreamLoop:
 
     def _read(self) -> None:
         """Submits what is due, if it comes in time."""
-        spec, committer, health = self._run.spec, self._committer, self._health
+        spec, committer, health = self._run.spec, self._committer, self._lookout.seen
         # What is in flight is heard of as soon as there is nothing else to do.
         hurry, suspect = committer.in_flight or self._is_asked(), health.suspect
         asking = health.asking or self._parts.guard.asking or self._source.reporting or self._parts.idle.entered
@@ -251,10 +228,10 @@ class StreamLoop:
         self._assign()
 
     def _look(self, *, busy: bool, resting: bool = False) -> None:
-        """As `_look_on`. Raises BrokerUnreachable: the clients do not recover, and are given up."""
-        self._look_on(busy=busy, resting=resting)
-        if self._health.stuck is not None:
-            raise self._renewed(self._health.stuck)
+        """As `Lookout.look`. Raises BrokerUnreachable: the clients do not recover, and are given up."""
+        seen = self._lookout.look(self._committer.held.positions, busy=busy, resting=resting)
+        if seen.stuck is not None:
+            raise self._renewed(seen.stuck)
 
     def _meanwhile(self) -> None:
         """
@@ -264,23 +241,8 @@ class StreamLoop:
         spec, committer = self._run.spec, self._committer
         if not committer.limited:
             self._source.read_ahead(spec.batch_size, committer.batch_limit)
-        if time.monotonic() >= self._next_look:
-            self._look_on(busy=True)
-
-    def _look_on(self, *, busy: bool, resting: bool = False) -> None:
-        """Looks where the partitions end, and whether the brokers answer. Does not wait."""
-        self._next_look = time.monotonic() + LOOK_INTERVAL
-        health, source = self._parts.health, self._source
-        if (complaint := source.complaints.take()) is not None and source.assigned:
-            health.doubt(complaint)
-        ends: dict[Partition, int] = {}
-        if busy and time.monotonic() >= self._next_ends:
-            self._next_ends = time.monotonic() + ENDS_INTERVAL
-            ends = source.ends()
-        reading = Reading(source.assigned, self._committer.held.positions, ends, source.complaints.obstacle)
-        found = health.poll(reading, busy=busy, resting=resting)
-        self._health = found._replace(trouble=found.trouble or self._parts.guard.trouble)
-        self._run.status.update(self._health)
+        if self._lookout.is_due:
+            self._lookout.look(committer.held.positions, busy=True)
 
     def _rest(self, *, busy: bool) -> None:
         """Waits without a consumer, if nothing has come for long enough, until there is something to do."""
@@ -291,9 +253,9 @@ class StreamLoop:
         if not idle.ready(self._source.assigned, held):
             return
         self._source.sleep(held.places)  # the next `poll` makes another consumer
-        while not self._is_called() and not idle.over(self._health.watermarks):
+        while not self._is_called() and not idle.over(self._lookout.seen.watermarks):
             self._look(busy=False, resting=True)
-            calls.nudge.wait(ASKING if self._health.asking else ASLEEP)
+            calls.nudge.wait(ASKING if self._lookout.seen.asking else ASLEEP)
             calls.nudge.clear()
         found = idle.end()
         if found is not None:
@@ -304,7 +266,7 @@ class StreamLoop:
     def _is_busy(self) -> bool:
         """Whether there is anything to do, or wrong, besides that messages come."""
         return (
-            self._health.trouble is not None
+            self._lookout.seen.trouble is not None
             or bool(self._committer.in_flight)
             or self._committer.pending
             or self._source.held_back
@@ -318,14 +280,14 @@ class StreamLoop:
         Whether there is, or may be, something that was not read: that is the stream's own to wait for. So is what an
         open transaction holds back.
         """
-        watermarks, positions = self._health.watermarks, self._committer.held.positions
+        watermarks, positions = self._lookout.seen.watermarks, self._committer.held.positions
         if watermarks is None or not self._source.assigned <= watermarks.keys():
             return True
         return any(high > max(low, positions.get(partition, 0)) for partition, (low, high) in watermarks.items())
 
     def _is_called(self) -> bool:
         """Whether there has come to be something to do other than to wait for messages."""
-        suspect = self._health.suspect or self._source.complaints.pending
+        suspect = self._lookout.seen.suspect or self._source.complaints.pending
         return suspect or self._run.cancel.is_set() or self._is_asked() or self._committer.finished
 
     def _is_asked(self) -> bool:

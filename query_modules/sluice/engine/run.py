@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sluice.engine.batch_limit import BatchLimit
@@ -173,6 +174,21 @@ class Calls:
         "Whether a uniqueness constraint was seen that the worker has not heeded yet."
         self.nudge = threading.Event()
         "Set after each change of the above, and once the worker is to end."
+
+
+class Watch:
+    """Asked again and again while a transform works: whether the run is to end."""
+
+    def __init__(self, cancel: threading.Event) -> None:
+        """`cancel`: set when it is."""
+        self._cancel = cancel
+        self.meanwhile: Callable[[], None] = lambda: None
+        "What is done each time."
+
+    def __call__(self) -> bool:
+        """Whether the run is to end."""
+        self.meanwhile()
+        return self._cancel.is_set()
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from sluice.engine.broker_health import BrokerHealth
 from sluice.engine.committer import Committer
 from sluice.engine.idle import IdleDetector
 from sluice.engine.isolation import Isolation
-from sluice.engine.loop import Parts, StreamLoop, Watch
+from sluice.engine.loop import Parts, StreamLoop
 from sluice.engine.retrier import Retrier
-from sluice.engine.run import Run
+from sluice.engine.run import Run, Watch
 from sluice.engine.topic_guard import TopicGuard, TopicIdentity
 from sluice.engine.writer import Writer
 from sluice.persistence.loopback import Loopback

@@ -13,8 +13,9 @@ from sluice.bolt.replies import Failure
 from sluice.engine.broker_health import BrokerHealth
 from sluice.engine.committer import Committer
 from sluice.engine.isolation import Isolation
-from sluice.engine.loop import Parts, StreamLoop, Watch
+from sluice.engine.loop import Parts, StreamLoop
 from sluice.engine.retrier import Retrier
+from sluice.engine.run import Watch
 from sluice.engine.topic_guard import TopicGuard
 from sluice.errors import (
     BrokerError,
