@@ -1,5 +1,6 @@
 """
-Says at once which programs of the system the tests lack, and the one command that brings them. Needs Python alone.
+Says at once which programs of the system the tests lack, and the one command that brings them. Where `CI` is set nobody
+is there to type it, so it is run, if this is root on a Debian. Needs Python alone.
 
     python3 -m tests.prerequisites
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 
@@ -26,24 +28,39 @@ def missing(programs: Mapping[str, str]) -> dict[str, str]:
     return {name: package for name, package in programs.items() if not (there.get(name) or shutil.which(name))}
 
 
-def complaint() -> str | None:
-    """What to type before anything is done; None: nothing."""
-    lacking = missing(PROGRAMS | (FURTHER if os.environ.get("CI") else {}))
+def lacking() -> dict[str, str]:
+    """What is missing that the tests cannot do without."""
+    found = missing(PROGRAMS | (FURTHER if os.environ.get("CI") else {}))
     if importlib.util.find_spec("ensurepip") is None:
-        lacking["venv"] = "python3-venv"
-    if not lacking:
-        return None
-    packages = " ".join(dict.fromkeys([*lacking.values(), *missing(FURTHER).values()]))
+        found["venv"] = "python3-venv"
+    return found
+
+
+def command(lacked: Mapping[str, str]) -> list[str]:
+    """What installs that, and what else tests are skipped without."""
+    packages = dict.fromkeys([*lacked.values(), *missing(FURTHER).values()])
+    return ["apt-get", "install", "--no-install-recommends", *packages]
+
+
+def complaint(lacked: Mapping[str, str]) -> str:
+    """What to type before anything is done."""
     sudo = "" if os.geteuid() == 0 else "sudo "
-    command = f"{sudo}apt-get install --no-install-recommends {packages}"
-    return f"the tests need {', '.join(lacking)}. Type this (Debian, Ubuntu), or what does the same here: {command}"
+    told = f"{sudo}{' '.join(command(lacked))}"
+    return f"the tests need {', '.join(lacked)}. Type this (Debian, Ubuntu), or what does the same here: {told}"
+
+
+def install(lacked: Mapping[str, str]) -> None:
+    """Types it."""
+    for words in (["update", "-q"], ["install", "-q", "-y", *command(lacked)[2:]]):
+        subprocess.run(["apt-get", *words], env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=True)
 
 
 def main() -> None:
     """Ends with status 1 if something is missing."""
-    said = complaint()
-    if said is not None:
-        sys.exit(f"error: {said}")
+    if lacking() and os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
+        install(lacking())
+    if lacked := lacking():
+        sys.exit(f"error: {complaint(lacked)}")
 
 
 if __name__ == "__main__":

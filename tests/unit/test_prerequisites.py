@@ -50,6 +50,20 @@ def test_drivers_of_javascript_are_needed_in_ci_alone(tmp_path: Path):
     assert (status, "need node, npm." in line, line.endswith(" nodejs npm\n")) == (1, True, True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs")
+def test_in_ci_root_installs_what_is_missing(tmp_path: Path):
+    apt = tmp_path / "apt-get"
+    apt.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/typed\n/bin/cp {tmp_path}/java {tmp_path}/mvn\n')
+    apt.chmod(0o755)
+    present = ["java", "openssl", "node", "npm"]
+    assert said(tmp_path, present, CI="true") == (0, "")
+    assert (tmp_path / "typed").read_text() == "update -q\ninstall -q -y --no-install-recommends maven\n"
+    (tmp_path / "typed").unlink()
+    (tmp_path / "mvn").unlink()
+    assert said(tmp_path, present)[0] == 1
+    assert not (tmp_path / "typed").exists(), "elsewhere somebody can type it"
+
+
 def test_java_may_be_elsewhere(tmp_path: Path):
     home = tmp_path / "jdk"
     (home / "bin").mkdir(parents=True)
