@@ -17,9 +17,9 @@ class Running:
         self._threads = set(threading.enumerate())
         self._children = _children()
 
-    def started_since(self) -> list[str]:
+    def started_since(self, patience: float = PATIENCE) -> list[str]:
         """What has been started after that and still runs, a while later; an ended child nobody waited for counts."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while (left := self._left()) and time.monotonic() < deadline:
             time.sleep(0.02)
         return left

@@ -76,7 +76,7 @@ def test_a_thread_and_a_child_left_behind_are_named() -> None:
     thread = threading.Thread(target=ending.wait, name="left-behind")
     thread.start()
     with subprocess.Popen(["sleep", "60"]) as child:
-        left = running.started_since()
+        left = running.started_since(patience=0.1)
         child.kill()
     ending.set()
     thread.join()
