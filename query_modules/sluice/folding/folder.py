@@ -12,7 +12,7 @@ from sluice.folding.access import Trait
 from sluice.folding.chain import ROOT
 from sluice.folding.conflicts import conflicts
 from sluice.folding.needs import Need
-from sluice.folding.ordering import index_order
+from sluice.folding.ordering import in_index_order
 from sluice.folding.plan import Plan, plan_of
 from sluice.folding.schedule import Schedule, TextAndParameters
 from sluice.folding.series import SIZES
@@ -49,7 +49,7 @@ class Folded(NamedTuple):
     text: str
     parameters: Mapping[str, Value]
     indices: list[int]
-    "Which queries of the batch it stands for, counted from 0, in the order in which they take effect."
+    "Which queries of the batch it stands for, counted from 0."
 
 
 class Folder:
@@ -152,11 +152,8 @@ class Folder:
         if chain is not None and group.root is not None:
             text, parameters = self._unwound(group.rows, chain.template)
             return Folded(f"{chain.before}{text}", {**parameters, ROOT: group.root}, group.indices)
-        template, rows, indices = plan.rewrites.rows, group.rows, group.indices
-        order = index_order(rows, plan.index_key, template)
-        if order is not None:
-            rows, indices = [rows[number] for number in order], [indices[number] for number in order]
-        return Folded(*self._unwound(rows, template), indices)
+        template = plan.rewrites.rows
+        return Folded(*self._unwound(in_index_order(group.rows, plan.index_key, template), template), group.indices)
 
     def _unwound(self, rows: Sequence[Row], template: Template) -> tuple[str, dict[str, Value]]:
         unwinder = self._unwinders.get(template.text)

@@ -33,22 +33,22 @@ def index_key(access: Access) -> Key | None:
     return next((key for key in keys if all((key, key) in slots for slots in pairs)), None)
 
 
-def index_order(rows: Sequence[Row], key: Key | None, template: Template) -> list[int] | None:
+def in_index_order(rows: Sequence[Row], key: Key | None, template: Template) -> Sequence[Row]:
     """
-    The numbers of the rows in the order of the server's index, those with equal values in their own; None: they stay as
-    they are.
+    The rows in the order of the server's index, those with equal values in their own.
 
     Args:
         key: as `index_key` gives it for the template's text.
     """
     if key is None or len(rows) < MIN_ROWS:
-        return None
+        return rows
     name, *steps = key.path
     values: list[Value] = list(rows) if template.is_bare else list(map(itemgetter(template.names.index(name)), rows))
     for step in steps:
         if set(map(type, values)) != {dict}:
-            return None
+            return rows
         values = [value.get(step) for value in values]
     if set(map(type, values)) not in _ORDERED:
-        return None
-    return sorted(range(len(rows)), key=values.__getitem__)
+        return rows
+    chosen: Sequence[Row] = itemgetter(*sorted(range(len(rows)), key=values.__getitem__))(rows)  # two thirds of a loop
+    return chosen
