@@ -222,7 +222,7 @@ def test_a_graph_that_is_deleted_while_something_is_tried_again_stays_deleted(
             transaction.run("MATCH (n) DETACH DELETE n").consume()
             transaction.commit()
     eventually(lambda: transforms_running(host), equals=0, timeout=20)
-    empty = {nodes.CATALOG: 1, nodes.STREAM: 0, nodes.CHECKPOINT: 0}
+    empty = {nodes.CATALOG: 0, nodes.STREAM: 0, nodes.CHECKPOINT: 0}
     eventually(lambda: metadata(host.run), equals=empty, timeout=20)
     again = stream.another(tmp_path)
     again.configured({"on_error": "park"})

@@ -70,6 +70,11 @@ def test_what_a_user_means(what: Any, target: Target) -> None:
         pytest.param(True, f"expected {FORMS}, got True", id="a truth value"),
         pytest.param(1.5, f"expected {FORMS}, got 1.5", id="a fraction"),
         pytest.param([5], f"expected {FORMS}, got [5]", id="a list"),
+        pytest.param(
+            {"orders": {"0": 5}, "users": {}},
+            f"expected {FORMS}, got no offsets for the topic users",
+            id="a topic without offsets",
+        ),
         pytest.param({"partition": 5}, f"expected {FORMS}, got the key 'partition'", id="a key that is no partition"),
         pytest.param({"0": True}, "the offset of partition 0 must be 0 or more, got True", id="a truth for an offset"),
         pytest.param({"0": None}, "the offset of partition 0 must be 0 or more, got None", id="no offset"),

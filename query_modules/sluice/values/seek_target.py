@@ -197,6 +197,8 @@ def _of_map(place: str, given: Mapping[str, Any]) -> Target:
             raise SettingError(f"{place}: relative must be an integer, got {count!r}")
         return ByCount(count)
     if all(isinstance(value, Mapping) for value in given.values()):
+        if nothing := [topic for topic, part in given.items() if not part]:
+            raise SettingError(f"{place}: expected {FORMS}, got no offsets for the topic {nothing[0]}")
         return AtOffsets(
             {key: at for topic, part in given.items() for key, at in _offsets(place, part, str(topic)).items()}
         )
