@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import neo4j
 
+from tests import clients
 from tests.hosts.host import REPOSITORY
 from tests.javascript import node_folder
 
@@ -135,6 +136,24 @@ CLIENTS: Mapping[str, Callable[[int], AbstractContextManager[Client]]] = {
     "neo4j, JavaScript 6": neo4j_javascript("neo4j-driver-6"),
     "neo4j, JavaScript 6, for browsers": neo4j_javascript("neo4j-driver-6/lib/browser/neo4j-web.js"),
 }
+
+
+def in_another_language(command: Callable[[], list[str]]) -> Callable[[int], AbstractContextManager[Client]]:
+    """A program of `tests/clients`."""
+
+    @contextmanager
+    def client(port: int) -> Iterator[Client]:
+        with program([*command(), f"bolt://127.0.0.1:{port}"], REPOSITORY) as run:
+            yield run
+
+    return client
+
+
+BUILT: Mapping[str, Callable[[int], AbstractContextManager[Client]]] = {
+    "neo4j, Go": in_another_language(clients.go),
+    "neo4j, Java": in_another_language(clients.java),
+}
+"Those that have to be built or fetched first, which takes minutes."
 
 ROUTED: Mapping[str, Callable[[int], AbstractContextManager[Client]]] = {
     "neo4j, Python": lambda port: neo4j_sync(port, "neo4j"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import neo4j
 import pytest
 
+from tests.clients.page import BROWSER, Page
 from tests.eventually import eventually
 from tests.hosts import Host, ScriptServer
-from tests.integration.shim_clients import CLIENTS, ROUTED, Client, Refused, Table
+from tests.integration.shim_clients import BUILT, CLIENTS, ROUTED, Client, Refused, Table
 from tests.integration.shim_server import ShimServer
 from tests.integration.test_kit import EXAMPLE, OwnHost
 from tests.kafka import KafkaBroker
@@ -53,7 +54,7 @@ def driver(shim: ShimServer) -> Iterator[neo4j.Driver]:
         yield driver
 
 
-@pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("name", [*CLIENTS, *(pytest.param(name, marks=pytest.mark.soak) for name in BUILT)])
 def test_the_specifications_example(
     name: str,
     empty_host: Host,
@@ -62,8 +63,30 @@ def test_the_specifications_example(
     script_server: ScriptServer,
 ) -> None:
     shim = new_shim(empty_host.port)
-    with CLIENTS[name](shim.port) as run:
+    with {**CLIENTS, **BUILT}[name](shim.port) as run:
         run_example(run, kafka, script_server)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_the_specifications_example_in_a_browser(
+    empty_host: Host,
+    new_shim: Callable[..., ShimServer],
+    kafka: KafkaBroker,
+    script_server: ScriptServer,
+    tmp_path: Path,
+) -> None:
+    with Page() as page:
+        shim = new_shim(empty_host.port, f"--websocket-origin={page.origin}")
+        with page.opened(shim.port, tmp_path):
+
+            def run(query: str, parameters: Mapping[str, Any] | None = None, /) -> Table:
+                answer = page.ask(query, parameters)
+                if "error" in answer:
+                    raise Refused(answer["error"])
+                return Table(answer["columns"], answer["rows"])
+
+            run_example(run, kafka, script_server)
 
 
 @pytest.mark.parametrize("name", ROUTED)
@@ -132,7 +155,7 @@ def cells(table: Table) -> list[str]:
 
 def drawn(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ",".join(f'{key}:"{item}"' for key, item in value.items()) + "}"
+        return "{" + ",".join(f'{key}:"{item}"' for key, item in sorted(value.items())) + "}"  # Java has no order
     return str(value)
 
 
