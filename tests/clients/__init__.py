@@ -26,6 +26,12 @@ def go() -> list[str]:
     return [str(CACHE / "go")]
 
 
+def rust() -> list[str]:
+    """neo4rs, the driver of Rust."""
+    _build(["cargo", "build", "--quiet", "--release", "--target-dir", str(CACHE / "rust")], HERE / "rust")
+    return [str(CACHE / "rust" / "release" / "client")]
+
+
 def java() -> list[str]:
     """The driver of Java, whose program is compiled when it is run."""
     if shutil.which("javac") is None:

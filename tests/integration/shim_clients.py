@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -149,9 +150,34 @@ def in_another_language(command: Callable[[], list[str]]) -> Callable[[int], Abs
     return client
 
 
+IN_ORDER = ("name", "uri", "topic", "transform", "status", "query", "params", "parameters", "origin", "destination")
+"Columns as the specification has them."
+
+FAILURE = re.compile(r'"message" \}: String\(BoltString \{ value: "((?:[^"\\]|\\.)*)" \}\)')
+"In what neo4rs says of one that comes as an answer to PULL: the message as Rust shows it."
+
+
+@contextmanager
+def neo4rs(port: int) -> Iterator[Client]:
+    with in_another_language(clients.rust)(port) as ask:
+
+        def run(query: str, parameters: Mapping[str, Any] | None = None, /) -> Table:
+            """A row is a map to this driver: the columns are brought into their order here."""
+            try:
+                columns, rows = ask(query, parameters)
+            except Refused as error:
+                shown = FAILURE.search(str(error))
+                raise Refused(json.loads(f'"{shown[1]}"') if shown else str(error)) from error
+            order = sorted(range(len(columns)), key=lambda place: (*IN_ORDER, columns[place]).index(columns[place]))
+            return Table([columns[place] for place in order], [[row[place] for place in order] for row in rows])
+
+        yield run
+
+
 BUILT: Mapping[str, Callable[[int], AbstractContextManager[Client]]] = {
     "neo4j, Go": in_another_language(clients.go),
     "neo4j, Java": in_another_language(clients.java),
+    "neo4rs": neo4rs,
 }
 "Those that have to be built or fetched first, which takes minutes."
 
