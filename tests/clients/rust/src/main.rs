@@ -39,7 +39,7 @@ async fn answer(graph: &Graph, asked: &Value) -> Result<Value, Error> {
 #[tokio::main]
 async fn main() {
     let uri = std::env::args().nth(1).unwrap();
-    let config = ConfigBuilder::default().uri(uri).user("").password("").build().unwrap();
+    let config = ConfigBuilder::default().uri(uri).user("").password("").db("memgraph").build().unwrap();
     let graph = Graph::connect(config).await.unwrap();
     for line in std::io::stdin().lock().lines() {
         let asked: Value = serde_json::from_str(&line.unwrap()).unwrap();
