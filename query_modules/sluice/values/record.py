@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sluice.errors import HeadersUnreadable
@@ -91,8 +91,7 @@ def columns_of(records: Sequence[Record], fields: Sequence[str] = FIELDS) -> Col
 
 def batches_of(columns: Columns, sizes: Sequence[int]) -> Iterator[Columns]:
     """The columns of batches of these sizes, of which `columns` has all messages."""
-    ends = list(accumulate(sizes))
-    for start, end in zip([0, *ends], ends):  # noqa: B905 - no start follows the last end
+    for start, end in pairwise(accumulate(sizes, initial=0)):
         yield {name: column[start:end] for name, column in columns.items()}
 
 
